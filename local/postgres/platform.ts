@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises'
+import postgres from 'postgres'
+import type { PostgresServer } from './server.ts'
+
+const file = (name: string) => readFile(new URL(name, import.meta.url), 'utf8')
+
+/** Creates a database that looks as a hosted project's does before any migration ran. */
+export async function createPlatformDatabase(server: PostgresServer, name: string): Promise<void> {
+  await asSuperuser(server, 'template1', async (sql) => {
+    await sql.unsafe(await file('roles.sql'))
+    await sql.unsafe(`create database ${name} owner postgres`)
+  })
+  await asSuperuser(server, name, async (sql) => {
+    await sql.unsafe(await file('project.sql'))
+  })
+}
+
+export async function databaseExists(server: PostgresServer, name: string): Promise<boolean> {
+  return asSuperuser(server, 'template1', async (sql) => {
+    const [row] = await sql<{ found: boolean }[]>`
+      select exists (select from pg_database where datname = ${name}) as found`
+    return row?.found ?? false
+  })
+}
+
+async function asSuperuser<T>(
+  server: PostgresServer,
+  database: string,
+  work: (sql: postgres.Sql) => Promise<T>,
+): Promise<T> {
+  const sql = postgres(server.url(database), { max: 1, onnotice: () => undefined })
+  try {
+    return await work(sql)
+  } finally {
+    await sql.end({ timeout: 5 })
+  }
+}

@@ -1,0 +1,1 @@
+-- Demo data only; reference data is part of the migrations.

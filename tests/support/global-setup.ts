@@ -1,0 +1,44 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { migrate } from '../../local/postgres/migrate.ts'
+import { createPlatformDatabase } from '../../local/postgres/platform.ts'
+import { startPostgres } from '../../local/postgres/server.ts'
+import { freePort } from '../../local/ports.ts'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    postgresPort: number
+    postgresLog: string
+  }
+}
+
+/**
+ * One Postgres for the whole run. It holds two databases that test files clone: `platform`, a hosted project
+ * before anything was installed, and `migrated`, the same with our migrations applied by the Supabase CLI.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
+  const server = await startPostgres({
+    directory,
+    port: await freePort(),
+    // The data lives as long as the run; losing it to a power cut is fine.
+    settings: { fsync: 'off', full_page_writes: 'off' },
+  })
+  const cleanUp = async () => {
+    await server.stop('immediate')
+    await rm(directory, { recursive: true, force: true })
+  }
+  try {
+    await createPlatformDatabase(server, 'platform')
+    await createPlatformDatabase(server, 'migrated')
+    await migrate(server.url('migrated', 'postgres'))
+  } catch (error) {
+    await cleanUp()
+    throw error
+  }
+  project.provide('postgresPort', server.port)
+  project.provide('postgresLog', server.logFile)
+  return cleanUp
+}

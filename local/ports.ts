@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 
 /** A port that something else listens on. The message says which, and how to choose another. */
 export class PortTakenError extends Error {

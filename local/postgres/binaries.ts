@@ -26,7 +26,8 @@ export async function installBinaries(directory: string): Promise<PostgresBinari
   }
   const target = path.join(directory, `postgres-${version}`)
   if (!(await exists(path.join(target, 'bin')))) await copyPackage(packageDir, target)
-  const executable = (name: string) => path.join(target, 'bin', process.platform === 'win32' ? `${name}.exe` : name)
+  const executable = (name: string) =>
+    path.join(target, 'bin', process.platform === 'win32' ? `${name}.exe` : name)
   return {
     initdb: executable('initdb'),
     postgres: executable('postgres'),
@@ -95,6 +96,6 @@ export async function runProgram(
     return stdout
   } catch (error) {
     const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string }
-    throw new Error(`${path.basename(file)} failed: ${(stderr || stdout || message).trim()}`, { cause: error })
+    throw new Error(`${path.basename(file)} failed: ${(stderr || stdout || message).trim()}`)
   }
 }

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import { supabaseCli } from './supabase-cli.ts'
 
 /**
@@ -18,5 +17,3 @@ export interface MigrateOptions {
   readonly functionsUrl?: string
   readonly seed?: boolean
 }
-
-export const projectRoot = fileURLToPath(new URL('../../', import.meta.url))

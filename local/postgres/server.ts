@@ -104,8 +104,14 @@ async function initialise(binaries: PostgresBinaries, dataDir: string): Promise<
   try {
     await runProgram(
       binaries.initdb,
-      ['-D', dataDir, '-U', SUPERUSER, '-A', 'scram-sha-256', '--pwfile', passwordFile]
-        .concat(['-E', 'UTF8', '--locale', 'C', '--no-sync', '--no-instructions']),
+      ['-D', dataDir, '-U', SUPERUSER, '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([
+        '-E',
+        'UTF8',
+        '--locale',
+        'C',
+        '--no-sync',
+        '--no-instructions',
+      ]),
       { ...unprivileged(), cwd: '/' },
     )
   } catch (error) {

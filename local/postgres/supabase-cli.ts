@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import { projectRoot } from '../project.ts'
 import { runProgram } from './binaries.ts'
-import { projectRoot } from './migrate.ts'
 
 const require = createRequire(import.meta.url)
 

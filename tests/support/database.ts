@@ -14,12 +14,18 @@ export interface TestDatabase extends AsyncDisposable {
 export async function createTestDatabase(template: 'platform' | 'migrated'): Promise<TestDatabase> {
   const port = inject('postgresPort')
   const name = `test_${crypto.randomUUID().replaceAll('-', '').slice(0, 12)}`
-  const admin = () => postgres(databaseUrl(port, 'template1', SUPERUSER), { max: 1, onnotice: () => undefined })
+  const admin = () =>
+    postgres(databaseUrl(port, 'template1', SUPERUSER), { max: 1, onnotice: () => undefined })
   const run = async (statement: string) => {
     const sql = admin()
     await sql.unsafe(statement).finally(() => sql.end())
   }
   await run(`create database ${name} template ${template} owner postgres`)
   const drop = () => run(`drop database if exists ${name} with (force)`)
-  return { name, url: (role = 'postgres') => databaseUrl(port, name, role), drop, [Symbol.asyncDispose]: drop }
+  return {
+    name,
+    url: (role = 'postgres') => databaseUrl(port, name, role),
+    drop,
+    [Symbol.asyncDispose]: drop,
+  }
 }

@@ -1,0 +1,56 @@
+import type { z } from 'zod'
+import { Problem } from './problem.ts'
+
+const MAX_BODY_BYTES = 64 * 1024
+
+/** Reads a JSON body of at most 64 KB and checks it. @throws Problem that names every field that is wrong. */
+export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
+  return checkBody(await readJson(request), schema)
+}
+
+export function checkBody<T>(body: unknown, schema: z.ZodType<T>): T {
+  const parsed = schema.safeParse(body)
+  if (parsed.success) return parsed.data
+  const issues = parsed.error.issues.flatMap(describe)
+  throw new Problem(
+    'invalid_body',
+    `Wrong: ${issues.map(({ path, message }) => `${path}: ${message}`).join('; ')}`,
+    issues,
+  )
+}
+
+function describe(issue: z.core.$ZodIssue): { path: string; message: string }[] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key].join('.'),
+      message: 'is not a known field',
+    }))
+  return [{ path: issue.path.join('.') || '(body)', message: issue.message }]
+}
+
+async function readJson(request: Request): Promise<unknown> {
+  const text = await readText(request)
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Problem('invalid_json', 'Send a JSON object, for example {"organizationId": "…"}.')
+  }
+}
+
+async function readText(request: Request): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength
+    if (size > MAX_BODY_BYTES)
+      throw new Problem('body_too_large', `At most ${MAX_BODY_BYTES} bytes are read.`)
+    chunks.push(chunk)
+  }
+  const bytes = new Uint8Array(size)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.byteLength
+  }
+  return new TextDecoder().decode(bytes)
+}

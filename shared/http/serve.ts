@@ -1,0 +1,43 @@
+import { Problem, problemReply } from './problem.ts'
+
+const CORS = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-headers': 'authorization, x-client-info, apikey, content-type',
+  'access-control-allow-methods': 'POST, OPTIONS',
+}
+
+/**
+ * Wraps a handler of POST requests: answers CORS preflights, turns a Problem into problem+json and anything unexpected
+ * into a bare 500 whose details go to the log alone.
+ */
+export function handlePost(
+  handler: (request: Request) => Promise<Response>,
+): (request: Request) => Promise<Response> {
+  return async (request) => {
+    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: CORS })
+    try {
+      if (request.method !== 'POST')
+        throw new Problem('method_not_allowed', `Use POST, not ${request.method}.`)
+      const reply = await handler(request)
+      for (const [name, value] of Object.entries(CORS)) reply.headers.set(name, value)
+      return reply
+    } catch (error) {
+      return problemReply(asProblem(error), CORS)
+    }
+  }
+}
+
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (/^(CONNECT|ECONN|ENOTFOUND|CONNECTION_|57P0|53300)/.test(code)) {
+    console.error(`The database does not answer: ${code}`)
+    return new Problem('database_unavailable', 'Nothing was changed. Try again in a moment.')
+  }
+  console.error(error)
+  return new Problem('internal_error', 'The request was not finished; the function log has the details.')
+}
+
+export function jsonReply(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } })
+}

@@ -1,0 +1,43 @@
+import { createHmac } from 'node:crypto'
+import { z } from 'zod'
+import type { Database } from '../database/client.ts'
+import { equalInConstantTime } from '../http/constant-time.ts'
+
+/** What the database sends, see provisioning.ring_doorbell. `expiresAt` in seconds since 1970. */
+export const doorbellSchema = z.strictObject({
+  jobId: z.uuid(),
+  expiresAt: z.int().positive(),
+  signature: z.string().regex(/^[0-9a-f]{64}$/, 'is not 64 hex digits'),
+})
+
+export type Doorbell = z.infer<typeof doorbellSchema>
+
+/** A forged doorbell must not cost a database query each; a rotated key is noticed within this time. */
+const KEY_REFRESH_MS = 30_000
+
+export function createDoorbellVerifier(
+  sql: Database,
+  now: () => number = Date.now,
+): (doorbell: Doorbell) => Promise<boolean> {
+  let key: string | undefined
+  let readAt = Number.NEGATIVE_INFINITY
+
+  const readKey = async () => {
+    readAt = now()
+    const [row] = await sql<
+      { key: string | null }[]
+    >`select provisioning.vault_secret('provisioning_doorbell_key') as key`
+    key = row?.key ?? undefined
+  }
+  const matches = ({ jobId, expiresAt, signature }: Doorbell) =>
+    key !== undefined &&
+    equalInConstantTime(signature, createHmac('sha256', key).update(`${jobId}.${expiresAt}`).digest('hex'))
+
+  return async (doorbell) => {
+    if (doorbell.expiresAt * 1000 < now()) return false
+    if (key !== undefined && matches(doorbell)) return true
+    if (now() - readAt < KEY_REFRESH_MS) return false
+    await readKey()
+    return matches(doorbell)
+  }
+}

@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { connect, type Database } from '../database/client.ts'
+import type { Environment } from '../environment.ts'
+import { checkBody, readBody } from '../http/body.ts'
+import { type Caller, createAuthenticator } from '../http/caller.ts'
+import { Problem } from '../http/problem.ts'
+import { handlePost, jsonReply } from '../http/serve.ts'
+import { inBackground } from '../platform.ts'
+import { createNeonProvider } from '../providers/neon.ts'
+import { createStripeProvider } from '../providers/stripe.ts'
+import { createDoorbellVerifier, type Doorbell, doorbellSchema } from './doorbell.ts'
+import {
+  type ProvisioningRequest,
+  provisioningRequestSchema,
+  reportJob,
+  requestProvisioning,
+} from './requests.ts'
+import { provisionSteps } from './steps/index.ts'
+import { createWorker } from './worker.ts'
+
+/** Below the 150 s within which a function must have replied. */
+const WAIT_LIMIT_MS = 120_000
+const WAIT_POLL_MS = 150
+
+/**
+ * provision-tenant-resources. Two kinds of body: a signed doorbell from the database, answered 202 at once; or a request
+ * {organizationId, services?, databaseSize?, dataRegion?, wait?} with a secret key or the access token of an owner or
+ * admin, answered 202 with the job, or 200 with its outcome when `wait` is set.
+ */
+export function createProvisioningHandler(environment: Environment): (request: Request) => Promise<Response> {
+  const sql = connect(environment)
+  const providers = { stripe: createStripeProvider(environment), neon: createNeonProvider(environment) }
+  const worker = createWorker({ sql, providers, steps: provisionSteps }, ['provision'])
+  const authenticate = createAuthenticator(environment)
+  const isGenuine = createDoorbellVerifier(sql)
+
+  const answerDoorbell = async (doorbell: Doorbell): Promise<Response> => {
+    if (!(await isGenuine(doorbell)))
+      throw new Problem('unauthorized', 'The doorbell’s signature is wrong or has expired.')
+    inBackground(worker.ring())
+    return jsonReply({ accepted: true }, 202)
+  }
+  const answerCaller = async (caller: Caller, body: ProvisioningRequest): Promise<Response> => {
+    const jobId = await requestProvisioning(sql, caller, body)
+    const ring = () => inBackground(worker.ring())
+    ring()
+    return body.wait ? waitForOutcome(sql, jobId, ring) : jsonReply(await reportJob(sql, jobId), 202)
+  }
+
+  return handlePost(async (request) => {
+    // The database rings without credentials: its signature is in the body. Everybody else is checked before the body is read.
+    if (!hasCredentials(request)) return answerDoorbell(await readDoorbell(request))
+    const caller = await authenticate(request)
+    return answerCaller(caller, await readBody(request, provisioningRequestSchema))
+  })
+}
+
+function hasCredentials(request: Request): boolean {
+  return request.headers.has('apikey') || request.headers.has('authorization')
+}
+
+async function readDoorbell(request: Request): Promise<Doorbell> {
+  const body = await readBody(request, z.unknown())
+  if (typeof body !== 'object' || body === null || !('signature' in body))
+    throw new Problem(
+      'unauthorized',
+      'Send a secret key as apikey, or a user’s access token as Authorization: Bearer.',
+    )
+  return checkBody(body, doorbellSchema)
+}
+
+/** 200 with the outcome, or 202 with how things stand when the job needs longer than a function may take. */
+async function waitForOutcome(sql: Database, jobId: string, ring: () => void): Promise<Response> {
+  const deadline = Date.now() + WAIT_LIMIT_MS
+  while (Date.now() < deadline) {
+    const report = await reportJob(sql, jobId)
+    if (report.status !== 'queued' && report.status !== 'running') return jsonReply(report)
+    if (report.nextAttemptAt && Date.parse(report.nextAttemptAt) <= Date.now()) ring()
+    await sleep(WAIT_POLL_MS)
+  }
+  return jsonReply(await reportJob(sql, jobId), 202)
+}

@@ -1,0 +1,45 @@
+import type { Database } from '../database/client.ts'
+import type { NeonProvider } from '../providers/neon.ts'
+import type { StripeProvider } from '../providers/stripe.ts'
+import type { Failure } from './failures.ts'
+import type { Job, SideRecord, StepOutput } from './jobs.ts'
+import type { Tenant } from './tenant.ts'
+
+export interface StepContext {
+  readonly job: Job
+  readonly tenant: Tenant
+  /** 1 for the first attempt. A step may have been interrupted before, so this is no proof that nothing exists. */
+  readonly attempt: number
+  /** What earlier attempts at this step left. */
+  readonly output: StepOutput
+  readonly sql: Database
+  readonly providers: Providers
+  /** Aborted when the lease is lost or the worker stops. */
+  readonly signal: AbortSignal
+  /** Secrets that one step learned and a later one of the same run needs; gone with the run. */
+  readonly secrets: Map<'databasePassword', string>
+  /**
+   * Renews the lease. Call it right before whatever creates or changes something outside: when another worker has taken
+   * the job over, it throws LeaseLost and the call is not made.
+   */
+  assertLease(): Promise<void>
+}
+
+export interface Providers {
+  readonly stripe: StripeProvider
+  readonly neon: NeonProvider
+}
+
+export type StepOutcome =
+  | { readonly type: 'succeeded'; readonly output: StepOutput; readonly record?: SideRecord }
+  | { readonly type: 'failed'; readonly failure: Failure; readonly output?: StepOutput }
+  /** Not an attempt: what the provider was asked for is on its way. */
+  | {
+      readonly type: 'deferred'
+      readonly seconds: number
+      readonly reason: Failure
+      readonly output?: StepOutput
+    }
+
+/** Makes sure that one thing exists. Must find what an interrupted attempt made before it creates anything. */
+export type Step = (context: StepContext) => Promise<StepOutcome>

@@ -1,0 +1,130 @@
+-- What an operator may tune, and what the providers offer. Part of the bundle, not demo data.
+
+create table provisioning.settings (
+  id boolean primary key default true,
+  provision_on text not null default 'sign_up',
+  default_plan text not null default 'free',
+  default_data_region text not null default 'us-east-1',
+  default_currency text not null default 'usd',
+  -- Jobs under a live lease at once, over all workers: bounds database connections and provider calls.
+  max_running_jobs integer not null default 40,
+  -- One worker stops claiming after this many jobs or seconds, well inside the 2 s CPU and 150 s wall clock of a function.
+  worker_concurrency integer not null default 10,
+  worker_max_jobs integer not null default 25,
+  worker_max_seconds integer not null default 90,
+  lease_seconds integer not null default 60,
+  max_step_attempts integer not null default 8,
+  backoff_base_seconds numeric not null default 1,
+  backoff_cap_seconds numeric not null default 300,
+  doorbell_ttl_seconds integer not null default 600,
+  -- Doorbells one sweep may ring; each starts a worker that drains many jobs.
+  sweep_doorbells integer not null default 4,
+  sweep_repairs integer not null default 100,
+  cron_history_days integer not null default 3,
+  updated_at timestamptz not null default now(),
+  constraint settings_has_one_row check (id),
+  constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
+  constraint limits_are_positive check (
+    least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
+    and least(doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
+  ),
+  -- A create call may take 30 s; a shorter lease could expire under it.
+  constraint lease_outlasts_a_call check (lease_seconds >= 45),
+  constraint backoff_is_ordered check (backoff_base_seconds > 0 and backoff_cap_seconds >= backoff_base_seconds)
+);
+comment on table provisioning.settings is 'One row. Units are in the names; update it to tune the engine, no restart needed.';
+insert into provisioning.settings default values;
+
+create trigger settings_touch before update on provisioning.settings
+  for each row execute function provisioning.touch_updated_at();
+
+create table provisioning.regions (
+  data_region text primary key,
+  label text not null,
+  aliases text[] not null default '{}',
+  neon_region text not null,
+  hosting_region text not null
+);
+comment on table provisioning.regions is
+  'Data region → Neon region (fixed once a project exists) and Supabase region. Aliases are what sign-up forms tend to send.';
+insert into provisioning.regions (data_region, label, aliases, neon_region, hosting_region) values
+  ('us-east-1', 'US East (N. Virginia)', '{us,usa,us-east,north-america}', 'aws-us-east-1', 'us-east-1'),
+  ('us-east-2', 'US East (Ohio)', '{}', 'aws-us-east-2', 'us-east-2'),
+  ('us-west-2', 'US West (Oregon)', '{us-west}', 'aws-us-west-2', 'us-west-2'),
+  ('eu-central-1', 'Europe (Frankfurt)', '{eu,europe,de,eu-central}', 'aws-eu-central-1', 'eu-central-1'),
+  ('eu-west-2', 'Europe (London)', '{uk,gb,eu-west}', 'aws-eu-west-2', 'eu-west-2'),
+  ('ap-southeast-1', 'Asia Pacific (Singapore)', '{ap,apac,asia,sg}', 'aws-ap-southeast-1', 'ap-southeast-1'),
+  ('ap-southeast-2', 'Asia Pacific (Sydney)', '{au,oceania}', 'aws-ap-southeast-2', 'ap-southeast-2'),
+  ('sa-east-1', 'South America (São Paulo)', '{sa,br,south-america}', 'aws-sa-east-1', 'sa-east-1');
+alter table provisioning.settings
+  add constraint default_data_region_exists foreign key (default_data_region) references provisioning.regions;
+create index settings_default_data_region_idx on provisioning.settings (default_data_region);
+
+create table provisioning.database_sizes (
+  size text primary key,
+  min_compute_units numeric not null,
+  max_compute_units numeric not null,
+  -- 0 is Neon's default of 300 s, -1 never.
+  suspend_timeout_seconds integer not null,
+  constraint compute_units_are_offered check (min_compute_units >= 0.25 and max_compute_units >= min_compute_units),
+  constraint suspend_timeout_is_offered
+    check (suspend_timeout_seconds in (-1, 0) or suspend_timeout_seconds between 60 and 604800)
+);
+comment on table provisioning.database_sizes is 'Size → limits of a Neon compute. A compute unit is 1 vCPU with 4 GB.';
+insert into provisioning.database_sizes values
+  ('small', 0.25, 0.25, 300),
+  ('medium', 0.25, 2, 600),
+  ('large', 1, 8, 3600);
+
+create table provisioning.plans (
+  plan text primary key,
+  default_size text not null references provisioning.database_sizes,
+  -- Limits of the Neon project per billing period; null is unlimited.
+  quota_active_time_seconds bigint,
+  quota_compute_time_seconds bigint,
+  quota_written_data_bytes bigint,
+  quota_data_transfer_bytes bigint,
+  quota_logical_size_bytes bigint,
+  history_retention_seconds integer not null
+);
+comment on table provisioning.plans is 'Plan → size of a new database and quota of its Neon project.';
+create index plans_default_size_idx on provisioning.plans (default_size);
+insert into provisioning.plans values
+  ('free', 'small', 360000, 180000, 5368709120, 5368709120, 536870912, 21600),
+  ('pro', 'medium', null, null, null, 107374182400, 10737418240, 86400),
+  ('enterprise', 'large', null, null, null, null, null, 604800);
+alter table provisioning.settings
+  add constraint default_plan_exists foreign key (default_plan) references provisioning.plans;
+create index settings_default_plan_idx on provisioning.settings (default_plan);
+
+create table provisioning.job_kinds (
+  kind text primary key,
+  -- The Edge Function whose workers run this kind; null while there is none, and its jobs wait.
+  function_name text
+);
+insert into provisioning.job_kinds values ('provision', 'provision-tenant-resources'), ('deprovision', null);
+
+-- Which steps a job of a kind has and what each waits for. The TypeScript step of the same name does the work.
+create table provisioning.step_definitions (
+  kind text not null references provisioning.job_kinds,
+  step text not null,
+  service text not null,
+  position smallint not null,
+  depends_on text[] not null default '{}',
+  primary key (kind, step)
+);
+comment on table provisioning.step_definitions is 'The plan of each kind of job: its steps, the service each belongs to and their dependencies.';
+insert into provisioning.step_definitions (kind, step, service, position, depends_on) values
+  ('provision', 'stripe_customer', 'stripe', 1, '{}'),
+  ('provision', 'neon_project', 'neon', 2, '{}'),
+  ('provision', 'tenant_schema', 'neon', 3, '{neon_project}'),
+  ('provision', 'credentials', 'neon', 4, '{tenant_schema}'),
+  ('provision', 'verify_connection', 'neon', 5, '{credentials}');
+
+-- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
+alter table provisioning.settings enable row level security;
+alter table provisioning.regions enable row level security;
+alter table provisioning.database_sizes enable row level security;
+alter table provisioning.plans enable row level security;
+alter table provisioning.job_kinds enable row level security;
+alter table provisioning.step_definitions enable row level security;

@@ -1,0 +1,104 @@
+-- Status rows are the queue: a job and its steps say what is to be done, what was done and when to try again.
+
+create table public.provisioning_jobs (
+  id uuid primary key default gen_random_uuid(),
+  -- No foreign key: undoing an organization is a job that outlives it.
+  organization_id uuid not null,
+  kind text not null references provisioning.job_kinds,
+  status text not null default 'queued',
+  -- What was asked for. Never a secret.
+  request jsonb not null default '{}',
+  requested_by uuid,
+  attempts integer not null default 0,
+  next_attempt_at timestamptz not null default now(),
+  lease_token uuid,
+  lease_expires_at timestamptz,
+  -- {"code", "message", "step", "retryable"} of the newest failure.
+  last_error jsonb,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  started_at timestamptz,
+  finished_at timestamptz,
+  constraint status_is_known check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  constraint only_running_jobs_have_a_lease
+    check ((status = 'running') = (lease_token is not null) and (status = 'running') = (lease_expires_at is not null)),
+  constraint only_finished_jobs_have_an_end
+    check ((status in ('succeeded', 'failed', 'cancelled')) = (finished_at is not null))
+);
+comment on column public.provisioning_jobs.lease_token is
+  'Fencing token: every write of a worker carries it, and a stale one is refused.';
+create unique index provisioning_jobs_open_key on public.provisioning_jobs (organization_id, kind)
+  where status in ('queued', 'running');
+-- What a worker may take: queued jobs that are due and running ones whose lease ran out. The claim, the sweep and the
+-- count of live leases all read this index, whose size is the number of open jobs, not of tenants.
+create index provisioning_jobs_due_idx on public.provisioning_jobs ((coalesce(lease_expires_at, next_attempt_at)))
+  where status in ('queued', 'running');
+create index provisioning_jobs_organization_id_idx on public.provisioning_jobs (organization_id, created_at desc);
+create index provisioning_jobs_kind_idx on public.provisioning_jobs (kind);
+
+create table public.provisioning_steps (
+  job_id uuid not null references public.provisioning_jobs (id) on delete cascade,
+  step text not null,
+  -- Repeated from the job, so that policies and realtime filters need no join.
+  organization_id uuid not null,
+  service text not null,
+  position smallint not null,
+  depends_on text[] not null,
+  status text not null default 'pending',
+  attempts integer not null default 0,
+  next_attempt_at timestamptz,
+  -- What the step made, as ids and versions. Never a secret.
+  output jsonb not null default '{}',
+  -- {"code", "message", "retryable"} of the newest failure.
+  error jsonb,
+  started_at timestamptz,
+  finished_at timestamptz,
+  primary key (job_id, step),
+  constraint status_is_known check (status in ('pending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled')),
+  constraint retrying_steps_know_when check ((status = 'retrying') = (next_attempt_at is not null)),
+  constraint finished_steps_have_an_end check ((status in ('succeeded', 'failed', 'cancelled')) = (finished_at is not null)),
+  constraint failed_steps_say_why check (status not in ('failed', 'retrying') or error is not null)
+);
+create index provisioning_steps_organization_id_idx on public.provisioning_steps (organization_id);
+
+create table public.provisioning_events (
+  id uuid primary key default gen_random_uuid(),
+  organization_id uuid not null,
+  job_id uuid,
+  event_type text not null,
+  resource_type text not null,
+  resource_id text,
+  status text not null,
+  error_message text,
+  metadata jsonb not null default '{}',
+  started_at timestamptz not null default now(),
+  completed_at timestamptz,
+  constraint completed_at_is_after_started_at check (completed_at >= started_at)
+);
+comment on table public.provisioning_events is 'Append-only history: one row for a sign-up, each attempt of a step and each end of a job.';
+create index provisioning_events_organization_id_idx on public.provisioning_events (organization_id, started_at desc, id);
+
+create trigger provisioning_events_are_append_only before update or delete or truncate on public.provisioning_events
+  for each statement execute function provisioning.refuse_change();
+create trigger provisioning_jobs_touch before update on public.provisioning_jobs
+  for each row execute function provisioning.touch_updated_at();
+
+alter table public.provisioning_jobs enable row level security;
+revoke all on public.provisioning_jobs from anon, authenticated, service_role;
+-- Without the lease token: it is the workers' proof of ownership.
+grant select (id, organization_id, kind, status, request, requested_by, attempts, next_attempt_at, lease_expires_at,
+  last_error, created_at, updated_at, started_at, finished_at) on public.provisioning_jobs to authenticated, service_role;
+create policy "members read their organization's jobs" on public.provisioning_jobs for select to authenticated
+  using (organization_id in (select provisioning.my_organization_ids()));
+
+alter table public.provisioning_steps enable row level security;
+revoke all on public.provisioning_steps from anon, authenticated, service_role;
+grant select on public.provisioning_steps to authenticated, service_role;
+create policy "members read their organization's steps" on public.provisioning_steps for select to authenticated
+  using (organization_id in (select provisioning.my_organization_ids()));
+
+alter table public.provisioning_events enable row level security;
+revoke all on public.provisioning_events from anon, authenticated, service_role;
+grant select on public.provisioning_events to authenticated, service_role;
+create policy "members read their organization's events" on public.provisioning_events for select to authenticated
+  using (organization_id in (select provisioning.my_organization_ids()));

@@ -1,0 +1,81 @@
+-- Each organization's own database: where it is, how it stands, and which Vault secret opens it.
+
+create table public.organization_databases (
+  id uuid primary key default gen_random_uuid(),
+  organization_id uuid not null unique references public.organizations (id) on delete cascade,
+  neon_project_id text unique,
+  neon_branch_id text,
+  neon_endpoint_id text,
+  region text not null,
+  size text not null references provisioning.database_sizes,
+  host text,
+  pooled_host text,
+  port integer,
+  database_name text,
+  role_name text,
+  ssl_mode text not null default 'require',
+  ssl_verified_at timestamptz,
+  graphql_enabled boolean not null default false,
+  graphql_endpoint text,
+  schema_version integer,
+  -- Of the neon service, derived from the steps by provisioning.refresh_status.
+  status text not null default 'pending',
+  health_status text not null default 'unknown',
+  next_health_check_at timestamptz,
+  credentials_secret_id uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint ssl_mode_is_known check (ssl_mode in ('disable', 'require', 'verify-full')),
+  constraint health_status_is_known check (health_status in ('unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping'))
+);
+comment on column public.organization_databases.region is 'Neon''s region id; fixed once the project exists.';
+comment on column public.organization_databases.credentials_secret_id is
+  'The password of role_name, in Vault. public.database_connection reveals it to owners and admins, and audits that.';
+create index organization_databases_size_idx on public.organization_databases (size);
+
+create trigger organization_databases_touch before update on public.organization_databases
+  for each row execute function provisioning.touch_updated_at();
+
+alter table public.organization_databases enable row level security;
+revoke all on public.organization_databases from anon, authenticated, service_role;
+grant select on public.organization_databases to authenticated, service_role;
+create policy "owners and admins read connection details" on public.organization_databases for select to authenticated
+  using (organization_id in (select provisioning.my_organization_ids('{owner,admin}')));
+
+-- The keys of this project, made once here and known only to Vault.
+do $keys$
+declare
+  v_name text;
+  v_description text;
+begin
+  for v_name, v_description in values
+    ('provisioning_doorbell_key', 'HMAC key of the doorbells that the database sends to the functions'),
+    ('provisioning_sealing_key', 'AES key under which functions hand secrets to the database, so that no statement log holds them')
+  loop
+    if not exists (select from vault.secrets s where s.name = v_name) then
+      perform vault.create_secret(encode(extensions.gen_random_bytes(32), 'hex'), v_name, v_description);
+    end if;
+  end loop;
+end
+$keys$;
+
+create function provisioning.vault_secret(p_name text) returns text
+language sql stable security definer set search_path = '' as $$
+  select s.decrypted_secret from vault.decrypted_secrets s where s.name = p_name
+$$;
+revoke execute on function provisioning.vault_secret(text) from public;
+comment on function provisioning.vault_secret(text) is 'A secret of this project by name, or null. For the owner and definer functions only.';
+
+create function provisioning.unseal(p_sealed text) returns text
+language sql stable security definer set search_path = '' as $$
+  select convert_from(
+    extensions.decrypt_iv(
+      substr(decode(p_sealed, 'base64'), 17),
+      decode(provisioning.vault_secret('provisioning_sealing_key'), 'hex'),
+      substr(decode(p_sealed, 'base64'), 1, 16),
+      'aes-cbc/pad:pkcs'),
+    'utf8')
+$$;
+revoke execute on function provisioning.unseal(text) from public;
+comment on function provisioning.unseal(text) is
+  'Opens base64(iv ‖ AES-256-CBC). A bound parameter lands in the log when log_statement is on; a sealed one says nothing there.';

@@ -1,0 +1,407 @@
+-- The job engine. Workers claim jobs under a lease, write each step's outcome at once, and may die at any line: whatever
+-- they held falls due again when the lease runs out, and every later write of theirs is refused.
+
+create function provisioning.hold_lease(p_job_id uuid, p_lease_token uuid) returns public.provisioning_jobs
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs;
+begin
+  select * into v_job from public.provisioning_jobs where id = p_job_id for update;
+  if v_job.lease_token is distinct from p_lease_token or p_lease_token is null then
+    raise exception 'the lease on job % is no longer held', p_job_id using errcode = 'TP001';
+  end if;
+  return v_job;
+end
+$$;
+revoke execute on function provisioning.hold_lease(uuid, uuid) from public;
+comment on function provisioning.hold_lease(uuid, uuid) is
+  'Locks the job until the end of the transaction and returns it. Raises TP001 when another worker has taken it over.';
+
+create function provisioning.record_event(
+  p_organization_id uuid, p_job_id uuid, p_event_type text, p_resource_type text, p_status text,
+  p_resource_id text default null, p_error_message text default null, p_metadata jsonb default '{}',
+  p_started_at timestamptz default now(), p_completed_at timestamptz default null
+) returns void
+language sql security definer set search_path = '' as $$
+  insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status,
+    error_message, metadata, started_at, completed_at)
+  values (p_organization_id, p_job_id, p_event_type, p_resource_type, p_resource_id, p_status,
+    p_error_message, coalesce(p_metadata, '{}'), p_started_at, p_completed_at)
+$$;
+revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz) from public;
+
+create function provisioning.initial_status() returns jsonb
+language sql stable set search_path = '' as $$
+  select '{"stripe": "pending", "neon": "pending", "graphql": "not_requested", "overall": "pending"}'::jsonb
+    || jsonb_build_object('changed_at', now())
+$$;
+revoke execute on function provisioning.initial_status() from public;
+
+create function provisioning.refresh_status(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job_id uuid;
+  v_job_status text;
+  v_services jsonb;
+  v_status jsonb;
+begin
+  select id, status into v_job_id, v_job_status from public.provisioning_jobs
+  where organization_id = p_organization_id and kind = 'provision' order by created_at desc limit 1;
+  if v_job_id is null then
+    return;
+  end if;
+  select jsonb_object_agg(service, state) into v_services from (
+    select service, case
+      when bool_and(status = 'succeeded') then 'ready'
+      when bool_or(status = 'failed') then 'failed'
+      when bool_or(status = 'cancelled') then 'cancelled'
+      when bool_or(status = 'retrying') then 'retrying'
+      when bool_or(status in ('running', 'succeeded')) then 'running'
+      else 'pending' end as state
+    from public.provisioning_steps where job_id = v_job_id group by service) by_service;
+  v_status := jsonb_build_object('stripe', 'pending', 'neon', 'pending', 'graphql', 'not_requested') || v_services
+    || jsonb_build_object('overall', case
+      when v_job_status = 'succeeded' then 'ready'
+      when v_job_status in ('failed', 'cancelled') then v_job_status
+      when v_job_status = 'running' or exists (
+        select from jsonb_each_text(v_services) where value not in ('pending', 'not_requested')) then 'provisioning'
+      else 'pending' end);
+  update public.organizations set
+    provisioning_status = v_status || jsonb_build_object('changed_at', clock_timestamp()),
+    provisioned_at = case when v_status ->> 'overall' = 'ready' then coalesce(provisioned_at, clock_timestamp()) else provisioned_at end
+  where id = p_organization_id and provisioning_status - 'changed_at' <> v_status;
+  update public.organization_databases set status = v_status ->> 'neon'
+  where organization_id = p_organization_id and status <> v_status ->> 'neon';
+end
+$$;
+revoke execute on function provisioning.refresh_status(uuid) from public;
+comment on function provisioning.refresh_status(uuid) is
+  'Derives organizations.provisioning_status from the newest provision job. changed_at moves only when a state does.';
+
+create function provisioning.enqueue(
+  p_organization_id uuid, p_kind text, p_request jsonb default '{}', p_requested_by uuid default null
+) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job_id uuid;
+begin
+  insert into public.provisioning_jobs (organization_id, kind, request, requested_by)
+  values (p_organization_id, p_kind, p_request, p_requested_by)
+  on conflict (organization_id, kind) where status in ('queued', 'running') do nothing
+  returning id into v_job_id;
+  if v_job_id is null then
+    select id into v_job_id from public.provisioning_jobs
+    where organization_id = p_organization_id and kind = p_kind and status in ('queued', 'running');
+    return v_job_id;
+  end if;
+  insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
+  select v_job_id, d.step, p_organization_id, d.service, d.position, d.depends_on
+  from provisioning.step_definitions d where d.kind = p_kind;
+  return v_job_id;
+end
+$$;
+revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid) from public;
+comment on function provisioning.enqueue(uuid, text, jsonb, uuid) is
+  'The open job of this kind for the organization, created with its steps when there is none.';
+
+create function provisioning.claim_jobs(p_kinds text[], p_limit integer)
+returns table (job_id uuid, organization_id uuid, kind text, request jsonb, attempts integer,
+  lease_token uuid, lease_expires_at timestamptz)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_settings provisioning.settings;
+  v_free integer;
+begin
+  select * into v_settings from provisioning.settings;
+  -- One claim at a time, for the few milliseconds it takes: two could each count the same free places.
+  perform pg_catalog.pg_advisory_xact_lock(7221, 1);
+  select v_settings.max_running_jobs - count(*) into v_free from public.provisioning_jobs j
+  where j.status = 'running' and coalesce(j.lease_expires_at, j.next_attempt_at) > now();
+  return query
+  with due as (
+    select j.id, j.status as was from public.provisioning_jobs j
+    where j.status in ('queued', 'running') and j.kind = any (p_kinds)
+      and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
+    order by coalesce(j.lease_expires_at, j.next_attempt_at)
+    limit greatest(least(p_limit, v_free), 0)
+    for update skip locked
+  ), interrupted as (
+    -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
+    update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(),
+      error = '{"code": "worker_lost", "message": "The worker stopped in the middle of this step; another one takes over.", "retryable": true}'
+    from due where due.was = 'running' and s.job_id = due.id and s.status = 'running'
+    returning s.job_id, s.organization_id, s.step, s.attempts, s.started_at
+  ), told as (
+    insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, status, error_message,
+      metadata, started_at, completed_at)
+    select i.organization_id, i.job_id, 'step.interrupted', i.step, 'retrying', 'The worker stopped in the middle of this step.',
+      jsonb_build_object('code', 'worker_lost', 'attempt', i.attempts), i.started_at, now()
+    from interrupted i
+  )
+  update public.provisioning_jobs j set status = 'running', attempts = j.attempts + 1,
+    lease_token = gen_random_uuid(), lease_expires_at = now() + make_interval(secs => v_settings.lease_seconds),
+    started_at = coalesce(j.started_at, now())
+  from due where j.id = due.id
+  returning j.id, j.organization_id, j.kind, j.request, j.attempts, j.lease_token, j.lease_expires_at;
+end
+$$;
+revoke execute on function provisioning.claim_jobs(text[], integer) from public;
+comment on function provisioning.claim_jobs(text[], integer) is
+  'Takes up to p_limit due jobs under a new lease, oldest first, never exceeding settings.max_running_jobs over all workers.';
+
+create function provisioning.extend_lease(p_job_id uuid, p_lease_token uuid) returns timestamptz
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_expires_at timestamptz;
+begin
+  perform provisioning.hold_lease(p_job_id, p_lease_token);
+  update public.provisioning_jobs set lease_expires_at = clock_timestamp()
+    + make_interval(secs => (select lease_seconds from provisioning.settings))
+  where id = p_job_id returning lease_expires_at into v_expires_at;
+  return v_expires_at;
+end
+$$;
+revoke execute on function provisioning.extend_lease(uuid, uuid) from public;
+comment on function provisioning.extend_lease(uuid, uuid) is
+  'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside.';
+
+create function provisioning.ready_steps(p_job_id uuid) returns setof text
+language sql stable security definer set search_path = '' as $$
+  select s.step from public.provisioning_steps s
+  where s.job_id = p_job_id
+    and (s.status = 'pending' or (s.status = 'retrying' and s.next_attempt_at <= clock_timestamp()))
+    and not exists (
+      select from public.provisioning_steps d
+      where d.job_id = s.job_id and d.step = any (s.depends_on) and d.status <> 'succeeded')
+  order by s.position
+$$;
+revoke execute on function provisioning.ready_steps(uuid) from public;
+comment on function provisioning.ready_steps(uuid) is 'Steps that may start now: pending or due again, with every dependency succeeded.';
+
+create function provisioning.tenant(p_organization_id uuid) returns jsonb
+language sql stable security definer set search_path = '' as $$
+  select jsonb_build_object(
+    'organizationId', o.id, 'organizationName', o.name, 'billingEmail', o.billing_email, 'ownerId', o.owner_id, 'plan', o.plan,
+    'stripeCustomerId', o.stripe_customer_id, 'region', d.region, 'size', d.size, 'neonProjectId', d.neon_project_id,
+    'host', d.host, 'pooledHost', d.pooled_host, 'port', d.port, 'databaseName', d.database_name, 'roleName', d.role_name,
+    'sslMode', d.ssl_mode, 'schemaVersion', d.schema_version, 'credentialsSecretId', d.credentials_secret_id,
+    'limits', jsonb_build_object(
+      'minComputeUnits', z.min_compute_units, 'maxComputeUnits', z.max_compute_units,
+      'suspendTimeoutSeconds', z.suspend_timeout_seconds, 'historyRetentionSeconds', p.history_retention_seconds,
+      'quota', jsonb_strip_nulls(jsonb_build_object(
+        'active_time_seconds', p.quota_active_time_seconds, 'compute_time_seconds', p.quota_compute_time_seconds,
+        'written_data_bytes', p.quota_written_data_bytes, 'data_transfer_bytes', p.quota_data_transfer_bytes,
+        'logical_size_bytes', p.quota_logical_size_bytes))))
+  from public.organizations o
+  join public.organization_databases d on d.organization_id = o.id
+  join provisioning.database_sizes z using (size)
+  join provisioning.plans p using (plan)
+  where o.id = p_organization_id
+$$;
+revoke execute on function provisioning.tenant(uuid) from public;
+comment on function provisioning.tenant(uuid) is 'All that the steps need to know of an organization; no secrets.';
+
+create function provisioning.start_step(p_job_id uuid, p_lease_token uuid, p_step text)
+returns table (attempt integer, output jsonb, tenant jsonb)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_step public.provisioning_steps;
+begin
+  if not exists (select from provisioning.ready_steps(p_job_id) ready where ready = p_step) then
+    return;
+  end if;
+  update public.provisioning_steps s set status = 'running', attempts = s.attempts + 1, next_attempt_at = null,
+    started_at = clock_timestamp()
+  where s.job_id = p_job_id and s.step = p_step returning * into v_step;
+  if v_step.attempts > (select max_step_attempts from provisioning.settings) then
+    -- Only interruptions get here: an ordinary failure stops at the limit by itself.
+    perform provisioning.fail_step(p_job_id, p_lease_token, p_step, coalesce(v_step.error, '{}') || jsonb_build_object(
+      'retryable', false, 'code', 'attempts_exhausted',
+      'message', 'Every attempt at this step was interrupted. Look at the function''s log, then retry.'));
+    return;
+  end if;
+  perform provisioning.refresh_status(v_job.organization_id);
+  return query select v_step.attempts, v_step.output, provisioning.tenant(v_job.organization_id);
+end
+$$;
+revoke execute on function provisioning.start_step(uuid, uuid, text) from public;
+comment on function provisioning.start_step(uuid, uuid, text) is
+  'Marks a ready step as running and returns the number of the attempt, the output of earlier ones and the tenant; no row when it may not start.';
+
+create function provisioning.complete_step(p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb)
+returns setof text
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_step public.provisioning_steps;
+begin
+  update public.provisioning_steps s set status = 'succeeded', output = s.output || p_output, error = null,
+    next_attempt_at = null, finished_at = clock_timestamp()
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'running' returning * into v_step;
+  if v_step.job_id is null then
+    raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
+  end if;
+  perform provisioning.record_event(v_job.organization_id, p_job_id, 'step.succeeded', p_step, 'succeeded',
+    p_output ->> 'resourceId', null, jsonb_build_object('attempt', v_step.attempts) || (p_output - 'resourceId'),
+    v_step.started_at, v_step.finished_at);
+  perform provisioning.refresh_status(v_job.organization_id);
+  return query select provisioning.ready_steps(p_job_id);
+end
+$$;
+revoke execute on function provisioning.complete_step(uuid, uuid, text, jsonb) from public;
+comment on function provisioning.complete_step(uuid, uuid, text, jsonb) is
+  'Writes a running step''s success and returns the steps that may start now. A finished step is never written again (TP002).';
+
+create function provisioning.backoff_seconds(p_attempts integer) returns double precision
+language sql volatile set search_path = '' as $$
+  select random() * least(s.backoff_cap_seconds, s.backoff_base_seconds * power(2, least(p_attempts - 1, 30)))
+  from provisioning.settings s
+$$;
+revoke execute on function provisioning.backoff_seconds(integer) from public;
+comment on function provisioning.backoff_seconds(integer) is
+  'Exponential backoff with full jitter: uniform in [0, min(cap, base·2^(attempts−1))], as in the AWS Architecture Blog''s "Exponential Backoff And Jitter".';
+
+create function provisioning.fail_step(
+  p_job_id uuid, p_lease_token uuid, p_step text, p_error jsonb, p_retry_after_seconds double precision default 0,
+  p_output jsonb default '{}'
+) returns timestamptz
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_step public.provisioning_steps;
+  v_error jsonb;
+  v_next timestamptz;
+begin
+  select * into v_step from public.provisioning_steps s
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'running';
+  if v_step.job_id is null then
+    raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
+  end if;
+  v_error := p_error || jsonb_build_object('step', p_step);
+  if coalesce((p_error ->> 'retryable')::boolean, false)
+    and v_step.attempts < (select max_step_attempts from provisioning.settings) then
+    v_next := clock_timestamp()
+      + make_interval(secs => greatest(provisioning.backoff_seconds(v_step.attempts), p_retry_after_seconds));
+  end if;
+  update public.provisioning_steps s set status = case when v_next is null then 'failed' else 'retrying' end,
+    error = v_error, output = s.output || p_output, next_attempt_at = v_next,
+    finished_at = case when v_next is null then clock_timestamp() end
+  where s.job_id = p_job_id and s.step = p_step;
+  update public.provisioning_jobs j set last_error = v_error where j.id = p_job_id;
+  perform provisioning.record_event(v_job.organization_id, p_job_id,
+    case when v_next is null then 'step.failed' else 'step.retrying' end, p_step,
+    case when v_next is null then 'failed' else 'retrying' end, null, p_error ->> 'message',
+    jsonb_strip_nulls(jsonb_build_object('attempt', v_step.attempts, 'code', p_error ->> 'code', 'next_attempt_at', v_next)),
+    v_step.started_at, clock_timestamp());
+  perform provisioning.refresh_status(v_job.organization_id);
+  return v_next;
+end
+$$;
+revoke execute on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb) from public;
+comment on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb) is
+  'Writes a failed attempt and returns when the next one is due, never before p_retry_after_seconds; null when it is final.';
+
+create function provisioning.defer_step(
+  p_job_id uuid, p_lease_token uuid, p_step text, p_until timestamptz, p_reason jsonb, p_output jsonb default '{}'
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.provisioning_steps s set status = 'retrying', attempts = s.attempts - 1, next_attempt_at = p_until,
+    error = p_reason, output = s.output || p_output
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'running';
+  if not found then
+    raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
+  end if;
+  perform provisioning.refresh_status(v_job.organization_id);
+end
+$$;
+revoke execute on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb) from public;
+comment on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb) is
+  'Puts a running step off without counting the attempt: the provider is busy with it, which is nobody''s failure.';
+
+create function provisioning.finish_job(p_job_id uuid, p_lease_token uuid)
+returns table (status text, next_attempt_at timestamptz)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_status text;
+  v_next timestamptz;
+  v_error jsonb;
+begin
+  -- A worker that gives up in the middle of a step says so by ending the job under it.
+  update public.provisioning_steps s set status = 'retrying', next_attempt_at = clock_timestamp(),
+    error = '{"code": "worker_lost", "message": "The worker stopped in the middle of this step; another one takes over.", "retryable": true}'
+  where s.job_id = p_job_id and s.status = 'running';
+  with recursive blocked as (
+    select s.step from public.provisioning_steps s where s.job_id = p_job_id and s.status in ('failed', 'cancelled')
+    union
+    select s.step from public.provisioning_steps s join blocked b on b.step = any (s.depends_on) where s.job_id = p_job_id
+  )
+  select
+    case
+      when bool_and(s.status = 'succeeded') then 'succeeded'
+      when bool_or(s.status in ('pending', 'retrying') and s.step not in (select b.step from blocked b)) then 'queued'
+      else 'failed'
+    end,
+    min(case when s.status = 'retrying' then s.next_attempt_at else clock_timestamp() end) filter (
+      where s.status = 'retrying' or s.step in (select r from provisioning.ready_steps(p_job_id) r)),
+    (array_agg(s.error order by s.position) filter (where s.status = 'failed'))[1]
+  into v_status, v_next, v_error
+  from public.provisioning_steps s where s.job_id = p_job_id;
+  update public.provisioning_jobs j set status = v_status, lease_token = null, lease_expires_at = null,
+    next_attempt_at = coalesce(v_next, j.next_attempt_at),
+    last_error = case v_status when 'succeeded' then null when 'failed' then v_error else j.last_error end,
+    finished_at = case when v_status <> 'queued' then clock_timestamp() end
+  where j.id = p_job_id;
+  if v_status <> 'queued' then
+    perform provisioning.record_event(v_job.organization_id, p_job_id, 'job.' || v_status, v_job.kind, v_status,
+      p_job_id::text, v_error ->> 'message', jsonb_build_object('attempts', v_job.attempts), v_job.created_at, clock_timestamp());
+  end if;
+  perform provisioning.refresh_status(v_job.organization_id);
+  return query select v_status, v_next;
+end
+$$;
+revoke execute on function provisioning.finish_job(uuid, uuid) from public;
+comment on function provisioning.finish_job(uuid, uuid) is
+  'Gives the lease back: succeeded when every step is, failed when nothing more can run, else queued for the earliest step.';
+
+create function provisioning.next_due_at(p_kinds text[]) returns timestamptz
+language sql stable security definer set search_path = '' as $$
+  select coalesce(j.lease_expires_at, j.next_attempt_at) from public.provisioning_jobs j
+  where j.status in ('queued', 'running') and j.kind = any (p_kinds)
+  order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 1
+$$;
+revoke execute on function provisioning.next_due_at(text[]) from public;
+comment on function provisioning.next_due_at(text[]) is 'When the next job of these kinds falls due; null when none is open.';
+
+create function provisioning.retry_job(p_job_id uuid, p_services text[] default null) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs;
+begin
+  select * into v_job from public.provisioning_jobs where id = p_job_id for update;
+  if v_job.status = 'running' and v_job.lease_expires_at > now() then
+    return 'running';
+  end if;
+  update public.provisioning_steps s set status = 'pending', attempts = 0, next_attempt_at = null, error = null,
+    started_at = null, finished_at = null
+  where s.job_id = p_job_id and (p_services is null or s.service = any (p_services))
+    and (s.status in ('retrying', 'failed', 'cancelled', 'running')
+      -- Named services are looked at again even when they succeeded: each step finds what exists.
+      or (s.status = 'succeeded' and p_services is not null and v_job.finished_at is not null));
+  if not exists (select from public.provisioning_steps s where s.job_id = p_job_id and s.status in ('pending', 'retrying')) then
+    return v_job.status;
+  end if;
+  update public.provisioning_jobs set status = 'queued', next_attempt_at = now(), last_error = null,
+    lease_token = null, lease_expires_at = null, finished_at = null
+  where id = p_job_id;
+  perform provisioning.refresh_status(v_job.organization_id);
+  return 'queued';
+end
+$$;
+revoke execute on function provisioning.retry_job(uuid, text[]) from public;
+comment on function provisioning.retry_job(uuid, text[]) is
+  'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A job at work is left alone; so is a finished step unless its service is named.';

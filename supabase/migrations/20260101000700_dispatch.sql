@@ -1,0 +1,118 @@
+-- How work reaches the functions. The doorbell is a courtesy: it may be lost. The sweep rings again for whatever is due.
+
+create table provisioning.dispatch_state (
+  id boolean primary key default true check (id),
+  last_swept_at timestamptz,
+  -- Why the database cannot ring, in words; null when it can.
+  problem text
+);
+insert into provisioning.dispatch_state default values;
+alter table provisioning.dispatch_state enable row level security;
+
+create function provisioning.doorbell_signature(p_job_id uuid, p_expires_at bigint) returns text
+language sql stable security definer set search_path = '' as $$
+  select encode(extensions.hmac(p_job_id::text || '.' || p_expires_at::text,
+    provisioning.vault_secret('provisioning_doorbell_key'), 'sha256'), 'hex')
+$$;
+revoke execute on function provisioning.doorbell_signature(uuid, bigint) from public;
+comment on function provisioning.doorbell_signature(uuid, bigint) is 'Hex HMAC-SHA256 over "jobId.expiresAt" (seconds since 1970).';
+
+create function provisioning.ring_doorbell(p_job_id uuid, p_kind text default 'provision') returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_url text := provisioning.vault_secret('functions_base_url');
+  v_function text := (select k.function_name from provisioning.job_kinds k where k.kind = p_kind);
+  v_expires_at bigint := extract(epoch from now())::bigint + (select s.doorbell_ttl_seconds from provisioning.settings s);
+begin
+  if v_url is null or v_function is null then
+    return false;
+  end if;
+  -- Every database role can read pg_net's queue, so the call carries a signature and no key.
+  perform net.http_post(
+    url := rtrim(v_url, '/') || '/' || v_function,
+    body := jsonb_build_object('jobId', p_job_id, 'expiresAt', v_expires_at,
+      'signature', provisioning.doorbell_signature(p_job_id, v_expires_at)),
+    timeout_milliseconds := 5000);
+  return true;
+exception when others then
+  raise warning 'the doorbell for job % could not be rung: %', p_job_id, sqlerrm;
+  return false;
+end
+$$;
+revoke execute on function provisioning.ring_doorbell(uuid, text) from public;
+comment on function provisioning.ring_doorbell(uuid, text) is
+  'Asks a function to work, after commit. Returns false, and never raises, when it cannot: the job is safe in its row.';
+
+create function provisioning.dispatch_problem() returns text
+language sql stable security definer set search_path = '' as $$
+  select case
+    when provisioning.vault_secret('functions_base_url') is null then
+      'The functions'' address is not in Vault: set it as functions_base_url (config.toml, [db.vault]) and push again.'
+    when provisioning.vault_secret('provisioning_doorbell_key') is null then
+      'The doorbell key is not in Vault: create the secret provisioning_doorbell_key with 64 random hex digits.'
+  end
+$$;
+revoke execute on function provisioning.dispatch_problem() from public;
+
+create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
+language sql volatile security definer set search_path = '' as $$
+  select provisioning.ring_doorbell(due.id, due.kind) from (
+    select j.id, j.kind from public.provisioning_jobs j
+    where j.status in ('queued', 'running') and j.kind = any (p_kinds)
+      and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
+    order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 1) due
+$$;
+revoke execute on function provisioning.ring_for_due_work(text[]) from public;
+comment on function provisioning.ring_for_due_work(text[]) is
+  'Rings for the oldest due job of these kinds; null when none is. A worker that has done its share calls it last.';
+
+create function provisioning.sweep() returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_settings provisioning.settings;
+  v_problem text := provisioning.dispatch_problem();
+  v_rung integer := 0;
+  v_job record;
+begin
+  select * into v_settings from provisioning.settings;
+  perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
+  update provisioning.dispatch_state set last_swept_at = now(), problem = v_problem where id;
+  if v_problem is not null then
+    update public.provisioning_jobs j set last_error = jsonb_build_object(
+      'code', 'dispatch_unavailable', 'message', v_problem, 'retryable', true)
+    where j.id in (
+      select q.id from public.provisioning_jobs q
+      where q.status in ('queued', 'running') and coalesce(q.lease_expires_at, q.next_attempt_at) <= now()
+        and q.last_error is null
+      limit v_settings.sweep_repairs);
+    return 0;
+  end if;
+  -- A worker drains many jobs whichever one it was rung for, so a few doorbells are enough for any backlog.
+  for v_job in
+    select j.id, j.kind from public.provisioning_jobs j join provisioning.job_kinds k using (kind)
+    where j.status in ('queued', 'running') and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
+      and k.function_name is not null
+    order by coalesce(j.lease_expires_at, j.next_attempt_at)
+    limit v_settings.sweep_doorbells
+  loop
+    v_rung := v_rung + provisioning.ring_doorbell(v_job.id, v_job.kind)::integer;
+  end loop;
+  return v_rung;
+end
+$$;
+revoke execute on function provisioning.sweep() from public;
+comment on function provisioning.sweep() is
+  'Repairs recorded sign-up trouble and rings for due jobs; returns how many doorbells. Its work is bounded by settings and what is due.';
+
+create function provisioning.prune() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from cron.job_run_details where end_time < now()
+    - make_interval(days => (select s.cron_history_days from provisioning.settings s));
+end
+$$;
+revoke execute on function provisioning.prune() from public;
+comment on function provisioning.prune() is 'Drops old run records, which pg_cron itself keeps for ever.';
+
+select cron.schedule('tenant-provisioning-sweep', '10 seconds', 'select provisioning.sweep()');
+select cron.schedule('tenant-provisioning-prune', '17 3 * * *', 'select provisioning.prune()');

@@ -1,0 +1,286 @@
+-- From auth.users to a tenant in the making, inside the sign-up's own transaction and without ever failing it.
+
+create table provisioning.sign_up_failures (
+  user_id uuid primary key,
+  sqlstate text not null,
+  message text not null,
+  attempts integer not null default 1,
+  next_attempt_at timestamptz not null default now(),
+  created_at timestamptz not null default now()
+);
+comment on table provisioning.sign_up_failures is
+  'Users whose rows could not be made during sign-up. The sweep tries again, ever less often, and removes the row when it worked.';
+create index sign_up_failures_due_idx on provisioning.sign_up_failures (next_attempt_at);
+alter table provisioning.sign_up_failures enable row level security;
+
+create function provisioning.slugify(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select coalesce(nullif(btrim(left(btrim(regexp_replace(lower(
+    case when p_text ~ '[^\x01-\x7f]' then regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f''’]', '', 'g') else replace(p_text, '''', '') end
+  ), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'organization')
+$$;
+revoke execute on function provisioning.slugify(text) from public;
+
+create function provisioning.free_slug(p_name text) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_slug text := provisioning.slugify(p_name);
+begin
+  -- The lock is only tried, never waited for: who loses the race for the plain name takes a suffix instead of
+  -- queueing behind somebody else's uncommitted sign-up.
+  if pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug))
+    and not exists (select from public.organizations o where o.slug = v_slug) then
+    return v_slug;
+  end if;
+  return v_slug || '-' || encode(extensions.gen_random_bytes(5), 'hex');
+end
+$$;
+revoke execute on function provisioning.free_slug(text) from public;
+comment on function provisioning.free_slug(text) is 'A slug for the name that no committed or concurrent sign-up has; never blocks.';
+
+create function provisioning.create_organization(p_user auth.users) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_metadata jsonb := coalesce(p_user.raw_user_meta_data, '{}');
+  v_settings provisioning.settings;
+  v_region provisioning.regions;
+  v_wanted_region text := nullif(lower(btrim(v_metadata ->> 'data_region')), '');
+  v_wanted_hosting text := nullif(lower(btrim(v_metadata ->> 'hosting_region')), '');
+  v_hosting text;
+  v_name text;
+  v_id uuid := gen_random_uuid();
+begin
+  select * into v_settings from provisioning.settings;
+  select * into v_region from provisioning.regions r
+  where r.data_region = v_wanted_region or r.neon_region = v_wanted_region or v_wanted_region = any (r.aliases);
+  if v_region.data_region is null then
+    select * into v_region from provisioning.regions r where r.data_region = v_settings.default_data_region;
+  end if;
+  v_hosting := v_region.hosting_region;
+  if v_wanted_hosting is not null then
+    select r.hosting_region into v_hosting from provisioning.regions r
+    where r.hosting_region = v_wanted_hosting or v_wanted_hosting = any (r.aliases);
+    v_hosting := coalesce(v_hosting, v_region.hosting_region);
+  end if;
+  v_name := left(btrim(coalesce(
+    nullif(btrim(v_metadata ->> 'organization_name'), ''),
+    nullif(btrim(v_metadata ->> 'full_name'), '') || '''s organization',
+    nullif(btrim(v_metadata ->> 'name'), '') || '''s organization',
+    nullif(split_part(coalesce(p_user.email, ''), '@', 1), ''),
+    'Organization')), 200);
+  insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region, provisioning_status)
+  values (v_id, v_name, provisioning.free_slug(v_name), p_user.id, v_settings.default_plan, p_user.email,
+    v_region.data_region, v_hosting, provisioning.initial_status());
+  insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user.id, 'owner');
+  perform provisioning.record_event(v_id, null, 'sign_up', 'user', 'succeeded', p_user.id::text, null,
+    jsonb_strip_nulls(jsonb_build_object(
+      'unknown_data_region', case when v_wanted_region is not null and not (
+        v_wanted_region = any (v_region.aliases || v_region.data_region || v_region.neon_region)) then v_wanted_region end,
+      'unknown_hosting_region', case when v_wanted_hosting is not null and v_hosting = v_region.hosting_region
+        and not (v_wanted_hosting = any (v_region.aliases || v_region.hosting_region)) then v_wanted_hosting end)),
+    now(), now());
+  return v_id;
+end
+$$;
+revoke execute on function provisioning.create_organization(auth.users) from public;
+
+create function provisioning.may_provision(p_user auth.users) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select not p_user.is_anonymous and p_user.deleted_at is null
+    and (p_user.email_confirmed_at is not null or p_user.phone_confirmed_at is not null
+      or (select s.provision_on from provisioning.settings s) = 'sign_up')
+$$;
+revoke execute on function provisioning.may_provision(auth.users) from public;
+
+create function provisioning.ensure_user_provisioned(p_user_id uuid) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_user auth.users;
+  v_organization_id uuid;
+  v_job_id uuid;
+begin
+  -- Two entries for the same user (trigger, webhook, backfill) take turns; different users never meet here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
+  select * into v_user from auth.users u where u.id = p_user_id;
+  if v_user.id is null or not provisioning.may_provision(v_user) then
+    return null;
+  end if;
+  select coalesce(
+    (select p.organization_id from public.profiles p where p.id = p_user_id),
+    (select m.organization_id from public.organization_members m where m.user_id = p_user_id order by m.created_at limit 1),
+    (select o.id from public.organizations o where o.owner_id = p_user_id order by o.created_at limit 1)
+  ) into v_organization_id;
+  if v_organization_id is null then
+    v_organization_id := provisioning.create_organization(v_user);
+  else
+    insert into public.organization_members (organization_id, user_id, role)
+    select o.id, p_user_id, 'owner' from public.organizations o where o.id = v_organization_id and o.owner_id = p_user_id
+    on conflict do nothing;
+  end if;
+  insert into public.profiles (id, email, full_name, avatar_url, organization_id)
+  values (p_user_id, v_user.email,
+    coalesce(v_user.raw_user_meta_data ->> 'full_name', v_user.raw_user_meta_data ->> 'name'),
+    coalesce(v_user.raw_user_meta_data ->> 'avatar_url', v_user.raw_user_meta_data ->> 'picture'), v_organization_id)
+  on conflict (id) do update set organization_id = excluded.organization_id where profiles.organization_id is null;
+  insert into public.wallets (user_id, currency)
+  select p_user_id, s.default_currency from provisioning.settings s
+  on conflict (user_id) do nothing;
+  insert into public.organization_databases (organization_id, region, size)
+  select o.id, r.neon_region, p.default_size
+  from public.organizations o join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
+  where o.id = v_organization_id
+  on conflict (organization_id) do nothing;
+  if not exists (
+    select from public.provisioning_jobs j where j.organization_id = v_organization_id and j.kind = 'provision') then
+    v_job_id := provisioning.enqueue(v_organization_id, 'provision', '{}', p_user_id);
+    perform provisioning.ring_doorbell(v_job_id, 'provision');
+  end if;
+  return v_organization_id;
+end
+$$;
+revoke execute on function provisioning.ensure_user_provisioned(uuid) from public;
+comment on function provisioning.ensure_user_provisioned(uuid) is
+  'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
+returns the organization; null for a user who is not to be provisioned (yet). Safe to repeat and to run twice at once.';
+
+create function provisioning.try_to_provision_user(p_user_id uuid) returns boolean
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+declare
+  v_state text;
+  v_message text;
+begin
+  perform provisioning.ensure_user_provisioned(p_user_id);
+  return true;
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
+  begin
+    insert into provisioning.sign_up_failures as f (user_id, sqlstate, message) values (p_user_id, v_state, v_message)
+    on conflict (user_id) do update set sqlstate = excluded.sqlstate, message = excluded.message,
+      attempts = f.attempts + 1,
+      next_attempt_at = now() + make_interval(secs => least(3600, 10 * power(2, least(f.attempts, 10))));
+  exception when others then
+    raise warning 'user % was not provisioned (%), and that could not be recorded: %', p_user_id, v_message, sqlerrm;
+  end;
+  return false;
+end
+$$;
+revoke execute on function provisioning.try_to_provision_user(uuid) from public;
+comment on function provisioning.try_to_provision_user(uuid) is
+  'ensure_user_provisioned for callers that must not fail: trouble goes to sign_up_failures, and the answer is false.';
+
+create function provisioning.repair_sign_ups(p_limit integer) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_user_id uuid;
+  v_repaired integer := 0;
+begin
+  for v_user_id in
+    select f.user_id from provisioning.sign_up_failures f where f.next_attempt_at <= now()
+    order by f.next_attempt_at limit p_limit for update skip locked
+  loop
+    if provisioning.try_to_provision_user(v_user_id) then
+      delete from provisioning.sign_up_failures f where f.user_id = v_user_id;
+      v_repaired := v_repaired + 1;
+    end if;
+  end loop;
+  return v_repaired;
+end
+$$;
+revoke execute on function provisioning.repair_sign_ups(integer) from public;
+
+-- Triggers --------------------------------------------------------------------------------------------------------
+
+create function provisioning.handle_new_user() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.try_to_provision_user(new.id);
+  return null;
+end
+$$;
+revoke execute on function provisioning.handle_new_user() from public;
+create trigger on_auth_user_created after insert on auth.users
+  for each row execute function provisioning.handle_new_user();
+
+create function provisioning.handle_user_updated() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.try_to_provision_user(new.id);
+  update public.profiles p set email = new.email,
+    full_name = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
+      then coalesce(new.raw_user_meta_data ->> 'full_name', new.raw_user_meta_data ->> 'name', p.full_name) else p.full_name end,
+    avatar_url = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
+      then coalesce(new.raw_user_meta_data ->> 'avatar_url', new.raw_user_meta_data ->> 'picture', p.avatar_url) else p.avatar_url end
+  where p.id = new.id;
+  if new.email is distinct from old.email then
+    update public.organizations o set billing_email = new.email
+    where o.owner_id = new.id and o.billing_email is not distinct from old.email;
+  end if;
+  return null;
+exception when others then
+  -- A change of address or name must go through even when its copy cannot be made.
+  raise warning 'the profile of user % was not updated: %', new.id, sqlerrm;
+  return null;
+end
+$$;
+revoke execute on function provisioning.handle_user_updated() from public;
+-- Signing in updates auth.users too; the condition keeps that free of charge.
+create trigger on_auth_user_updated after update on auth.users
+  for each row when (
+    old.email is distinct from new.email
+    or old.raw_user_meta_data is distinct from new.raw_user_meta_data
+    or old.is_anonymous is distinct from new.is_anonymous
+    or (old.email_confirmed_at is null and new.email_confirmed_at is not null)
+    or (old.phone_confirmed_at is null and new.phone_confirmed_at is not null))
+  execute function provisioning.handle_user_updated();
+
+create function provisioning.remove_organization(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_request jsonb;
+begin
+  select jsonb_strip_nulls(jsonb_build_object(
+    'organization_name', o.name, 'stripe_customer_id', o.stripe_customer_id, 'neon_project_id', d.neon_project_id,
+    'credentials_secret_id', d.credentials_secret_id))
+  into v_request
+  from public.organizations o left join public.organization_databases d on d.organization_id = o.id
+  where o.id = p_organization_id;
+  -- The ids of what exists outside survive the rows in this job, in the same transaction.
+  update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), lease_token = null, lease_expires_at = null
+  where j.organization_id = p_organization_id and j.kind <> 'deprovision' and j.status in ('queued', 'running');
+  perform provisioning.enqueue(p_organization_id, 'deprovision', v_request, auth.uid());
+  perform provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text, v_request);
+  delete from public.organizations o where o.id = p_organization_id;
+end
+$$;
+revoke execute on function provisioning.remove_organization(uuid) from public;
+comment on function provisioning.remove_organization(uuid) is
+  'Deletes an organization, stops its open jobs and enqueues the undo of what it has outside, all in one transaction.';
+
+create function provisioning.handle_user_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_organization_id uuid;
+  v_heir uuid;
+begin
+  for v_organization_id in select o.id from public.organizations o where o.owner_id = old.id loop
+    select m.user_id into v_heir from public.organization_members m
+    where m.organization_id = v_organization_id and m.user_id <> old.id and m.role = 'owner'
+    order by m.created_at limit 1;
+    if v_heir is null then
+      perform provisioning.remove_organization(v_organization_id);
+    else
+      update public.organizations o set owner_id = v_heir where o.id = v_organization_id;
+      perform provisioning.audit(v_organization_id, 'organization.owner_changed', 'user', v_heir::text,
+        jsonb_build_object('from', old.id, 'to', v_heir));
+    end if;
+  end loop;
+  delete from provisioning.sign_up_failures f where f.user_id = old.id;
+  return old;
+end
+$$;
+revoke execute on function provisioning.handle_user_deleted() from public;
+comment on function provisioning.handle_user_deleted() is
+  'Before a user goes: organizations pass to another owner, or are removed with an undo job. Unlike the other triggers it
+lets trouble stop the deletion, because what exists outside would otherwise be lost track of.';
+create trigger on_auth_user_deleted before delete on auth.users
+  for each row execute function provisioning.handle_user_deleted();

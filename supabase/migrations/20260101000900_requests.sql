@@ -1,0 +1,174 @@
+-- What functions and people may ask of the engine, each checked and audited here.
+
+create function provisioning.request_provisioning(
+  p_organization_id uuid, p_services text[] default null, p_database_size text default null, p_data_region text default null,
+  p_requested_by uuid default null
+) returns table (job_id uuid, status text)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_organization public.organizations;
+  v_database public.organization_databases;
+  v_region provisioning.regions;
+  v_job public.provisioning_jobs;
+  v_changed boolean := false;
+begin
+  -- The lock makes two requests for one organization take turns.
+  select * into v_organization from public.organizations o where o.id = p_organization_id for update;
+  if v_organization.id is null then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
+  insert into public.organization_databases (organization_id, region, size)
+  select v_organization.id, r.neon_region, p.default_size from provisioning.regions r, provisioning.plans p
+  where r.data_region = v_organization.data_region and p.plan = v_organization.plan
+  on conflict (organization_id) do nothing;
+  select * into v_database from public.organization_databases d where d.organization_id = p_organization_id for update;
+
+  if p_data_region is not null then
+    select * into v_region from provisioning.regions r
+    where r.data_region = lower(p_data_region) or lower(p_data_region) = any (r.aliases);
+    if v_region.data_region is null then
+      raise exception 'The region "%" is unknown. Known: %.', p_data_region,
+        (select string_agg(r.data_region, ', ' order by r.data_region) from provisioning.regions r) using errcode = 'TP422';
+    end if;
+    if v_region.neon_region <> v_database.region and v_database.neon_project_id is not null then
+      raise exception 'The database is in % already, and a region is fixed once a database exists.', v_database.region
+        using errcode = 'TP409';
+    end if;
+    update public.organizations o set data_region = v_region.data_region where o.id = p_organization_id;
+    update public.organization_databases d set region = v_region.neon_region where d.organization_id = p_organization_id;
+  end if;
+  if p_database_size is not null and p_database_size <> v_database.size then
+    if not exists (select from provisioning.database_sizes z where z.size = p_database_size) then
+      raise exception 'The size "%" is unknown. Known: %.', p_database_size,
+        (select string_agg(z.size, ', ' order by z.max_compute_units) from provisioning.database_sizes z) using errcode = 'TP422';
+    end if;
+    update public.organization_databases d set size = p_database_size where d.organization_id = p_organization_id;
+    v_changed := true;
+  end if;
+
+  select * into v_job from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1;
+  if v_job.id is null then
+    job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_requested_by);
+    status := 'queued';
+  else
+    job_id := v_job.id;
+    status := provisioning.retry_job(v_job.id, case when v_changed then coalesce(p_services, '{neon}') else p_services end);
+  end if;
+  perform provisioning.audit(p_organization_id, 'provisioning.requested', 'job', job_id::text, jsonb_strip_nulls(
+    jsonb_build_object('services', p_services, 'database_size', p_database_size, 'data_region', p_data_region)));
+  return next;
+end
+$$;
+revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid) from public;
+comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
+  'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
+TP409 (region fixed) or TP422 (unknown region or size).';
+
+create function provisioning.role_in(p_organization_id uuid, p_user_id uuid) returns text
+language sql stable security definer set search_path = '' as $$
+  select m.role from public.organization_members m where m.organization_id = p_organization_id and m.user_id = p_user_id
+$$;
+revoke execute on function provisioning.role_in(uuid, uuid) from public;
+
+-- What a step writes beside its own row. Each is called in the same statement as complete_step.
+
+create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.organizations o set stripe_customer_id = p_customer_id
+  where o.id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id
+    and o.stripe_customer_id is distinct from p_customer_id;
+end
+$$;
+revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text) from public;
+
+create function provisioning.record_neon_project(
+  p_job_id uuid, p_lease_token uuid, p_project_id text, p_branch_id text, p_endpoint_id text, p_host text, p_pooled_host text,
+  p_port integer, p_database_name text, p_role_name text, p_ssl_mode text
+) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.organization_databases d set neon_project_id = p_project_id, neon_branch_id = p_branch_id,
+    neon_endpoint_id = p_endpoint_id, host = p_host, pooled_host = p_pooled_host, port = p_port,
+    database_name = p_database_name, role_name = p_role_name, ssl_mode = p_ssl_mode
+  where d.organization_id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id;
+end
+$$;
+revoke execute on function provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) from public;
+
+create function provisioning.record_schema_version(p_job_id uuid, p_lease_token uuid, p_version integer) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.organization_databases d set schema_version = p_version
+  where d.organization_id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id;
+end
+$$;
+revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public;
+
+create function provisioning.store_credentials(p_job_id uuid, p_lease_token uuid, p_sealed_password text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_name text := 'tenant_database_password/' || v_job.organization_id;
+  v_secret_id uuid := (select s.id from vault.secrets s where s.name = v_name);
+begin
+  if v_secret_id is null then
+    v_secret_id := vault.create_secret(provisioning.unseal(p_sealed_password), v_name, 'Password of a tenant''s own database');
+  else
+    perform vault.update_secret(v_secret_id, provisioning.unseal(p_sealed_password));
+  end if;
+  update public.organization_databases d set credentials_secret_id = v_secret_id
+  where d.organization_id = v_job.organization_id and d.credentials_secret_id is distinct from v_secret_id;
+end
+$$;
+revoke execute on function provisioning.store_credentials(uuid, uuid, text) from public;
+comment on function provisioning.store_credentials(uuid, uuid, text) is
+  'Keeps a sealed password in Vault under one name per organization, replacing an earlier one.';
+
+create function provisioning.record_verified_connection(p_job_id uuid, p_lease_token uuid, p_encrypted boolean) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.organization_databases d
+  set ssl_verified_at = case when p_encrypted then now() end, health_status = 'healthy'
+  where d.organization_id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id;
+end
+$$;
+revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean) from public;
+
+create function provisioning.reveal_database_connection(p_organization_id uuid, p_reveal_password boolean) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_database public.organization_databases;
+  v_password text;
+begin
+  if auth.role() is distinct from 'service_role'
+    and p_organization_id not in (select provisioning.my_organization_ids('{owner,admin}')) then
+    raise exception 'Connection details are for the owners and admins of the organization.' using errcode = '42501';
+  end if;
+  select * into v_database from public.organization_databases d where d.organization_id = p_organization_id;
+  if v_database.host is null then
+    raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
+  end if;
+  if p_reveal_password then
+    select s.decrypted_secret into v_password from vault.decrypted_secrets s where s.id = v_database.credentials_secret_id;
+    perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.neon_project_id);
+  end if;
+  return jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host, 'port', v_database.port,
+    'database', v_database.database_name, 'role', v_database.role_name, 'ssl_mode', v_database.ssl_mode,
+    'graphql_endpoint', v_database.graphql_endpoint, 'password', v_password);
+end
+$$;
+revoke execute on function provisioning.reveal_database_connection(uuid, boolean) from public;
+grant execute on function provisioning.reveal_database_connection(uuid, boolean) to authenticated, service_role;
+
+create function public.database_connection(organization_id uuid, reveal_password boolean default false) returns jsonb
+language sql volatile security invoker set search_path = '' as $$
+  select provisioning.reveal_database_connection(organization_id, reveal_password)
+$$;
+revoke execute on function public.database_connection(uuid, boolean) from public, anon;
+grant execute on function public.database_connection(uuid, boolean) to authenticated, service_role;
+comment on function public.database_connection(uuid, boolean) is
+  'How to connect to an organization''s database, for its owners and admins. The password only when asked for, which is audited.';
+
+notify pgrst, 'reload schema';

@@ -4,7 +4,7 @@ create table public.provisioning_jobs (
   id uuid primary key default gen_random_uuid(),
   -- No foreign key: undoing an organization is a job that outlives it.
   organization_id uuid not null,
-  kind text not null references provisioning.job_kinds,
+  kind text not null,
   status text not null default 'queued',
   -- What was asked for. Never a secret.
   request jsonb not null default '{}',
@@ -34,7 +34,6 @@ create unique index provisioning_jobs_open_key on public.provisioning_jobs (orga
 create index provisioning_jobs_due_idx on public.provisioning_jobs ((coalesce(lease_expires_at, next_attempt_at)))
   where status in ('queued', 'running');
 create index provisioning_jobs_organization_id_idx on public.provisioning_jobs (organization_id, created_at desc);
-create index provisioning_jobs_kind_idx on public.provisioning_jobs (kind);
 
 create table public.provisioning_steps (
   job_id uuid not null references public.provisioning_jobs (id) on delete cascade,

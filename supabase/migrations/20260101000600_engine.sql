@@ -22,20 +22,15 @@ create function provisioning.record_event(
   p_resource_id text default null, p_error_message text default null, p_metadata jsonb default '{}',
   p_started_at timestamptz default now(), p_completed_at timestamptz default null
 ) returns void
-language sql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' as $$
+begin
   insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status,
     error_message, metadata, started_at, completed_at)
   values (p_organization_id, p_job_id, p_event_type, p_resource_type, p_resource_id, p_status,
-    p_error_message, coalesce(p_metadata, '{}'), p_started_at, p_completed_at)
+    p_error_message, coalesce(p_metadata, '{}'), p_started_at, p_completed_at);
+end
 $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz) from public;
-
-create function provisioning.initial_status() returns jsonb
-language sql stable set search_path = '' as $$
-  select '{"stripe": "pending", "neon": "pending", "graphql": "not_requested", "overall": "pending"}'::jsonb
-    || jsonb_build_object('changed_at', now())
-$$;
-revoke execute on function provisioning.initial_status() from public;
 
 create function provisioning.refresh_status(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -97,6 +92,9 @@ begin
   insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
   select v_job_id, d.step, p_organization_id, d.service, d.position, d.depends_on
   from provisioning.step_definitions d where d.kind = p_kind;
+  if not found and not exists (select from provisioning.job_kinds k where k.kind = p_kind) then
+    raise exception 'there is no kind of job "%"', p_kind using errcode = 'TP422';
+  end if;
   return v_job_id;
 end
 $$;

@@ -9,29 +9,27 @@ create table provisioning.dispatch_state (
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
 
-create function provisioning.doorbell_signature(p_job_id uuid, p_expires_at bigint) returns text
-language sql stable security definer set search_path = '' as $$
-  select encode(extensions.hmac(p_job_id::text || '.' || p_expires_at::text,
-    provisioning.vault_secret('provisioning_doorbell_key'), 'sha256'), 'hex')
-$$;
-revoke execute on function provisioning.doorbell_signature(uuid, bigint) from public;
-comment on function provisioning.doorbell_signature(uuid, bigint) is 'Hex HMAC-SHA256 over "jobId.expiresAt" (seconds since 1970).';
-
 create function provisioning.ring_doorbell(p_job_id uuid, p_kind text default 'provision') returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_url text := provisioning.vault_secret('functions_base_url');
-  v_function text := (select k.function_name from provisioning.job_kinds k where k.kind = p_kind);
-  v_expires_at bigint := extract(epoch from now())::bigint + (select s.doorbell_ttl_seconds from provisioning.settings s);
+  v_url text;
+  v_key text;
+  v_function text;
+  v_expires_at bigint;
 begin
-  if v_url is null or v_function is null then
+  select k.function_name, extract(epoch from now())::bigint + s.doorbell_ttl_seconds into v_function, v_expires_at
+  from provisioning.job_kinds k, provisioning.settings s where k.kind = p_kind;
+  select s.decrypted_secret into v_url from vault.decrypted_secrets s where s.name = 'functions_base_url';
+  select s.decrypted_secret into v_key from vault.decrypted_secrets s where s.name = 'provisioning_doorbell_key';
+  if v_url is null or v_key is null or v_function is null then
     return false;
   end if;
-  -- Every database role can read pg_net's queue, so the call carries a signature and no key.
+  -- Every database role can read pg_net's queue, so the call carries a signature and no key: hex HMAC-SHA256 over
+  -- "jobId.expiresAt", with the end of its validity in seconds since 1970.
   perform net.http_post(
     url := rtrim(v_url, '/') || '/' || v_function,
     body := jsonb_build_object('jobId', p_job_id, 'expiresAt', v_expires_at,
-      'signature', provisioning.doorbell_signature(p_job_id, v_expires_at)),
+      'signature', encode(extensions.hmac(p_job_id::text || '.' || v_expires_at::text, v_key, 'sha256'), 'hex')),
     timeout_milliseconds := 5000);
   return true;
 exception when others then

@@ -13,13 +13,23 @@ comment on table provisioning.sign_up_failures is
 create index sign_up_failures_due_idx on provisioning.sign_up_failures (next_attempt_at);
 alter table provisioning.sign_up_failures enable row level security;
 
+-- Everything down to the triggers runs inside other people's sign-ups, many at once. It is plpgsql throughout, because
+-- plpgsql keeps its plans for the session while a function in SQL that cannot be inlined is planned at every call.
+
 create function provisioning.slugify(p_text text) returns text
-language sql immutable set search_path = '' as $$
-  select coalesce(nullif(btrim(left(btrim(regexp_replace(lower(
-    case when p_text ~ '[^\x01-\x7f]' then regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f''’]', '', 'g') else replace(p_text, '''', '') end
-  ), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'organization')
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_ascii text := p_text;
+begin
+  if p_text ~ '[^\x01-\x7f]' then
+    v_ascii := regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f’]', '', 'g');
+  end if;
+  v_ascii := regexp_replace(lower(replace(v_ascii, '''', '')), '[^a-z0-9]+', '-', 'g');
+  return coalesce(nullif(btrim(left(btrim(v_ascii, '-'), 48), '-'), ''), 'organization');
+end
 $$;
 revoke execute on function provisioning.slugify(text) from public;
+comment on function provisioning.slugify(text) is 'Lower-case ASCII letters and digits with single hyphens, at most 48 characters.';
 
 create function provisioning.free_slug(p_name text) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -38,71 +48,133 @@ $$;
 revoke execute on function provisioning.free_slug(text) from public;
 comment on function provisioning.free_slug(text) is 'A slug for the name that no committed or concurrent sign-up has; never blocks.';
 
+create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return left(btrim(coalesce(
+    nullif(btrim(p_metadata ->> 'organization_name'), ''),
+    nullif(btrim(p_metadata ->> 'full_name'), '') || '''s organization',
+    nullif(btrim(p_metadata ->> 'name'), '') || '''s organization',
+    nullif(split_part(coalesce(p_email, ''), '@', 1), ''),
+    'Organization')), 200);
+end
+$$;
+revoke execute on function provisioning.organization_name(jsonb, text) from public;
+
 create function provisioning.create_organization(p_user auth.users) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_metadata jsonb := coalesce(p_user.raw_user_meta_data, '{}');
-  v_settings provisioning.settings;
-  v_region provisioning.regions;
   v_wanted_region text := nullif(lower(btrim(v_metadata ->> 'data_region')), '');
   v_wanted_hosting text := nullif(lower(btrim(v_metadata ->> 'hosting_region')), '');
+  v_settings provisioning.settings;
+  v_region provisioning.regions;
   v_hosting text;
-  v_name text;
+  v_name text := provisioning.organization_name(v_metadata, p_user.email);
   v_id uuid := gen_random_uuid();
+  v_job_id uuid := gen_random_uuid();
 begin
   select * into v_settings from provisioning.settings;
   select * into v_region from provisioning.regions r
   where r.data_region = v_wanted_region or r.neon_region = v_wanted_region or v_wanted_region = any (r.aliases);
   if v_region.data_region is null then
     select * into v_region from provisioning.regions r where r.data_region = v_settings.default_data_region;
+  else
+    v_wanted_region := null;
   end if;
   v_hosting := v_region.hosting_region;
   if v_wanted_hosting is not null then
     select r.hosting_region into v_hosting from provisioning.regions r
     where r.hosting_region = v_wanted_hosting or v_wanted_hosting = any (r.aliases);
-    v_hosting := coalesce(v_hosting, v_region.hosting_region);
+    if found then
+      v_wanted_hosting := null;
+    else
+      v_hosting := v_region.hosting_region;
+    end if;
   end if;
-  v_name := left(btrim(coalesce(
-    nullif(btrim(v_metadata ->> 'organization_name'), ''),
-    nullif(btrim(v_metadata ->> 'full_name'), '') || '''s organization',
-    nullif(btrim(v_metadata ->> 'name'), '') || '''s organization',
-    nullif(split_part(coalesce(p_user.email, ''), '@', 1), ''),
-    'Organization')), 200);
-  insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region, provisioning_status)
-  values (v_id, v_name, provisioning.free_slug(v_name), p_user.id, v_settings.default_plan, p_user.email,
-    v_region.data_region, v_hosting, provisioning.initial_status());
-  insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user.id, 'owner');
-  perform provisioning.record_event(v_id, null, 'sign_up', 'user', 'succeeded', p_user.id::text, null,
-    jsonb_strip_nulls(jsonb_build_object(
-      'unknown_data_region', case when v_wanted_region is not null and not (
-        v_wanted_region = any (v_region.aliases || v_region.data_region || v_region.neon_region)) then v_wanted_region end,
-      'unknown_hosting_region', case when v_wanted_hosting is not null and v_hosting = v_region.hosting_region
-        and not (v_wanted_hosting = any (v_region.aliases || v_region.hosting_region)) then v_wanted_hosting end)),
-    now(), now());
+  -- One statement instead of eight: each would cost as much again as the rows that it writes.
+  with organization as (
+    insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region, provisioning_status)
+    values (v_id, v_name, provisioning.free_slug(v_name), p_user.id, v_settings.default_plan, p_user.email,
+      v_region.data_region, v_hosting, jsonb_build_object(
+        'stripe', 'pending', 'neon', 'pending', 'graphql', 'not_requested', 'overall', 'pending', 'changed_at', now()))
+  ), membership as (
+    insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user.id, 'owner')
+  ), profile as (
+    insert into public.profiles (id, email, full_name, avatar_url, organization_id)
+    values (p_user.id, p_user.email, coalesce(v_metadata ->> 'full_name', v_metadata ->> 'name'),
+      coalesce(v_metadata ->> 'avatar_url', v_metadata ->> 'picture'), v_id)
+    on conflict (id) do update set organization_id = excluded.organization_id
+  ), wallet as (
+    insert into public.wallets (user_id, currency) values (p_user.id, v_settings.default_currency)
+    on conflict (user_id) do nothing
+  ), database as (
+    insert into public.organization_databases (organization_id, region, size)
+    select v_id, v_region.neon_region, p.default_size from provisioning.plans p where p.plan = v_settings.default_plan
+  ), job as (
+    insert into public.provisioning_jobs (id, organization_id, kind, requested_by) values (v_job_id, v_id, 'provision', p_user.id)
+  ), steps as (
+    insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
+    select v_job_id, d.step, v_id, d.service, d.position, d.depends_on
+    from provisioning.step_definitions d where d.kind = 'provision'
+  )
+  insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status, metadata, completed_at)
+  values (v_id, v_job_id, 'sign_up', 'user', p_user.id::text, 'succeeded', jsonb_strip_nulls(jsonb_build_object(
+    'unknown_data_region', v_wanted_region, 'unknown_hosting_region', v_wanted_hosting)), now());
+  perform provisioning.ring_doorbell(v_job_id, 'provision');
   return v_id;
 end
 $$;
 revoke execute on function provisioning.create_organization(auth.users) from public;
+comment on function provisioning.create_organization(auth.users) is
+  'All the rows of a new tenant and its provision job, and rings the doorbell. A region that is not known becomes the
+default one, and the sign-up event says so.';
 
-create function provisioning.may_provision(p_user auth.users) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select not p_user.is_anonymous and p_user.deleted_at is null
-    and (p_user.email_confirmed_at is not null or p_user.phone_confirmed_at is not null
-      or (select s.provision_on from provisioning.settings s) = 'sign_up')
+create function provisioning.complete_organization(p_user auth.users, p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job_id uuid;
+begin
+  insert into public.organization_members (organization_id, user_id, role)
+  select o.id, p_user.id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user.id
+  on conflict do nothing;
+  insert into public.profiles as p (id, email, full_name, avatar_url, organization_id)
+  values (p_user.id, p_user.email,
+    coalesce(p_user.raw_user_meta_data ->> 'full_name', p_user.raw_user_meta_data ->> 'name'),
+    coalesce(p_user.raw_user_meta_data ->> 'avatar_url', p_user.raw_user_meta_data ->> 'picture'), p_organization_id)
+  on conflict (id) do update set organization_id = excluded.organization_id where p.organization_id is null;
+  insert into public.wallets (user_id, currency) select p_user.id, s.default_currency from provisioning.settings s
+  on conflict (user_id) do nothing;
+  insert into public.organization_databases (organization_id, region, size)
+  select o.id, r.neon_region, p.default_size
+  from public.organizations o join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
+  where o.id = p_organization_id
+  on conflict (organization_id) do nothing;
+  if not exists (
+    select from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'provision') then
+    v_job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_user.id);
+    perform provisioning.ring_doorbell(v_job_id, 'provision');
+  end if;
+end
 $$;
-revoke execute on function provisioning.may_provision(auth.users) from public;
+revoke execute on function provisioning.complete_organization(auth.users, uuid) from public;
+comment on function provisioning.complete_organization(auth.users, uuid) is
+  'Adds what is missing around an organization that exists: a repair, or a user whose profile was lost.';
 
 create function provisioning.ensure_user_provisioned(p_user_id uuid) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_user auth.users;
   v_organization_id uuid;
-  v_job_id uuid;
 begin
   -- Two entries for the same user (trigger, webhook, backfill) take turns; different users never meet here.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
   select * into v_user from auth.users u where u.id = p_user_id;
-  if v_user.id is null or not provisioning.may_provision(v_user) then
+  if v_user.id is null or v_user.is_anonymous or v_user.deleted_at is not null then
+    return null;
+  end if;
+  if v_user.email_confirmed_at is null and v_user.phone_confirmed_at is null
+    and (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
     return null;
   end if;
   select coalesce(
@@ -111,30 +183,9 @@ begin
     (select o.id from public.organizations o where o.owner_id = p_user_id order by o.created_at limit 1)
   ) into v_organization_id;
   if v_organization_id is null then
-    v_organization_id := provisioning.create_organization(v_user);
-  else
-    insert into public.organization_members (organization_id, user_id, role)
-    select o.id, p_user_id, 'owner' from public.organizations o where o.id = v_organization_id and o.owner_id = p_user_id
-    on conflict do nothing;
+    return provisioning.create_organization(v_user);
   end if;
-  insert into public.profiles (id, email, full_name, avatar_url, organization_id)
-  values (p_user_id, v_user.email,
-    coalesce(v_user.raw_user_meta_data ->> 'full_name', v_user.raw_user_meta_data ->> 'name'),
-    coalesce(v_user.raw_user_meta_data ->> 'avatar_url', v_user.raw_user_meta_data ->> 'picture'), v_organization_id)
-  on conflict (id) do update set organization_id = excluded.organization_id where profiles.organization_id is null;
-  insert into public.wallets (user_id, currency)
-  select p_user_id, s.default_currency from provisioning.settings s
-  on conflict (user_id) do nothing;
-  insert into public.organization_databases (organization_id, region, size)
-  select o.id, r.neon_region, p.default_size
-  from public.organizations o join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
-  where o.id = v_organization_id
-  on conflict (organization_id) do nothing;
-  if not exists (
-    select from public.provisioning_jobs j where j.organization_id = v_organization_id and j.kind = 'provision') then
-    v_job_id := provisioning.enqueue(v_organization_id, 'provision', '{}', p_user_id);
-    perform provisioning.ring_doorbell(v_job_id, 'provision');
-  end if;
+  perform provisioning.complete_organization(v_user, v_organization_id);
   return v_organization_id;
 end
 $$;

@@ -4,21 +4,21 @@ import type { PostgresServer } from './server.ts'
 
 const file = (name: string) => readFile(new URL(name, import.meta.url), 'utf8')
 
-/** Creates a database that looks as a hosted project's does before any migration ran. */
+/** Makes a database look as a hosted project's does before any migration ran, creating it if need be. */
 export async function createPlatformDatabase(server: PostgresServer, name: string): Promise<void> {
   await asSuperuser(server, 'template1', async (sql) => {
     await sql.unsafe(await file('roles.sql'))
-    await sql.unsafe(`create database ${name} owner postgres`)
+    const [existing] = await sql`select from pg_database where datname = ${name}`
+    await sql.unsafe(existing ? `alter database ${name} owner to postgres` : `create database ${name} owner postgres`)
   })
   await asSuperuser(server, name, async (sql) => {
     await sql.unsafe(await file('project.sql'))
   })
 }
 
-export async function databaseExists(server: PostgresServer, name: string): Promise<boolean> {
-  return asSuperuser(server, 'template1', async (sql) => {
-    const [row] = await sql<{ found: boolean }[]>`
-      select exists (select from pg_database where datname = ${name}) as found`
+export async function isPlatformDatabase(server: PostgresServer, name: string): Promise<boolean> {
+  return asSuperuser(server, name, async (sql) => {
+    const [row] = await sql<{ found: boolean }[]>`select to_regnamespace('auth') is not null as found`
     return row?.found ?? false
   })
 }

@@ -123,7 +123,7 @@ async function initialise(binaries: PostgresBinaries, dataDir: string): Promise<
 }
 
 /** Postgres itself refuses too, but says it only in its log. */
-async function refuseSecondServer(dataDir: string): Promise<void> {
+export async function refuseSecondServer(dataDir: string): Promise<void> {
   const pidFile = path.join(dataDir, 'postmaster.pid')
   if (!(await exists(pidFile))) return
   const [pid = '', , , port = ''] = (await readFile(pidFile, 'utf8')).split('\n')

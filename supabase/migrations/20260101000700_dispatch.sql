@@ -68,12 +68,17 @@ create function provisioning.sweep() returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
   v_settings provisioning.settings;
-  v_problem text := provisioning.dispatch_problem();
+  v_problem text;
   v_rung integer := 0;
   v_job record;
 begin
   select * into v_settings from provisioning.settings;
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
+  begin
+    v_problem := provisioning.dispatch_problem();
+  exception when others then
+    v_problem := 'Vault could not be read: ' || sqlerrm;
+  end;
   update provisioning.dispatch_state set last_swept_at = now(), problem = v_problem where id;
   if v_problem is not null then
     update public.provisioning_jobs j set last_error = jsonb_build_object(

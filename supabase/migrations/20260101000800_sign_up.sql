@@ -38,9 +38,11 @@ declare
 begin
   -- The lock is only tried, never waited for: who loses the race for the plain name takes a suffix instead of
   -- queueing behind somebody else's uncommitted sign-up.
-  if pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug))
-    and not exists (select from public.organizations o where o.slug = v_slug) then
-    return v_slug;
+  if pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug)) then
+    -- A statement of its own: its snapshot is newer than the lock, so a holder that has just committed is seen.
+    if not exists (select from public.organizations o where o.slug = v_slug) then
+      return v_slug;
+    end if;
   end if;
   return v_slug || '-' || encode(extensions.gen_random_bytes(5), 'hex');
 end
@@ -48,15 +50,25 @@ $$;
 revoke execute on function provisioning.free_slug(text) from public;
 comment on function provisioning.free_slug(text) is 'A slug for the name that no committed or concurrent sign-up has; never blocks.';
 
+create function provisioning.trimmed(p_text text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  -- btrim alone takes off U+0020 only, and a name of no-break spaces looks blank just the same.
+  return nullif(btrim(p_text, U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF'), '');
+end
+$$;
+revoke execute on function provisioning.trimmed(text) from public;
+comment on function provisioning.trimmed(text) is 'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
+
 create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
-  return left(btrim(coalesce(
-    nullif(btrim(p_metadata ->> 'organization_name'), ''),
-    nullif(btrim(p_metadata ->> 'full_name'), '') || '''s organization',
-    nullif(btrim(p_metadata ->> 'name'), '') || '''s organization',
-    nullif(split_part(coalesce(p_email, ''), '@', 1), ''),
-    'Organization')), 200);
+  return left(coalesce(
+    provisioning.trimmed(p_metadata ->> 'organization_name'),
+    provisioning.trimmed(p_metadata ->> 'full_name') || '''s organization',
+    provisioning.trimmed(p_metadata ->> 'name') || '''s organization',
+    provisioning.trimmed(split_part(p_email, '@', 1)),
+    'Organization'), 200);
 end
 $$;
 revoke execute on function provisioning.organization_name(jsonb, text) from public;
@@ -253,7 +265,7 @@ create trigger on_auth_user_created after insert on auth.users
   for each row execute function provisioning.handle_new_user();
 
 create function provisioning.handle_user_updated() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 begin
   perform provisioning.try_to_provision_user(new.id);
   update public.profiles p set email = new.email,

@@ -12,7 +12,10 @@ declare
   v_job public.provisioning_jobs;
   v_changed boolean := false;
 begin
-  -- The lock makes two requests for one organization take turns.
+  -- Two requests for one organization take turns. Row locks come in the workers' order, the job before the organization.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
+  select * into v_job from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
   select * into v_organization from public.organizations o where o.id = p_organization_id for update;
   if v_organization.id is null then
     raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
@@ -46,8 +49,6 @@ begin
     v_changed := true;
   end if;
 
-  select * into v_job from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1;
   if v_job.id is null then
     job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_requested_by);
     status := 'queued';
@@ -75,9 +76,11 @@ revoke execute on function provisioning.role_in(uuid, uuid) from public;
 
 create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   update public.organizations o set stripe_customer_id = p_customer_id
-  where o.id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id
+  where o.id = v_job.organization_id
     and o.stripe_customer_id is distinct from p_customer_id;
 end
 $$;
@@ -88,20 +91,24 @@ create function provisioning.record_neon_project(
   p_port integer, p_database_name text, p_role_name text, p_ssl_mode text
 ) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   update public.organization_databases d set neon_project_id = p_project_id, neon_branch_id = p_branch_id,
     neon_endpoint_id = p_endpoint_id, host = p_host, pooled_host = p_pooled_host, port = p_port,
     database_name = p_database_name, role_name = p_role_name, ssl_mode = p_ssl_mode
-  where d.organization_id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id;
+  where d.organization_id = v_job.organization_id;
 end
 $$;
 revoke execute on function provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) from public;
 
 create function provisioning.record_schema_version(p_job_id uuid, p_lease_token uuid, p_version integer) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   update public.organization_databases d set schema_version = p_version
-  where d.organization_id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id;
+  where d.organization_id = v_job.organization_id;
 end
 $$;
 revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public;
@@ -128,10 +135,12 @@ comment on function provisioning.store_credentials(uuid, uuid, text) is
 
 create function provisioning.record_verified_connection(p_job_id uuid, p_lease_token uuid, p_encrypted boolean) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   update public.organization_databases d
   set ssl_verified_at = case when p_encrypted then now() end, health_status = 'healthy'
-  where d.organization_id = (provisioning.hold_lease(p_job_id, p_lease_token)).organization_id;
+  where d.organization_id = v_job.organization_id;
 end
 $$;
 revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean) from public;

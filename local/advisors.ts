@@ -1,0 +1,21 @@
+import { runCommand } from './command.ts'
+import { supabaseCli } from './postgres/supabase-cli.ts'
+import { withThrowawayDatabase } from './postgres/throwaway.ts'
+
+/** Migrates a fresh database and runs the Supabase security and performance advisors on it. */
+await runCommand(async () => {
+  console.log('Migrating a fresh database and running the security and performance advisors …')
+  await withThrowawayDatabase((databaseUrl) =>
+    supabaseCli([
+      'db',
+      'advisors',
+      '--level',
+      'warn',
+      '--fail-on',
+      'warn',
+      `--remote=${databaseUrl}?sslmode=disable`,
+    ]),
+  )
+  console.log('The advisors found nothing at warning level or above.')
+  return 0
+})

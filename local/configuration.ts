@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { parseEnv } from 'node:util'
+import { z } from 'zod'
+import { projectRoot } from './project.ts'
+
+const port = (standard: number) => z.coerce.number().int().min(1).max(65535).default(standard)
+
+const schema = z.object({
+  LOCAL_API_PORT: port(54321),
+  LOCAL_DB_PORT: port(54322),
+  LOCAL_NEON_PORT: port(54331),
+  LOCAL_NEON_POSTGRES_PORT: port(54332),
+  LOCAL_STRIPE_PORT: port(54333),
+  STRIPE_SECRET_KEY: z.string().min(1).optional(),
+  NEON_API_KEY: z.string().min(1).optional(),
+  NEON_ORG_ID: z.string().min(1).optional(),
+})
+
+export type Configuration = z.infer<typeof schema>
+
+/** The local stack's settings: .env, overridden by the environment. @throws Error that names what is wrong. */
+export async function readConfiguration(): Promise<Configuration> {
+  const file = await readFile(path.join(projectRoot, '.env'), 'utf8').catch(() => '')
+  const parsed = schema.safeParse({ ...parseEnv(file), ...process.env })
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
+  throw new Error(`The configuration in .env or the environment is not usable: ${problems.join('; ')}`)
+}

@@ -1,0 +1,430 @@
+import type { Clock } from '../clock.ts'
+import type { Reply } from '../http/server.ts'
+import type { ComputeFleet } from './compute-fleet.ts'
+import type { CheckedInput, MatchedOperation } from './contract.ts'
+import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, QUOTA_MESSAGE } from './errors.ts'
+import { newId } from './ids.ts'
+import type { NeonLimits, NeonTimings } from './options.ts'
+import {
+  busyUntil,
+  type OperationAction,
+  type OperationRecord,
+  type ProjectRecord,
+  waitUntil,
+  withEndpoint,
+  withOperations,
+} from './project.ts'
+import type { ProjectStore } from './project-store.ts'
+import { regionList } from './regions.ts'
+import {
+  branchJson,
+  connectionDetails,
+  connectionUri,
+  databaseJson,
+  endpointJson,
+  operationJson,
+  projectJson,
+  projectListItemJson,
+  roleJson,
+  type View,
+} from './representation.ts'
+import { mergeEndpointSettings, readInput } from './requests.ts'
+import { type FreshDatabase, generatePassword, type TenantDatabases } from './tenant-databases.ts'
+
+type Handler = (path: MatchedOperation['pathParameters'], input: CheckedInput) => Reply | Promise<Reply>
+
+export interface NeonApiParts {
+  readonly store: ProjectStore
+  readonly databases: TenantDatabases
+  readonly fleet: ComputeFleet
+  readonly timings: NeonTimings
+  readonly limits: NeonLimits
+  readonly clock: Clock
+  readonly host: string
+  readonly postgresPort: number
+}
+
+const ORGANIZATION_ID = 'org-local-emulator'
+
+/** The operations of Neon's API that the emulator performs, by operation id. */
+export class NeonApi {
+  readonly #parts: NeonApiParts
+  readonly #sizes = new Map<string, number>()
+  #creating = 0
+
+  readonly #handlers: Readonly<Record<string, Handler>> = {
+    createProject: (_path, { body }) => this.#createProject(body),
+    listProjects: (_path, { query }) => this.#listProjects(query),
+    getProject: (path) => this.#getProject(this.#find(path)),
+    updateProject: (path, { body }) => this.#updateProject(this.#findIdle(path), body),
+    deleteProject: (path) => this.#deleteProject(this.#findIdle(path)),
+    recoverProject: (path) => this.#recoverProject(path.project_id ?? ''),
+    listProjectOperations: (path, { query }) => this.#listOperations(this.#find(path), query),
+    getProjectOperation: (path) => this.#getOperation(this.#find(path), path.operation_id),
+    listProjectBranches: (path) => this.#listBranches(this.#find(path)),
+    getProjectBranch: (path) => this.#getBranch(this.#find(path)),
+    listProjectEndpoints: (path) => this.#listEndpoints(this.#find(path)),
+    listProjectBranchEndpoints: (path) => this.#listEndpoints(this.#find(path)),
+    getProjectEndpoint: (path) => this.#endpointReply(this.#find(path)),
+    updateProjectEndpoint: (path, { body }) => this.#updateEndpoint(this.#findIdle(path), body),
+    startProjectEndpoint: (path) => this.#startEndpoint(this.#findIdle(path)),
+    suspendProjectEndpoint: (path) => this.#suspendEndpoint(this.#findIdle(path)),
+    listProjectBranchDatabases: (path) => ok({ databases: [databaseJson(this.#find(path))] }),
+    getProjectBranchDatabase: (path) => ok({ database: databaseJson(this.#find(path)) }),
+    listProjectBranchRoles: (path) => ok({ roles: [roleJson(this.#find(path), false)] }),
+    getProjectBranchRole: (path) => ok({ role: roleJson(this.#find(path), false) }),
+    getProjectBranchRolePassword: (path) => this.#revealPassword(this.#find(path)),
+    resetProjectBranchRolePassword: (path) => this.#resetPassword(this.#findIdle(path)),
+    getConnectionURI: (path, { query }) => this.#connectionUri(this.#find(path), query),
+    getActiveRegions: () => ok({ regions: regionList() }),
+  }
+
+  constructor(parts: NeonApiParts) {
+    this.#parts = parts
+  }
+
+  /** Performs an operation whose input the contract allows. @throws NeonApiError */
+  async perform(operation: MatchedOperation, method: string, input: CheckedInput): Promise<Reply> {
+    const handler = Object.hasOwn(this.#handlers, operation.id) ? this.#handlers[operation.id] : undefined
+    if (handler === undefined) throw notEmulated(operation.id, Object.keys(this.#handlers))
+    const { readMs } = this.#parts.timings
+    if (method === 'GET' && readMs > 0) await waitUntil(Date.now, Date.now() + readMs)
+    await this.purgeExpired()
+    return handler(operation.pathParameters, input)
+  }
+
+  /** Drops deleted projects, with their databases, once they can no longer be recovered. */
+  async purgeExpired(): Promise<void> {
+    const due = this.#now() - this.#parts.limits.deletedRetentionMs
+    for (const project of this.#parts.store.deleted()) {
+      if (project.deletedAt === undefined || project.deletedAt > due) continue
+      this.#parts.store.remove(project)
+      this.#sizes.delete(project.id)
+      await this.#parts.databases.drop(project.physicalName)
+    }
+  }
+
+  async #createProject(body: unknown): Promise<Reply> {
+    const wanted = readInput.createProject(body)
+    const settings = mergeEndpointSettings(undefined, { ...wanted, ...wanted.default_endpoint_settings })
+    const { limits, timings, store, databases } = this.#parts
+    const have = store.liveCount + this.#creating
+    if (have >= limits.maxProjects) throw projectsLimitExceeded(limits.maxProjects, have)
+    this.#creating++
+    try {
+      const [fresh] = await Promise.all([
+        databases.claim(),
+        waitUntil(Date.now, Date.now() + timings.createMs),
+      ])
+      const { project, added } = this.#newProject(wanted, settings, fresh)
+      return this.#creationReply(store.save(project), added)
+    } finally {
+      this.#creating--
+    }
+  }
+
+  #newProject(
+    wanted: ReturnType<typeof readInput.createProject>,
+    settings: ReturnType<typeof mergeEndpointSettings>,
+    fresh: FreshDatabase,
+  ): { project: ProjectRecord; added: OperationRecord[] } {
+    const now = this.#now()
+    const { operationMs } = this.#parts.timings
+    const id = newId()
+    const databaseName = wanted.branch.database_name ?? 'neondb'
+    const ready = now + operationMs
+    const project: ProjectRecord = {
+      id,
+      name: wanted.name ?? id,
+      orgId: wanted.org_id ?? ORGANIZATION_ID,
+      regionId: wanted.region_id,
+      pgVersion: wanted.pg_version,
+      storePasswords: wanted.store_passwords,
+      historyRetentionSeconds: wanted.history_retention_seconds,
+      provisioner: wanted.provisioner,
+      settings: wanted.settings,
+      defaultEndpointSettings: settings,
+      createdAt: now,
+      updatedAt: now,
+      branch: { id: newId('br'), name: wanted.branch.name ?? 'main' },
+      endpoint: {
+        id: newId('ep'),
+        settings,
+        disabled: false,
+        updatedAt: now,
+        startedAt: ready,
+        lastActiveAt: ready,
+      },
+      role: {
+        name: wanted.branch.role_name ?? `${databaseName}_owner`,
+        password: fresh.password,
+        updatedAt: now,
+      },
+      database: { id: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0, name: databaseName },
+      physicalName: fresh.physicalName,
+      operations: [],
+      quotaExceeded: false,
+    }
+    return withOperations(project, ['create_timeline', 'start_compute'], operationMs, now)
+  }
+
+  #creationReply(project: ProjectRecord, added: readonly OperationRecord[]): Reply {
+    const view = this.#view(project)
+    return {
+      status: 201,
+      body: {
+        project: projectJson(project, view),
+        connection_uris: [connectionDetails(project, view)],
+        roles: [roleJson(project, true)],
+        databases: [databaseJson(project)],
+        operations: this.#operationsJson(project, added),
+        branch: branchJson(project, view),
+        endpoints: [endpointJson(project, view)],
+      },
+    }
+  }
+
+  #listProjects(query: unknown): Reply {
+    const wanted = readInput.listProjects(query)
+    const search = wanted.search?.toLowerCase()
+    const unavailable: string[] = []
+    const page = this.#parts.store.page(wanted.cursor, wanted.limit, (project) => {
+      if ((project.deletedAt !== undefined) !== wanted.recoverable) return false
+      if (wanted.org_id !== undefined && project.orgId !== wanted.org_id) return false
+      if (project.unavailable) unavailable.push(project.id)
+      else return search === undefined || matchesSearch(project, search)
+      return false
+    })
+    if (page === undefined) throw new NeonApiError(400, 'invalid cursor')
+    const last = page.at(-1)
+    return ok({
+      projects: page.map((project) => projectListItemJson(project, this.#view(project))),
+      // Neon names a cursor as long as a page holds anything; the page after the last is empty and names none.
+      ...(last === undefined ? {} : { pagination: { cursor: last.id } }),
+      ...(unavailable.length === 0 ? {} : { unavailable_project_ids: unavailable }),
+      applications: {},
+      integrations: {},
+    })
+  }
+
+  async #getProject(project: ProjectRecord): Promise<Reply> {
+    await this.#measure(project)
+    return ok({ project: projectJson(project, this.#view(project)) })
+  }
+
+  #updateProject(project: ProjectRecord, body: unknown): Reply {
+    const changes = readInput.updateProject(body)
+    const updated: ProjectRecord = {
+      ...project,
+      name: changes.name ?? project.name,
+      historyRetentionSeconds: changes.history_retention_seconds ?? project.historyRetentionSeconds,
+      settings: { ...project.settings, ...changes.settings },
+      defaultEndpointSettings: mergeEndpointSettings(
+        project.defaultEndpointSettings,
+        changes.default_endpoint_settings ?? {},
+      ),
+      updatedAt: this.#now(),
+    }
+    const { saved, operations } = this.#save(updated, changes.settings === undefined ? [] : ['apply_config'])
+    return ok({ project: projectJson(saved, this.#view(saved)), operations })
+  }
+
+  /** Soft: unreachable at once, recoverable for a week, and only then dropped. */
+  async #deleteProject(project: ProjectRecord): Promise<Reply> {
+    const deleted = this.#parts.store.save({ ...project, deletedAt: this.#now(), updatedAt: this.#now() })
+    this.#parts.fleet.disconnect(project.id)
+    const reply = ok({ project: projectJson(deleted, this.#view(deleted)) })
+    await this.purgeExpired()
+    return reply
+  }
+
+  #recoverProject(id: string): Reply {
+    const project = this.#parts.store.get(id)
+    if (project?.deletedAt === undefined) throw notFound('recoverable project')
+    const { saved } = this.#save({ ...project, deletedAt: undefined }, ['timeline_unarchive'])
+    const view = this.#view(saved)
+    return ok({ project: projectJson(saved, view), branches: [branchJson(saved, view)] })
+  }
+
+  #listOperations(project: ProjectRecord, query: unknown): Reply {
+    const { limit, cursor } = readInput.listOperations(query)
+    const newestFirst = project.operations.toReversed()
+    const start = cursor === undefined ? 0 : newestFirst.findIndex(({ id }) => id === cursor) + 1
+    if (cursor !== undefined && start === 0) throw new NeonApiError(400, 'invalid cursor')
+    const page = newestFirst.slice(start, start + limit)
+    const last = page.at(-1)
+    return ok({
+      operations: this.#operationsJson(project, page),
+      ...(last === undefined ? {} : { pagination: { cursor: last.id } }),
+    })
+  }
+
+  #getOperation(project: ProjectRecord, operationId: string | undefined): Reply {
+    const operation = project.operations.find(({ id }) => id === operationId)
+    if (operation === undefined) throw notFound('operation')
+    return ok({ operation: operationJson(project, operation, this.#now()) })
+  }
+
+  async #listBranches(project: ProjectRecord): Promise<Reply> {
+    await this.#measure(project)
+    return ok({ branches: [branchJson(project, this.#view(project))], annotations: {} })
+  }
+
+  async #getBranch(project: ProjectRecord): Promise<Reply> {
+    await this.#measure(project)
+    const annotation = { object: { type: 'console/branch', id: project.branch.id }, value: {} }
+    return ok({ branch: branchJson(project, this.#view(project)), annotation })
+  }
+
+  #listEndpoints(project: ProjectRecord): Reply {
+    return ok({ endpoints: [endpointJson(project, this.#view(project))] })
+  }
+
+  #endpointReply(project: ProjectRecord): Reply {
+    return ok({ endpoint: endpointJson(project, this.#view(project)) })
+  }
+
+  #updateEndpoint(project: ProjectRecord, body: unknown): Reply {
+    const changes = readInput.updateEndpoint(body)
+    const settings = mergeEndpointSettings(project.endpoint.settings, {
+      ...changes,
+      pg_settings: changes.settings?.pg_settings,
+    })
+    const disabled = changes.disabled ?? project.endpoint.disabled
+    const updated = withEndpoint(project, {
+      settings,
+      disabled,
+      name: changes.name ?? project.endpoint.name,
+      updatedAt: this.#now(),
+      ...(disabled ? { suspendedAt: this.#now() } : {}),
+    })
+    if (disabled) this.#parts.fleet.disconnect(project.id)
+    return this.#endpointChange(updated, [disabled ? 'suspend_compute' : 'apply_config'])
+  }
+
+  #startEndpoint(project: ProjectRecord): Reply {
+    if (project.quotaExceeded) throw new NeonApiError(412, QUOTA_MESSAGE)
+    if (project.endpoint.disabled) throw new NeonApiError(412, 'endpoint is disabled')
+    if (this.#parts.fleet.state(project) !== 'idle') return this.#endpointChange(project, [])
+    const { wakeMs, operationMs } = this.#parts.timings
+    const { saved, added } = this.#parts.fleet.wake(project, wakeMs + operationMs)
+    return ok({
+      endpoint: endpointJson(saved, this.#view(saved)),
+      operations: this.#operationsJson(saved, added),
+    })
+  }
+
+  #suspendEndpoint(project: ProjectRecord): Reply {
+    this.#parts.fleet.disconnect(project.id)
+    if (this.#parts.fleet.state(project) === 'idle') return this.#endpointChange(project, [])
+    return this.#endpointChange(withEndpoint(project, { suspendedAt: this.#now() }), ['suspend_compute'])
+  }
+
+  #endpointChange(project: ProjectRecord, actions: readonly OperationAction[]): Reply {
+    const { saved, operations } = this.#save(project, actions)
+    return ok({ endpoint: endpointJson(saved, this.#view(saved)), operations })
+  }
+
+  #revealPassword(project: ProjectRecord): Reply {
+    if (!project.storePasswords) throw new NeonApiError(412, 'storing passwords is disabled for the project')
+    return ok({ password: project.role.password })
+  }
+
+  /** The old password goes on working until the operation has ended, as at Neon. */
+  async #resetPassword(project: ProjectRecord): Promise<Reply> {
+    const now = this.#now()
+    const { operationMs } = this.#parts.timings
+    const { fleet } = this.#parts
+    // Only an awake compute can take the new password.
+    const awake = fleet.state(project) === 'idle' ? fleet.wake(project, 0).saved : project
+    fleet.disconnect(project.id)
+    const role = {
+      ...project.role,
+      password: generatePassword(),
+      pendingSince: now + operationMs,
+      updatedAt: now,
+    }
+    const changed = withEndpoint({ ...awake, role }, { lastActiveAt: now })
+    const { saved, operations } = this.#save(changed, ['apply_config'])
+    await fleet.applyPassword(saved)
+    return ok({ role: roleJson(saved, true), operations })
+  }
+
+  #connectionUri(project: ProjectRecord, query: unknown): Reply {
+    const wanted = readInput.connectionUri(query)
+    if (wanted.role_name !== project.role.name) throw notFound('role')
+    if (wanted.database_name !== project.database.name) throw notFound('database')
+    if ((wanted.branch_id ?? project.branch.id) !== project.branch.id) throw notFound('branch')
+    if ((wanted.endpoint_id ?? project.endpoint.id) !== project.endpoint.id) throw notFound('endpoint')
+    return ok({ uri: connectionUri(project, this.#view(project)) })
+  }
+
+  /** The live project of an address, whose other parts have to be its own. @throws NeonApiError 404 */
+  #find(path: MatchedOperation['pathParameters']): ProjectRecord {
+    const project = this.#parts.store.get(path.project_id ?? '')
+    if (project === undefined || project.deletedAt !== undefined) throw notFound('project')
+    if ((path.branch_id ?? project.branch.id) !== project.branch.id) throw notFound('branch')
+    if ((path.endpoint_id ?? project.endpoint.id) !== project.endpoint.id) throw notFound('endpoint')
+    if ((path.role_name ?? project.role.name) !== project.role.name) throw notFound('role')
+    if ((path.database_name ?? project.database.name) !== project.database.name) throw notFound('database')
+    return project
+  }
+
+  /** The same for a change, which has to wait for the one under way. @throws NeonApiError 404, 423 */
+  #findIdle(path: MatchedOperation['pathParameters']): ProjectRecord {
+    const project = this.#find(path)
+    if (busyUntil(project, this.#now()) !== undefined) throw projectBusy()
+    return project
+  }
+
+  #save(project: ProjectRecord, actions: readonly OperationAction[]) {
+    const { project: withAdded, added } = withOperations(
+      project,
+      actions,
+      this.#parts.timings.operationMs,
+      this.#now(),
+    )
+    const saved = this.#parts.store.save(withAdded)
+    return { saved, operations: this.#operationsJson(saved, added) }
+  }
+
+  #operationsJson(project: ProjectRecord, operations: readonly OperationRecord[]) {
+    return operations.map((operation) => operationJson(project, operation, this.#now()))
+  }
+
+  async #measure(project: ProjectRecord): Promise<void> {
+    this.#sizes.set(project.id, await this.#parts.databases.size(project.physicalName))
+  }
+
+  #view(project: ProjectRecord): View {
+    return {
+      now: this.#now(),
+      host: this.#parts.host,
+      postgresPort: this.#parts.postgresPort,
+      state: this.#parts.fleet.state(project),
+      lastActiveAt: this.#parts.fleet.lastActiveAt(project),
+      size: this.#sizes.get(project.id),
+      recoveryMs: this.#parts.limits.deletedRetentionMs,
+    }
+  }
+
+  #now(): number {
+    return this.#parts.clock()
+  }
+}
+
+function matchesSearch({ name, id }: ProjectRecord, search: string): boolean {
+  return name.toLowerCase().includes(search) || id.includes(search)
+}
+
+function ok(body: unknown): Reply {
+  return { status: 200, body }
+}
+
+function notEmulated(operationId: string, emulated: readonly string[]): NeonApiError {
+  return new NeonApiError(
+    501,
+    `Neon has ${operationId}, the local emulator has not. It performs ${emulated.join(', ')}.`,
+    'NOT_EMULATED',
+  )
+}

@@ -1,0 +1,55 @@
+import type { Clock } from '../clock.ts'
+
+/** Milliseconds that things take, on top of the time of the real database underneath. */
+export interface NeonTimings {
+  /** `POST /projects` itself. About 500 to 2000 at Neon. */
+  readonly createMs: number
+  /** All operations of one change together; until then the project is busy (423). */
+  readonly operationMs: number
+  /** From a sleeping compute to one that accepts connections. About 500 at Neon, more for the first time. */
+  readonly wakeMs: number
+  /** Each GET. */
+  readonly readMs: number
+}
+
+export interface NeonLimits {
+  readonly maxProjects: number
+  /** Whole account. Infinity switches it off. */
+  readonly requestsPerMinute: number
+  /** Infinity switches it off. */
+  readonly requestsPerSecondPerRoute: number
+  /** How long a deleted project's database stays on disk. 7 days at Neon; 0 drops it with the deletion. */
+  readonly deletedRetentionMs: number
+}
+
+export interface NeonEmulatorOptions {
+  /** Superuser's URL of the Postgres server that holds the tenants' databases; which database is no matter. */
+  readonly adminUrl: string
+  /** 0 or none takes a free one. */
+  readonly apiPort?: number
+  readonly postgresPort?: number
+  readonly apiKey: string
+  /** Where projects survive a restart; without it they live as long as the emulator. */
+  readonly stateFile?: string
+  readonly timings?: Partial<NeonTimings>
+  readonly limits?: Partial<NeonLimits>
+  readonly clock?: Clock
+  /** Of the faults' dice. */
+  readonly seed?: number
+  /** Check every reply against Neon's OpenAPI file and answer 500 when it breaks it. */
+  readonly validateReplies?: boolean
+  /**
+   * Databases made ahead of time. Making one takes some 30 ms of the one local server, where Neon has a cloud;
+   * with spares a burst of creations is as quick as there.
+   */
+  readonly spareDatabases?: number
+}
+
+export const DEFAULT_TIMINGS: NeonTimings = { createMs: 0, operationMs: 0, wakeMs: 0, readMs: 0 }
+
+export const DEFAULT_LIMITS: NeonLimits = {
+  maxProjects: 100_000,
+  requestsPerMinute: 700,
+  requestsPerSecondPerRoute: 40,
+  deletedRetentionMs: 7 * 24 * 60 * 60 * 1000,
+}

@@ -1,0 +1,138 @@
+import postgres from 'postgres'
+import type { Journal, JournalEntry } from '../journal.ts'
+
+/** A database that no project uses yet, complete with its role. */
+export interface FreshDatabase {
+  readonly physicalName: string
+  readonly password: string
+}
+
+const ADMIN_CONNECTIONS = 4
+const REFILL_AFTER_MS = 1000
+const PASSWORD_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+const NAME = /^neon_[0-9a-f]{16}$/
+
+/**
+ * The real databases behind the projects, on one Postgres server. Each has a login role of its own, not a
+ * superuser, that owns it; nobody else may connect. Both carry the same name, unique on the server.
+ */
+export class TenantDatabases {
+  readonly #sql: postgres.Sql
+  readonly #journal: Journal
+  readonly #spares: FreshDatabase[] = []
+  readonly #wantedSpares: number
+  #filling: Promise<void> | undefined
+  #refill: NodeJS.Timeout | undefined
+  #closing = false
+
+  constructor(adminUrl: string, journal: Journal, wantedSpares: number) {
+    this.#sql = postgres(adminUrl, {
+      max: ADMIN_CONNECTIONS,
+      idle_timeout: 30,
+      onnotice: () => undefined,
+      connection: {
+        application_name: 'neon-emulator',
+        // The passwords are random, so stretching them would only slow down creation and every connection.
+        scram_iterations: 64,
+      },
+    })
+    this.#journal = journal
+    this.#wantedSpares = wantedSpares
+  }
+
+  /** Drops what an emulator that was killed half-way left behind: databases that no project of ours uses. */
+  async dropUnused(entries: readonly JournalEntry[], used: ReadonlySet<string>): Promise<void> {
+    const known = entries.filter(({ type }) => type === 'database').map(({ id }) => id)
+    for (const name of known) if (!used.has(name)) await this.drop(name)
+  }
+
+  /** A spare one at once, or a new one in some 30 ms of the server's time. */
+  async claim(): Promise<FreshDatabase> {
+    const spare = this.#spares.pop()
+    if (spare === undefined) return this.#create()
+    this.#refillLater()
+    return spare
+  }
+
+  /** Makes databases ahead of time, until there are as many spares as wanted. */
+  fillSpares(): Promise<void> {
+    this.#filling ??= this.#fill().finally(() => {
+      this.#filling = undefined
+    })
+    return this.#filling
+  }
+
+  async setPassword(physicalName: string, password: string): Promise<void> {
+    await this.#sql.unsafe(`alter role ${checkedName(physicalName)} password '${password}'`)
+  }
+
+  /** Size in bytes. Reading it wakes nothing: it is the server's own bookkeeping. */
+  async size(physicalName: string): Promise<number> {
+    const [row] = await this.#sql<{ size: string | null }[]>`
+      select pg_database_size(oid) as size from pg_database where datname = ${physicalName}`
+    return Number(row?.size ?? 0)
+  }
+
+  /** Ends the database's connections and removes it together with its role. */
+  async drop(physicalName: string): Promise<void> {
+    const name = checkedName(physicalName)
+    await this.#sql.unsafe(`drop database if exists ${name} with (force)`)
+    await this.#sql.unsafe(`drop role if exists ${name}`)
+    this.#journal.append([{ type: 'database', id: physicalName, value: null }])
+  }
+
+  /** Stops making spares and drops those that nobody claimed. */
+  async dropSpares(): Promise<void> {
+    this.#closing = true
+    clearTimeout(this.#refill)
+    await this.#filling?.catch(() => undefined)
+    for (const { physicalName } of this.#spares.splice(0)) {
+      await this.drop(physicalName)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#sql.end({ timeout: 5 })
+  }
+
+  /** After a quiet second, so as not to compete with the burst that used them up. */
+  #refillLater(): void {
+    clearTimeout(this.#refill)
+    // A failure shows up when a database is wanted and made on the spot.
+    this.#refill = setTimeout(() => void this.fillSpares().catch(() => undefined), REFILL_AFTER_MS).unref()
+  }
+
+  async #fill(): Promise<void> {
+    while (this.#spares.length < this.#wantedSpares && !this.#closing) {
+      const missing = Math.min(ADMIN_CONNECTIONS, this.#wantedSpares - this.#spares.length)
+      this.#spares.push(...(await Promise.all(Array.from({ length: missing }, () => this.#create()))))
+    }
+  }
+
+  async #create(): Promise<FreshDatabase> {
+    const physicalName = `neon_${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`
+    const password = generatePassword()
+    // Written first: whatever happens from here on, the next start knows the name and can clean up.
+    this.#journal.append([{ type: 'database', id: physicalName, value: {} }])
+    await this.#sql.unsafe(`create role ${physicalName} login password '${password}'`)
+    await this.#sql.unsafe(
+      `create database ${physicalName} owner ${physicalName} template template0 strategy wal_log`,
+    )
+    await this.#sql.unsafe(`revoke connect, temporary on database ${physicalName} from public`)
+    return { physicalName, password }
+  }
+}
+
+/** Letters and digits alone, so it needs no escaping in a URL or a statement. */
+export function generatePassword(): string {
+  const letters = Array.from(crypto.getRandomValues(new Uint32Array(20)), (value) =>
+    PASSWORD_ALPHABET.charAt(value % PASSWORD_ALPHABET.length),
+  )
+  return `npg_${letters.join('')}`
+}
+
+/** The name goes into statements that cannot take it as a parameter. */
+function checkedName(name: string): string {
+  if (!NAME.test(name)) throw new Error(`${JSON.stringify(name)} is not a database of this emulator.`)
+  return name
+}

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
+import { FaultControl } from '../http/faults.ts'
+import { startEmulatorServer } from '../http/server.ts'
+import { Tuning } from '../http/tuning.ts'
+import { Journal } from '../journal.ts'
+import { StripeApi } from './api.ts'
+import { CustomerStore } from './customer-store.ts'
+import { IdempotencyKeys } from './idempotency.ts'
+import { type StripeLimits, StripeProvider } from './provider.ts'
+
+export type { StripeLimits } from './provider.ts'
+
+export interface StripeTimings {
+  /** Execution of each request, in milliseconds. A second one with the same key gets 409 meanwhile. */
+  readonly requestMs: number
+  /** Until search sees a change, in milliseconds. Up to a minute at Stripe. */
+  readonly searchLagMs: number
+}
+
+export interface StripeEmulatorOptions {
+  /** 0 or none takes a free one. */
+  readonly port?: number
+  readonly apiKey: string
+  /** Where customers survive a restart; without it they live as long as the emulator. */
+  readonly stateFile?: string
+  readonly timings?: Partial<StripeTimings>
+  readonly limits?: Partial<StripeLimits>
+  readonly clock?: Clock
+  /** Of the faults' dice. */
+  readonly seed?: number
+}
+
+export interface StripeStats {
+  /** By the operation ids of Stripe's OpenAPI file; `unknown` for addresses that are not served. */
+  readonly calls: Readonly<Record<string, number>>
+  /** Replies that were repeated for an Idempotency-Key. */
+  readonly replays: number
+}
+
+export interface StripeEmulator {
+  readonly url: string
+  /** For `new Stripe(key, {host, port, protocol: 'http'})`. */
+  readonly host: string
+  readonly port: number
+  /** A snapshot. */
+  readonly stats: StripeStats
+  readonly faults: FaultControl
+  setTimings(changes: Partial<StripeTimings>): void
+  /** Also fills the rate limit's bucket. */
+  setLimits(changes: Partial<StripeLimits>): void
+  stop(): Promise<void>
+}
+
+const HOST = '127.0.0.1'
+const DEFAULT_TIMINGS: StripeTimings = { requestMs: 0, searchLagMs: 0 }
+const DEFAULT_LIMITS: StripeLimits = { requestsPerSecond: 25 }
+
+/**
+ * Starts a stand-in for Stripe's /v1/customers on 127.0.0.1.
+ * @throws when the port is taken.
+ */
+export async function startStripeEmulator(options: StripeEmulatorOptions): Promise<StripeEmulator> {
+  const { apiKey, clock = Date.now } = options
+  const timings = new Tuning<StripeTimings>(DEFAULT_TIMINGS, options.timings)
+  const limits = new Tuning<StripeLimits>(DEFAULT_LIMITS, options.limits, () => provider.resetLimits())
+  const { journal, entries } = Journal.open(options.stateFile)
+  const api = new StripeApi({
+    customers: new CustomerStore(entries, clock, () => timings.values.searchLagMs),
+    keys: new IdempotencyKeys(entries, clock),
+    journal,
+    clock,
+    livemode: apiKey.includes('_live_'),
+    pause: () => pause(timings.values.requestMs),
+  })
+  const calls: Record<string, number> = {}
+  let replays = 0
+  const provider = new StripeProvider({
+    api,
+    limits: limits.values,
+    clock,
+    apiKey,
+    onReplay: () => void replays++,
+  })
+  const faults = new FaultControl(options.seed)
+  const stats = (): StripeStats => ({ calls: { ...calls }, replays })
+  const count = (operation: string) => {
+    calls[operation] = (calls[operation] ?? 0) + 1
+  }
+  const controlled = { name: 'stripe', faults, timings, limits, count, stats }
+  const server = await startEmulatorServer(provider, controlled, options.port)
+  let stopped: Promise<void> | undefined
+  return {
+    url: `http://${HOST}:${server.port}`,
+    host: HOST,
+    port: server.port,
+    get stats() {
+      return stats()
+    },
+    faults,
+    setTimings: (changes) => void timings.change(changes),
+    setLimits: (changes) => void limits.change(changes),
+    stop: () => {
+      stopped ??= server.stop().finally(() => journal.close())
+      return stopped
+    },
+  }
+}
+
+async function pause(milliseconds: number): Promise<void> {
+  if (milliseconds > 0) await sleep(milliseconds, undefined, { ref: false })
+}

@@ -1,0 +1,13 @@
+import { supabaseCli } from './supabase-cli.ts'
+
+/** TypeScript types of the schema `public`, as the Supabase CLI writes them. */
+export function generateDatabaseTypes(databaseUrl: string): Promise<string> {
+  return supabaseCli([
+    'gen',
+    'types',
+    'typescript',
+    '--schema',
+    'public',
+    `--remote=${databaseUrl}?sslmode=disable`,
+  ])
+}

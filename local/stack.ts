@@ -1,0 +1,133 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Configuration } from './configuration.ts'
+import type { NeonEmulatorOptions } from './emulators/neon/emulator.ts'
+import type { StripeEmulatorOptions } from './emulators/stripe/emulator.ts'
+import type { FunctionLogLine } from './gateway/functions/processes.ts'
+import { createProjectKeys, type ProjectKeys } from './gateway/keys.ts'
+import { assertPortFree } from './ports.ts'
+import { migrate } from './postgres/migrate.ts'
+import { createPlatformDatabase, isPlatformDatabase } from './postgres/platform.ts'
+import { type PostgresServer, startPostgres } from './postgres/server.ts'
+import { type ProjectServices, startProjectServices } from './project-services.ts'
+
+export interface StackOptions {
+  /** Holds everything that a second start finds again. */
+  readonly directory: string
+  readonly configuration: Configuration
+  readonly neon?: Pick<NeonEmulatorOptions, 'timings' | 'limits' | 'spareDatabases'>
+  readonly stripe?: Pick<StripeEmulatorOptions, 'timings' | 'limits'>
+  /** Adds the demo data of seed.sql. */
+  readonly seed?: boolean
+  readonly watch?: boolean
+  readonly functionsLog?: (line: FunctionLogLine) => void
+  readonly postgresSettings?: Readonly<Record<string, string>>
+  /** Told what is being done, in a few words each. */
+  readonly progress?: (what: string) => void
+}
+
+export interface Stack extends ProjectServices {
+  readonly keys: ProjectKeys
+  readonly postgres: PostgresServer
+  /** URL of the project's database as a role; without one, as `postgres`. */
+  databaseUrl(role?: string): string
+}
+
+const DATABASE = 'postgres'
+
+/**
+ * Starts a whole project without Docker: Postgres with the migrations applied, gateway, functions, pg_net and pg_cron
+ * workers and provider emulators. @throws PortTakenError, or Error with what the failing part said.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { configuration, progress = () => undefined } = options
+  await assertPortsFree(configuration)
+  progress('starting Postgres')
+  await mkdir(options.directory, { recursive: true })
+  const postgres = await startPostgres({
+    directory: options.directory,
+    port: configuration.LOCAL_DB_PORT,
+    ...(options.postgresSettings ? { settings: options.postgresSettings } : {}),
+  })
+  try {
+    if (!(await isPlatformDatabase(postgres, DATABASE))) {
+      progress('creating the project’s database')
+      await createPlatformDatabase(postgres, DATABASE)
+    }
+    progress('applying migrations')
+    await migrate(postgres.url(DATABASE, 'postgres'), {
+      functionsUrl: `http://127.0.0.1:${configuration.LOCAL_API_PORT}/functions/v1`,
+      seed: options.seed ?? false,
+    })
+    progress('starting gateway, functions and providers')
+    const keys = await projectKeys(path.join(options.directory, 'keys.json'))
+    const services = await startServices(options, keys)
+    return {
+      ...services,
+      keys,
+      postgres,
+      databaseUrl: (role = 'postgres') => postgres.url(DATABASE, role),
+      stop: async (how) => {
+        await services.stop(how)
+        await postgres.stop()
+      },
+    }
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+}
+
+async function assertPortsFree(configuration: Configuration): Promise<void> {
+  await assertPortFree(configuration.LOCAL_DB_PORT, 'database', 'LOCAL_DB_PORT')
+  await assertPortFree(configuration.LOCAL_API_PORT, 'API gateway', 'LOCAL_API_PORT')
+  if (!configuration.NEON_API_KEY) {
+    await assertPortFree(configuration.LOCAL_NEON_PORT, 'Neon emulator', 'LOCAL_NEON_PORT')
+    await assertPortFree(
+      configuration.LOCAL_NEON_POSTGRES_PORT,
+      'tenant databases',
+      'LOCAL_NEON_POSTGRES_PORT',
+    )
+  }
+  if (!configuration.STRIPE_SECRET_KEY)
+    await assertPortFree(configuration.LOCAL_STRIPE_PORT, 'Stripe emulator', 'LOCAL_STRIPE_PORT')
+}
+
+function startServices(options: StackOptions, keys: ProjectKeys): Promise<ProjectServices> {
+  const { configuration, directory } = options
+  const { STRIPE_SECRET_KEY: stripeKey, NEON_API_KEY: neonKey, NEON_ORG_ID: neonOrganization } = configuration
+  return startProjectServices({
+    postgresPort: configuration.LOCAL_DB_PORT,
+    database: DATABASE,
+    keys,
+    apiPort: configuration.LOCAL_API_PORT,
+    neon: {
+      apiPort: configuration.LOCAL_NEON_PORT,
+      postgresPort: configuration.LOCAL_NEON_POSTGRES_PORT,
+      stateFile: path.join(directory, 'neon.jsonl'),
+      ...options.neon,
+    },
+    stripe: {
+      port: configuration.LOCAL_STRIPE_PORT,
+      stateFile: path.join(directory, 'stripe.jsonl'),
+      ...options.stripe,
+    },
+    realProviders: {
+      ...(stripeKey ? { stripeKey } : {}),
+      ...(neonKey ? { neonKey } : {}),
+      ...(neonOrganization ? { neonOrganization } : {}),
+    },
+    watch: options.watch ?? false,
+    ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),
+  })
+}
+
+/** A project keeps its keys for life: tokens that were issued yesterday are still good. */
+async function projectKeys(file: string): Promise<ProjectKeys> {
+  const stored = await readFile(file, 'utf8').catch(() => undefined)
+  if (stored) return JSON.parse(stored)
+  const keys = await createProjectKeys()
+  await writeFile(file, JSON.stringify(keys, null, 2))
+  await chmod(file, 0o600)
+  return keys
+}

@@ -1,0 +1,304 @@
+
+export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[]
+
+export type Database = {
+  
+  "public": {
+          Tables: {
+            "audit_logs": {
+                  Row: {
+                    "action": string,"actor_id": string | null,"actor_type": string,"created_at": string,"id": string,"metadata": NonNullable<Json>,"organization_id": string,"resource_id": string | null,"resource_type": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "action": string,"actor_id"?: string | null,"actor_type": string,"created_at"?: string,"id"?: string,"metadata"?: NonNullable<Json>,"organization_id": string,"resource_id"?: string | null,"resource_type": string
+                  }
+                  Update: {
+                    "action"?: string,"actor_id"?: string | null,"actor_type"?: string,"created_at"?: string,"id"?: string,"metadata"?: NonNullable<Json>,"organization_id"?: string,"resource_id"?: string | null,"resource_type"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"organization_databases": {
+                  Row: {
+                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"id": string,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"next_health_check_at": string | null,"organization_id": string,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"next_health_check_at"?: string | null,"organization_id": string,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                  }
+                  Update: {
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"next_health_check_at"?: string | null,"organization_id"?: string,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "organization_databases_organization_id_fkey"
+      columns: ["organization_id"]
+isOneToOne: true
+      referencedRelation: "organizations"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"organization_members": {
+                  Row: {
+                    "created_at": string,"organization_id": string,"role": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"organization_id": string,"role"?: string,"user_id": string
+                  }
+                  Update: {
+                    "created_at"?: string,"organization_id"?: string,"role"?: string,"user_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "organization_members_organization_id_fkey"
+      columns: ["organization_id"]
+isOneToOne: false
+      referencedRelation: "organizations"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"organizations": {
+                  Row: {
+                    "billing_email": string | null,"created_at": string,"data_region": string,"hosting_region": string,"id": string,"name": string,"owner_id": string,"plan": string,"provisioned_at": string | null,"provisioning_status": NonNullable<Json>,"slug": string,"stripe_customer_id": string | null,"stripe_subscription_id": string | null,"stripe_subscription_status": string | null,"updated_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "billing_email"?: string | null,"created_at"?: string,"data_region": string,"hosting_region": string,"id"?: string,"name": string,"owner_id": string,"plan"?: string,"provisioned_at"?: string | null,"provisioning_status": NonNullable<Json>,"slug": string,"stripe_customer_id"?: string | null,"stripe_subscription_id"?: string | null,"stripe_subscription_status"?: string | null,"updated_at"?: string
+                  }
+                  Update: {
+                    "billing_email"?: string | null,"created_at"?: string,"data_region"?: string,"hosting_region"?: string,"id"?: string,"name"?: string,"owner_id"?: string,"plan"?: string,"provisioned_at"?: string | null,"provisioning_status"?: NonNullable<Json>,"slug"?: string,"stripe_customer_id"?: string | null,"stripe_subscription_id"?: string | null,"stripe_subscription_status"?: string | null,"updated_at"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"profiles": {
+                  Row: {
+                    "avatar_url": string | null,"created_at": string,"email": string | null,"full_name": string | null,"id": string,"organization_id": string | null,"updated_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id": string,"organization_id"?: string | null,"updated_at"?: string
+                  }
+                  Update: {
+                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id"?: string,"organization_id"?: string | null,"updated_at"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "profiles_organization_id_fkey"
+      columns: ["organization_id"]
+isOneToOne: false
+      referencedRelation: "organizations"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"provisioning_events": {
+                  Row: {
+                    "completed_at": string | null,"error_message": string | null,"event_type": string,"id": string,"job_id": string | null,"metadata": NonNullable<Json>,"organization_id": string,"resource_id": string | null,"resource_type": string,"started_at": string,"status": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "completed_at"?: string | null,"error_message"?: string | null,"event_type": string,"id"?: string,"job_id"?: string | null,"metadata"?: NonNullable<Json>,"organization_id": string,"resource_id"?: string | null,"resource_type": string,"started_at"?: string,"status": string
+                  }
+                  Update: {
+                    "completed_at"?: string | null,"error_message"?: string | null,"event_type"?: string,"id"?: string,"job_id"?: string | null,"metadata"?: NonNullable<Json>,"organization_id"?: string,"resource_id"?: string | null,"resource_type"?: string,"started_at"?: string,"status"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"provisioning_jobs": {
+                  Row: {
+                    "attempts": number,"created_at": string,"finished_at": string | null,"id": string,"kind": string,"last_error": Json | null,"lease_expires_at": string | null,"lease_token": string | null,"next_attempt_at": string,"organization_id": string,"request": NonNullable<Json>,"requested_by": string | null,"started_at": string | null,"status": string,"updated_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "attempts"?: number,"created_at"?: string,"finished_at"?: string | null,"id"?: string,"kind": string,"last_error"?: Json | null,"lease_expires_at"?: string | null,"lease_token"?: string | null,"next_attempt_at"?: string,"organization_id": string,"request"?: NonNullable<Json>,"requested_by"?: string | null,"started_at"?: string | null,"status"?: string,"updated_at"?: string
+                  }
+                  Update: {
+                    "attempts"?: number,"created_at"?: string,"finished_at"?: string | null,"id"?: string,"kind"?: string,"last_error"?: Json | null,"lease_expires_at"?: string | null,"lease_token"?: string | null,"next_attempt_at"?: string,"organization_id"?: string,"request"?: NonNullable<Json>,"requested_by"?: string | null,"started_at"?: string | null,"status"?: string,"updated_at"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"provisioning_steps": {
+                  Row: {
+                    "attempts": number,"depends_on": (string)[],"error": Json | null,"finished_at": string | null,"job_id": string,"next_attempt_at": string | null,"organization_id": string,"output": NonNullable<Json>,"position": number,"service": string,"started_at": string | null,"status": string,"step": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "attempts"?: number,"depends_on": (string)[],"error"?: Json | null,"finished_at"?: string | null,"job_id": string,"next_attempt_at"?: string | null,"organization_id": string,"output"?: NonNullable<Json>,"position": number,"service": string,"started_at"?: string | null,"status"?: string,"step": string
+                  }
+                  Update: {
+                    "attempts"?: number,"depends_on"?: (string)[],"error"?: Json | null,"finished_at"?: string | null,"job_id"?: string,"next_attempt_at"?: string | null,"organization_id"?: string,"output"?: NonNullable<Json>,"position"?: number,"service"?: string,"started_at"?: string | null,"status"?: string,"step"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "provisioning_steps_job_id_fkey"
+      columns: ["job_id"]
+isOneToOne: false
+      referencedRelation: "provisioning_jobs"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"wallets": {
+                  Row: {
+                    "available_balance": number,"created_at": string,"currency": string,"id": string,"pending_balance": number,"updated_at": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "available_balance"?: number,"created_at"?: string,"currency": string,"id"?: string,"pending_balance"?: number,"updated_at"?: string,"user_id": string
+                  }
+                  Update: {
+                    "available_balance"?: number,"created_at"?: string,"currency"?: string,"id"?: string,"pending_balance"?: number,"updated_at"?: string,"user_id"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                }
+          }
+          Views: {
+            [_ in never]: never
+          }
+          Functions: {
+            "database_connection":
+{ Args: { "organization_id": string,"reveal_password"?: boolean }; Returns: Json
+                           },
+"search_profiles":
+{ Args: { "query": string }; Returns: {
+              "avatar_url": string | null,
+"created_at": string,
+"email": string | null,
+"full_name": string | null,
+"id": string,
+"organization_id": string | null,
+"updated_at": string
+            }[]
+                          SetofOptions: {
+        from: "*"
+        to: "profiles"
+        isOneToOne: false
+        isSetofReturn: true
+      } }
+          }
+          Enums: {
+            [_ in never]: never
+          }
+          CompositeTypes: {
+            [_ in never]: never
+          }
+        }
+}
+
+type DatabaseWithoutInternals = Omit<Database, '__InternalSupabase'>
+
+type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "public">]
+
+export type Tables<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof (DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"] &
+        DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"])
+    : never = never
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? (DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"] &
+      DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"])[TableName] extends {
+      Row: infer R
+    }
+    ? R
+    : never
+  : DefaultSchemaTableNameOrOptions extends keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+  ? (DefaultSchema["Tables"] & DefaultSchema["Views"])[DefaultSchemaTableNameOrOptions] extends {
+      Row: infer R
+    }
+    ? R
+    : never
+  : never
+
+export type TablesInsert<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends {
+      Insert: infer I
+    }
+    ? I
+    : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+  ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Insert: infer I
+    }
+    ? I
+    : never
+  : never
+
+export type TablesUpdate<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends {
+      Update: infer U
+    }
+    ? U
+    : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+  ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Update: infer U
+    }
+    ? U
+    : never
+  : never
+
+export type Enums<
+  DefaultSchemaEnumNameOrOptions extends
+    | keyof DefaultSchema["Enums"]
+    | { schema: keyof DatabaseWithoutInternals },
+  EnumName extends DefaultSchemaEnumNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"]
+    : never = never
+> = DefaultSchemaEnumNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"][EnumName]
+  : DefaultSchemaEnumNameOrOptions extends keyof DefaultSchema["Enums"]
+  ? DefaultSchema["Enums"][DefaultSchemaEnumNameOrOptions]
+  : never
+
+export type CompositeTypes<
+  PublicCompositeTypeNameOrOptions extends
+    | keyof DefaultSchema["CompositeTypes"]
+    | { schema: keyof DatabaseWithoutInternals },
+  CompositeTypeName extends PublicCompositeTypeNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals
+  }
+    ? keyof DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"]
+    : never = never
+> = PublicCompositeTypeNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"][CompositeTypeName]
+  : PublicCompositeTypeNameOrOptions extends keyof DefaultSchema["CompositeTypes"]
+  ? DefaultSchema["CompositeTypes"][PublicCompositeTypeNameOrOptions]
+  : never
+
+export const Constants = {
+  "public": {
+          Enums: {
+            
+          }
+        }
+} as const

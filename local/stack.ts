@@ -62,6 +62,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     progress('starting gateway, functions and providers')
     const keys = await projectKeys(path.join(options.directory, 'keys.json'))
     const services = await startServices(options, keys)
+    await warmUp(services.url)
     return {
       ...services,
       keys,
@@ -120,6 +121,11 @@ function startServices(options: StackOptions, keys: ProjectKeys): Promise<Projec
     watch: options.watch ?? false,
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),
   })
+}
+
+/** Starts the function's process, which would otherwise be the first sign-up's wait. */
+async function warmUp(url: string): Promise<void> {
+  await fetch(`${url}/functions/v1/provision-tenant-resources`, { method: 'OPTIONS' })
 }
 
 /** A project keeps its keys for life: tokens that were issued yesterday are still good. */

@@ -154,7 +154,8 @@ begin
   values (p_user.id, p_user.email,
     coalesce(p_user.raw_user_meta_data ->> 'full_name', p_user.raw_user_meta_data ->> 'name'),
     coalesce(p_user.raw_user_meta_data ->> 'avatar_url', p_user.raw_user_meta_data ->> 'picture'), p_organization_id)
-  on conflict (id) do update set organization_id = excluded.organization_id where p.organization_id is null;
+  on conflict (id) do update set email = excluded.email, organization_id = coalesce(p.organization_id, excluded.organization_id)
+  where p.organization_id is null or p.email is distinct from excluded.email;
   insert into public.wallets (user_id, currency) select p_user.id, s.default_currency from provisioning.settings s
   on conflict (user_id) do nothing;
   insert into public.organization_databases (organization_id, region, size)
@@ -206,24 +207,26 @@ comment on function provisioning.ensure_user_provisioned(uuid) is
   'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
 returns the organization; null for a user who is not to be provisioned (yet). Safe to repeat and to run twice at once.';
 
+create function provisioning.record_sign_up_failure(p_user_id uuid, p_sqlstate text, p_message text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into provisioning.sign_up_failures as f (user_id, sqlstate, message) values (p_user_id, p_sqlstate, p_message)
+  on conflict (user_id) do update set sqlstate = excluded.sqlstate, message = excluded.message,
+    attempts = f.attempts + 1,
+    next_attempt_at = now() + make_interval(secs => least(3600, 10 * power(2, least(f.attempts, 10))));
+exception when others then
+  raise warning 'user % needs repair (%), and that could not be recorded: %', p_user_id, p_message, sqlerrm;
+end
+$$;
+revoke execute on function provisioning.record_sign_up_failure(uuid, text, text) from public;
+
 create function provisioning.try_to_provision_user(p_user_id uuid) returns boolean
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
-declare
-  v_state text;
-  v_message text;
 begin
   perform provisioning.ensure_user_provisioned(p_user_id);
   return true;
 exception when others then
-  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
-  begin
-    insert into provisioning.sign_up_failures as f (user_id, sqlstate, message) values (p_user_id, v_state, v_message)
-    on conflict (user_id) do update set sqlstate = excluded.sqlstate, message = excluded.message,
-      attempts = f.attempts + 1,
-      next_attempt_at = now() + make_interval(secs => least(3600, 10 * power(2, least(f.attempts, 10))));
-  exception when others then
-    raise warning 'user % was not provisioned (%), and that could not be recorded: %', p_user_id, v_message, sqlerrm;
-  end;
+  perform provisioning.record_sign_up_failure(p_user_id, sqlstate, sqlerrm);
   return false;
 end
 $$;
@@ -280,8 +283,8 @@ begin
   end if;
   return null;
 exception when others then
-  -- A change of address or name must go through even when its copy cannot be made.
-  raise warning 'the profile of user % was not updated: %', new.id, sqlerrm;
+  -- A change of address or name must go through even when its copy cannot be made; the sweep makes up for it.
+  perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
   return null;
 end
 $$;
@@ -328,6 +331,8 @@ begin
   for v_organization_id in select o.id from public.organizations o where o.owner_id = old.id loop
     select m.user_id into v_heir from public.organization_members m
     where m.organization_id = v_organization_id and m.user_id <> old.id and m.role = 'owner'
+      -- Not one who goes in the same statement: the membership is still there, the user is not.
+      and exists (select from auth.users u where u.id = m.user_id)
     order by m.created_at limit 1;
     if v_heir is null then
       perform provisioning.remove_organization(v_organization_id);

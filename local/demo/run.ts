@@ -1,0 +1,225 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { SupabaseClient } from '@supabase/supabase-js'
+import postgres from 'postgres'
+import Stripe from 'stripe'
+import type { Database } from '../../shared/database/types.ts'
+import { bold, dim, green } from '../command.ts'
+import { readConfiguration } from '../configuration.ts'
+import { freePort } from '../ports.ts'
+import { type Stack, startStack } from '../stack.ts'
+import { supabaseClient } from '../supabase-client.ts'
+import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
+
+type Client = SupabaseClient<Database>
+
+/** Latencies like the real services', see docs/architecture.md. */
+const NEON_TIMINGS = { createMs: 800, operationMs: 600, wakeMs: 500, readMs: 60 }
+const STRIPE_TIMINGS = { requestMs: 200, searchLagMs: 30_000 }
+const MORE_PEOPLE = 10
+const TIMEOUT_MS = 60_000
+
+/** The main job on a stack of its own, from sign-up to a proven tenant; leaves nothing behind. */
+export async function runDemo(): Promise<number> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-demo-'))
+  try {
+    const stack = await startDemoStack(directory)
+    try {
+      await runWithInterrupt(stack)
+    } finally {
+      console.log(dim('\n… stopping'))
+      await stack.stop()
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+  console.log(`${green('✓')} ${bold('Every sign-up became a ready tenant.')} Try it yourself: npm start`)
+  return 0
+}
+
+/** Ctrl-C ends the demo in order: the stack is stopped and its files are removed. */
+async function runWithInterrupt(stack: Stack): Promise<void> {
+  let onSignal = () => undefined as void
+  const interrupted = new Promise<never>((_, reject) => {
+    onSignal = () => reject(new Error('Interrupted.'))
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal)
+  try {
+    await Promise.race([scenes(stack), interrupted])
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal)
+  }
+}
+
+async function startDemoStack(directory: string): Promise<Stack> {
+  const [api, db, neon, neonPostgres, stripe] = await Promise.all(Array.from({ length: 5 }, freePort))
+  return startStack({
+    directory,
+    // Free ports, so that the demo runs beside `npm start` and whatever else is there.
+    configuration: {
+      ...(await readConfiguration()),
+      ...{ LOCAL_API_PORT: api ?? 0, LOCAL_DB_PORT: db ?? 0, LOCAL_NEON_PORT: neon ?? 0 },
+      ...{ LOCAL_NEON_POSTGRES_PORT: neonPostgres ?? 0, LOCAL_STRIPE_PORT: stripe ?? 0 },
+    },
+    neon: { timings: NEON_TIMINGS },
+    stripe: { timings: STRIPE_TIMINGS },
+    postgresSettings: { fsync: 'off', full_page_writes: 'off' },
+    functionsLog: ({ text }) => console.log(dim(`  [function] ${text}`)),
+    progress: (what) => console.log(dim(`… ${what}`)),
+  })
+}
+
+async function scenes(stack: Stack): Promise<void> {
+  scene('Ann signs up')
+  const ann = await signUp(stack, 'ann@example.com', 'Ann Archer')
+  await watchSteps(ann, TIMEOUT_MS)
+
+  scene('What Ann sees, under row level security')
+  await showOwnStatus(ann)
+  await proveIsolation(stack, ann)
+
+  scene('Her own database, opened with the password from Vault')
+  await proveDatabase(ann)
+
+  scene('Outside: one Stripe customer, one Neon project')
+  await proveProviders(stack)
+
+  scene(`${MORE_PEOPLE} more people sign up at once`)
+  await signUpManyAtOnce(stack)
+
+  scene('A doorbell is dropped')
+  await loseDoorbell(stack)
+}
+
+function scene(title: string): void {
+  console.log(`\n${bold(title)}`)
+}
+
+async function signUp(stack: Stack, email: string, fullName: string): Promise<Client> {
+  const client = supabaseClient(stack.url, stack.keys.publishableKey)
+  const { error } = await client.auth.signUp({
+    email,
+    password: `${crypto.randomUUID()}`,
+    options: { data: { full_name: fullName, data_region: 'eu' } },
+  })
+  if (error) throw new Error(`The sign-up of ${email} failed: ${error.message}`)
+  return client
+}
+
+async function showOwnStatus(client: Client): Promise<void> {
+  const { data, error } = await client.from('organizations').select('*').single()
+  if (error) throw new Error(error.message)
+  const { changed_at: _changedAt, ...services } = { ...Object(data.provisioning_status) }
+  console.log(`  organization   ${data.name} (${data.slug}), plan ${data.plan}, data in ${data.data_region}`)
+  console.log(
+    `  status         ${Object.entries(services)
+      .map(([name, state]) => `${name} ${state}`)
+      .join(', ')}`,
+  )
+  const { data: wallet } = await client.from('wallets').select('*').single()
+  console.log(`  wallet         ${wallet?.available_balance} ${wallet?.currency}`)
+}
+
+async function proveIsolation(stack: Stack, ann: Client): Promise<void> {
+  const stranger = await signUp(stack, 'bob@example.com', 'Bob Stranger')
+  const { data: own } = await ann.from('organizations').select('id').single()
+  const { data: seen } = await stranger
+    .from('organizations')
+    .select('id')
+    .eq('id', own?.id ?? '')
+  const { error } = await stranger.rpc('database_connection', { organization_id: own?.id ?? '' })
+  if (seen?.length !== 0 || !error) throw new Error('Bob can see what belongs to Ann!')
+  console.log(`  ${green('✓')} Bob, who is signed in too, sees none of it: 0 rows, and "${error.message}"`)
+  await waitUntilReady(stranger, TIMEOUT_MS)
+}
+
+async function proveDatabase(client: Client): Promise<void> {
+  const { data: own } = await client.from('organizations').select('id').single()
+  const { data, error } = await client.rpc('database_connection', {
+    organization_id: own?.id ?? '',
+    reveal_password: true,
+  })
+  if (error) throw new Error(error.message)
+  const { host, port, database, role, password } = Object(data)
+  const sql = postgres({ host, port, database, username: role, password, max: 1, connect_timeout: 15 })
+  try {
+    const tables =
+      await sql`select table_name from information_schema.tables where table_schema = 'public' order by 1`
+    console.log(`  ${green('✓')} ${role}@${host}:${port}`)
+    console.log(`  ${green('✓')} tables: ${tables.map((table) => table.table_name).join(', ')}`)
+  } finally {
+    await sql.end()
+  }
+  const { data: audit } = await client
+    .from('audit_logs')
+    .select('action')
+    .eq('action', 'credentials.revealed')
+  console.log(`  ${green('✓')} and the audit log says so: ${audit?.[0]?.action}`)
+}
+
+async function proveProviders(stack: Stack): Promise<void> {
+  const admin = supabaseClient(stack.url, stack.keys.secretKey)
+  const { data: organization } = await admin
+    .from('organizations')
+    .select('*')
+    .eq('billing_email', 'ann@example.com')
+    .single()
+  const { data: database } = await admin
+    .from('organization_databases')
+    .select('*')
+    .eq('organization_id', organization?.id ?? '')
+    .single()
+  console.log(`  Neon project   ${database?.neon_project_id} in ${database?.region}, size ${database?.size}`)
+  if (!stack.stripe) {
+    console.log(`  Stripe customer ${organization?.stripe_customer_id}`)
+    return
+  }
+  const { host, port } = stack.stripe
+  const stripe = new Stripe('sk_test_localemulator', { host, port, protocol: 'http' })
+  const customers = await stripe.customers.list({ email: 'ann@example.com' })
+  const [customer] = customers.data
+  if (customers.data.length !== 1 || customer?.id !== organization?.stripe_customer_id)
+    throw new Error(`Expected one Stripe customer for Ann, found ${customers.data.length}.`)
+  console.log(`  Stripe customer ${customer?.id}, ${customer?.name}, ${customer?.email}`)
+}
+
+async function signUpManyAtOnce(stack: Stack): Promise<void> {
+  const startedAt = performance.now()
+  const people = await Promise.all(
+    Array.from({ length: MORE_PEOPLE }, (_, index) =>
+      signUp(stack, `person${index + 1}@example.com`, 'Sam Same'),
+    ),
+  )
+  const durations = await Promise.all(people.map((client) => waitUntilReady(client, TIMEOUT_MS)))
+  const seconds = (ms: number) => (ms / 1000).toFixed(1)
+  console.log(
+    `  ${green('✓')} ${durations.length} of ${MORE_PEOPLE} ready after ${seconds(performance.now() - startedAt)} s`,
+  )
+  const admin = supabaseClient(stack.url, stack.keys.secretKey)
+  const { data } = await admin.from('organizations').select('slug').like('slug', 'sam-sames%').order('slug')
+  console.log(
+    `  ${green('✓')} all called Sam Same, each with a slug of its own: ${data
+      ?.slice(0, 3)
+      .map(({ slug }) => slug)
+      .join(', ')} …`,
+  )
+}
+
+async function loseDoorbell(stack: Stack): Promise<void> {
+  await stack.worker.pauseHttp()
+  const client = await signUp(stack, 'cleo@example.com', 'Cleo Unlucky')
+  const sql = postgres(stack.databaseUrl('supabase_admin'), { max: 1 })
+  const dropped = await sql`delete from net.http_request_queue`.finally(() => sql.end())
+  stack.worker.resumeHttp()
+  console.log(
+    `  ${dropped.count} call from the database to the function was lost. Cleo's tenant is ${await overallStatus(client)}.`,
+  )
+  console.log(dim('  The sweep, which pg_cron runs every 10 s, will find the job …'))
+  const startedAt = performance.now()
+  while ((await overallStatus(client)) === 'pending' && performance.now() - startedAt < TIMEOUT_MS)
+    await sleep(100)
+  console.log(`  ${green('✓')} found after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  await watchSteps(client, TIMEOUT_MS)
+}

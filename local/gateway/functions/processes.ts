@@ -1,0 +1,238 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../ports.ts'
+import { exists, runProgram } from '../../postgres/binaries.ts'
+import { denoArguments, denoEnvironment, denoExecutable } from './deno.ts'
+
+export interface FunctionLogLine {
+  readonly function: string
+  readonly stream: 'stdout' | 'stderr'
+  readonly text: string
+}
+
+export interface FunctionProcess {
+  readonly name: string
+  readonly pid: number
+  readonly port: number
+  readonly startedAt: Date
+}
+
+export interface ProcessOptions {
+  readonly functionsDir: string
+  /** Deno's cache. */
+  readonly denoDir: string
+  /** The whole environment that a function sees. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly log: (line: FunctionLogLine) => void
+  /** How long a function may take until it listens, in milliseconds. */
+  readonly startTimeoutMs: number
+  /** How long a stopping function may finish its work before it is killed, in milliseconds. */
+  readonly stopGraceMs: number
+}
+
+export class FunctionNotFoundError extends Error {}
+
+/** The function's process ended or never listened. The message holds what it printed last, without a stack. */
+export class FunctionStartError extends Error {}
+
+interface Running extends FunctionProcess {
+  readonly child: ChildProcess
+  readonly exited: Promise<unknown>
+  lastError: string
+}
+
+/** One kept Deno process a function, started by the first call. */
+export class FunctionProcesses {
+  readonly #options: ProcessOptions
+  readonly #slots = new Map<string, Promise<Running>>()
+  /** Everything that was spawned and has not ended, also when its slot has a successor. */
+  readonly #alive = new Set<Running>()
+  #stopping = false
+
+  constructor(options: ProcessOptions) {
+    this.#options = options
+  }
+
+  /** Whether there is a folder with an index.ts of that name; one that starts with _ is shared code. */
+  async exists(name: string): Promise<boolean> {
+    return /^[A-Za-z][A-Za-z0-9_-]*$/.test(name) && (await exists(this.#entrypoint(name)))
+  }
+
+  /** @throws FunctionNotFoundError, FunctionStartError */
+  async ensure(name: string): Promise<FunctionProcess> {
+    if (this.#stopping) throw new FunctionStartError('The local stack is stopping')
+    if (!(await this.exists(name))) throw new FunctionNotFoundError(name)
+    const existing = this.#slots.get(name)
+    if (existing) return existing
+    const starting = this.#start(name)
+    this.#slots.set(name, starting)
+    starting.catch(() => this.#forget(name, starting))
+    return starting
+  }
+
+  /** Resolves when the process has ended, or after `waitMs`: a broken connection is seen before the exit is. */
+  async exited(target: FunctionProcess, waitMs: number): Promise<void> {
+    const running = [...this.#alive].find(({ pid }) => pid === target.pid)
+    if (running) await Promise.race([running.exited, sleep(waitMs, undefined, { ref: false })])
+  }
+
+  list(): FunctionProcess[] {
+    return [...this.#alive].map(({ name, pid, port, startedAt }) => ({ name, pid, port, startedAt }))
+  }
+
+  /** Lets the running processes (of one function) finish their work and end; the next call starts a new one. */
+  restart(name?: string): void {
+    for (const slot of name === undefined ? [...this.#slots.keys()] : [name]) this.#slots.delete(slot)
+    for (const running of this.#alive)
+      if (name === undefined || running.name === name) void this.#end(running)
+  }
+
+  /** Sends a signal; false when no process of that name runs. */
+  kill(name: string, signal: NodeJS.Signals): boolean {
+    const targets = [...this.#alive].filter((running) => running.name === name)
+    if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') this.#slots.delete(name)
+    for (const { child } of targets) child.kill(signal)
+    return targets.length > 0
+  }
+
+  /** Resident memory of a function's process in MB, or undefined when none runs. */
+  async memoryMb(name: string): Promise<number | undefined> {
+    const running = [...this.#alive].findLast((candidate) => candidate.name === name)
+    return running && residentMb(running.pid)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.allSettled(this.#slots.values())
+    await Promise.all([...this.#alive].map((running) => this.#end(running)))
+  }
+
+  #entrypoint(name: string): string {
+    return path.join(this.#options.functionsDir, name, 'index.ts')
+  }
+
+  async #start(name: string): Promise<Running> {
+    const { denoDir, environment, functionsDir } = this.#options
+    await mkdir(denoDir, { recursive: true })
+    const port = await freePort()
+    const child = spawn(await denoExecutable(), denoArguments(this.#entrypoint(name), functionsDir), {
+      env: { ...environment, ...denoEnvironment(denoDir, port) },
+      cwd: functionsDir,
+      // Standard input stays open as long as we live: its end tells the process to go.
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // Its own group: Ctrl-C in the terminal must reach us, not cut the function's work short.
+      detached: true,
+    })
+    const running = await this.#register(name, port, child)
+    await this.#untilListening(running)
+    return running
+  }
+
+  async #register(name: string, port: number, child: ChildProcess): Promise<Running> {
+    await once(child, 'spawn')
+    const exited = once(child, 'exit')
+    const running: Running = {
+      name,
+      pid: child.pid ?? 0,
+      port,
+      startedAt: new Date(),
+      child,
+      exited,
+      lastError: '',
+    }
+    this.#alive.add(running)
+    child.stdin?.on('error', () => undefined)
+    this.#followOutput(running, 'stdout', child.stdout)
+    this.#followOutput(running, 'stderr', child.stderr)
+    void exited.then(() => {
+      this.#alive.delete(running)
+      this.#slots.get(name)?.then(
+        (current) => current === running && this.#slots.delete(name),
+        () => undefined,
+      )
+      if (child.exitCode !== 0 && !this.#stopping)
+        this.#log(name, `The process ended (${child.signalCode ?? `exit code ${child.exitCode}`})`)
+    })
+    return running
+  }
+
+  #followOutput(running: Running, stream: 'stdout' | 'stderr', output: Readable | null): void {
+    if (!output) return
+    createInterface({ input: output }).on('line', (text) => {
+      if (stream === 'stderr' && /^error\b|Error:/.test(text)) running.lastError = text.trim()
+      // Deno's own word about the port, which means nothing to whoever calls the function.
+      if (text.startsWith(`Listening on http://127.0.0.1:${running.port}/`)) return
+      this.#options.log({ function: running.name, stream, text })
+    })
+  }
+
+  async #untilListening(running: Running): Promise<void> {
+    const deadline = Date.now() + this.#options.startTimeoutMs
+    while (running.child.exitCode === null && running.child.signalCode === null) {
+      if (await accepts(running.port)) return
+      if (Date.now() > deadline) {
+        running.child.kill('SIGKILL')
+        throw this.#startError(running, `it did not listen within ${this.#options.startTimeoutMs / 1000} s`)
+      }
+      await sleep(10)
+    }
+    // Its last words may still be in the pipe.
+    await Promise.race([once(running.child, 'close'), sleep(200)])
+    throw this.#startError(running, running.lastError || 'it ended without calling Deno.serve')
+  }
+
+  #startError(running: Running, reason: string): FunctionStartError {
+    const error = new FunctionStartError(`Function ${running.name} failed to start: ${reason}`)
+    this.#log(running.name, error.message)
+    return error
+  }
+
+  async #end(running: Running): Promise<void> {
+    running.child.kill('SIGTERM')
+    const grace = new AbortController()
+    const killer = sleep(this.#options.stopGraceMs, undefined, { signal: grace.signal })
+      .then(() => running.child.kill('SIGKILL'))
+      .catch(() => undefined)
+    await running.exited
+    grace.abort()
+    await killer
+  }
+
+  #forget(name: string, slot: Promise<Running>): void {
+    if (this.#slots.get(name) === slot) this.#slots.delete(name)
+  }
+
+  #log(name: string, text: string): void {
+    this.#options.log({ function: name, stream: 'stderr', text })
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const finish = (accepted: boolean) => {
+      socket.destroy()
+      resolve(accepted)
+    }
+    socket.once('connect', () => finish(true))
+    socket.once('error', () => finish(false))
+  })
+}
+
+async function residentMb(pid: number): Promise<number | undefined> {
+  try {
+    if (process.platform !== 'linux')
+      return Number(await runProgram('ps', ['-o', 'rss=', '-p', String(pid)])) / 1024
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
+    return kilobytes === undefined ? undefined : Number(kilobytes) / 1024
+  } catch {
+    // It ended in this very moment.
+    return undefined
+  }
+}

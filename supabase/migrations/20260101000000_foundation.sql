@@ -10,6 +10,25 @@ revoke all on schema provisioning from public;
 -- Policies call helper functions here as the caller's role; EXECUTE is granted by name.
 grant usage on schema provisioning to authenticated, service_role;
 
+-- States are text whose values a domain checks. A CHECK on the table would be parsed from its catalogue form in every
+-- statement that writes the table, which for a list of words costs more than writing the row; a domain's is kept.
+create domain provisioning.job_status as text
+  constraint job_status_is_known check (value in ('queued', 'running', 'succeeded', 'failed', 'cancelled'));
+create domain provisioning.step_status as text
+  constraint step_status_is_known check (value in ('pending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled'));
+create domain provisioning.member_role as text
+  constraint role_is_known check (value in ('owner', 'admin', 'member'));
+create domain provisioning.health_status as text
+  constraint health_status_is_known check (value in ('unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping'));
+create domain provisioning.ssl_mode as text
+  constraint ssl_mode_is_known check (value in ('disable', 'require', 'verify-full'));
+create domain provisioning.currency as text
+  constraint currency_is_iso_4217 check (value ~ '^[a-z]{3}$');
+create domain provisioning.slug as text
+  constraint slug_is_url_safe check (value ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(value) <= 63);
+create domain provisioning.organization_name as text
+  constraint name_is_not_blank check (btrim(value) <> '' and length(value) <= 200);
+
 create function provisioning.touch_updated_at() returns trigger
 language plpgsql set search_path = '' as $$
 begin

@@ -5,7 +5,7 @@ create table provisioning.settings (
   provision_on text not null default 'sign_up',
   default_plan text not null default 'free',
   default_data_region text not null default 'us-east-1',
-  default_currency text not null default 'usd',
+  default_currency provisioning.currency not null default 'usd',
   -- Jobs under a live lease at once, over all workers: bounds database connections and provider calls.
   max_running_jobs integer not null default 40,
   -- One worker stops claiming after this many jobs or seconds, well inside the 2 s CPU and 150 s wall clock of a function.

@@ -19,7 +19,7 @@ alter table public.audit_logs enable row level security;
 revoke all on public.audit_logs from anon, authenticated, service_role;
 grant select on public.audit_logs to authenticated, service_role;
 create policy "owners and admins read their audit log" on public.audit_logs for select to authenticated
-  using (organization_id in (select provisioning.my_organization_ids('{owner,admin}')));
+  using (organization_id = any (array(select provisioning.my_organization_ids('{owner,admin}'))));
 
 create function provisioning.refuse_change() returns trigger
 language plpgsql set search_path = '' as $$

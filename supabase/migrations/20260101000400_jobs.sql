@@ -5,7 +5,7 @@ create table public.provisioning_jobs (
   -- No foreign key: undoing an organization is a job that outlives it.
   organization_id uuid not null,
   kind text not null,
-  status text not null default 'queued',
+  status provisioning.job_status not null default 'queued',
   -- What was asked for. Never a secret.
   request jsonb not null default '{}',
   requested_by uuid,
@@ -19,11 +19,9 @@ create table public.provisioning_jobs (
   updated_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz,
-  constraint status_is_known check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
   constraint only_running_jobs_have_a_lease
-    check ((status = 'running') = (lease_token is not null) and (status = 'running') = (lease_expires_at is not null)),
-  constraint only_finished_jobs_have_an_end
-    check ((status in ('succeeded', 'failed', 'cancelled')) = (finished_at is not null))
+    check ((status = 'running') = (lease_token is not null) and (lease_token is null) = (lease_expires_at is null)),
+  constraint only_finished_jobs_have_an_end check ((status in ('queued', 'running')) = (finished_at is null))
 );
 comment on column public.provisioning_jobs.lease_token is
   'Fencing token: every write of a worker carries it, and a stale one is refused.';
@@ -43,7 +41,7 @@ create table public.provisioning_steps (
   service text not null,
   position smallint not null,
   depends_on text[] not null,
-  status text not null default 'pending',
+  status provisioning.step_status not null default 'pending',
   attempts integer not null default 0,
   next_attempt_at timestamptz,
   -- What the step made, as ids and versions. Never a secret.
@@ -53,7 +51,6 @@ create table public.provisioning_steps (
   started_at timestamptz,
   finished_at timestamptz,
   primary key (job_id, step),
-  constraint status_is_known check (status in ('pending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled')),
   constraint retrying_steps_know_when check ((status = 'retrying') = (next_attempt_at is not null)),
   constraint finished_steps_have_an_end check ((status in ('succeeded', 'failed', 'cancelled')) = (finished_at is not null)),
   constraint failed_steps_say_why check (status not in ('failed', 'retrying') or error is not null)
@@ -88,16 +85,16 @@ revoke all on public.provisioning_jobs from anon, authenticated, service_role;
 grant select (id, organization_id, kind, status, request, requested_by, attempts, next_attempt_at, lease_expires_at,
   last_error, created_at, updated_at, started_at, finished_at) on public.provisioning_jobs to authenticated, service_role;
 create policy "members read their organization's jobs" on public.provisioning_jobs for select to authenticated
-  using (organization_id in (select provisioning.my_organization_ids()));
+  using (organization_id = any (array(select provisioning.my_organization_ids())));
 
 alter table public.provisioning_steps enable row level security;
 revoke all on public.provisioning_steps from anon, authenticated, service_role;
 grant select on public.provisioning_steps to authenticated, service_role;
 create policy "members read their organization's steps" on public.provisioning_steps for select to authenticated
-  using (organization_id in (select provisioning.my_organization_ids()));
+  using (organization_id = any (array(select provisioning.my_organization_ids())));
 
 alter table public.provisioning_events enable row level security;
 revoke all on public.provisioning_events from anon, authenticated, service_role;
 grant select on public.provisioning_events to authenticated, service_role;
 create policy "members read their organization's events" on public.provisioning_events for select to authenticated
-  using (organization_id in (select provisioning.my_organization_ids()));
+  using (organization_id = any (array(select provisioning.my_organization_ids())));

@@ -13,20 +13,18 @@ create table public.organization_databases (
   port integer,
   database_name text,
   role_name text,
-  ssl_mode text not null default 'require',
+  ssl_mode provisioning.ssl_mode not null default 'require',
   ssl_verified_at timestamptz,
   graphql_enabled boolean not null default false,
   graphql_endpoint text,
   schema_version integer,
   -- Of the neon service, derived from the steps by provisioning.refresh_status.
   status text not null default 'pending',
-  health_status text not null default 'unknown',
+  health_status provisioning.health_status not null default 'unknown',
   next_health_check_at timestamptz,
   credentials_secret_id uuid,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint ssl_mode_is_known check (ssl_mode in ('disable', 'require', 'verify-full')),
-  constraint health_status_is_known check (health_status in ('unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping'))
+  updated_at timestamptz not null default now()
 );
 comment on column public.organization_databases.region is 'Neon''s region id; fixed once the project exists.';
 comment on column public.organization_databases.credentials_secret_id is
@@ -40,7 +38,7 @@ alter table public.organization_databases enable row level security;
 revoke all on public.organization_databases from anon, authenticated, service_role;
 grant select on public.organization_databases to authenticated, service_role;
 create policy "owners and admins read connection details" on public.organization_databases for select to authenticated
-  using (organization_id in (select provisioning.my_organization_ids('{owner,admin}')));
+  using (organization_id = any (array(select provisioning.my_organization_ids('{owner,admin}'))));
 
 -- The keys of this project, made once here and known only to Vault.
 do $keys$

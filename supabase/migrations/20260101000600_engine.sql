@@ -117,7 +117,7 @@ begin
   where j.status = 'running' and coalesce(j.lease_expires_at, j.next_attempt_at) > now();
   return query
   with due as (
-    select j.id, j.status as was from public.provisioning_jobs j
+    select j.id from public.provisioning_jobs j
     where j.status in ('queued', 'running') and j.kind = any (p_kinds)
       and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
     order by coalesce(j.lease_expires_at, j.next_attempt_at)
@@ -127,7 +127,7 @@ begin
     -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
     update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(),
       error = '{"code": "worker_lost", "message": "The worker stopped in the middle of this step; another one takes over.", "retryable": true}'
-    from due where due.was = 'running' and s.job_id = due.id and s.status = 'running'
+    from due where s.job_id = due.id and s.status = 'running'
     returning s.job_id, s.organization_id, s.step, s.attempts, s.started_at
   ), told as (
     insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, status, error_message,
@@ -379,6 +379,7 @@ create function provisioning.retry_job(p_job_id uuid, p_services text[] default 
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs;
+  v_reset boolean;
 begin
   select * into v_job from public.provisioning_jobs where id = p_job_id for update;
   if v_job.status = 'running' and v_job.lease_expires_at > now() then
@@ -390,7 +391,8 @@ begin
     and (s.status in ('retrying', 'failed', 'cancelled', 'running')
       -- Named services are looked at again even when they succeeded: each step finds what exists.
       or (s.status = 'succeeded' and p_services is not null and v_job.finished_at is not null));
-  if not exists (select from public.provisioning_steps s where s.job_id = p_job_id and s.status in ('pending', 'retrying')) then
+  v_reset := found;
+  if not v_reset and v_job.finished_at is not null then
     return v_job.status;
   end if;
   update public.provisioning_jobs set status = 'queued', next_attempt_at = now(), last_error = null,

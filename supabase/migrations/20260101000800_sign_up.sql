@@ -73,16 +73,15 @@ end
 $$;
 revoke execute on function provisioning.organization_name(jsonb, text) from public;
 
-create function provisioning.create_organization(p_user auth.users) returns uuid
+create function provisioning.create_organization(p_user_id uuid, p_email text, p_metadata jsonb) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_metadata jsonb := coalesce(p_user.raw_user_meta_data, '{}');
-  v_wanted_region text := nullif(lower(btrim(v_metadata ->> 'data_region')), '');
-  v_wanted_hosting text := nullif(lower(btrim(v_metadata ->> 'hosting_region')), '');
+  v_wanted_region text := nullif(lower(btrim(p_metadata ->> 'data_region')), '');
+  v_wanted_hosting text := nullif(lower(btrim(p_metadata ->> 'hosting_region')), '');
   v_settings provisioning.settings;
   v_region provisioning.regions;
   v_hosting text;
-  v_name text := provisioning.organization_name(v_metadata, p_user.email);
+  v_name text := provisioning.organization_name(p_metadata, p_email);
   v_id uuid := gen_random_uuid();
   v_job_id uuid := gen_random_uuid();
 begin
@@ -107,56 +106,58 @@ begin
   -- One statement instead of eight: each would cost as much again as the rows that it writes.
   with organization as (
     insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region, provisioning_status)
-    values (v_id, v_name, provisioning.free_slug(v_name), p_user.id, v_settings.default_plan, p_user.email,
+    values (v_id, v_name, provisioning.free_slug(v_name), p_user_id, v_settings.default_plan, p_email,
       v_region.data_region, v_hosting, jsonb_build_object(
         'stripe', 'pending', 'neon', 'pending', 'graphql', 'not_requested', 'overall', 'pending', 'changed_at', now()))
   ), membership as (
-    insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user.id, 'owner')
+    insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
   ), profile as (
     insert into public.profiles (id, email, full_name, avatar_url, organization_id)
-    values (p_user.id, p_user.email, coalesce(v_metadata ->> 'full_name', v_metadata ->> 'name'),
-      coalesce(v_metadata ->> 'avatar_url', v_metadata ->> 'picture'), v_id)
+    values (p_user_id, p_email, coalesce(p_metadata ->> 'full_name', p_metadata ->> 'name'),
+      coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture'), v_id)
     on conflict (id) do update set organization_id = excluded.organization_id
   ), wallet as (
-    insert into public.wallets (user_id, currency) values (p_user.id, v_settings.default_currency)
+    insert into public.wallets (user_id, currency) values (p_user_id, v_settings.default_currency)
     on conflict (user_id) do nothing
   ), database as (
     insert into public.organization_databases (organization_id, region, size)
     select v_id, v_region.neon_region, p.default_size from provisioning.plans p where p.plan = v_settings.default_plan
   ), job as (
-    insert into public.provisioning_jobs (id, organization_id, kind, requested_by) values (v_job_id, v_id, 'provision', p_user.id)
+    insert into public.provisioning_jobs (id, organization_id, kind, requested_by) values (v_job_id, v_id, 'provision', p_user_id)
   ), steps as (
     insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
     select v_job_id, d.step, v_id, d.service, d.position, d.depends_on
     from provisioning.step_definitions d where d.kind = 'provision'
   )
   insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status, metadata, completed_at)
-  values (v_id, v_job_id, 'sign_up', 'user', p_user.id::text, 'succeeded', jsonb_strip_nulls(jsonb_build_object(
+  values (v_id, v_job_id, 'sign_up', 'user', p_user_id::text, 'succeeded', jsonb_strip_nulls(jsonb_build_object(
     'unknown_data_region', v_wanted_region, 'unknown_hosting_region', v_wanted_hosting)), now());
   perform provisioning.ring_doorbell(v_job_id, 'provision');
   return v_id;
 end
 $$;
-revoke execute on function provisioning.create_organization(auth.users) from public;
-comment on function provisioning.create_organization(auth.users) is
+revoke execute on function provisioning.create_organization(uuid, text, jsonb) from public;
+comment on function provisioning.create_organization(uuid, text, jsonb) is
   'All the rows of a new tenant and its provision job, and rings the doorbell. A region that is not known becomes the
 default one, and the sign-up event says so.';
 
-create function provisioning.complete_organization(p_user auth.users, p_organization_id uuid) returns void
+create function provisioning.complete_organization(
+  p_organization_id uuid, p_user_id uuid, p_email text, p_metadata jsonb
+) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job_id uuid;
 begin
   insert into public.organization_members (organization_id, user_id, role)
-  select o.id, p_user.id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user.id
+  select o.id, p_user_id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user_id
   on conflict do nothing;
   insert into public.profiles as p (id, email, full_name, avatar_url, organization_id)
-  values (p_user.id, p_user.email,
-    coalesce(p_user.raw_user_meta_data ->> 'full_name', p_user.raw_user_meta_data ->> 'name'),
-    coalesce(p_user.raw_user_meta_data ->> 'avatar_url', p_user.raw_user_meta_data ->> 'picture'), p_organization_id)
+  values (p_user_id, p_email,
+    coalesce(p_metadata ->> 'full_name', p_metadata ->> 'name'),
+    coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture'), p_organization_id)
   on conflict (id) do update set email = excluded.email, organization_id = coalesce(p.organization_id, excluded.organization_id)
   where p.organization_id is null or p.email is distinct from excluded.email;
-  insert into public.wallets (user_id, currency) select p_user.id, s.default_currency from provisioning.settings s
+  insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
   on conflict (user_id) do nothing;
   insert into public.organization_databases (organization_id, region, size)
   select o.id, r.neon_region, p.default_size
@@ -165,40 +166,42 @@ begin
   on conflict (organization_id) do nothing;
   if not exists (
     select from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'provision') then
-    v_job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_user.id);
+    v_job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_user_id);
     perform provisioning.ring_doorbell(v_job_id, 'provision');
   end if;
 end
 $$;
-revoke execute on function provisioning.complete_organization(auth.users, uuid) from public;
-comment on function provisioning.complete_organization(auth.users, uuid) is
+revoke execute on function provisioning.complete_organization(uuid, uuid, text, jsonb) from public;
+comment on function provisioning.complete_organization(uuid, uuid, text, jsonb) is
   'Adds what is missing around an organization that exists: a repair, or a user whose profile was lost.';
 
 create function provisioning.ensure_user_provisioned(p_user_id uuid) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_user auth.users;
+  v_email text;
+  v_metadata jsonb;
+  v_eligible boolean;
+  v_confirmed boolean;
   v_organization_id uuid;
 begin
   -- Two entries for the same user (trigger, webhook, backfill) take turns; different users never meet here.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
-  select * into v_user from auth.users u where u.id = p_user_id;
-  if v_user.id is null or v_user.is_anonymous or v_user.deleted_at is not null then
+  select u.email, coalesce(u.raw_user_meta_data, '{}'), not u.is_anonymous and u.deleted_at is null,
+    u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
+    coalesce(
+      (select p.organization_id from public.profiles p where p.id = p_user_id),
+      (select m.organization_id from public.organization_members m where m.user_id = p_user_id order by m.created_at limit 1),
+      (select o.id from public.organizations o where o.owner_id = p_user_id order by o.created_at limit 1))
+  into v_email, v_metadata, v_eligible, v_confirmed, v_organization_id
+  from auth.users u where u.id = p_user_id;
+  if v_eligible is not true
+    or not v_confirmed and (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
     return null;
   end if;
-  if v_user.email_confirmed_at is null and v_user.phone_confirmed_at is null
-    and (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
-    return null;
-  end if;
-  select coalesce(
-    (select p.organization_id from public.profiles p where p.id = p_user_id),
-    (select m.organization_id from public.organization_members m where m.user_id = p_user_id order by m.created_at limit 1),
-    (select o.id from public.organizations o where o.owner_id = p_user_id order by o.created_at limit 1)
-  ) into v_organization_id;
   if v_organization_id is null then
-    return provisioning.create_organization(v_user);
+    return provisioning.create_organization(p_user_id, v_email, v_metadata);
   end if;
-  perform provisioning.complete_organization(v_user, v_organization_id);
+  perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata);
   return v_organization_id;
 end
 $$;

@@ -5,16 +5,20 @@ import {
   OperationStatus,
   type ProjectListItem,
 } from '@neondatabase/api-client'
+import type { Database } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import type { TenantLimits } from '../provisioning/tenant.ts'
 import { failed, type Result, success } from '../result.ts'
+import { type GuardedCall, guardProvider } from './guard.ts'
 import { seconds } from './stripe.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 30_000
 /** A create whose reply was lost may still be at work; looking sooner could miss the project that it makes. */
 const SETTLE_SECONDS = 5
+/** The most that Neon lists at once. */
+const PAGE = 400
 
 export interface ProjectSpec {
   readonly name: string
@@ -50,38 +54,35 @@ export interface NeonProvider {
 
 export function createNeonProvider(
   environment: Pick<Environment, 'NEON_API_KEY' | 'NEON_API_URL' | 'NEON_ORG_ID'>,
+  sql: Database,
 ): NeonProvider {
   const { NEON_API_KEY: apiKey, NEON_API_URL: baseURL, NEON_ORG_ID: organization } = environment
   if (!apiKey) return withoutKey()
   const neon = createApiClient({ apiKey, baseURL, timeout: TIMEOUT_MS, adapter: 'fetch' })
   const org = organization ? { org_id: organization } : {}
+  const { attempt } = guardProvider({ sql, provider: 'neon', pausedCode: 'neon_paused', classify })
   return {
-    findProject: (name) => attempt(() => findProject(neon, name, org)),
-    createProject: (spec) => attempt(() => createProject(neon, spec, org)),
-    applyLimits: (projectId, limits) =>
-      attempt(async () => success(await applyLimits(neon, projectId, limits))),
-    connection: (...wanted) => attempt(async () => success(await readConnection(neon, ...wanted))),
-    isSettled: (projectId) => attempt(() => isSettled(neon, projectId)),
+    findProject: (name) => attempt((call) => findProject(neon, call, name, org)),
+    createProject: (spec) => attempt((call) => createProject(neon, call, spec, org)),
+    applyLimits: (projectId, limits) => attempt((call) => applyLimits(neon, call, projectId, limits)),
+    connection: (...wanted) => attempt((call) => readConnection(neon, call, ...wanted)),
+    isSettled: (projectId) => attempt((call) => isSettled(neon, call, projectId)),
   }
 }
 
 type Neon = Api<unknown>
 
-async function findProject(neon: Neon, name: string, org: { org_id?: string }) {
+async function findProject(neon: Neon, call: GuardedCall, name: string, org: { org_id?: string }) {
   const found: ProjectListItem[] = []
   let incomplete = false
   let cursor: string | undefined
   do {
     // `search` matches parts of names and ids, so the answer is narrowed here.
-    const { data } = await neon.listProjects({
-      search: name,
-      limit: 400,
-      ...org,
-      ...(cursor ? { cursor } : {}),
-    })
+    const query = { search: name, limit: PAGE, ...org, ...(cursor ? { cursor } : {}) }
+    const { data } = await call('GET /projects', () => neon.listProjects(query))
     found.push(...data.projects.filter((project) => project.name === name))
     incomplete ||= (data.unavailable_project_ids?.length ?? 0) > 0
-    cursor = data.projects.length === 0 ? undefined : data.pagination?.cursor
+    cursor = data.projects.length < PAGE ? undefined : data.pagination?.cursor
   } while (cursor)
   const [oldest] = found.sort((a, b) => a.created_at.localeCompare(b.created_at))
   if (oldest) return success({ projectId: oldest.id, count: found.length })
@@ -90,10 +91,11 @@ async function findProject(neon: Neon, name: string, org: { org_id?: string }) {
 
 async function createProject(
   neon: Neon,
+  call: GuardedCall,
   spec: ProjectSpec,
   org: { org_id?: string },
 ): Promise<Result<NeonConnection>> {
-  const { data } = await neon.createProject({
+  const request = {
     project: {
       name: spec.name,
       region_id: spec.region,
@@ -104,7 +106,8 @@ async function createProject(
       settings: { quota: spec.limits.quota },
       history_retention_seconds: spec.limits.historyRetentionSeconds,
     },
-  })
+  }
+  const { data } = await call('POST /projects', () => neon.createProject(request))
   const [endpoint] = data.endpoints
   const [connection] = data.connection_uris
   if (!endpoint || !connection)
@@ -127,44 +130,58 @@ function endpointSettings(limits: TenantLimits) {
   }
 }
 
-async function applyLimits(neon: Neon, projectId: string, limits: TenantLimits): Promise<void> {
-  const endpoint = await primaryEndpoint(neon, projectId)
+async function applyLimits(
+  neon: Neon,
+  call: GuardedCall,
+  projectId: string,
+  limits: TenantLimits,
+): Promise<Result<void>> {
+  const endpoint = await primaryEndpoint(neon, call, projectId)
+  if (!endpoint.ok) return endpoint
   const wanted = endpointSettings(limits)
+  const { id, autoscaling_limit_min_cu, autoscaling_limit_max_cu, suspend_timeout_seconds } = endpoint.value
   const differs =
-    endpoint.autoscaling_limit_min_cu !== wanted.autoscaling_limit_min_cu ||
-    endpoint.autoscaling_limit_max_cu !== wanted.autoscaling_limit_max_cu ||
-    endpoint.suspend_timeout_seconds !== wanted.suspend_timeout_seconds
-  if (differs) await neon.updateProjectEndpoint(projectId, endpoint.id, { endpoint: wanted })
-  const { data } = await neon.getProject(projectId)
+    autoscaling_limit_min_cu !== wanted.autoscaling_limit_min_cu ||
+    autoscaling_limit_max_cu !== wanted.autoscaling_limit_max_cu ||
+    suspend_timeout_seconds !== wanted.suspend_timeout_seconds
+  if (differs)
+    await call('PATCH /projects/{id}/endpoints/{id}', () =>
+      neon.updateProjectEndpoint(projectId, id, { endpoint: wanted }),
+    )
+  const { data } = await call('GET /projects/{id}', () => neon.getProject(projectId))
   const quota: Readonly<Record<string, number>> = { ...data.project.settings?.quota }
-  if (Object.entries(limits.quota).some(([name, value]) => quota[name] !== value))
-    await neon.updateProject(projectId, { project: { settings: { quota: limits.quota } } })
+  if (Object.entries(limits.quota).some(([name, value]) => quota[name] !== value)) {
+    const settings = { quota: limits.quota }
+    await call('PATCH /projects/{id}', () => neon.updateProject(projectId, { project: { settings } }))
+  }
+  return success(undefined)
 }
 
 async function readConnection(
   neon: Neon,
+  call: GuardedCall,
   projectId: string,
   databaseName: string,
   roleName: string,
-): Promise<NeonConnection> {
-  const wanted = { projectId, database_name: databaseName, role_name: roleName }
-  const [endpoint, direct, pooled] = await Promise.all([
-    primaryEndpoint(neon, projectId),
-    neon.getConnectionUri({ ...wanted, pooled: false }),
-    neon.getConnectionUri({ ...wanted, pooled: true }),
-  ])
-  return describe(projectId, endpoint, direct.data.uri, new URL(pooled.data.uri).hostname)
+): Promise<Result<NeonConnection>> {
+  const uri = async (pooled: boolean) => {
+    const wanted = { projectId, database_name: databaseName, role_name: roleName, pooled }
+    const { data } = await call('GET /projects/{id}/connection_uri', () => neon.getConnectionUri(wanted))
+    return data.uri
+  }
+  const endpoint = await primaryEndpoint(neon, call, projectId)
+  if (!endpoint.ok) return endpoint
+  return success(describe(projectId, endpoint.value, await uri(false), new URL(await uri(true)).hostname))
 }
 
-async function primaryEndpoint(neon: Neon, projectId: string): Promise<Endpoint> {
-  const { data } = await neon.listProjectEndpoints(projectId)
+async function primaryEndpoint(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<Endpoint>> {
+  const { data } = await call('GET /projects/{id}/endpoints', () => neon.listProjectEndpoints(projectId))
   const endpoint = data.endpoints.find(({ type }) => type === 'read_write')
-  if (!endpoint) throw new MissingEndpoint()
+  // Somebody removed it by hand.
   return endpoint
+    ? success(endpoint)
+    : failed(failure('neon_request_refused', 'the project has no compute endpoint'))
 }
-
-/** A project without a compute: somebody removed it by hand. */
-class MissingEndpoint extends Error {}
 
 function describe(
   projectId: string,
@@ -192,8 +209,10 @@ const SETTLED: readonly OperationStatus[] = [
   OperationStatus.Cancelled,
 ]
 
-async function isSettled(neon: Neon, projectId: string): Promise<Result<boolean>> {
-  const { data } = await neon.listProjectOperations({ projectId, limit: 10 })
+async function isSettled(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<boolean>> {
+  const { data } = await call('GET /projects/{id}/operations', () =>
+    neon.listProjectOperations({ projectId, limit: 10 }),
+  )
   const [newest] = data.operations
   // An operation in the state "failed" may still be retried by Neon; "error" is its end.
   if (newest?.status === OperationStatus.Error)
@@ -201,16 +220,6 @@ async function isSettled(neon: Neon, projectId: string): Promise<Result<boolean>
   return success(
     data.operations.every(({ status }) => SETTLED.includes(status) || status === OperationStatus.Error),
   )
-}
-
-async function attempt<T>(call: () => Promise<Result<T>>): Promise<Result<T>> {
-  try {
-    return await call()
-  } catch (error) {
-    if (error instanceof MissingEndpoint)
-      return failed(failure('neon_request_refused', 'the project has no compute endpoint'))
-    return failed(classify(error))
-  }
 }
 
 /** What axios, which the client is built on, throws; without a response when none came. */

@@ -1,7 +1,9 @@
 import Stripe from 'stripe'
+import type { Database } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import { failed, type Result, success } from '../result.ts'
+import { type GuardedCall, guardProvider } from './guard.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 20_000
@@ -25,12 +27,31 @@ export interface StripeProvider {
 
 export function createStripeProvider(
   environment: Pick<Environment, 'STRIPE_SECRET_KEY' | 'STRIPE_API_URL'>,
+  sql: Database,
 ): StripeProvider {
   const { STRIPE_SECRET_KEY: key, STRIPE_API_URL } = environment
   if (!key) return withoutKey()
-  const url = new URL(STRIPE_API_URL)
+  const stripe = createClient(key, new URL(STRIPE_API_URL))
+  const provider = /^[a-z]+_live_/.test(key) ? 'stripe_live' : 'stripe_test'
+  const { attempt } = guardProvider({ sql, provider, pausedCode: 'stripe_paused', classify })
+
+  return {
+    customerExists: (customerId) => attempt((call) => customerExists(stripe, call, customerId)),
+    findCustomer: (details, thorough) => attempt((call) => findCustomer(stripe, call, details, thorough)),
+    createCustomer: ({ organizationId, name, email }, idempotencyKey) =>
+      attempt(async (call) => {
+        const details = { name, ...(email ? { email } : {}), metadata: { organization_id: organizationId } }
+        const customer = await call('POST /v1/customers', () =>
+          stripe.customers.create(details, { idempotencyKey }),
+        )
+        return success(customer.id)
+      }),
+  }
+}
+
+function createClient(key: string, url: URL): Stripe {
   const protocol = url.protocol === 'http:' ? 'http' : 'https'
-  const stripe = new Stripe(key, {
+  return new Stripe(key, {
     host: url.hostname,
     port: url.port || (protocol === 'http' ? '80' : '443'),
     protocol,
@@ -40,48 +61,49 @@ export function createStripeProvider(
     maxNetworkRetries: 0,
     telemetry: false,
   })
+}
 
-  return {
-    customerExists: (customerId) =>
-      stripe.customers.retrieve(customerId).then(
-        (customer) => success(customer.deleted !== true),
-        (error: unknown) => (isMissing(error) ? success(false) : failed(classify(error))),
-      ),
-    findCustomer: (details, thorough) => attempt(() => findCustomer(stripe, details, thorough)),
-    createCustomer: ({ organizationId, name, email }, idempotencyKey) =>
-      attempt(async () => {
-        const customer = await stripe.customers.create(
-          { name, ...(email ? { email } : {}), metadata: { organization_id: organizationId } },
-          { idempotencyKey },
-        )
-        return customer.id
-      }),
-  }
+async function customerExists(
+  stripe: Stripe,
+  call: GuardedCall,
+  customerId: string,
+): Promise<Result<boolean>> {
+  const customer = await call('GET /v1/customers/{id}', () =>
+    stripe.customers.retrieve(customerId).catch((error: unknown) => {
+      if (isMissing(error)) return { deleted: true }
+      throw error
+    }),
+  )
+  return success(customer.deleted !== true)
 }
 
 async function findCustomer(
   stripe: Stripe,
-  details: CustomerDetails,
+  call: GuardedCall,
+  { organizationId, email }: CustomerDetails,
   thorough: boolean,
-): Promise<string | undefined> {
-  const { organizationId, email } = details
-  if (email) {
-    for await (const customer of stripe.customers.list({ email, limit: 100 }))
-      if (customer.metadata.organization_id === organizationId) return customer.id
-  }
-  if (!thorough) return undefined
-  const found = await stripe.customers.search({
-    query: `metadata['organization_id']:'${organizationId}'`,
-    limit: 1,
-  })
-  return found.data[0]?.id
+): Promise<Result<string | undefined>> {
+  const found = email ? await findByEmail(stripe, call, organizationId, email) : undefined
+  if (found || !thorough) return success(found)
+  const query = `metadata['organization_id']:'${organizationId}'`
+  const { data } = await call('GET /v1/customers/search', () => stripe.customers.search({ query, limit: 1 }))
+  return success(data[0]?.id)
 }
 
-async function attempt<T>(call: () => Promise<T>): Promise<Result<T>> {
-  try {
-    return success(await call())
-  } catch (error) {
-    return failed(classify(error))
+async function findByEmail(
+  stripe: Stripe,
+  call: GuardedCall,
+  organizationId: string,
+  email: string,
+): Promise<string | undefined> {
+  let after: string | undefined
+  for (;;) {
+    const page = await call('GET /v1/customers', () =>
+      stripe.customers.list({ email, limit: 100, ...(after ? { starting_after: after } : {}) }),
+    )
+    const found = page.data.find(({ metadata }) => metadata.organization_id === organizationId)
+    after = page.data.at(-1)?.id
+    if (found || !page.has_more || !after) return found?.id
   }
 }
 

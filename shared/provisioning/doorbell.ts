@@ -20,14 +20,24 @@ export function createDoorbellVerifier(
   now: () => number = Date.now,
 ): (doorbell: Doorbell) => Promise<boolean> {
   let key: string | undefined
+  let reading: Promise<void> | undefined
   let readAt = Number.NEGATIVE_INFINITY
 
-  const readKey = async () => {
-    readAt = now()
-    const [row] = await sql<
+  /** One query for all who ask at once, and not another one for a while. */
+  const readKey = (): Promise<void> => {
+    if (reading) return reading
+    if (now() - readAt < KEY_REFRESH_MS) return Promise.resolve()
+    reading = sql<
       { key: string | null }[]
     >`select provisioning.vault_secret('provisioning_doorbell_key') as key`
-    key = row?.key ?? undefined
+      .then(([row]) => {
+        key = row?.key ?? undefined
+        readAt = now()
+      })
+      .finally(() => {
+        reading = undefined
+      })
+    return reading
   }
   const matches = ({ jobId, expiresAt, signature }: Doorbell) =>
     key !== undefined &&
@@ -35,8 +45,7 @@ export function createDoorbellVerifier(
 
   return async (doorbell) => {
     if (doorbell.expiresAt * 1000 < now()) return false
-    if (key !== undefined && matches(doorbell)) return true
-    if (now() - readAt < KEY_REFRESH_MS) return false
+    if (matches(doorbell)) return true
     await readKey()
     return matches(doorbell)
   }

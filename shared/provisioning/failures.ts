@@ -23,6 +23,8 @@ const catalogue = {
     true,
     'An earlier request to Stripe for this customer had other details. It will be tried again under a new key.',
   ],
+  stripe_paused: [true, 'Stripe is left alone for a while.'],
+  neon_paused: [true, 'Neon is left alone for a while.'],
   neon_key_missing: [false, 'There is no Neon key. Set the function secret NEON_API_KEY, then retry.'],
   neon_key_rejected: [
     false,
@@ -78,6 +80,8 @@ export interface Failure {
   readonly message: string
   /** The provider's wish, or the time within which an unanswered request may still take effect. */
   readonly retryAfterSeconds?: number
+  /** The provider's outage or rate limit, not this job's failure: the attempt does not count, and the next is due then. */
+  readonly pauseSeconds?: number
 }
 
 /** @param detail what the provider said; passwords in URLs are masked. */
@@ -89,6 +93,12 @@ export function failure(code: FailureCode, detail?: string, retryAfterSeconds?: 
     message: detail ? `${message} (${maskSecrets(detail)})` : message,
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
   }
+}
+
+/** The same failure as an outage of the provider, with the time of the next try in its message. */
+export function paused(cause: Failure, seconds: number, now: Date = new Date()): Failure {
+  const nextTry = new Date(now.getTime() + seconds * 1000).toISOString().slice(11, 19)
+  return { ...cause, message: `${cause.message} Next try at ${nextTry} UTC.`, pauseSeconds: seconds }
 }
 
 /** Replaces passwords in URLs, provider keys and bearer tokens, and keeps the text short enough for a status row. */

@@ -30,7 +30,10 @@ const WAIT_POLL_MS = 150
  */
 export function createProvisioningHandler(environment: Environment): (request: Request) => Promise<Response> {
   const sql = connect(environment)
-  const providers = { stripe: createStripeProvider(environment), neon: createNeonProvider(environment) }
+  const providers = {
+    stripe: createStripeProvider(environment, sql),
+    neon: createNeonProvider(environment, sql),
+  }
   const worker = createWorker({ sql, providers, steps: provisionSteps }, ['provision'])
   const authenticate = createAuthenticator(environment)
   const isGenuine = createDoorbellVerifier(sql)

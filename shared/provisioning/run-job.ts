@@ -70,9 +70,24 @@ async function runStep(
   const context: StepContext = { job, ...started, sql, providers, signal, secrets, assertLease }
   const outcome = await attempt(steps[name], name, context)
   if (outcome.type === 'succeeded') return jobs.completeStep(job, name, outcome.output, outcome.record)
-  if (outcome.type === 'failed') await jobs.failStep(job, name, outcome.failure, outcome.output)
-  else await jobs.deferStep(job, name, outcome.seconds, outcome.reason, outcome.output ?? {})
+  if (outcome.type === 'deferred')
+    await jobs.deferStep(job, name, outcome.seconds, outcome.reason, outcome.output ?? {})
+  else if (outcome.failure.pauseSeconds === undefined)
+    await jobs.failStep(job, name, outcome.failure, outcome.output)
+  else
+    await jobs.deferStep(
+      job,
+      name,
+      spread(outcome.failure.pauseSeconds),
+      outcome.failure,
+      outcome.output ?? {},
+    )
   return []
+}
+
+/** All who wait for a provider would come back in the same moment; up to a fifth later each, they come one after another. */
+function spread(seconds: number): number {
+  return seconds + Math.random() * Math.max(1, seconds / 5)
 }
 
 async function attempt(step: Step | undefined, name: string, context: StepContext): Promise<StepOutcome> {

@@ -16,6 +16,10 @@ create table provisioning.settings (
   max_step_attempts integer not null default 8,
   backoff_base_seconds numeric not null default 1,
   backoff_cap_seconds numeric not null default 300,
+  -- Failures in a row that open a provider's circuit breaker, and its first and longest pause.
+  breaker_failures integer not null default 5,
+  breaker_pause_seconds integer not null default 15,
+  breaker_pause_cap_seconds integer not null default 300,
   doorbell_ttl_seconds integer not null default 600,
   -- Doorbells one sweep may ring; each starts a worker that drains many jobs.
   sweep_doorbells integer not null default 4,
@@ -26,7 +30,7 @@ create table provisioning.settings (
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
-    and least(doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
+    and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
   ),
   -- A create call may take 30 s; a shorter lease could expire under it.
   constraint lease_outlasts_a_call check (lease_seconds >= 45),

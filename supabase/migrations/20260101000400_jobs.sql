@@ -9,6 +9,8 @@ create table public.provisioning_jobs (
   -- What was asked for. Never a secret.
   request jsonb not null default '{}',
   requested_by uuid,
+  -- Services asked for again while a worker was at it; they get another turn when it has finished.
+  rerun_services text[],
   attempts integer not null default 0,
   next_attempt_at timestamptz not null default now(),
   lease_token uuid,
@@ -82,7 +84,7 @@ create trigger provisioning_jobs_touch before update on public.provisioning_jobs
 alter table public.provisioning_jobs enable row level security;
 revoke all on public.provisioning_jobs from anon, authenticated, service_role;
 -- Without the lease token: it is the workers' proof of ownership.
-grant select (id, organization_id, kind, status, request, requested_by, attempts, next_attempt_at, lease_expires_at,
+grant select (id, organization_id, kind, status, request, requested_by, rerun_services, attempts, next_attempt_at, lease_expires_at,
   last_error, created_at, updated_at, started_at, finished_at) on public.provisioning_jobs to authenticated, service_role;
 create policy "members read their organization's jobs" on public.provisioning_jobs for select to authenticated
   using (organization_id = any (array(select provisioning.my_organization_ids())));

@@ -313,6 +313,7 @@ begin
   if not found then
     raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
   end if;
+  update public.provisioning_jobs j set last_error = p_reason || jsonb_build_object('step', p_step) where j.id = p_job_id;
   perform provisioning.refresh_status(v_job.organization_id);
 end
 $$;
@@ -354,6 +355,11 @@ begin
     last_error = case v_status when 'succeeded' then null when 'failed' then v_error else j.last_error end,
     finished_at = case when v_status <> 'queued' then clock_timestamp() end
   where j.id = p_job_id;
+  if v_status <> 'queued' and v_job.rerun_services is not null then
+    update public.provisioning_jobs j set rerun_services = null where j.id = p_job_id;
+    v_status := provisioning.retry_job(p_job_id, v_job.rerun_services);
+    v_next := now();
+  end if;
   if v_status <> 'queued' then
     perform provisioning.record_event(v_job.organization_id, p_job_id, 'job.' || v_status, v_job.kind, v_status,
       p_job_id::text, v_error ->> 'message', jsonb_build_object('attempts', v_job.attempts), v_job.created_at, clock_timestamp());
@@ -383,6 +389,9 @@ declare
 begin
   select * into v_job from public.provisioning_jobs where id = p_job_id for update;
   if v_job.status = 'running' and v_job.lease_expires_at > now() then
+    if p_services is not null then
+      update public.provisioning_jobs set rerun_services = coalesce(rerun_services, '{}') || p_services where id = p_job_id;
+    end if;
     return 'running';
   end if;
   update public.provisioning_steps s set status = 'pending', attempts = 0, next_attempt_at = null, error = null,
@@ -404,4 +413,5 @@ end
 $$;
 revoke execute on function provisioning.retry_job(uuid, text[]) from public;
 comment on function provisioning.retry_job(uuid, text[]) is
-  'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A job at work is left alone; so is a finished step unless its service is named.';
+  'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A finished step is left
+alone unless its service is named; a job at work is too, and looks at the named services again when it is done.';

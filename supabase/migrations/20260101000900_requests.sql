@@ -33,8 +33,11 @@ begin
       raise exception 'The region "%" is unknown. Known: %.', p_data_region,
         (select string_agg(r.data_region, ', ' order by r.data_region) from provisioning.regions r) using errcode = 'TP422';
     end if;
-    if v_region.neon_region <> v_database.region and v_database.neon_project_id is not null then
-      raise exception 'The database is in % already, and a region is fixed once a database exists.', v_database.region
+    -- From its first attempt on the project may exist, whatever the rows know; only an unknown region made none for certain.
+    if v_region.neon_region <> v_database.region and (v_database.neon_project_id is not null or exists (
+      select from public.provisioning_steps s where s.job_id = v_job.id and s.step = 'neon_project' and s.attempts > 0
+        and coalesce(s.error ->> 'code', '') <> 'neon_region_unknown')) then
+      raise exception 'The database is being made in % or is there already, and a region is fixed from then on.', v_database.region
         using errcode = 'TP409';
     end if;
     update public.organizations o set data_region = v_region.data_region where o.id = p_organization_id;

@@ -9,6 +9,7 @@ const problems = {
   region_is_fixed: [409, 'The region cannot be changed'],
   body_too_large: [413, 'The body is too large'],
   unknown_choice: [422, 'Not offered'],
+  confirmation_required: [428, 'Confirm that you mean it'],
   internal_error: [500, 'Something went wrong'],
   database_unavailable: [503, 'The database does not answer'],
 } as const satisfies Record<string, readonly [status: number, title: string]>

@@ -43,6 +43,10 @@ export interface NeonConnection {
 export interface NeonProvider {
   /** The oldest project with exactly this name, and how many there are. Never answers "absent" from an incomplete list. */
   findProject(name: string): Promise<Result<{ projectId: string; count: number } | undefined>>
+  /** Ids of all projects with exactly this name, the oldest first. Fails when the list is incomplete. */
+  listProjects(name: string): Promise<Result<string[]>>
+  /** Succeeds for a project that is gone already. Neon can recover a deleted one for 7 days. */
+  deleteProject(projectId: string): Promise<Result<void>>
   /** Creates another project at every call: the caller has looked, holds the lease, and never repeats it blindly. */
   createProject(spec: ProjectSpec): Promise<Result<NeonConnection>>
   /** Gives an existing project the wanted limits; calls nothing when it has them. */
@@ -63,6 +67,8 @@ export function createNeonProvider(
   const { attempt } = guardProvider({ sql, provider: 'neon', pausedCode: 'neon_paused', classify })
   return {
     findProject: (name) => attempt((call) => findProject(neon, call, name, org)),
+    listProjects: (name) => attempt((call) => listProjects(neon, call, name, org)),
+    deleteProject: (projectId) => attempt((call) => deleteProject(neon, call, projectId)),
     createProject: (spec) => attempt((call) => createProject(neon, call, spec, org)),
     applyLimits: (projectId, limits) => attempt((call) => applyLimits(neon, call, projectId, limits)),
     connection: (...wanted) => attempt((call) => readConnection(neon, call, ...wanted)),
@@ -72,21 +78,50 @@ export function createNeonProvider(
 
 type Neon = Api<unknown>
 
-async function findProject(neon: Neon, call: GuardedCall, name: string, org: { org_id?: string }) {
-  const found: ProjectListItem[] = []
+interface Named {
+  readonly projects: readonly ProjectListItem[]
+  readonly incomplete: boolean
+}
+
+async function projectsNamed(
+  neon: Neon,
+  call: GuardedCall,
+  name: string,
+  org: { org_id?: string },
+): Promise<Named> {
+  const projects: ProjectListItem[] = []
   let incomplete = false
   let cursor: string | undefined
   do {
     // `search` matches parts of names and ids, so the answer is narrowed here.
     const query = { search: name, limit: PAGE, ...org, ...(cursor ? { cursor } : {}) }
     const { data } = await call('GET /projects', () => neon.listProjects(query))
-    found.push(...data.projects.filter((project) => project.name === name))
+    projects.push(...data.projects.filter((project) => project.name === name))
     incomplete ||= (data.unavailable_project_ids?.length ?? 0) > 0
     cursor = data.projects.length < PAGE ? undefined : data.pagination?.cursor
   } while (cursor)
-  const [oldest] = found.sort((a, b) => a.created_at.localeCompare(b.created_at))
-  if (oldest) return success({ projectId: oldest.id, count: found.length })
+  return { projects: projects.sort((a, b) => a.created_at.localeCompare(b.created_at)), incomplete }
+}
+
+async function findProject(neon: Neon, call: GuardedCall, name: string, org: { org_id?: string }) {
+  const { projects, incomplete } = await projectsNamed(neon, call, name, org)
+  const [oldest] = projects
+  if (oldest) return success({ projectId: oldest.id, count: projects.length })
   return incomplete ? failed(failure('neon_list_incomplete')) : success(undefined)
+}
+
+async function listProjects(neon: Neon, call: GuardedCall, name: string, org: { org_id?: string }) {
+  const { projects, incomplete } = await projectsNamed(neon, call, name, org)
+  return incomplete ? failed(failure('neon_list_incomplete')) : success(projects.map(({ id }) => id))
+}
+
+async function deleteProject(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<void>> {
+  await call('DELETE /projects/{id}', () =>
+    neon.deleteProject(projectId).catch((error: unknown) => {
+      if (!isHttpError(error) || error.response?.status !== 404) throw error
+    }),
+  )
+  return success(undefined)
 }
 
 async function createProject(
@@ -257,6 +292,8 @@ function withoutKey(): NeonProvider {
   const refuse = () => Promise.resolve(failed(failure('neon_key_missing')))
   return {
     findProject: refuse,
+    listProjects: refuse,
+    deleteProject: refuse,
     createProject: refuse,
     applyLimits: refuse,
     connection: refuse,

@@ -23,6 +23,8 @@ export interface StripeProvider {
    */
   findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<string | undefined>>
   createCustomer(details: CustomerDetails, idempotencyKey: string): Promise<Result<string>>
+  /** Succeeds for a customer that is gone already. */
+  deleteCustomer(customerId: string): Promise<Result<void>>
 }
 
 export function createStripeProvider(
@@ -46,6 +48,7 @@ export function createStripeProvider(
         )
         return success(customer.id)
       }),
+    deleteCustomer: (customerId) => attempt((call) => deleteCustomer(stripe, call, customerId)),
   }
 }
 
@@ -75,6 +78,15 @@ async function customerExists(
     }),
   )
   return success(customer.deleted !== true)
+}
+
+async function deleteCustomer(stripe: Stripe, call: GuardedCall, customerId: string): Promise<Result<void>> {
+  await call('DELETE /v1/customers/{id}', () =>
+    stripe.customers.del(customerId).catch((error: unknown) => {
+      if (!isMissing(error)) throw error
+    }),
+  )
+  return success(undefined)
 }
 
 async function findCustomer(
@@ -124,6 +136,8 @@ function classify(error: unknown): Failure {
   if (error instanceof Stripe.errors.StripeIdempotencyError) return failure('stripe_key_reused')
   if (error instanceof Stripe.errors.StripeInvalidRequestError)
     return failure('stripe_request_refused', error.message)
+  if (error.statusCode !== undefined && error.statusCode < 500)
+    return failure('stripe_request_refused', error.message)
   return failure('stripe_unavailable', `status ${error.statusCode ?? 'unknown'}`, retryAfter)
 }
 
@@ -135,5 +149,5 @@ export function seconds(header: unknown): number | undefined {
 
 function withoutKey(): StripeProvider {
   const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
-  return { customerExists: refuse, findCustomer: refuse, createCustomer: refuse }
+  return { customerExists: refuse, findCustomer: refuse, createCustomer: refuse, deleteCustomer: refuse }
 }

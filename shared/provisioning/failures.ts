@@ -66,6 +66,8 @@ const catalogue = {
     false,
     'The password of the tenant database is not in Vault. Retry the service neon, which fetches it again.',
   ],
+  organization_gone: [false, 'The organization was deleted in the meantime.'],
+  grace_period: [true, 'The Neon project is kept until its grace period ends.'],
   step_crashed: [
     true,
     'The step ended unexpectedly; the function log has the details. It will be tried again.',

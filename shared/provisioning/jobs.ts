@@ -19,7 +19,7 @@ export type StepOutput = Readonly<Record<string, postgres.JSONValue>>
 export interface StartedStep {
   readonly attempt: number
   readonly output: StepOutput
-  readonly tenant: Tenant
+  readonly tenant: Tenant | null
 }
 
 export interface Settings {

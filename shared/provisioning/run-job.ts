@@ -67,7 +67,7 @@ async function runStep(
     signal.throwIfAborted()
     await jobs.extendLease(job)
   }
-  const context: StepContext = { job, ...started, sql, providers, signal, secrets, assertLease }
+  const context: Parameters<Step>[0] = { job, ...started, sql, providers, signal, secrets, assertLease }
   const outcome = await attempt(steps[name], name, context)
   if (outcome.type === 'succeeded') return jobs.completeStep(job, name, outcome.output, outcome.record)
   if (outcome.type === 'deferred')
@@ -78,7 +78,7 @@ async function runStep(
     await jobs.deferStep(
       job,
       name,
-      spread(outcome.failure.pauseSeconds),
+      spread(Math.max(outcome.failure.pauseSeconds, outcome.failure.retryAfterSeconds ?? 0)),
       outcome.failure,
       outcome.output ?? {},
     )
@@ -90,7 +90,11 @@ function spread(seconds: number): number {
   return seconds + Math.random() * Math.max(1, seconds / 5)
 }
 
-async function attempt(step: Step | undefined, name: string, context: StepContext): Promise<StepOutcome> {
+async function attempt(
+  step: Step | undefined,
+  name: string,
+  context: Parameters<Step>[0],
+): Promise<StepOutcome> {
   try {
     if (!step) throw new Error(`there is no step "${name}" in this deployment`)
     return await step(context)

@@ -1,13 +1,14 @@
 import type { Database } from '../database/client.ts'
 import type { NeonProvider } from '../providers/neon.ts'
 import type { StripeProvider } from '../providers/stripe.ts'
-import type { Failure } from './failures.ts'
+import { type Failure, failure } from './failures.ts'
 import type { Job, SideRecord, StepOutput } from './jobs.ts'
 import type { Tenant } from './tenant.ts'
 
-export interface StepContext {
+export interface StepContext<T extends Tenant | null = Tenant> {
   readonly job: Job
-  readonly tenant: Tenant
+  /** Null when the organization's rows are gone. */
+  readonly tenant: T
   /** 1 for the first attempt. A step may have been interrupted before, so this is no proof that nothing exists. */
   readonly attempt: number
   /** What earlier attempts at this step left. */
@@ -41,5 +42,16 @@ export type StepOutcome =
       readonly output?: StepOutput
     }
 
-/** Makes sure that one thing exists. Must find what an interrupted attempt made before it creates anything. */
-export type Step = (context: StepContext) => Promise<StepOutcome>
+/** Makes sure that one thing exists, or is gone. Must find what an interrupted attempt did before it does anything. */
+export type Step = (context: StepContext<Tenant | null>) => Promise<StepOutcome>
+
+/** A step that needs the organization's rows. */
+export type TenantStep = (context: StepContext) => Promise<StepOutcome>
+
+export function forTenant(step: TenantStep): Step {
+  return async (context) => {
+    const { tenant } = context
+    if (!tenant) return { type: 'failed', failure: failure('organization_gone') }
+    return step({ ...context, tenant })
+  }
+}

@@ -25,8 +25,14 @@ create table provisioning.settings (
   sweep_doorbells integer not null default 4,
   sweep_repairs integer not null default 100,
   cron_history_days integer not null default 3,
+  -- A deleted organization's Neon project stays this long; Neon itself keeps it recoverable for 7 days more.
+  neon_deletion_grace_hours integer not null default 72,
+  -- Bookkeeping often wants to keep customers: keep or delete.
+  stripe_customer_on_deprovision text not null default 'keep',
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
+  constraint grace_is_not_negative check (neon_deletion_grace_hours >= 0),
+  constraint stripe_customer_on_deprovision_is_known check (stripe_customer_on_deprovision in ('keep', 'delete')),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
@@ -103,10 +109,12 @@ create index settings_default_plan_idx on provisioning.settings (default_plan);
 
 create table provisioning.job_kinds (
   kind text primary key,
-  -- The Edge Function whose workers run this kind; null while there is none, and its jobs wait.
-  function_name text
+  -- The Edge Function whose workers run this kind.
+  function_name text not null
 );
-insert into provisioning.job_kinds values ('provision', 'provision-tenant-resources'), ('deprovision', null);
+insert into provisioning.job_kinds values
+  ('provision', 'provision-tenant-resources'),
+  ('deprovision', 'deprovision-tenant-resources');
 
 -- Which steps a job of a kind has and what each waits for. The TypeScript step of the same name does the work.
 create table provisioning.step_definitions (
@@ -123,7 +131,10 @@ insert into provisioning.step_definitions (kind, step, service, position, depend
   ('provision', 'neon_project', 'neon', 2, '{}'),
   ('provision', 'tenant_schema', 'neon', 3, '{neon_project}'),
   ('provision', 'credentials', 'neon', 4, '{tenant_schema}'),
-  ('provision', 'verify_connection', 'neon', 5, '{credentials}');
+  ('provision', 'verify_connection', 'neon', 5, '{credentials}'),
+  ('deprovision', 'delete_credentials', 'neon', 1, '{}'),
+  ('deprovision', 'delete_neon_project', 'neon', 2, '{delete_credentials}'),
+  ('deprovision', 'delete_stripe_customer', 'stripe', 3, '{}');
 
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.settings enable row level security;

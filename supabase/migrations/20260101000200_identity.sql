@@ -81,6 +81,16 @@ comment on function provisioning.my_organization_ids(text[]) is
 query itself. Policies compare with an array of them, which the planner can look up in an index; with IN it would read every
 tenant''s rows.';
 
+create function provisioning.my_colleague_ids() returns setof uuid
+language sql stable security definer set search_path = '' rows 10 as $$
+  select colleague.user_id
+  from public.organization_members mine join public.organization_members colleague using (organization_id)
+  where mine.user_id = (select auth.uid())
+$$;
+revoke execute on function provisioning.my_colleague_ids() from public;
+grant execute on function provisioning.my_colleague_ids() to authenticated;
+comment on function provisioning.my_colleague_ids() is 'Everybody who is a member of one of the caller''s organizations.';
+
 alter table public.organizations enable row level security;
 revoke all on public.organizations from anon, authenticated, service_role;
 grant select, update (name, billing_email) on public.organizations to authenticated;
@@ -97,7 +107,7 @@ revoke all on public.profiles from anon, authenticated, service_role;
 grant select, update (full_name, avatar_url) on public.profiles to authenticated;
 grant select, update (full_name, avatar_url) on public.profiles to service_role;
 create policy "users read their own profile and their colleagues'" on public.profiles for select to authenticated
-  using (id = (select auth.uid()) or organization_id = any (array(select provisioning.my_organization_ids())));
+  using (id = (select auth.uid()) or id = any (array(select provisioning.my_colleague_ids())));
 create policy "users edit their own profile" on public.profiles for update to authenticated
   using (id = (select auth.uid())) with check (id = (select auth.uid()));
 

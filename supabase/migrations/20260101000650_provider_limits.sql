@@ -141,7 +141,7 @@ begin
     changed_at = clock_timestamp()
   where s.provider = p_provider
   returning s.next_try_at into v_next;
-  return greatest(0, extract(epoch from v_next - clock_timestamp()));
+  return case when v_next is not null then greatest(0, extract(epoch from v_next - clock_timestamp())) end;
 end
 $$;
 revoke execute on function provisioning.end_call(text, text) from public;

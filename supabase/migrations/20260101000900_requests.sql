@@ -182,5 +182,3 @@ revoke execute on function public.database_connection(uuid, boolean) from public
 grant execute on function public.database_connection(uuid, boolean) to authenticated, service_role;
 comment on function public.database_connection(uuid, boolean) is
   'How to connect to an organization''s database, for its owners and admins. The password only when asked for, which is audited.';
-
-notify pgrst, 'reload schema';

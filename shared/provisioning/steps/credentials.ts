@@ -1,9 +1,9 @@
 import { seal } from '../../credentials/seal.ts'
-import type { Step } from '../step.ts'
+import type { TenantStep } from '../step.ts'
 import { databasePassword } from './tenant-schema.ts'
 
 /** Puts the password of the tenant's database into Vault. */
-export const credentials: Step = async (context) => {
+export const credentials: TenantStep = async (context) => {
   const password = await databasePassword(context)
   if (!password.ok) return { type: 'failed', failure: password.failure }
   const { sql, job } = context

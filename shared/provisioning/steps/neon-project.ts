@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NeonConnection } from '../../providers/neon.ts'
 import { type Result, success } from '../../result.ts'
 import { failure } from '../failures.ts'
-import type { Step, StepContext, StepOutcome } from '../step.ts'
+import type { StepContext, StepOutcome, TenantStep } from '../step.ts'
 import { isLocalHost, projectName, tenantRoleName } from '../tenant.ts'
 
 /** Neon finishes a new project within 2 s as a rule; what takes longer is put off instead of waited for. */
@@ -13,7 +13,7 @@ const PUT_OFF_SECONDS = 5
  * One Neon project for the organization, with its limits applied. Neon has no idempotency keys, so the project has a
  * name that only this organization's can have: look for exactly that, and create only what is certainly absent.
  */
-export const neonProject: Step = async (context) => {
+export const neonProject: TenantStep = async (context) => {
   const connection = await findOrCreate(context)
   if (!connection.ok) return { type: 'failed', failure: connection.failure }
   const settled = await waitUntilSettled(context, connection.value.projectId)

@@ -1,5 +1,5 @@
 import type { Failure } from '../failures.ts'
-import type { Step, StepContext, StepOutcome } from '../step.ts'
+import type { StepContext, StepOutcome, TenantStep } from '../step.ts'
 
 /** Failures that Stripe remembers under the idempotency key for 24 h and would only repeat. */
 const REMEMBERED: readonly Failure['code'][] = ['stripe_unavailable', 'stripe_key_reused']
@@ -8,7 +8,7 @@ const REMEMBERED: readonly Failure['code'][] = ['stripe_unavailable', 'stripe_ke
  * One Stripe customer for the organization. The idempotency key covers a reply that was lost; the lookup covers what the
  * key does not: a retry after the 24 h that Stripe keeps keys, and one under a new key.
  */
-export const stripeCustomer: Step = async (context) => {
+export const stripeCustomer: TenantStep = async (context) => {
   const { tenant, providers } = context
   if (tenant.stripeCustomerId) {
     const exists = await providers.stripe.customerExists(tenant.stripeCustomerId)

@@ -1,11 +1,11 @@
 import { failed, type Result, success } from '../../result.ts'
 import { applyTenantSchema } from '../../tenant-schema/apply.ts'
 import { failure } from '../failures.ts'
-import type { Step, StepContext } from '../step.ts'
+import type { StepContext, TenantStep } from '../step.ts'
 import { withTenantDatabase } from '../tenant-connection.ts'
 
 /** Brings the tenant's database to the newest version of tenant-schema/. */
-export const tenantSchema: Step = async (context) => {
+export const tenantSchema: TenantStep = async (context) => {
   const password = await databasePassword(context)
   if (!password.ok) return { type: 'failed', failure: password.failure }
   const applied = await withTenantDatabase(context, password.value, 'direct', applyTenantSchema)

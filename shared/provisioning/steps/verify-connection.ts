@@ -1,9 +1,9 @@
 import { failure } from '../failures.ts'
-import type { Step, StepContext } from '../step.ts'
+import type { StepContext, TenantStep } from '../step.ts'
 import { withTenantDatabase } from '../tenant-connection.ts'
 
 /** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
-export const verifyConnection: Step = async (context) => {
+export const verifyConnection: TenantStep = async (context) => {
   const password = await storedPassword(context)
   if (!password) return { type: 'failed', failure: failure('credentials_missing') }
   const startedAt = performance.now()

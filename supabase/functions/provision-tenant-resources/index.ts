@@ -1,4 +1,5 @@
 import { readEnvironment } from '../../../shared/environment.ts'
-import { createProvisioningHandler } from '../../../shared/provisioning/handler.ts'
+import { createJobFunction } from '../../../shared/provisioning/job-function.ts'
+import { provisionFunction } from '../../../shared/provisioning/provision-function.ts'
 
-Deno.serve(createProvisioningHandler(readEnvironment(Deno.env.toObject())))
+Deno.serve(createJobFunction(readEnvironment(Deno.env.toObject()), provisionFunction))

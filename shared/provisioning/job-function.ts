@@ -10,52 +10,65 @@ import { inBackground } from '../platform.ts'
 import { createNeonProvider } from '../providers/neon.ts'
 import { createStripeProvider } from '../providers/stripe.ts'
 import { createDoorbellVerifier, type Doorbell, doorbellSchema } from './doorbell.ts'
-import {
-  type ProvisioningRequest,
-  provisioningRequestSchema,
-  reportJob,
-  requestProvisioning,
-} from './requests.ts'
-import { provisionSteps } from './steps/index.ts'
+import { type JobReport, reportJob } from './reports.ts'
+import type { Step } from './step.ts'
 import { createWorker } from './worker.ts'
 
 /** Below the 150 s within which a function must have replied. */
 const WAIT_LIMIT_MS = 120_000
 const WAIT_POLL_MS = 150
 
+export interface JobFunction<Body> {
+  /** The kinds of job that this function's workers run, and what does the work of their steps. */
+  readonly kinds: readonly string[]
+  readonly steps: Readonly<Record<string, Step>>
+  /** The body of a request that is not a doorbell. */
+  readonly body: z.ZodType<Body>
+  /**
+   * Checks that the caller may, and does what was asked in one transaction.
+   * @returns the job to run and whether the caller waits for it, or a finished reply. @throws Problem
+   */
+  request(sql: Database, caller: Caller, body: Body): Promise<{ jobId: string; wait: boolean } | Response>
+}
+
 /**
- * provision-tenant-resources. Two kinds of body: a signed doorbell from the database, answered 202 at once; or a request
- * {organizationId, services?, databaseSize?, dataRegion?, wait?} with a secret key or the access token of an owner or
- * admin, answered 202 with the job, or 200 with its outcome when `wait` is set.
+ * An Edge Function that runs jobs. It takes two kinds of body: a signed doorbell from the database, answered 202 at once;
+ * or a request with a secret key or a user's access token, answered 202 with the job, or 200 with its outcome when the
+ * caller waits. The work goes on after the reply.
  */
-export function createProvisioningHandler(environment: Environment): (request: Request) => Promise<Response> {
+export function createJobFunction<Body>(
+  environment: Environment,
+  definition: JobFunction<Body>,
+): (request: Request) => Promise<Response> {
   const sql = connect(environment)
   const providers = {
     stripe: createStripeProvider(environment, sql),
     neon: createNeonProvider(environment, sql),
   }
-  const worker = createWorker({ sql, providers, steps: provisionSteps }, ['provision'])
+  const worker = createWorker({ sql, providers, steps: definition.steps }, definition.kinds)
   const authenticate = createAuthenticator(environment)
   const isGenuine = createDoorbellVerifier(sql)
+  const ring = () => inBackground(worker.ring())
 
   const answerDoorbell = async (doorbell: Doorbell): Promise<Response> => {
     if (!(await isGenuine(doorbell)))
       throw new Problem('unauthorized', 'The doorbell’s signature is wrong or has expired.')
-    inBackground(worker.ring())
+    ring()
     return jsonReply({ accepted: true }, 202)
   }
-  const answerCaller = async (caller: Caller, body: ProvisioningRequest): Promise<Response> => {
-    const jobId = await requestProvisioning(sql, caller, body)
-    const ring = () => inBackground(worker.ring())
+  const answerCaller = async (caller: Caller, body: Body): Promise<Response> => {
+    const outcome = await definition.request(sql, caller, body)
+    if (outcome instanceof Response) return outcome
     ring()
-    return body.wait ? waitForOutcome(sql, jobId, ring) : jsonReply(await reportJob(sql, jobId), 202)
+    if (outcome.wait) return waitForOutcome(sql, outcome.jobId, ring)
+    return jsonReply(await readReport(sql, outcome.jobId), 202)
   }
 
   return handlePost(async (request) => {
     // The database rings without credentials: its signature is in the body. Everybody else is checked before the body is read.
     if (!hasCredentials(request)) return answerDoorbell(await readDoorbell(request))
     const caller = await authenticate(request)
-    return answerCaller(caller, await readBody(request, provisioningRequestSchema))
+    return answerCaller(caller, await readBody(request, definition.body))
   })
 }
 
@@ -77,10 +90,16 @@ async function readDoorbell(request: Request): Promise<Doorbell> {
 async function waitForOutcome(sql: Database, jobId: string, ring: () => void): Promise<Response> {
   const deadline = Date.now() + WAIT_LIMIT_MS
   while (Date.now() < deadline) {
-    const report = await reportJob(sql, jobId)
+    const report = await readReport(sql, jobId)
     if (report.status !== 'queued' && report.status !== 'running') return jsonReply(report)
     if (report.nextAttemptAt && Date.parse(report.nextAttemptAt) <= Date.now()) ring()
     await sleep(WAIT_POLL_MS)
   }
-  return jsonReply(await reportJob(sql, jobId), 202)
+  return jsonReply(await readReport(sql, jobId), 202)
+}
+
+async function readReport(sql: Database, jobId: string): Promise<JobReport> {
+  const report = await reportJob(sql, jobId)
+  if (!report) throw new Problem('organization_not_found', 'The job is gone.')
+  return report
 }

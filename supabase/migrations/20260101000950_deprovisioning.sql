@@ -1,0 +1,118 @@
+-- The undo: what an organization has outside survives its rows in a job, written in the same transaction as the deletion.
+
+create function provisioning.enqueue_deprovisioning(p_organization_id uuid) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_settings provisioning.settings;
+  v_request jsonb;
+  v_job_id uuid;
+begin
+  select * into v_settings from provisioning.settings;
+  -- Nothing more is made: a worker that is at it is refused by its stale token.
+  update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), lease_token = null, lease_expires_at = null,
+    rerun_services = null
+  where j.organization_id = p_organization_id and j.kind <> 'deprovision' and j.status in ('queued', 'running');
+  update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = now()
+  from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind <> 'deprovision' and s.job_id = j.id
+    and s.status in ('pending', 'running', 'retrying');
+  select jsonb_strip_nulls(jsonb_build_object(
+    'organization_name', o.name, 'slug', o.slug, 'billing_email', o.billing_email,
+    'stripe_customer_id', o.stripe_customer_id, 'stripe_customer', v_settings.stripe_customer_on_deprovision,
+    'neon_project_id', d.neon_project_id,
+    'delete_neon_project_at', now() + make_interval(hours => v_settings.neon_deletion_grace_hours),
+    'credentials_secret_id', d.credentials_secret_id))
+  into v_request
+  from public.organizations o left join public.organization_databases d on d.organization_id = o.id
+  where o.id = p_organization_id;
+  v_job_id := provisioning.enqueue(p_organization_id, 'deprovision', v_request, auth.uid());
+  -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
+  update public.provisioning_jobs j set next_attempt_at = now() + make_interval(secs => v_settings.lease_seconds)
+  where j.id = v_job_id and j.status = 'queued' and j.attempts = 0;
+  perform provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text, v_request);
+  return v_job_id;
+end
+$$;
+revoke execute on function provisioning.enqueue_deprovisioning(uuid) from public;
+comment on function provisioning.enqueue_deprovisioning(uuid) is
+  'Stops an organization''s open jobs and enqueues the removal of everything that it has outside, with all that this needs to
+know in the job. Its first step is due when the calls of stopped workers have ended.';
+
+create function provisioning.handle_organization_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.enqueue_deprovisioning(old.id);
+  return old;
+end
+$$;
+revoke execute on function provisioning.handle_organization_deleted() from public;
+comment on function provisioning.handle_organization_deleted() is
+  'Before an organization goes, however it is deleted. Trouble stops the deletion, because what exists outside would be lost track of.';
+create trigger on_organization_deleted before delete on public.organizations
+  for each row execute function provisioning.handle_organization_deleted();
+
+create function provisioning.handle_user_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_organization_id uuid;
+  v_heir uuid;
+begin
+  for v_organization_id in select o.id from public.organizations o where o.owner_id = old.id loop
+    select m.user_id into v_heir from public.organization_members m
+    where m.organization_id = v_organization_id and m.user_id <> old.id and m.role = 'owner'
+      -- Not one who goes in the same statement: the membership is still there, the user is not.
+      and exists (select from auth.users u where u.id = m.user_id)
+    order by m.created_at limit 1;
+    if v_heir is null then
+      -- Row locks come in the workers' order, the jobs before the organization.
+      perform from public.provisioning_jobs j where j.organization_id = v_organization_id for update;
+      delete from public.organizations o where o.id = v_organization_id;
+    else
+      update public.organizations o set owner_id = v_heir where o.id = v_organization_id;
+      perform provisioning.audit(v_organization_id, 'organization.owner_changed', 'user', v_heir::text,
+        jsonb_build_object('from', old.id, 'to', v_heir));
+    end if;
+  end loop;
+  delete from provisioning.sign_up_failures f where f.user_id = old.id;
+  return old;
+end
+$$;
+revoke execute on function provisioning.handle_user_deleted() from public;
+comment on function provisioning.handle_user_deleted() is
+  'Before a user goes: organizations pass to another owner, or are removed with an undo job. Unlike the other triggers it
+lets trouble stop the deletion, because what exists outside would otherwise be lost track of.';
+create trigger on_auth_user_deleted before delete on auth.users
+  for each row execute function provisioning.handle_user_deleted();
+
+create function provisioning.delete_organization(p_organization_id uuid, p_confirm_slug text) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_slug text := (select o.slug from public.organizations o where o.id = p_organization_id);
+begin
+  if v_slug is null then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
+  if p_confirm_slug is distinct from v_slug then
+    raise exception 'To delete the organization, confirm it with its slug, "%".', v_slug using errcode = 'TP428';
+  end if;
+  perform from public.provisioning_jobs j where j.organization_id = p_organization_id for update;
+  delete from public.organizations o where o.id = p_organization_id;
+  return (select j.id from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'deprovision'
+    order by j.created_at desc limit 1);
+end
+$$;
+revoke execute on function provisioning.delete_organization(uuid, text) from public;
+comment on function provisioning.delete_organization(uuid, text) is
+  'Deletes an organization with everything below it and returns the job that undoes what exists outside. Raises TP404, or TP428
+when the slug is not the organization''s.';
+
+create function provisioning.forget_credentials(p_job_id uuid, p_lease_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  delete from vault.secrets s where s.name = 'tenant_database_password/' || v_job.organization_id;
+end
+$$;
+revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
+comment on function provisioning.forget_credentials(uuid, uuid) is 'Deletes the password of the job''s tenant database from Vault.';

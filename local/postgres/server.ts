@@ -109,6 +109,11 @@ async function initialise(binaries: PostgresBinaries, dataDir: string): Promise<
         'UTF8',
         '--locale',
         'C',
+        // Upper and lower case beyond ASCII, as a hosted project has them.
+        '--locale-provider',
+        'builtin',
+        '--builtin-locale',
+        'C.UTF-8',
         '--no-sync',
         '--no-instructions',
       ]),

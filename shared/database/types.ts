@@ -141,6 +141,20 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
+                },"tenant_alerts": {
+                  Row: {
+                    "id": string,"kind": string,"message": string,"metadata": NonNullable<Json>,"notified_at": string | null,"opened_at": string,"organization_id": string,"resolved_at": string | null,"severity": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "id"?: string,"kind": string,"message": string,"metadata"?: NonNullable<Json>,"notified_at"?: string | null,"opened_at"?: string,"organization_id": string,"resolved_at"?: string | null,"severity": string
+                  }
+                  Update: {
+                    "id"?: string,"kind"?: string,"message"?: string,"metadata"?: NonNullable<Json>,"notified_at"?: string | null,"opened_at"?: string,"organization_id"?: string,"resolved_at"?: string | null,"severity"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
                 },"wallets": {
                   Row: {
                     "available_balance": number,"created_at": string,"currency": string,"id": string,"pending_balance": number,"updated_at": string,"user_id": string

@@ -80,15 +80,19 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job_id uuid;
 begin
-  insert into public.provisioning_jobs (organization_id, kind, request, requested_by)
-  values (p_organization_id, p_kind, p_request, p_requested_by)
-  on conflict (organization_id, kind) where status in ('queued', 'running') do nothing
-  returning id into v_job_id;
-  if v_job_id is null then
+  loop
+    insert into public.provisioning_jobs (organization_id, kind, request, requested_by)
+    values (p_organization_id, p_kind, p_request, p_requested_by)
+    on conflict (organization_id, kind) where status in ('queued', 'running') do nothing
+    returning id into v_job_id;
+    exit when v_job_id is not null;
     select id into v_job_id from public.provisioning_jobs
     where organization_id = p_organization_id and kind = p_kind and status in ('queued', 'running');
-    return v_job_id;
-  end if;
+    if v_job_id is not null then
+      return v_job_id;
+    end if;
+    -- The job that was in the way has just ended: again.
+  end loop;
   insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
   select v_job_id, d.step, p_organization_id, d.service, d.position, d.depends_on
   from provisioning.step_definitions d where d.kind = p_kind;

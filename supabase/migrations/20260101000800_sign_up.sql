@@ -257,6 +257,30 @@ end
 $$;
 revoke execute on function provisioning.repair_sign_ups(integer) from public;
 
+create function provisioning.backfill(p_limit integer) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_user_id uuid;
+  v_done integer := 0;
+begin
+  for v_user_id in
+    select u.id from auth.users u left join public.profiles p on p.id = u.id
+    where p.id is null and not u.is_anonymous and u.deleted_at is null
+      and (u.email_confirmed_at is not null or u.phone_confirmed_at is not null
+        or (select s.provision_on from provisioning.settings s) = 'sign_up')
+      and not exists (select from provisioning.sign_up_failures f where f.user_id = u.id)
+    order by u.created_at, u.id limit p_limit
+  loop
+    v_done := v_done + provisioning.try_to_provision_user(v_user_id)::integer;
+  end loop;
+  return v_done;
+end
+$$;
+revoke execute on function provisioning.backfill(integer) from public;
+comment on function provisioning.backfill(integer) is
+  'Provisions up to p_limit users from before the installation, the oldest first, and returns how many. Call it until it
+returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to sign_up_failures.';
+
 -- Triggers --------------------------------------------------------------------------------------------------------
 
 create function provisioning.handle_new_user() returns trigger

@@ -1,0 +1,70 @@
+-- What needs a person. One open alert per organization and kind; it is resolved when the state that opened it has passed.
+
+create domain provisioning.alert_severity as text
+  constraint severity_is_known check (value in ('warning', 'critical'));
+
+create table public.tenant_alerts (
+  id uuid primary key default gen_random_uuid(),
+  -- No foreign key: the failed undo of a deleted organization is an alert too.
+  organization_id uuid not null,
+  kind text not null,
+  severity provisioning.alert_severity not null,
+  message text not null,
+  -- {"job_id", "code", "step"}. Never a secret.
+  metadata jsonb not null default '{}',
+  opened_at timestamptz not null default now(),
+  resolved_at timestamptz,
+  notified_at timestamptz,
+  constraint resolved_at_is_after_opened_at check (resolved_at >= opened_at)
+);
+create unique index tenant_alerts_open_key on public.tenant_alerts (organization_id, kind) where resolved_at is null;
+create index tenant_alerts_organization_id_idx on public.tenant_alerts (organization_id, opened_at desc);
+
+alter table public.tenant_alerts enable row level security;
+revoke all on public.tenant_alerts from anon, authenticated, service_role;
+grant select on public.tenant_alerts to authenticated, service_role;
+create policy "members read their organization's alerts" on public.tenant_alerts for select to authenticated
+  using (organization_id = any (array(select provisioning.my_organization_ids())));
+
+create function provisioning.open_alert(
+  p_organization_id uuid, p_kind text, p_severity text, p_message text, p_metadata jsonb default '{}'
+) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.tenant_alerts as a (organization_id, kind, severity, message, metadata)
+  values (p_organization_id, p_kind, p_severity, p_message, p_metadata)
+  on conflict (organization_id, kind) where resolved_at is null
+  do update set severity = excluded.severity, message = excluded.message, metadata = excluded.metadata;
+end
+$$;
+revoke execute on function provisioning.open_alert(uuid, text, text, text, jsonb) from public;
+comment on function provisioning.open_alert(uuid, text, text, text, jsonb) is
+  'Opens an alert, or brings the open one of this kind up to date.';
+
+create function provisioning.resolve_alert(p_organization_id uuid, p_kind text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.tenant_alerts a set resolved_at = clock_timestamp()
+  where a.organization_id = p_organization_id and a.kind = p_kind and a.resolved_at is null;
+end
+$$;
+revoke execute on function provisioning.resolve_alert(uuid, text) from public;
+
+-- A job's end is where provisioning alerts come and go, whichever worker wrote it.
+create function provisioning.alert_on_job_end() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if new.status = 'failed' then
+    perform provisioning.open_alert(new.organization_id, new.kind || '_failed', 'critical',
+      coalesce(new.last_error ->> 'message', 'The job failed.'),
+      jsonb_strip_nulls(jsonb_build_object('job_id', new.id, 'code', new.last_error ->> 'code', 'step', new.last_error ->> 'step')));
+  else
+    perform provisioning.resolve_alert(new.organization_id, new.kind || '_failed');
+  end if;
+  return null;
+end
+$$;
+revoke execute on function provisioning.alert_on_job_end() from public;
+create trigger provisioning_jobs_alert after update of status on public.provisioning_jobs
+  for each row when (old.status is distinct from new.status and new.status in ('succeeded', 'failed', 'cancelled'))
+  execute function provisioning.alert_on_job_end();

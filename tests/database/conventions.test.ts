@@ -1,0 +1,157 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openProject, type Project } from './project.ts'
+
+const migrations = new URL('../../supabase/migrations/', import.meta.url)
+const OURS = ['public', 'provisioning']
+
+let project: Project
+
+beforeAll(async () => {
+  project = await openProject()
+})
+
+afterAll(async () => {
+  await project.close()
+})
+
+/** Names of what breaks a rule; a test expects none. */
+async function offenders(query: Promise<{ name: string }[]>): Promise<string[]> {
+  return (await query).map(({ name }) => name)
+}
+
+describe('every function', () => {
+  it("sets search_path to ''", async () => {
+    expect(
+      await offenders(project.sql`
+        select oid::regprocedure::text as name from pg_proc
+        where pronamespace::regnamespace::text = any (${OURS})
+          and not coalesce(proconfig @> array['search_path=""'], false)`),
+    ).toEqual([])
+  })
+
+  it('is executable by name only, not by PUBLIC or anon', async () => {
+    expect(
+      await offenders(project.sql`
+        select p.oid::regprocedure::text as name from pg_proc p
+        where p.pronamespace::regnamespace::text = any (${OURS})
+          and (has_function_privilege('anon', p.oid, 'execute') or exists (
+            select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0))`),
+    ).toEqual([])
+  })
+
+  it('that is security definer lives outside the schema that the Data API exposes', async () => {
+    expect(
+      await offenders(project.sql`
+        select oid::regprocedure::text as name from pg_proc where pronamespace = 'public'::regnamespace and prosecdef`),
+    ).toEqual([])
+  })
+
+  it('that users may call says in a comment what it does', async () => {
+    expect(
+      await offenders(project.sql`
+        select oid::regprocedure::text as name from pg_proc
+        where pronamespace = 'public'::regnamespace and obj_description(oid, 'pg_proc') is null`),
+    ).toEqual([])
+  })
+})
+
+describe('every table', () => {
+  it('has row-level security', async () => {
+    expect(
+      await offenders(project.sql`
+        select oid::regclass::text as name from pg_class
+        where relkind in ('r', 'p') and relnamespace::regnamespace::text = any (${OURS}) and not relrowsecurity`),
+    ).toEqual([])
+  })
+
+  it('has a primary key', async () => {
+    expect(
+      await offenders(project.sql`
+        select c.oid::regclass::text as name from pg_class c
+        where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text = any (${OURS})
+          and not exists (select from pg_constraint p where p.conrelid = c.oid and p.contype = 'p')`),
+    ).toEqual([])
+  })
+
+  it('has checks with names that say what they ask for', async () => {
+    expect(
+      await offenders(project.sql`
+        select conrelid::regclass || '.' || conname as name from pg_constraint
+        where contype = 'c' and connamespace = 'public'::regnamespace and conname ~ '_check[0-9]*$'`),
+    ).toEqual([])
+  })
+
+  it('keeps times with their zone', async () => {
+    expect(
+      await offenders(project.sql`
+        select attrelid::regclass || '.' || attname as name from pg_attribute join pg_class c on c.oid = attrelid
+        where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text = any (${OURS})
+          and atttypid = 'timestamp'::regtype`),
+    ).toEqual([])
+  })
+})
+
+it('every view runs with the rights of who asks', async () => {
+  expect(
+    await offenders(project.sql`
+      select oid::regclass::text as name from pg_class
+      where relkind = 'v' and relnamespace = 'public'::regnamespace
+        and not coalesce(reloptions::text[] && array['security_invoker=true', 'security_invoker=on'], false)`),
+  ).toEqual([])
+})
+
+it('every foreign key has an index that begins with its columns', async () => {
+  expect(
+    await offenders(project.sql`
+      select k.conrelid::regclass || '.' || k.conname as name from pg_constraint k
+      where k.contype = 'f' and k.connamespace::regnamespace::text = any (${OURS}) and k.conparentid = 0
+        and not exists (
+          select from pg_index i where i.indrelid = k.conrelid and i.indpred is null
+            and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)`),
+  ).toEqual([])
+})
+
+it('no two indexes serve the same columns', async () => {
+  expect(
+    await offenders(project.sql`
+      select min(indexrelid::regclass::text) as name from pg_index join pg_class c on c.oid = indrelid
+      where c.relnamespace::regnamespace::text = any (${OURS})
+      group by indrelid, regexp_replace(pg_get_indexdef(indexrelid), '^CREATE (UNIQUE )?INDEX \\S+ ', '')
+      having count(*) > 1`),
+  ).toEqual([])
+})
+
+it('no grant or policy names PUBLIC', async () => {
+  expect(
+    await offenders(project.sql`
+      select tablename || ': ' || policyname as name from pg_policies
+      where schemaname = any (${OURS}) and roles && '{public,anon}'
+      union all
+      select c.oid::regclass || ': ' || a.privilege_type from pg_class c, aclexplode(c.relacl) a
+      where c.relnamespace::regnamespace::text = any (${OURS}) and (a.grantee = 0 or a.grantee = 'anon'::regrole)`),
+  ).toEqual([])
+})
+
+it('a migration that makes a table in public also gives it RLS and its grants', async () => {
+  const files = (await readdir(migrations)).filter((name) => name.endsWith('.sql'))
+  expect(files.length).toBeGreaterThan(0)
+  const missing: string[] = []
+  let tables = 0
+  for (const name of files) {
+    const sql = await readFile(new URL(name, migrations), 'utf8')
+    for (const [, table = ''] of sql.matchAll(
+      /create table (?:if not exists )?public\.(\w+)(?! partition of)\b/g,
+    )) {
+      tables++
+      if (!sql.includes(`alter table public.${table} enable row level security`))
+        missing.push(`${table}: RLS`)
+      if (!sql.includes(`revoke all on public.${table} from anon, authenticated, service_role`))
+        missing.push(`${table}: revoke`)
+      if (!new RegExp(`grant [\\s\\S]+? on public\\.${table}\\s+to `).test(sql))
+        missing.push(`${table}: grant`)
+    }
+  }
+  expect(tables).toBeGreaterThan(0)
+  expect(missing).toEqual([])
+})

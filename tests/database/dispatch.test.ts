@@ -1,0 +1,190 @@
+import { createHmac } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { queuedDoorbells } from './doorbells.ts'
+import { closeOpenJobs, createOnlyJob, Engine } from './engine.ts'
+import { createTenant, only, openProject, type Project } from './project.ts'
+
+let project: Project
+let engine: Engine
+
+beforeAll(async () => {
+  project = await openProject()
+  engine = new Engine(project.sql)
+})
+
+afterAll(async () => {
+  await project.close()
+})
+
+/** Every doorbell is lost. */
+const loseDoorbells = () => project.sql`delete from net.http_request_queue`
+const sweep = async () =>
+  only(await project.sql<{ rung: number }[]>`select provisioning.sweep() as rung`).rung
+const rungFor = async () => (await queuedDoorbells(project.sql)).map(({ body }) => body.jobId)
+
+describe('a doorbell', () => {
+  it('is signed with hex HMAC-SHA256 over jobId.expiresAt under the key in Vault', async () => {
+    const { jobId } = await createTenant(project)
+    const { body } = only(await queuedDoorbells(project.sql, jobId))
+    const { key } = only(
+      await project.sql<{ key: string }[]>`
+        select decrypted_secret as key from vault.decrypted_secrets where name = 'provisioning_doorbell_key'`,
+    )
+    expect(key).toMatch(/^[0-9a-f]{64}$/)
+    expect(body.signature).toBe(createHmac('sha256', key).update(`${jobId}.${body.expiresAt}`).digest('hex'))
+  })
+
+  it('expires after settings.doorbell_ttl_seconds', async () => {
+    const { jobId } = await createTenant(project)
+    const { body } = only(await queuedDoorbells(project.sql, jobId))
+    const seconds = body.expiresAt - Date.now() / 1000
+    expect(seconds).toBeGreaterThan(590)
+    expect(seconds).toBeLessThan(605)
+  })
+
+  it('is signed differently for each job and in each project', async () => {
+    const first = await createTenant(project)
+    const second = await createTenant(project)
+    const signatures = await queuedDoorbells(project.sql)
+    const of = (jobId: string) => signatures.find(({ body }) => body.jobId === jobId)?.body.signature
+    expect(of(first.jobId)).not.toBe(of(second.jobId))
+  })
+
+  it('is not rung for a kind of job that no function runs', async () => {
+    const { jobId } = await createTenant(project)
+    await loseDoorbells()
+    const { rung } = only(await project.sql`select provisioning.ring_doorbell(${jobId}, 'unserved') as rung`)
+    expect(rung).toBe(false)
+    expect(await rungFor()).toEqual([])
+  })
+})
+
+describe('the sweep', () => {
+  it('rings again for a job whose doorbell was lost', async () => {
+    const { jobId } = await createOnlyJob(project)
+    await loseDoorbells()
+    expect(await sweep()).toBe(1)
+    expect(await rungFor()).toEqual([jobId])
+    await loseDoorbells()
+    expect(await sweep(), 'and again, until somebody comes').toBe(1)
+  })
+
+  it('with every doorbell lost, still brings every job to its end', async () => {
+    await closeOpenJobs(project)
+    const tenants = await Promise.all(Array.from({ length: 10 }, () => createTenant(project)))
+    await loseDoorbells()
+    for (let sweeps = 0; sweeps < 10 && (await sweep()) > 0; sweeps++) {
+      const rung = await rungFor()
+      await loseDoorbells()
+      for (const _ of rung) for (const lease of await engine.claim(1)) await engine.run(lease)
+    }
+    for (const { jobId } of tenants) expect((await engine.job(jobId)).status).toBe('succeeded')
+    expect(await sweep()).toBe(0)
+  })
+
+  it('rings for nobody when nothing is due', async () => {
+    await closeOpenJobs(project)
+    await loseDoorbells()
+    const [running, putOff] = [await createTenant(project), await createTenant(project)]
+    await loseDoorbells()
+    await engine.claim(2)
+    await project.sql`update public.provisioning_jobs set status = 'queued', lease_token = null,
+      lease_expires_at = null, next_attempt_at = now() + interval '1 minute' where id = ${putOff.jobId}`
+    expect((await engine.job(running.jobId)).status).toBe('running')
+    expect(await sweep()).toBe(0)
+    expect(await rungFor()).toEqual([])
+  })
+
+  it('rings for a job whose worker died', async () => {
+    const { jobId } = await createOnlyJob(project)
+    await engine.claim()
+    await loseDoorbells()
+    expect(await sweep()).toBe(0)
+    await engine.expireLease(jobId)
+    expect(await sweep()).toBe(1)
+    expect(await rungFor()).toEqual([jobId])
+  })
+
+  it('rings no more than settings.sweep_doorbells, for the jobs that have been due longest', async () => {
+    await closeOpenJobs(project)
+    const tenants = []
+    for (let index = 0; index < 6; index++) {
+      const { jobId } = await createTenant(project)
+      await project.sql`update public.provisioning_jobs
+        set next_attempt_at = now() - make_interval(mins => ${index + 1}) where id = ${jobId}`
+      tenants.push(jobId)
+    }
+    await loseDoorbells()
+    await project.sql`update provisioning.settings set sweep_doorbells = 3`
+    expect(await sweep()).toBe(3)
+    await project.sql`update provisioning.settings set sweep_doorbells = 4`
+    expect(await rungFor()).toEqual(tenants.reverse().slice(0, 3))
+  })
+
+  it('is not kept from ringing by due jobs that no function runs', async () => {
+    const { jobId } = await createOnlyJob(project)
+    await project.sql`insert into public.provisioning_jobs (organization_id, kind, next_attempt_at)
+      select gen_random_uuid(), 'waiting', now() - interval '1 hour' from generate_series(1, 10)`
+    await loseDoorbells()
+    await sweep()
+    expect(await rungFor()).toEqual([jobId])
+  })
+
+  it('says when it last ran, and that nothing is wrong', async () => {
+    await sweep()
+    const state = only(
+      await project.sql`select problem, now() - last_swept_at < '5 s' as recent from provisioning.dispatch_state`,
+    )
+    expect(state).toEqual({ problem: null, recent: true })
+  })
+})
+
+describe('ring_for_due_work', () => {
+  const ringForDueWork = async (kinds: string[]) =>
+    only(await project.sql`select provisioning.ring_for_due_work(${kinds}) as rung`)
+
+  it('rings once for the oldest due job of its kinds', async () => {
+    await closeOpenJobs(project)
+    await createTenant(project)
+    const { jobId } = await createTenant(project)
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now() - interval '1 h' where id = ${jobId}`
+    await loseDoorbells()
+    expect(await ringForDueWork(['provision'])).toEqual({ rung: true })
+    expect(await rungFor()).toEqual([jobId])
+    await loseDoorbells()
+    expect(await ringForDueWork(['deprovision'])).toEqual({ rung: null })
+    expect(await rungFor()).toEqual([])
+  })
+})
+
+describe('pg_cron', () => {
+  it('runs the sweep every few seconds and the pruning daily', async () => {
+    const jobs = await project.sql<{ jobname: string; schedule: string; command: string }[]>`
+      select jobname, schedule, command from cron.job where active order by jobname`
+    const scheduled = Object.fromEntries(jobs.map(({ jobname, ...job }) => [jobname, job]))
+    expect(scheduled).toMatchObject({
+      'tenant-provisioning-sweep': {
+        schedule: expect.stringMatching(/^\d+ seconds$/),
+        command: 'select provisioning.sweep()',
+      },
+      'tenant-provisioning-prune': {
+        schedule: expect.stringMatching(/^\d+ \d+ \* \* \*$/),
+        command: 'select provisioning.prune()',
+      },
+    })
+  })
+
+  it('has commands that run as the role that scheduled them', async () => {
+    for (const { command } of await project.sql<{ command: string }[]>`select command from cron.job`)
+      await project.sql.unsafe(command)
+  })
+
+  it('has its run records pruned after settings.cron_history_days', async () => {
+    await project.superuser`insert into cron.job_run_details (jobid, username, status, end_time)
+      select 1, 'postgres', label, now() - age from (values ('old', interval '4 days'), ('new', interval '2 days')) as t (label, age)`
+    await project.sql`select provisioning.prune()`
+    expect(
+      (await project.superuser`select status from cron.job_run_details`).map((row) => row.status),
+    ).toEqual(['new'])
+  })
+})

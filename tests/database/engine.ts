@@ -1,0 +1,159 @@
+import type postgres from 'postgres'
+import { createTenant, only, type Project, type Tenant } from './project.ts'
+
+export interface Lease {
+  readonly jobId: string
+  readonly token: string
+  readonly attempts: number
+}
+
+export interface StepRow {
+  readonly step: string
+  readonly service: string
+  readonly status: string
+  readonly attempts: number
+  readonly next_attempt_at: Date | null
+  readonly output: Readonly<Record<string, unknown>>
+  readonly error: Readonly<Record<string, unknown>> | null
+  readonly started_at: Date | null
+  readonly finished_at: Date | null
+}
+
+export interface JobRow {
+  readonly status: string
+  readonly attempts: number
+  readonly next_attempt_at: Date
+  readonly lease_token: string | null
+  readonly lease_expires_at: Date | null
+  readonly last_error: Readonly<Record<string, unknown>> | null
+  readonly finished_at: Date | null
+  readonly rerun_services: readonly string[] | null
+}
+
+const RETRYABLE = { code: 'stripe_unavailable', message: 'Stripe did not answer.', retryable: true }
+export const FINAL = { code: 'stripe_refused', message: 'Stripe refused the request.', retryable: false }
+
+/** The engine's SQL functions, as a worker calls them. */
+export class Engine {
+  readonly #sql: postgres.ISql
+
+  constructor(sql: postgres.ISql) {
+    this.#sql = sql
+  }
+
+  async claim(limit = 1, kinds: readonly string[] = ['provision']): Promise<Lease[]> {
+    return this.#sql<Lease[]>`select job_id as "jobId", lease_token as token, attempts
+      from provisioning.claim_jobs(${[...kinds]}, ${limit})`
+  }
+
+  async extend({ jobId, token }: Lease): Promise<Date> {
+    return only(
+      await this.#sql<{ until: Date }[]>`select provisioning.extend_lease(${jobId}, ${token}) as until`,
+    ).until
+  }
+
+  async ready(jobId: string): Promise<string[]> {
+    return (await this.#sql<{ step: string }[]>`select provisioning.ready_steps(${jobId}) as step`).map(
+      ({ step }) => step,
+    )
+  }
+
+  /** @returns the number of the attempt; undefined when the step may not start */
+  async start({ jobId, token }: Lease, step: string): Promise<number | undefined> {
+    const [row] = await this.#sql<{ attempt: number }[]>`
+      select attempt from provisioning.start_step(${jobId}, ${token}, ${step})`
+    return row?.attempt
+  }
+
+  async complete({ jobId, token }: Lease, step: string, output = {}): Promise<string[]> {
+    const rows = await this.#sql<{ step: string }[]>`
+      select provisioning.complete_step(${jobId}, ${token}, ${step}, ${JSON.stringify(output)}::text::jsonb) as step`
+    return rows.map(({ step: ready }) => ready)
+  }
+
+  /** @returns when the next attempt is due; null when there is none */
+  async fail({ jobId, token }: Lease, step: string, error = RETRYABLE, retryAfter = 0): Promise<Date | null> {
+    return only(
+      await this.#sql<{ next: Date | null }[]>`select provisioning.fail_step(${jobId}, ${token}, ${step},
+        ${JSON.stringify(error)}::text::jsonb, ${retryAfter}) as next`,
+    ).next
+  }
+
+  async defer({ jobId, token }: Lease, step: string, seconds: number): Promise<void> {
+    await this.#sql`select provisioning.defer_step(${jobId}, ${token}, ${step},
+      clock_timestamp() + make_interval(secs => ${seconds}), ${JSON.stringify(RETRYABLE)}::text::jsonb)`
+  }
+
+  async finish({ jobId, token }: Lease): Promise<string> {
+    return only(
+      await this.#sql<{ status: string }[]>`select status from provisioning.finish_job(${jobId}, ${token})`,
+    ).status
+  }
+
+  async retry(jobId: string, services: readonly string[] | null = null): Promise<string> {
+    return only(
+      await this.#sql<{ status: string }[]>`
+        select provisioning.retry_job(${jobId}, ${services && [...services]}) as status`,
+    ).status
+  }
+
+  async step(jobId: string, step: string): Promise<StepRow> {
+    return only(
+      await this.#sql<StepRow[]>`
+        select * from public.provisioning_steps where job_id = ${jobId} and step = ${step}`,
+    )
+  }
+
+  async steps(jobId: string): Promise<StepRow[]> {
+    return this.#sql<StepRow[]>`
+      select * from public.provisioning_steps where job_id = ${jobId} order by position`
+  }
+
+  async job(jobId: string): Promise<JobRow> {
+    return only(await this.#sql<JobRow[]>`select * from public.provisioning_jobs where id = ${jobId}`)
+  }
+
+  async events(jobId: string): Promise<{ event_type: string; resource_type: string; metadata: object }[]> {
+    return this.#sql<{ event_type: string; resource_type: string; metadata: object }[]>`
+      select event_type, resource_type, metadata from public.provisioning_events
+      where job_id = ${jobId} and event_type <> 'sign_up' order by completed_at`
+  }
+
+  /** The worker dies, and its lease runs out. */
+  async expireLease(jobId: string): Promise<void> {
+    await this.#sql`update public.provisioning_jobs set lease_expires_at = now() - interval '1 s'
+      where id = ${jobId} and status = 'running'`
+  }
+
+  /** Time passes until everything that was put off is due. */
+  async passTime(jobId: string): Promise<void> {
+    await this.#sql`update public.provisioning_steps set next_attempt_at = now() - interval '1 s'
+      where job_id = ${jobId} and status = 'retrying'`
+    await this.#sql`update public.provisioning_jobs set next_attempt_at = now() - interval '1 s'
+      where id = ${jobId} and status = 'queued'`
+  }
+
+  /** Runs every step that can run, each to the outcome that it is given (success, unless it is named). */
+  async run(lease: Lease, failing: Readonly<Record<string, typeof RETRYABLE>> = {}): Promise<string> {
+    for (let ready = await this.ready(lease.jobId); ready.length > 0; ready = await this.ready(lease.jobId)) {
+      for (const step of ready) {
+        if ((await this.start(lease, step)) === undefined) continue
+        const error = failing[step]
+        if (error) await this.fail(lease, step, error, 60)
+        else await this.complete(lease, step)
+      }
+    }
+    return this.finish(lease)
+  }
+}
+
+/** A new tenant whose job is the only open one, so that a claim takes it. */
+export async function createOnlyJob(project: Project): Promise<Tenant> {
+  await closeOpenJobs(project)
+  return createTenant(project)
+}
+
+export async function closeOpenJobs({ sql }: Project): Promise<void> {
+  await sql`update public.provisioning_jobs set status = 'cancelled', finished_at = now(), lease_token = null,
+    lease_expires_at = null where status in ('queued', 'running')`
+}

@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { only, openProject, type Project } from './project.ts'
+
+let project: Project
+
+beforeAll(async () => {
+  project = await openProject()
+})
+
+beforeEach(async () => {
+  await project.sql`delete from provisioning.token_buckets`
+  await project.sql`update provisioning.provider_status set state = 'closed', consecutive_failures = 0, openings = 0,
+    next_try_at = null, last_error = null`
+  await project.sql`update provisioning.settings set breaker_failures = 3, breaker_pause_seconds = 10, breaker_pause_cap_seconds = 60`
+})
+
+afterAll(async () => {
+  await project.close()
+})
+
+interface Turn {
+  readonly wait: number
+  readonly paused: number | null
+  readonly reason: string | null
+  readonly watched: boolean
+}
+
+const begin = async (route = 'GET /projects', maxWait = 5) =>
+  only(
+    await project.sql<Turn[]>`select wait_seconds as wait, paused_seconds as paused, reason, watched
+      from provisioning.begin_call('neon', ${route}, ${maxWait})`,
+  )
+/** @returns seconds of the pause; null when the breaker is not open */
+const end = async (error: string | null = null) =>
+  only(await project.sql<{ pause: number | null }[]>`select provisioning.end_call('neon', ${error}) as pause`)
+    .pause
+const breaker = async () =>
+  only(
+    await project.sql<{ state: string; failures: number }[]>`
+      select state, consecutive_failures as failures from provisioning.provider_status where provider = 'neon'`,
+  )
+const pauseEnds = () =>
+  project.sql`update provisioning.provider_status set next_try_at = now() where provider = 'neon'`
+
+async function open(): Promise<void> {
+  for (const _ of [1, 2, 3]) await end('neon_unavailable')
+}
+
+describe('the circuit breaker', () => {
+  it('lets calls pass while failures are few, and a success forgets them', async () => {
+    expect(await end('neon_unavailable')).toBeNull()
+    expect(await end('neon_unavailable')).toBeNull()
+    expect(await begin()).toMatchObject({ reason: null, watched: true })
+    await end()
+    expect(await breaker()).toEqual({ state: 'closed', failures: 0 })
+    expect(await begin()).toMatchObject({ reason: null, watched: false })
+  })
+
+  it('opens at the settings’ number of failures in a row, and then no call passes until the pause is over', async () => {
+    await open()
+    expect(await breaker()).toMatchObject({ state: 'open' })
+    const turn = await begin()
+    expect(turn.reason).toBe('Neon is not answering.')
+    expect(turn.paused).toBeGreaterThan(9)
+    expect(turn.paused).toBeLessThanOrEqual(10)
+  })
+
+  it('lets exactly one of many callers try when the pause is over', async () => {
+    await open()
+    await pauseEnds()
+    const turns = await Promise.all(Array.from({ length: 12 }, () => begin()))
+    expect(turns.filter(({ reason }) => reason === null)).toHaveLength(1)
+    expect(await breaker()).toMatchObject({ state: 'half_open' })
+  })
+
+  it('closes when the trial succeeds', async () => {
+    await open()
+    await pauseEnds()
+    expect(await begin()).toMatchObject({ reason: null, watched: true })
+    await end()
+    expect(await breaker()).toEqual({ state: 'closed', failures: 0 })
+    expect(await begin()).toMatchObject({ reason: null })
+  })
+
+  it('pauses twice as long after each trial that fails, up to the cap', async () => {
+    await open()
+    const pauses = []
+    for (const _ of [1, 2, 3, 4]) {
+      await pauseEnds()
+      await begin()
+      pauses.push(Math.round((await end('neon_unreachable')) ?? 0))
+    }
+    expect(pauses).toEqual([20, 40, 60, 60])
+  })
+
+  it('lets another caller try when the one that tried was never heard of again', async () => {
+    await open()
+    await pauseEnds()
+    await begin()
+    expect(await begin()).toMatchObject({ reason: 'Neon is not answering.' })
+    await pauseEnds()
+    expect(await begin()).toMatchObject({ reason: null })
+  })
+
+  it('of one provider leaves the others alone', async () => {
+    await open()
+    const turn = only(
+      await project.sql<
+        { reason: string | null }[]
+      >`select reason from provisioning.begin_call('stripe_test', 'GET /', 5)`,
+    )
+    expect(turn.reason).toBeNull()
+  })
+})
+
+describe('the token buckets', () => {
+  const limit = (scope: string, burst: number, perSecond: number) =>
+    project.sql`update provisioning.rate_limits set burst = ${burst}, per_second = ${perSecond}
+      where provider = 'neon' and scope = ${scope}`
+
+  it('let a burst pass at once and then give each caller a later place in the queue', async () => {
+    await limit('*', 1000, 1000)
+    await limit('{route}', 3, 2)
+    const waits = []
+    for (const _ of [1, 2, 3, 4, 5, 6]) waits.push((await begin()).wait)
+    expect(waits.slice(0, 3)).toEqual([0, 0, 0])
+    for (const [index, wait] of waits.slice(3).entries()) {
+      expect(wait).toBeLessThanOrEqual((index + 1) / 2)
+      expect(wait).toBeGreaterThan((index + 1) / 2 - 0.4)
+    }
+  })
+
+  it('count each route by itself, and all together', async () => {
+    await limit('*', 4, 1)
+    await limit('{route}', 2, 1)
+    expect(
+      [await begin('A'), await begin('A'), await begin('B'), await begin('B')].map(({ wait }) => wait),
+    ).toEqual([0, 0, 0, 0])
+    expect((await begin('C')).wait).toBeGreaterThan(0.5)
+  })
+
+  it('take no place for a caller who would not wait that long', async () => {
+    await limit('*', 1000, 1000)
+    await limit('{route}', 1, 0.1)
+    await begin()
+    for (const _ of [1, 2, 3]) expect((await begin('GET /projects', 5)).wait).toBeGreaterThan(9)
+    expect((await begin('GET /projects', 60)).wait).toBeLessThanOrEqual(10)
+  })
+
+  it('never let more pass in a second than burst and rate allow, whoever calls', async () => {
+    await limit('*', 1000, 1000)
+    await limit('{route}', 5, 5)
+    const turns = await Promise.all(Array.from({ length: 40 }, () => begin('GET /projects', 60)))
+    const withinASecond = turns.filter(({ wait }) => wait < 1)
+    expect(withinASecond.length).toBeLessThanOrEqual(5 + 5 + 1)
+    expect(Math.max(...turns.map(({ wait }) => wait))).toBeGreaterThan(6)
+  })
+
+  it('hold everybody back for as long as the provider asked', async () => {
+    await limit('*', 100, 10)
+    await limit('{route}', 20, 20)
+    await begin('A')
+    await project.sql`select provisioning.pause_calls('neon', 'A', 30)`
+    expect((await begin('A')).wait).toBeGreaterThan(29)
+    expect((await begin('B')).wait).toBeGreaterThan(29)
+  })
+
+  it('have the documented limits: no minute with more than 700 calls to Neon, no second with more than 40 to a route', async () => {
+    const fresh = await openProject()
+    const limits = await fresh.sql<{ provider: string; scope: string; second: number; minute: number }[]>`
+      select provider, scope, (burst + per_second)::float8 as second, (burst + 60 * per_second)::float8 as minute
+      from provisioning.rate_limits`
+    await fresh.close()
+    const of = (provider: string, scope: string) =>
+      limits.find((row) => row.provider === provider && row.scope === scope)
+    expect(of('neon', '*')?.minute).toBeLessThanOrEqual(700)
+    expect(of('neon', '{route}')?.second).toBeLessThanOrEqual(40)
+    expect(of('stripe_test', '*')?.second).toBeLessThanOrEqual(25)
+    expect(of('stripe_live', '*')?.second).toBeLessThanOrEqual(100)
+  })
+})

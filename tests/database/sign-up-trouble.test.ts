@@ -1,0 +1,291 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { signUp } from '../support/sign-up.ts'
+import { queuedDoorbells } from './doorbells.ts'
+import { createTenant, only, openProject, type Project } from './project.ts'
+
+// Each test breaks the database in its own way, so each has one of its own.
+let project: Project
+
+beforeEach(async () => {
+  project = await openProject()
+})
+
+afterEach(async () => {
+  await project.close()
+})
+
+interface Trouble {
+  readonly user_id: string
+  readonly sqlstate: string
+  readonly message: string
+  readonly attempts: number
+  readonly next_attempt_at: Date
+}
+
+const troubles = () => project.sql<Trouble[]>`select * from provisioning.sign_up_failures`
+
+async function hasTenant(userId: string): Promise<boolean> {
+  const { complete } = only(
+    await project.sql<{ complete: boolean }[]>`
+      select exists (
+        select from public.profiles p
+        join public.organization_members m on m.user_id = p.id and m.organization_id = p.organization_id
+        join public.wallets w on w.user_id = p.id
+        join public.organization_databases d on d.organization_id = p.organization_id
+        join public.provisioning_jobs j on j.organization_id = p.organization_id and j.kind = 'provision'
+        where p.id = ${userId} and m.role = 'owner') as complete`,
+  )
+  return complete
+}
+
+async function rowsLeftBehind(): Promise<number> {
+  const { count } = only(
+    await project.sql<{ count: number }[]>`
+      select (select count(*) from public.organizations)::int + (select count(*) from public.profiles)::int
+        + (select count(*) from public.provisioning_jobs)::int as count`,
+  )
+  return count
+}
+
+/** Seconds that a piece of work took. */
+async function secondsOf(work: Promise<unknown>): Promise<number> {
+  const started = performance.now()
+  await work
+  return (performance.now() - started) / 1000
+}
+
+const sweep = () => project.sql`select provisioning.sweep()`
+const removeSecret = (name: string) => project.sql`delete from vault.secrets where name = ${name}`
+
+describe('when provisioning cannot work', () => {
+  it.each([
+    [
+      'a table is missing',
+      'alter table public.wallets rename to purses',
+      'alter table public.purses rename to wallets',
+      '42P01',
+    ],
+    [
+      'a constraint refuses the row',
+      'alter table public.wallets add constraint broken check (false) not valid',
+      'alter table public.wallets drop constraint broken',
+      '23514',
+    ],
+    [
+      'a right is revoked',
+      'revoke insert on public.profiles from postgres',
+      'grant insert on public.profiles to postgres',
+      '42501',
+    ],
+    [
+      'a function is missing',
+      'alter function provisioning.free_slug(text) rename to lost',
+      'alter function provisioning.lost(text) rename to free_slug',
+      '42883',
+    ],
+    [
+      'the settings are empty',
+      'create table public.kept as table provisioning.settings; delete from provisioning.settings',
+      'insert into provisioning.settings table public.kept',
+      '23502',
+    ],
+  ])('because %s, the sign-up succeeds and the sweep mends it', async (_, breakage, mending, sqlstate) => {
+    await project.sql.unsafe(breakage)
+    const { id } = await signUp(project.auth)
+    expect(only(await troubles())).toMatchObject({ user_id: id, sqlstate, attempts: 1 })
+    expect(await rowsLeftBehind(), 'half a tenant must not stay').toBe(0)
+
+    await project.sql.unsafe(mending)
+    await sweep()
+    expect([...(await troubles())]).toEqual([])
+    expect(await hasTenant(id)).toBe(true)
+  })
+
+  it('and the trouble cannot even be recorded, the sign-up succeeds', async () => {
+    await project.sql.unsafe(`
+      alter table public.wallets rename to purses; alter table provisioning.sign_up_failures rename to lost`)
+    const { id } = await signUp(project.auth)
+    expect((await project.sql`select from auth.users where id = ${id}`).count).toBe(1)
+    expect(await rowsLeftBehind()).toBe(0)
+  })
+
+  it('one sign-up of several in a statement does not take the others with it', async () => {
+    await project.sql.unsafe(`
+      alter table public.organizations add constraint broken check (name <> 'Bad') not valid`)
+    const names = ['Good', 'Bad', 'Better']
+    const users = await project.auth<{ id: string; name: string }[]>`
+      insert into users (id, email, raw_user_meta_data)
+      select gen_random_uuid(), name || '@example.com', jsonb_build_object('organization_name', name)
+      from unnest(${names}::text[]) name returning id, raw_user_meta_data ->> 'organization_name' as name`
+    for (const { id, name } of users) expect(await hasTenant(id), name).toBe(name !== 'Bad')
+    expect(await troubles()).toHaveLength(1)
+  })
+
+  it('the sweep tries ever less often, and says what the newest trouble is', async () => {
+    await project.sql`alter table public.wallets rename to purses`
+    await signUp(project.auth)
+    const seconds: number[] = []
+    for (const attempts of [2, 3, 4]) {
+      await project.sql`update provisioning.sign_up_failures set next_attempt_at = now()`
+      await sweep()
+      const trouble = only(await troubles())
+      expect(trouble.attempts).toBe(attempts)
+      seconds.push((trouble.next_attempt_at.getTime() - Date.now()) / 1000)
+    }
+    expect(seconds.map((value) => Math.round(value / 10) * 10)).toEqual([20, 40, 80])
+    await sweep()
+    expect(only(await troubles()).attempts, 'not due yet').toBe(4)
+  })
+
+  it('a sweep mends no more sign-ups than settings.sweep_repairs', async () => {
+    await project.sql`update provisioning.settings set sweep_repairs = 2`
+    await project.sql`alter table public.wallets rename to purses`
+    for (let user = 0; user < 5; user++) await signUp(project.auth)
+    await project.sql`alter table public.purses rename to wallets`
+    const left: number[] = []
+    for (let sweeps = 0; sweeps < 3; sweeps++) {
+      await sweep()
+      left.push((await troubles()).length)
+    }
+    expect(left).toEqual([3, 1, 0])
+  })
+
+  it('one user who cannot be mended does not keep the others from it', async () => {
+    await project.sql`alter table public.wallets rename to purses`
+    const { id: bad } = await signUp(project.auth)
+    const { id: good } = await signUp(project.auth)
+    await project.sql`alter table public.purses rename to wallets`
+    await project.sql.unsafe(
+      `alter table public.wallets add constraint broken check (user_id <> '${bad}') not valid`,
+    )
+    await sweep()
+    expect(await hasTenant(good)).toBe(true)
+    expect(only(await troubles())).toMatchObject({ user_id: bad, sqlstate: '23514' })
+  })
+
+  it('a record of a user who is gone goes with them', async () => {
+    await project.sql`alter table public.wallets rename to purses`
+    const { id } = await signUp(project.auth)
+    await project.sql`alter table public.purses rename to wallets`
+    await project.auth`delete from users where id = ${id}`
+    expect([...(await troubles())]).toEqual([])
+  })
+})
+
+describe('when the doorbell cannot ring', () => {
+  const problem = async () =>
+    only(await project.sql<{ problem: string | null }[]>`select problem from provisioning.dispatch_state`)
+      .problem
+
+  it("because Vault lacks the functions' address, the job waits and says why, and rings once it is there", async () => {
+    await removeSecret('functions_base_url')
+    const { user, jobId } = await createTenant(project)
+    expect(await hasTenant(user.id)).toBe(true)
+    expect(await queuedDoorbells(project.sql)).toEqual([])
+
+    await sweep()
+    const lastError = async () =>
+      only(
+        await project.sql<{ last_error: { code: string; message: string } | null }[]>`
+          select last_error from public.provisioning_jobs where id = ${jobId}`,
+      ).last_error
+    expect(await lastError()).toMatchObject({
+      code: 'dispatch_unavailable',
+      message: expect.stringContaining('functions_base_url'),
+    })
+    expect(await problem()).toContain('functions_base_url')
+    expect(await queuedDoorbells(project.sql)).toEqual([])
+
+    await project.sql`select vault.create_secret('https://functions.example/v1/', 'functions_base_url')`
+    await sweep()
+    expect(await queuedDoorbells(project.sql, jobId)).toMatchObject([
+      { url: 'https://functions.example/v1/provision-tenant-resources' },
+    ])
+    expect(await problem()).toBeNull()
+  })
+
+  it('because Vault lacks the doorbell key, nothing unsigned is sent', async () => {
+    await removeSecret('provisioning_doorbell_key')
+    const { user } = await createTenant(project)
+    expect(await hasTenant(user.id)).toBe(true)
+    await sweep()
+    expect(await problem()).toContain('provisioning_doorbell_key')
+    expect(await queuedDoorbells(project.sql)).toEqual([])
+  })
+
+  it('because Vault cannot decrypt, the sign-up makes everything else', async () => {
+    await project.superuser`update vault.secrets set secret = 'bm9uc2Vuc2U=' where name = 'functions_base_url'`
+    const { id } = await signUp(project.auth)
+    expect([...(await troubles())]).toEqual([])
+    expect(await hasTenant(id)).toBe(true)
+  })
+
+  it('because Vault cannot decrypt, the sweep still mends sign-ups and says what is wrong', async () => {
+    await project.sql`alter table public.wallets rename to purses`
+    const { id } = await signUp(project.auth)
+    await project.sql`alter table public.purses rename to wallets`
+    await project.superuser`update vault.secrets set secret = 'bm9uc2Vuc2U=' where name = 'functions_base_url'`
+    await sweep()
+    expect(await hasTenant(id)).toBe(true)
+    expect(await problem()).not.toBeNull()
+  })
+
+  it.each([
+    ['is not installed', 'drop extension pg_net cascade'],
+    ['may not be used', 'revoke all on schema net from public; revoke all on schema net from postgres'],
+    ['has no queue', 'alter table net.http_request_queue rename to lost'],
+  ])('because pg_net %s, the sign-up makes everything else', async (_, breakage) => {
+    await project.superuser.unsafe(breakage)
+    const { user } = await createTenant(project)
+    expect(await hasTenant(user.id)).toBe(true)
+    expect([...(await troubles())]).toEqual([])
+    await sweep()
+  })
+})
+
+describe('when something of ours is locked', () => {
+  it.each(['organizations', 'wallets'])(
+    '(%s) the sign-up gives up on it after about two seconds, and the sweep makes up for it',
+    async (table) => {
+      const user = { id: crypto.randomUUID() }
+      await project.sql.begin(async (tx) => {
+        await tx`lock table ${tx(`public.${table}`)} in access exclusive mode`
+        expect(await secondsOf(signUp(project.auth, user))).toBeLessThan(3.5)
+      })
+      expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '55P03' })
+      await sweep()
+      expect(await hasTenant(user.id)).toBe(true)
+    },
+  )
+
+  it('the confirmation of an address does not wait for it either', async () => {
+    const { id } = await signUp(project.auth, { emailConfirmed: false })
+    await project.sql.begin(async (tx) => {
+      await tx`lock table public.profiles in access exclusive mode`
+      const confirmation = project.auth`update users set email_confirmed_at = now() where id = ${id}`
+      const done = await Promise.race([
+        confirmation.then(() => true),
+        new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 6000)),
+      ])
+      if (!done) confirmation.cancel()
+      await confirmation.catch(() => undefined)
+      expect(done, 'the confirmation went through while the table was locked').toBe(true)
+    })
+  })
+
+  it('a change of address that met a lock is made up for by the sweep', async () => {
+    const { id } = await signUp(project.auth)
+    const email = `new.${id}@example.com`
+    await project.sql.begin(async (tx) => {
+      await tx`lock table public.profiles in access exclusive mode`
+      const change = project.auth`update users set email = ${email} where id = ${id}`
+      const timer = setTimeout(() => change.cancel(), 6000)
+      await change.catch(() => undefined)
+      clearTimeout(timer)
+    })
+    await project.sql`update provisioning.sign_up_failures set next_attempt_at = now()`
+    await sweep()
+    expect(only(await project.sql`select email from auth.users where id = ${id}`)).toEqual({ email })
+    expect(only(await project.sql`select email from public.profiles where id = ${id}`)).toEqual({ email })
+  })
+})

@@ -1,0 +1,496 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type NewUser, signUp } from '../support/sign-up.ts'
+import { queuedDoorbells } from './doorbells.ts'
+import { fingerprint } from './fingerprint.ts'
+import { createTenant, only, openProject, type Project, refusal } from './project.ts'
+
+let project: Project
+
+beforeAll(async () => {
+  project = await openProject()
+})
+
+afterAll(async () => {
+  await project.close()
+})
+
+interface Organization {
+  readonly id: string
+  readonly name: string
+  readonly slug: string
+  readonly plan: string
+  readonly billing_email: string | null
+  readonly data_region: string
+  readonly hosting_region: string
+  readonly provisioning_status: Readonly<Record<string, string>>
+}
+
+const organizationsOf = (userId: string) =>
+  project.sql<Organization[]>`select * from public.organizations where owner_id = ${userId}`
+
+async function signUpOrganization(user: Partial<NewUser>): Promise<Organization> {
+  const { id } = await signUp(project.auth, user)
+  return only(await organizationsOf(id))
+}
+
+/** How many rows each table holds for a user, whichever way they are attached. */
+async function rowsOf(userId: string) {
+  return only(
+    await project.sql`
+      with mine as (select id from public.organizations where owner_id = ${userId})
+      select
+        (select count(*)::int from mine) as organizations,
+        (select count(*)::int from public.profiles where id = ${userId}) as profiles,
+        (select count(*)::int from public.organization_members where user_id = ${userId}) as memberships,
+        (select count(*)::int from public.wallets where user_id = ${userId}) as wallets,
+        (select count(*)::int from public.organization_databases where organization_id in (table mine)) as databases,
+        (select count(*)::int from public.provisioning_jobs where organization_id in (table mine)) as jobs,
+        (select count(*)::int from public.provisioning_steps where organization_id in (table mine)) as steps,
+        (select count(*)::int from public.provisioning_events where organization_id in (table mine)) as events`,
+  )
+}
+
+const ONE_OF_EACH = {
+  organizations: 1,
+  profiles: 1,
+  memberships: 1,
+  wallets: 1,
+  databases: 1,
+  jobs: 1,
+  steps: 5,
+  events: 1,
+}
+const NOTHING = {
+  organizations: 0,
+  profiles: 0,
+  memberships: 0,
+  wallets: 0,
+  databases: 0,
+  jobs: 0,
+  steps: 0,
+  events: 0,
+}
+
+async function expectNoTrouble(): Promise<void> {
+  expect([...(await project.sql`select * from provisioning.sign_up_failures`)]).toEqual([])
+}
+
+describe('a sign-up', () => {
+  it('makes a profile, an organization that the user owns, a wallet, a database row and an event', async () => {
+    const { id, email } = await signUp(project.auth, { metadata: { full_name: 'Ann Lee' } })
+    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    const organization = only(await organizationsOf(id))
+    expect(organization).toMatchObject({
+      name: "Ann Lee's organization",
+      plan: 'free',
+      billing_email: email,
+      data_region: 'us-east-1',
+      hosting_region: 'us-east-1',
+      stripe_customer_id: null,
+      provisioned_at: null,
+      provisioning_status: {
+        stripe: 'pending',
+        neon: 'pending',
+        graphql: 'not_requested',
+        overall: 'pending',
+        changed_at: expect.any(String),
+      },
+    })
+    expect(only(await project.sql`select * from public.profiles where id = ${id}`)).toMatchObject({
+      email,
+      full_name: 'Ann Lee',
+      organization_id: organization.id,
+    })
+    expect(
+      only(await project.sql`select * from public.organization_members where user_id = ${id}`),
+    ).toMatchObject({ organization_id: organization.id, role: 'owner' })
+    expect(only(await project.sql`select * from public.wallets where user_id = ${id}`)).toMatchObject({
+      currency: 'usd',
+      available_balance: '0',
+      pending_balance: '0',
+    })
+    expect(
+      only(
+        await project.sql`select * from public.organization_databases where organization_id = ${organization.id}`,
+      ),
+    ).toMatchObject({ region: 'aws-us-east-1', size: 'small', status: 'pending', host: null })
+    expect(
+      only(
+        await project.sql`select * from public.provisioning_events where organization_id = ${organization.id}`,
+      ),
+    ).toMatchObject({ event_type: 'sign_up', resource_id: id, status: 'succeeded', metadata: {} })
+  })
+
+  it('writes the job with its five steps, due now', async () => {
+    const { user, jobId } = await createTenant(project)
+    expect(
+      only(
+        await project.sql`
+          select kind, status, attempts, requested_by, next_attempt_at <= now() as due
+          from public.provisioning_jobs where id = ${jobId}`,
+      ),
+    ).toEqual({ kind: 'provision', status: 'queued', attempts: 0, requested_by: user.id, due: true })
+    expect([
+      ...(await project.sql`
+        select step, service, depends_on, status, attempts from public.provisioning_steps
+        where job_id = ${jobId} order by position`),
+    ]).toEqual(
+      [
+        { step: 'stripe_customer', service: 'stripe', depends_on: [] },
+        { step: 'neon_project', service: 'neon', depends_on: [] },
+        { step: 'tenant_schema', service: 'neon', depends_on: ['neon_project'] },
+        { step: 'credentials', service: 'neon', depends_on: ['tenant_schema'] },
+        { step: 'verify_connection', service: 'neon', depends_on: ['credentials'] },
+      ].map((step) => ({ ...step, status: 'pending', attempts: 0 })),
+    )
+  })
+
+  it('queues one doorbell, which carries a signature and no key', async () => {
+    const { jobId } = await createTenant(project)
+    const { url, headers, body } = only(await queuedDoorbells(project.sql, jobId))
+    expect(url).toBe('http://127.0.0.1:9/functions/v1/provision-tenant-resources')
+    expect(headers).toEqual({ 'Content-Type': 'application/json' })
+    expect(body).toEqual({
+      jobId,
+      expiresAt: expect.any(Number),
+      signature: expect.stringMatching(/^[0-9a-f]{64}$/),
+    })
+  })
+
+  it('that is rolled back leaves nothing', async () => {
+    const before = await fingerprint(project.sql)
+    await project.auth
+      .begin(async (tx) => {
+        await signUp(tx)
+        throw new Error('rolled back')
+      })
+      .catch(() => undefined)
+    expect(await fingerprint(project.sql)).toEqual(before)
+  })
+
+  it('of several users in one statement makes a tenant for each', async () => {
+    const ids = Array.from({ length: 5 }, () => crypto.randomUUID())
+    await project.auth`
+      insert into users (id, email, raw_user_meta_data, email_confirmed_at)
+      select id, id || '@example.com', '{"organization_name": "Batch"}', now() from unnest(${ids}::uuid[]) id`
+    for (const id of ids) expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    await expectNoTrouble()
+  })
+
+  it('with a phone number and no e-mail address gets its tenant too', async () => {
+    const { id } = await signUp(project.auth, { email: null })
+    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    expect(only(await organizationsOf(id))).toMatchObject({ name: 'Organization', billing_email: null })
+  })
+})
+
+describe('the name of the organization', () => {
+  it.each([
+    [{ organization_name: 'Acme GmbH', full_name: 'Ann' }, 'Acme GmbH'],
+    [{ organization_name: '   ', full_name: 'Ann' }, "Ann's organization"],
+    [{ full_name: '', name: 'Bob' }, "Bob's organization"],
+    [{ organization_name: '  Padded  ' }, 'Padded'],
+    [{ organization_name: 42 }, '42'],
+    [{ organization_name: '🚀🚀' }, '🚀🚀'],
+  ])('comes from the metadata: %j', async (metadata, name) => {
+    expect((await signUpOrganization({ metadata })).name).toBe(name)
+  })
+
+  it.each([
+    ['nothing', {}],
+    ['null', null],
+    ['an array', ['organization_name']],
+    ['a string', 'organization_name'],
+    ['a number', 7],
+    ['a blank name', { name: ' ' }],
+    ['null names', { organization_name: null, full_name: null, name: null }],
+  ])('is the local part of the address when the metadata is %s', async (_, metadata) => {
+    const email = `solo.${crypto.randomUUID()}@example.com`
+    expect((await signUpOrganization({ email, metadata })).name).toBe(email.split('@')[0])
+  })
+
+  it.each(['\t\n', '\u00a0', '\u3000 \u2003'])('is never only white space (%j)', async (blank) => {
+    const { name } = await signUpOrganization({ metadata: { organization_name: blank } })
+    expect(name.trim()).not.toBe('')
+  })
+
+  it.each([
+    ['an object', { organization_name: { first: 'A' }, full_name: ['B'], avatar_url: 7 }],
+    ['50,000 characters', { organization_name: 'n'.repeat(50_000), full_name: 'ü'.repeat(50_000) }],
+    ['quotes and SQL', { organization_name: `'); drop table users; --"\\` }],
+    ['right-to-left text', { organization_name: 'שלום עולם' }],
+  ])('may be %s, and the sign-up has its tenant', async (_, metadata) => {
+    const { id } = await signUp(project.auth, { metadata })
+    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    const { name } = only(await organizationsOf(id))
+    expect(name.length).toBeLessThanOrEqual(200)
+    await expectNoTrouble()
+  })
+})
+
+describe('the slug', () => {
+  it.each([
+    ['Müller & Söhne', 'muller-sohne'],
+    ["O'Reilly's", 'oreillys'],
+    ['Ⅷ ﬁne', 'viii-fine'],
+    ['--- A  b ---', 'a-b'],
+  ])('of %j is %s', async (name, slug) => {
+    expect((await signUpOrganization({ metadata: { organization_name: name } })).slug).toBe(slug)
+  })
+
+  it('of a name without Latin letters or digits says organization', async () => {
+    expect((await signUpOrganization({ metadata: { organization_name: '日本 🚀' } })).slug).toMatch(
+      /^organization(-[0-9a-f]{10})?$/,
+    )
+  })
+
+  it('is cut so that a suffix still fits, and never ends in a dash', async () => {
+    const metadata = { organization_name: `${'a'.repeat(47)} ${'b'.repeat(60)}` }
+    const slugs = [await signUpOrganization({ metadata }), await signUpOrganization({ metadata })].map(
+      ({ slug }) => slug,
+    )
+    expect(slugs[0]).toBe('a'.repeat(47))
+    expect(slugs[1]).toMatch(/^a{47}-[0-9a-f]{10}$/)
+  })
+
+  it('is unique among concurrent sign-ups with one name, of which none fails', async () => {
+    const rounds = Array.from({ length: 12 }, (_, round) => `Crowd ${round}`)
+    // In rounds of eight, one for each connection, so that every name is fought over from its first use.
+    for (const name of rounds)
+      await Promise.all(
+        Array.from({ length: 8 }, () => signUp(project.auth, { metadata: { organization_name: name } })),
+      )
+    const slugs = await project.sql<{ slug: string }[]>`
+      select slug from public.organizations where name = any (${rounds})`
+    expect(new Set(slugs.map(({ slug }) => slug)).size).toBe(96)
+    await expectNoTrouble()
+  })
+
+  it('is unique in a burst of 40 sign-ups over 8 connections', async () => {
+    const metadata = { organization_name: 'Burst' }
+    const users = await Promise.all(Array.from({ length: 40 }, () => signUp(project.auth, { metadata })))
+    for (const { id } of users) expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    await expectNoTrouble()
+  })
+
+  it('is never promised twice, even when one sign-up commits while the other looks', async () => {
+    const { user } = await createTenant(project)
+    // Commits as fast as the server can, on names that change every millisecond, so that the two meet at each.
+    await project.sql.unsafe(`
+      create procedure public.take_slugs() language plpgsql as $$
+      declare
+        v_end timestamptz := clock_timestamp() + interval '2 s';
+        v_name text;
+      begin
+        while clock_timestamp() < v_end loop
+          v_name := 'r' || floor(extract(epoch from clock_timestamp()) * 1000);
+          insert into public.organizations (name, slug, owner_id, data_region, hosting_region, provisioning_status)
+          values ('Race', provisioning.free_slug(v_name), '${user.id}', 'us-east-1', 'us-east-1', '{}');
+          commit;
+        end loop;
+      end $$`)
+    const results = await Promise.all(
+      [0, 1, 2].map(() => refusal(project.sql.unsafe('call public.take_slugs()'))),
+    )
+    await project.sql`drop procedure public.take_slugs`
+    expect(results).toEqual([undefined, undefined, undefined])
+  })
+
+  it('held by another open transaction makes nobody wait', async () => {
+    const metadata = { organization_name: 'Held' }
+    const waited = await project.auth.begin(async (tx) => {
+      await signUp(tx, { metadata })
+      const started = performance.now()
+      const second = await signUpOrganization({ metadata })
+      expect(second.slug).toMatch(/^held-[0-9a-f]{10}$/)
+      return performance.now() - started
+    })
+    expect(waited).toBeLessThan(1000)
+    expect(
+      (await project.sql`select from public.organizations where slug = 'held'`).count,
+      'the first sign-up has the plain slug',
+    ).toBe(1)
+  })
+
+  it('is free again after a rollback', async () => {
+    const metadata = { organization_name: 'Given up' }
+    await project.auth
+      .begin(async (tx) => {
+        await signUp(tx, { metadata })
+        throw new Error('rolled back')
+      })
+      .catch(() => undefined)
+    expect((await signUpOrganization({ metadata })).slug).toBe('given-up')
+  })
+})
+
+describe('the regions', () => {
+  const eventMetadata = async (organizationId: string) =>
+    only(
+      await project.sql<{ metadata: Record<string, unknown> }[]>`
+        select metadata from public.provisioning_events where organization_id = ${organizationId}`,
+    ).metadata
+
+  it.each([
+    [{ data_region: 'eu-central-1' }, 'eu-central-1', 'eu-central-1'],
+    [{ data_region: 'EU' }, 'eu-central-1', 'eu-central-1'],
+    [{ data_region: ' uk ' }, 'eu-west-2', 'eu-west-2'],
+    [{ data_region: 'aws-us-west-2' }, 'us-west-2', 'us-west-2'],
+    [{ data_region: 'apac', hosting_region: 'us' }, 'ap-southeast-1', 'us-east-1'],
+    [{ hosting_region: 'sa' }, 'us-east-1', 'sa-east-1'],
+    [{ data_region: '' }, 'us-east-1', 'us-east-1'],
+  ])('follow the metadata %j', async (metadata, dataRegion, hostingRegion) => {
+    const organization = await signUpOrganization({ metadata })
+    expect(organization).toMatchObject({ data_region: dataRegion, hosting_region: hostingRegion })
+    expect(await eventMetadata(organization.id)).toEqual({})
+    expect(
+      only(
+        await project.sql`select region from public.organization_databases where organization_id = ${organization.id}`,
+      ),
+    ).toEqual({ region: `aws-${dataRegion}` })
+  })
+
+  it('that are unknown give the default, and the event says what was asked for', async () => {
+    const organization = await signUpOrganization({
+      metadata: { data_region: 'Moon', hosting_region: 'Mars' },
+    })
+    expect(organization).toMatchObject({ data_region: 'us-east-1', hosting_region: 'us-east-1' })
+    expect(await eventMetadata(organization.id)).toEqual({
+      unknown_data_region: 'moon',
+      unknown_hosting_region: 'mars',
+    })
+  })
+
+  it.each([[['eu']], [{ eu: true }], [42], [null], ['x'.repeat(100_000)]])(
+    'may be anything and fail nothing (%#)',
+    async (region) => {
+      const { id } = await signUp(project.auth, { metadata: { data_region: region, hosting_region: region } })
+      expect(only(await organizationsOf(id)).data_region).toBe('us-east-1')
+      await expectNoTrouble()
+    },
+  )
+
+  it('default to what the settings say', async () => {
+    await project.sql`update provisioning.settings set default_data_region = 'sa-east-1'`
+    const organization = await signUpOrganization({})
+    await project.sql`update provisioning.settings set default_data_region = 'us-east-1'`
+    expect(organization).toMatchObject({ data_region: 'sa-east-1', hosting_region: 'sa-east-1' })
+  })
+})
+
+describe('who is provisioned when', () => {
+  it('an anonymous user gets nothing until they stop being anonymous', async () => {
+    const { id } = await signUp(project.auth, { anonymous: true, email: null, emailConfirmed: false })
+    expect(await rowsOf(id)).toEqual(NOTHING)
+    await project.auth`update users set raw_user_meta_data = '{"theme": "dark"}' where id = ${id}`
+    expect(await rowsOf(id)).toEqual(NOTHING)
+    await project.auth`update users set is_anonymous = false, email = ${`${id}@example.com`} where id = ${id}`
+    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    expect(only(await organizationsOf(id)).billing_email).toBe(`${id}@example.com`)
+  })
+
+  it("waits for the confirmation when settings.provision_on is 'email_confirmed'", async () => {
+    await project.sql`update provisioning.settings set provision_on = 'email_confirmed'`
+    try {
+      const { id } = await signUp(project.auth, { emailConfirmed: false })
+      await project.auth`update users set raw_user_meta_data = '{"name": "Cy"}' where id = ${id}`
+      expect(await rowsOf(id)).toEqual(NOTHING)
+      await project.auth`update users set email_confirmed_at = now() where id = ${id}`
+      expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+      const { id: byPhone } = await signUp(project.auth, { email: null, emailConfirmed: false })
+      expect(await rowsOf(byPhone)).toEqual(NOTHING)
+      await project.auth`update users set phone_confirmed_at = now() where id = ${byPhone}`
+      expect(await rowsOf(byPhone)).toEqual(ONE_OF_EACH)
+    } finally {
+      await project.sql`update provisioning.settings set provision_on = 'sign_up'`
+    }
+  })
+
+  it('does not wait for it otherwise', async () => {
+    const { id } = await signUp(project.auth, { emailConfirmed: false })
+    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+  })
+})
+
+describe('a change of the user', () => {
+  const profileOf = async (id: string) =>
+    only(await project.sql`select * from public.profiles where id = ${id}`)
+
+  it('of the e-mail address reaches the profile and the billing address', async () => {
+    const { id } = await signUp(project.auth)
+    const email = `new.${id}@example.com`
+    await project.auth`update users set email = ${email} where id = ${id}`
+    expect(await profileOf(id)).toMatchObject({ email })
+    expect(only(await organizationsOf(id)).billing_email).toBe(email)
+  })
+
+  it('of the e-mail address leaves a billing address alone that somebody chose', async () => {
+    const { id } = await signUp(project.auth)
+    await project.sql`update public.organizations set billing_email = 'books@example.com' where owner_id = ${id}`
+    await project.auth`update users set email = ${`new.${id}@example.com`} where id = ${id}`
+    expect(only(await organizationsOf(id)).billing_email).toBe('books@example.com')
+  })
+
+  it('of the metadata reaches the profile, and what it does not mention stays', async () => {
+    const { id } = await signUp(project.auth, { metadata: { full_name: 'Old', avatar_url: 'https://a/1' } })
+    await project.auth`update users set raw_user_meta_data = '{"name": "New"}' where id = ${id}`
+    expect(await profileOf(id)).toMatchObject({ full_name: 'New', avatar_url: 'https://a/1' })
+  })
+
+  it('that is only a sign-in touches nothing of ours', async () => {
+    const { id } = await signUp(project.auth)
+    const before = await fingerprint(project.sql)
+    await project.auth`update users set last_sign_in_at = now(), updated_at = now() where id = ${id}`
+    const { 'auth.users': usersAfter, ...after } = await fingerprint(project.sql)
+    const { 'auth.users': usersBefore, ...ours } = before
+    expect(after).toEqual(ours)
+    expect(usersAfter).not.toBe(usersBefore)
+  })
+})
+
+describe('ensure_user_provisioned', () => {
+  const ensure = (id: string) =>
+    project.sql<{ id: string | null }[]>`select provisioning.ensure_user_provisioned(${id}) as id`
+
+  it('creates nothing twice', async () => {
+    const { user, organizationId } = await createTenant(project)
+    const before = await fingerprint(project.sql)
+    expect(only(await ensure(user.id)).id).toBe(organizationId)
+    expect(await fingerprint(project.sql)).toEqual(before)
+  })
+
+  it('creates nothing twice when eight callers run at once for a user who has nothing yet', async () => {
+    const { id } = await signUp(project.auth, { anonymous: true })
+    await project.superuser.begin(async (tx) => {
+      await tx`set local session_replication_role = replica`
+      await tx`update auth.users set is_anonymous = false where id = ${id}`
+    })
+    expect(await rowsOf(id)).toEqual(NOTHING)
+    const results = await Promise.all(Array.from({ length: 8 }, () => ensure(id)))
+    expect(new Set(results.map((rows) => only(rows).id)).size).toBe(1)
+    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    const { jobId } = only(
+      await project.sql<{ jobId: string }[]>`
+        select id as "jobId" from public.provisioning_jobs where requested_by = ${id}`,
+    )
+    expect(await queuedDoorbells(project.sql, jobId)).toHaveLength(1)
+  })
+
+  it.each(['wallets', 'profiles', 'organization_databases', 'organization_members', 'provisioning_jobs'])(
+    'brings back what is missing in %s, and only that',
+    async (table) => {
+      const { user, organizationId } = await createTenant(project)
+      const key =
+        table === 'profiles' ? 'id' : ['wallets', 'organization_members'].includes(table) ? 'user_id' : ''
+      await project.sql`delete from ${project.sql(table)} where ${
+        key ? project.sql`${project.sql(key)} = ${user.id}` : project.sql`organization_id = ${organizationId}`
+      }`
+      expect(only(await ensure(user.id)).id).toBe(organizationId)
+      expect(await rowsOf(user.id)).toEqual(ONE_OF_EACH)
+    },
+  )
+
+  it('answers null for a user who does not exist', async () => {
+    expect(only(await ensure(crypto.randomUUID())).id).toBeNull()
+  })
+})

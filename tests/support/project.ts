@@ -1,0 +1,416 @@
+import { createHmac } from 'node:crypto'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Api, createApiClient, type ProjectListItem } from '@neondatabase/api-client'
+import type { SupabaseClient } from '@supabase/supabase-js'
+import postgres from 'postgres'
+import Stripe from 'stripe'
+import { inject } from 'vitest'
+import type { NeonEmulator, NeonEmulatorOptions } from '../../local/emulators/neon/emulator.ts'
+import type { StripeEmulator, StripeEmulatorOptions } from '../../local/emulators/stripe/emulator.ts'
+import type { FunctionLogLine } from '../../local/gateway/functions/processes.ts'
+import { type Gateway, startGateway } from '../../local/gateway/gateway.ts'
+import { createProjectKeys, type ProjectKeys } from '../../local/gateway/keys.ts'
+import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+import { projectRoot } from '../../local/project.ts'
+import { type ProjectServices, startProjectServices } from '../../local/project-services.ts'
+import { supabaseClient } from '../../local/supabase-client.ts'
+import type { Database } from '../../shared/database/types.ts'
+import { createTestDatabase, type TestDatabase } from './database.ts'
+
+export const FUNCTION = 'provision-tenant-resources'
+
+/** The keys that local/project-services.ts gives to the functions and to the emulators. */
+const STRIPE_KEY = 'sk_test_localemulator'
+const NEON_KEY = 'napi_localemulator'
+
+/** Retries come soon, and no circuit breaker opens: its pauses would hide what a test looks at. */
+const QUICK_SETTINGS = { backoff_base_seconds: 0.05, breaker_failures: 1_000 }
+
+export interface TestProjectOptions {
+  readonly neon?: Partial<NeonEmulatorOptions>
+  readonly stripe?: Partial<StripeEmulatorOptions>
+  /** Columns of provisioning.settings; QUICK_SETTINGS apply where these say nothing else. */
+  readonly settings?: Readonly<Record<string, string | number>>
+  /** Whether pg_cron sweeps every ten seconds. Default false: a test rings by hand. */
+  readonly cron?: boolean
+}
+
+export interface SignedUp {
+  readonly client: SupabaseClient<Database>
+  readonly userId: string
+  readonly email: string
+  readonly organizationId: string
+  readonly jobId: string
+  readonly accessToken: string
+}
+
+export interface StepState {
+  readonly status: string
+  readonly attempts: number
+  readonly nextAttemptAt: Date | null
+  readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean } | null
+}
+
+/** How the newest provision job of an organization stands. */
+export interface Provisioning {
+  readonly jobId: string
+  readonly overall: string
+  readonly services: Readonly<Record<string, string>>
+  readonly status: string
+  readonly attempts: number
+  readonly nextAttemptAt: Date
+  readonly error: { readonly code: string; readonly message: string; readonly step?: string } | null
+  readonly steps: Readonly<Record<string, StepState>>
+}
+
+export interface FunctionReply {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** Undefined when the body is not JSON. */
+  readonly body: Record<string, unknown> | undefined
+}
+
+export interface FunctionCall {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** A string is sent as it is; anything else as JSON. */
+  readonly body?: unknown
+  /** Default: the project's own gateway. */
+  readonly gateway?: Gateway
+}
+
+/** A whole project with a database, services and provider accounts of its own. */
+export interface TestProject extends AsyncDisposable {
+  readonly services: ProjectServices
+  readonly neonEmulator: NeonEmulator
+  readonly stripeEmulator: StripeEmulator
+  readonly keys: ProjectKeys
+  /** As `postgres`, which owns everything of ours. */
+  readonly sql: postgres.Sql
+  readonly superuser: postgres.Sql
+  /** With the secret key. */
+  readonly admin: SupabaseClient<Database>
+  /** The vendors' own clients, on the emulators. */
+  readonly neon: Api<unknown>
+  readonly stripe: Stripe
+  /** What the functions wrote to their log. */
+  readonly log: readonly FunctionLogLine[]
+  signUp(metadata?: Readonly<Record<string, string>>): Promise<SignedUp>
+  /** A signed-in user's own organization and newest provision job. */
+  describeUser(client: SupabaseClient<Database>): Promise<SignedUp>
+  provisioning(organizationId: string): Promise<Provisioning>
+  /** @throws Error with the job's state when it is not reached in time */
+  waitFor(organizationId: string, overall?: string, timeoutMs?: number): Promise<Provisioning>
+  /** The same for one step, by its status. */
+  waitForStep(organizationId: string, step: string, status: string): Promise<StepState>
+  /** As if a long time had passed: whatever waits, for a retry or for a provider, is due now. Then sweeps. */
+  hurry(): Promise<void>
+  sweep(): Promise<void>
+  /** Lets the leases of running jobs run out, as if their workers had been silent for long. */
+  expireLeases(): Promise<void>
+  /** Does something while no doorbell leaves the database; they leave afterwards. */
+  whileHeld<T>(work: () => Promise<T>): Promise<T>
+  call(call: FunctionCall): Promise<FunctionReply>
+  /** Asks as the project's backend, with the secret key. */
+  request(body: Readonly<Record<string, unknown>>): Promise<FunctionReply>
+  /** What ring_doorbell sends for a job. */
+  signDoorbell(jobId: string, expiresAt?: number): Promise<Record<string, unknown>>
+  /** Everything at the providers that carries exactly this organization's id. */
+  resources(organizationId: string): Promise<{ projects: ProjectListItem[]; customers: Stripe.Customer[] }>
+  /**
+   * Another gateway, with function processes of its own, on the same database and providers. The variables replace
+   * those of the functions; undefined removes one.
+   */
+  startSecondGateway(functionEnv?: Readonly<Record<string, string | undefined>>): Promise<Gateway>
+  databaseUrl(role?: string): string
+  stop(): Promise<void>
+}
+
+/** Clones a migrated database and starts everything around it. Stops what had started when a part fails. */
+export async function startTestProject(options: TestProjectOptions = {}): Promise<TestProject> {
+  const cleanUps: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+  }
+  try {
+    const database = await createTestDatabase('migrated')
+    cleanUps.push(() => database.drop())
+    const sql = pool(database.url(), 8, cleanUps)
+    const superuser = pool(database.url(SUPERUSER), 2, cleanUps)
+    await adoptCronJobs(superuser, database.name)
+    const keys = await createProjectKeys()
+    const log: FunctionLogLine[] = []
+    const services = await startProjectServices(serviceOptions(options, database, keys, log))
+    cleanUps.push(() => services.stop({ dropTenants: true }))
+    if (!options.cron) await services.worker.pauseCron()
+    await configure(sql, services.url, { ...QUICK_SETTINGS, ...options.settings })
+    return assemble({ database, sql, superuser, keys, log, services, cleanUps }, stop)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Polls until the probe answers. @throws Error that names what was waited for */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined> | T | undefined,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined) return found
+    if (Date.now() > deadline) throw new Error(`in ${timeoutMs / 1000} s there was no ${what}`)
+    await sleep(15)
+  }
+}
+
+function pool(url: string, max: number, cleanUps: (() => Promise<unknown>)[]): postgres.Sql {
+  const sql = postgres(url, {
+    max,
+    onnotice: () => undefined,
+    connection: { application_name: 'tests' },
+  })
+  cleanUps.push(() => sql.end({ timeout: 1 }))
+  return sql
+}
+
+function serviceOptions(
+  options: TestProjectOptions,
+  database: TestDatabase,
+  keys: ProjectKeys,
+  log: FunctionLogLine[],
+) {
+  const unlimited = Number.POSITIVE_INFINITY
+  return {
+    postgresPort: inject('postgresPort'),
+    database: database.name,
+    keys,
+    neon: {
+      ...options.neon,
+      limits: { requestsPerMinute: unlimited, requestsPerSecondPerRoute: unlimited, ...options.neon?.limits },
+    },
+    stripe: { ...options.stripe, limits: { requestsPerSecond: unlimited, ...options.stripe?.limits } },
+    functionsLog: (line: FunctionLogLine) => void log.push(line),
+  }
+}
+
+/** pg_cron notes the database in which a job was scheduled, and a clone's jobs still name the template. */
+async function adoptCronJobs(superuser: postgres.Sql, database: string): Promise<void> {
+  await superuser`update cron.job set database = ${database}`
+}
+
+async function configure(
+  sql: postgres.Sql,
+  url: string,
+  settings: Readonly<Record<string, string | number>>,
+): Promise<void> {
+  await sql`
+    select vault.update_secret(id, ${`${url}/functions/v1`}) from vault.secrets where name = 'functions_base_url'`
+  await sql`update provisioning.settings set ${sql({ ...settings })}`
+  // The emulators have no limits here either, unless a test sets both.
+  await sql`update provisioning.rate_limits set burst = 1000000, per_second = 1000000`
+}
+
+interface Parts {
+  readonly database: TestDatabase
+  readonly sql: postgres.Sql
+  readonly superuser: postgres.Sql
+  readonly keys: ProjectKeys
+  readonly log: readonly FunctionLogLine[]
+  readonly services: ProjectServices
+  readonly cleanUps: (() => Promise<unknown>)[]
+}
+
+function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
+  const { database, sql, superuser, keys, log, services } = parts
+  const { neon: neonEmulator, stripe: stripeEmulator } = services
+  if (!neonEmulator || !stripeEmulator) throw new Error('a test project runs on emulators')
+  const { url } = services
+  const neon = createApiClient({ apiKey: NEON_KEY, baseURL: neonEmulator.url })
+  const { host, port } = stripeEmulator
+  const stripe = new Stripe(STRIPE_KEY, { host, port, protocol: 'http', maxNetworkRetries: 0 })
+  const call = (wanted: FunctionCall) => callFunction(wanted, wanted.gateway?.url ?? url)
+  const provisioning = (organizationId: string) => readProvisioning(sql, organizationId)
+  const sweep = async () => void (await sql`select provisioning.sweep()`)
+  return {
+    services,
+    neonEmulator,
+    stripeEmulator,
+    keys,
+    sql,
+    superuser,
+    admin: supabaseClient(url, keys.secretKey),
+    neon,
+    stripe,
+    log,
+    signUp: (metadata) => signUp(sql, supabaseClient(url, keys.publishableKey), metadata),
+    describeUser: (client) => describeUser(sql, client),
+    provisioning,
+    waitFor: (organizationId, overall = 'ready', timeoutMs = 20_000) =>
+      waitForOverall(sql, organizationId, overall, timeoutMs),
+    waitForStep: (organizationId, step, status) =>
+      until(`step ${step} in status ${status}`, async () => {
+        const found = (await provisioning(organizationId)).steps[step]
+        return found?.status === status ? found : undefined
+      }),
+    sweep,
+    hurry: () => makeDue(sql).then(sweep),
+    expireLeases: async () =>
+      void (await sql`update public.provisioning_jobs set lease_expires_at = now() - interval '1 second'
+        where status = 'running'`),
+    whileHeld: async (work) => {
+      await services.worker.pauseHttp()
+      return work().finally(() => services.worker.resumeHttp())
+    },
+    call,
+    request: (body) => call({ body, headers: { apikey: keys.secretKey } }),
+    signDoorbell: (jobId, expiresAt) => signDoorbell(sql, jobId, expiresAt),
+    resources: (organizationId) => findResources(neon, stripe, organizationId),
+    startSecondGateway: (functionEnv) => startSecondGateway(parts, functionEnv),
+    databaseUrl: (role) => database.url(role),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+async function signUp(
+  sql: postgres.Sql,
+  client: SupabaseClient<Database>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<SignedUp> {
+  const email = `${crypto.randomUUID()}@example.com`
+  const { error } = await client.auth.signUp({
+    email,
+    password: 'correct horse battery staple',
+    options: { data: { ...metadata } },
+  })
+  if (error) throw error
+  return describeUser(sql, client)
+}
+
+async function describeUser(sql: postgres.Sql, client: SupabaseClient<Database>): Promise<SignedUp> {
+  const { session } = (await client.auth.getSession()).data
+  if (!session) throw new Error('the client is not signed in')
+  const [row] = await sql<{ organizationId: string; jobId: string }[]>`
+    select p.organization_id as "organizationId", j.id as "jobId" from public.profiles p
+    join public.provisioning_jobs j on j.organization_id = p.organization_id and j.kind = 'provision'
+    where p.id = ${session.user.id} order by j.created_at desc limit 1`
+  if (!row) throw new Error('the user has no organization with a provision job')
+  const { access_token: accessToken, user } = session
+  return { client, userId: user.id, email: user.email ?? '', accessToken, ...row }
+}
+
+async function readProvisioning(sql: postgres.Sql, organizationId: string): Promise<Provisioning> {
+  const [row] = await sql<(Omit<Provisioning, 'steps'> & { stepList: (StepState & { step: string })[] })[]>`
+    select j.id as "jobId", o.provisioning_status ->> 'overall' as overall, o.provisioning_status as services,
+      j.status, j.attempts, j.next_attempt_at as "nextAttemptAt", j.last_error as error,
+      (select jsonb_agg(jsonb_build_object('step', s.step, 'status', s.status, 'attempts', s.attempts,
+        'nextAttemptAt', s.next_attempt_at, 'error', s.error)) from public.provisioning_steps s
+       where s.job_id = j.id) as "stepList"
+    from public.organizations o join public.provisioning_jobs j on j.organization_id = o.id and j.kind = 'provision'
+    where o.id = ${organizationId} order by j.created_at desc limit 1`
+  if (!row) throw new Error(`organization ${organizationId} has no provision job`)
+  const { stepList, ...job } = row
+  const steps = stepList.map(({ step, nextAttemptAt, ...state }) => [
+    step,
+    { ...state, nextAttemptAt: nextAttemptAt === null ? null : new Date(nextAttemptAt) },
+  ])
+  return { ...job, steps: Object.fromEntries(steps) }
+}
+
+async function waitForOverall(
+  sql: postgres.Sql,
+  organizationId: string,
+  overall: string,
+  timeoutMs: number,
+): Promise<Provisioning> {
+  let state: Provisioning | undefined
+  const reached = async () => {
+    state = await readProvisioning(sql, organizationId)
+    return state.overall === overall ? state : undefined
+  }
+  return until(`${overall} organization`, reached, timeoutMs).catch((error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(state, null, 2)}`)
+  })
+}
+
+async function makeDue(sql: postgres.Sql): Promise<void> {
+  await sql.begin(async (tx) => {
+    await tx`delete from provisioning.token_buckets`
+    await tx`update provisioning.provider_status set next_try_at = now() where state <> 'closed'`
+    await tx`update public.provisioning_jobs set next_attempt_at = now() where status = 'queued'`
+    await tx`update public.provisioning_steps set next_attempt_at = now() where status = 'retrying'`
+  })
+}
+
+async function callFunction(call: FunctionCall, url: string): Promise<FunctionReply> {
+  const { method = 'POST', headers = {}, body } = call
+  const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+  const reply = await fetch(`${url}/functions/v1/${FUNCTION}`, {
+    method,
+    headers: { 'content-type': 'application/json', ...headers },
+    ...(text === undefined ? {} : { body: text }),
+  })
+  const replied = await reply.text()
+  return { status: reply.status, headers: reply.headers, text: replied, body: parseObject(replied) }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function signDoorbell(
+  sql: postgres.Sql,
+  jobId: string,
+  expiresAt = Math.floor(Date.now() / 1000) + 60,
+): Promise<Record<string, unknown>> {
+  const [row] = await sql<{ key: string }[]>`
+    select provisioning.vault_secret('provisioning_doorbell_key') as key`
+  const signature = createHmac('sha256', row?.key ?? '')
+    .update(`${jobId}.${expiresAt}`)
+    .digest('hex')
+  return { jobId, expiresAt, signature }
+}
+
+async function findResources(neon: Api<unknown>, stripe: Stripe, organizationId: string) {
+  const { data } = await neon.listProjects({ search: organizationId, limit: 400 })
+  const customers: Stripe.Customer[] = []
+  for await (const customer of stripe.customers.list({ limit: 100 }))
+    if (customer.metadata.organization_id === organizationId) customers.push(customer)
+  return { projects: data.projects.filter(({ name }) => name === `org-${organizationId}`), customers }
+}
+
+async function startSecondGateway(
+  { database, keys, services, cleanUps }: Parts,
+  functionEnv: Readonly<Record<string, string | undefined>> = {},
+): Promise<Gateway> {
+  const variables: Record<string, string | undefined> = {
+    STRIPE_SECRET_KEY: STRIPE_KEY,
+    STRIPE_API_URL: services.stripe?.url,
+    NEON_API_KEY: NEON_KEY,
+    NEON_API_URL: services.neon?.url,
+    ...functionEnv,
+  }
+  const gateway = await startGateway({
+    port: 0,
+    host: '127.0.0.1',
+    database: (role) => databaseUrl(inject('postgresPort'), database.name, role),
+    keys,
+    functionsDir: path.join(projectRoot, 'supabase/functions'),
+    configFile: path.join(projectRoot, 'supabase/config.toml'),
+    functionEnv: Object.fromEntries(
+      Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    ),
+  })
+  cleanUps.push(() => gateway.stop())
+  return gateway
+}

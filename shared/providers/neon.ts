@@ -11,6 +11,7 @@ import { type Failure, failure } from '../provisioning/failures.ts'
 import type { TenantLimits } from '../provisioning/tenant.ts'
 import { failed, type Result, success } from '../result.ts'
 import { type GuardedCall, guardProvider } from './guard.ts'
+import { sendOnce } from './send-once.ts'
 import { seconds } from './stripe.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
@@ -62,7 +63,13 @@ export function createNeonProvider(
 ): NeonProvider {
   const { NEON_API_KEY: apiKey, NEON_API_URL: baseURL, NEON_ORG_ID: organization } = environment
   if (!apiKey) return withoutKey()
-  const neon = createApiClient({ apiKey, baseURL, timeout: TIMEOUT_MS, adapter: 'fetch' })
+  const neon = createApiClient({
+    apiKey,
+    baseURL,
+    timeout: TIMEOUT_MS,
+    adapter: 'fetch',
+    env: { fetch: sendOnce },
+  })
   const org = organization ? { org_id: organization } : {}
   const { attempt } = guardProvider({ sql, provider: 'neon', pausedCode: 'neon_paused', classify })
   return {

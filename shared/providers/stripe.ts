@@ -4,6 +4,7 @@ import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import { failed, type Result, success } from '../result.ts'
 import { type GuardedCall, guardProvider } from './guard.ts'
+import { sendOnce } from './send-once.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 20_000
@@ -58,7 +59,7 @@ function createClient(key: string, url: URL): Stripe {
     host: url.hostname,
     port: url.port || (protocol === 'http' ? '80' : '443'),
     protocol,
-    httpClient: Stripe.createFetchHttpClient(),
+    httpClient: Stripe.createFetchHttpClient(sendOnce),
     timeout: TIMEOUT_MS,
     // The job engine retries; a retry here would hide from it what happened.
     maxNetworkRetries: 0,

@@ -4,21 +4,23 @@ import type { Caller } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
 
 /**
- * Runs work in one transaction whose claims name the caller, so that the audit log does too.
+ * Evaluates an SQL expression that yields a job's id, with claims that name the caller, so that the audit log does too.
+ * One statement, and so one transaction: postgres.js ends the whole process when a connection is lost within `begin`.
  * @throws Problem for what the `provisioning` functions refuse: TP404, TP409, TP422, TP428.
  */
-export async function asCaller(
+export async function jobIdAsCaller(
   sql: Database,
   caller: Caller,
-  work: (transaction: postgres.TransactionSql) => Promise<string>,
+  jobId: postgres.PendingQuery<postgres.Row[]>,
 ): Promise<string> {
   const claims =
     caller.type === 'user' ? { sub: caller.userId, role: 'authenticated' } : { role: 'service_role' }
   try {
-    return await sql.begin(async (transaction) => {
-      await transaction`select set_config('request.jwt.claims', ${JSON.stringify(claims)}, true)`
-      return work(transaction)
-    })
+    const [row] = await sql<{ jobId: string }[]>`
+      with claims as materialized (select set_config('request.jwt.claims', ${JSON.stringify(claims)}, true) as set)
+      select ${jobId} as "jobId" from claims where claims.set is not null`
+    if (!row) throw new Error('no job came back')
+    return row.jobId
   } catch (error) {
     throw asProblem(error)
   }

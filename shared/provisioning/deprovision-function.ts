@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Database } from '../database/client.ts'
 import { Problem } from '../http/problem.ts'
 import { jsonReply } from '../http/serve.ts'
-import { asCaller } from './as-caller.ts'
+import { jobIdAsCaller } from './as-caller.ts'
 import type { JobFunction } from './job-function.ts'
 import { deprovisionSteps } from './steps/index.ts'
 
@@ -32,13 +32,8 @@ export const deprovisionFunction: JobFunction<Body> = {
     const plan = await wouldDelete(sql, organizationId)
     if (plan && dryRun) return jsonReply({ dryRun: true, organizationId, wouldDelete: plan })
     if (!plan) return { jobId: await retryUndo(sql, organizationId), wait }
-    const jobId = await asCaller(sql, caller, async (transaction) => {
-      const [row] = await transaction<{ jobId: string }[]>`
-        select provisioning.delete_organization(${organizationId}, ${confirm ?? null}) as "jobId"`
-      if (!row) throw new Error('delete_organization returned no job')
-      return row.jobId
-    })
-    return { jobId, wait }
+    const deletion = sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
+    return { jobId: await jobIdAsCaller(sql, caller, deletion), wait }
   },
 }
 

@@ -107,7 +107,7 @@ export function paused(cause: Failure, seconds: number, now: Date = new Date()):
 export function maskSecrets(text: string): string {
   return text
     .replace(/(\w+:\/\/[^:/\s@]*:)[^@\s]+@/g, '$1***@')
-    .replace(/\b(sk|rk|pk|sb_secret|napi|whsec)_\w+/g, '$1_***')
+    .replace(/\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec)_[\w-]+/g, '$1_***')
     .replace(/\bBearer\s+[\w.~+/-]+=*/gi, 'Bearer ***')
     .slice(0, 500)
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Database } from '../database/client.ts'
 import type { Caller } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
-import { asCaller } from './as-caller.ts'
+import { jobIdAsCaller } from './as-caller.ts'
 import type { JobFunction } from './job-function.ts'
 import { provisionSteps } from './steps/index.ts'
 
@@ -32,14 +32,10 @@ export const provisionFunction: JobFunction<Body> = {
   async request(sql, caller, { organizationId, services, databaseSize, dataRegion, wait }) {
     await authorize(sql, caller, organizationId)
     const userId = caller.type === 'user' ? caller.userId : null
-    const jobId = await asCaller(sql, caller, async (transaction) => {
-      const [row] = await transaction<{ jobId: string }[]>`
-        select job_id as "jobId" from provisioning.request_provisioning(${organizationId},
-          ${services ?? null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId})`
-      if (!row) throw new Error('request_provisioning returned no job')
-      return row.jobId
-    })
-    return { jobId, wait }
+    const request = sql`(
+      select job_id from provisioning.request_provisioning(${organizationId},
+        ${services ?? null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}))`
+    return { jobId: await jobIdAsCaller(sql, caller, request), wait }
   },
 }
 

@@ -22,7 +22,6 @@ export async function withTenantDatabase<T>(
   const stop = () => void sql.end({ timeout: 0 })
   signal.addEventListener('abort', stop, { once: true })
   try {
-    await sql`select 1`
     return success(await work(sql))
   } catch (error) {
     const connectionFailure = classify(error)

@@ -6,65 +6,79 @@ import { tenantSchemaFiles } from './files.ts'
 
 export interface SchemaFile {
   readonly version: number
+  /** NNNN_what.sql */
   readonly name: string
   readonly sql: string
 }
 
-/** Two workers on one tenant take turns; the number is arbitrary, the database is the tenant's own. */
-const LOCK = 7221
+/**
+ * Takes the lock and tells what is there, in one round trip. Two workers on one tenant take turns; the lock's number is
+ * arbitrary, the database is the tenant's own.
+ */
+const BEGIN = `
+  select pg_advisory_lock(7221);
+  create schema if not exists provisioning;
+  create table if not exists provisioning.schema_migrations (
+    version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now());
+  select version, checksum from provisioning.schema_migrations`
+const END = 'select pg_advisory_unlock(7221)'
+const GIVE_UP = `rollback; ${END}; select version, checksum from provisioning.schema_migrations`
 
 /**
  * Applies the files that a tenant's database does not have yet, each with its record in one transaction, and returns the
- * version reached. Safe to interrupt and to repeat.
+ * version that the database is at: a newer one than the files' when another deployment has been here. Safe to interrupt
+ * and to repeat. Wants a client with a single connection.
  */
 export async function applyTenantSchema(
   sql: postgres.Sql,
   files: readonly SchemaFile[] = tenantSchemaFiles,
 ): Promise<Result<number>> {
-  await sql`select pg_advisory_lock(${LOCK})`
-  try {
-    await sql`create schema if not exists provisioning`
-    await sql`create table if not exists provisioning.schema_migrations (
-      version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now())`
-    const applied = await sql<
-      { version: number; checksum: string }[]
-    >`select version, checksum from provisioning.schema_migrations`
-    const checksums = new Map(applied.map(({ version, checksum }) => [version, checksum]))
-    for (const file of files) {
-      const outcome = await applyFile(sql, file, checksums.get(file.version))
-      if (!outcome.ok) return outcome
-    }
-    return success(files.at(-1)?.version ?? 0)
-  } finally {
-    await sql`select pg_advisory_unlock(${LOCK})`.catch(() => undefined)
-  }
+  const applied = await readApplied(sql, BEGIN)
+  const changed = files.find(
+    (file) => applied.has(file.version) && applied.get(file.version) !== checksum(file),
+  )
+  const pending = changed ? [] : files.filter((file) => !applied.has(file.version))
+  const outcome = await applyFiles(sql, pending)
+  if (changed) return failed(failure('tenant_schema_changed', changed.name))
+  return outcome.ok
+    ? success(Math.max(0, ...applied.keys(), ...files.map(({ version }) => version)))
+    : outcome
 }
 
-async function applyFile(
-  sql: postgres.Sql,
-  file: SchemaFile,
-  appliedChecksum: string | undefined,
-): Promise<Result<void>> {
-  const checksum = createHash('sha256').update(file.sql).digest('hex')
-  if (appliedChecksum !== undefined)
-    return appliedChecksum === checksum
-      ? success(undefined)
-      : failed(failure('tenant_schema_changed', file.name))
+async function readApplied(sql: postgres.Sql, query: string): Promise<Map<number, string>> {
+  const results: { version: number; checksum: string }[][] = await sql.unsafe(query)
+  return new Map(results.at(-1)?.map(({ version, checksum }) => [version, checksum]))
+}
+
+/** All files in one message, to save the round trips; the lock is given back in any case. */
+async function applyFiles(sql: postgres.Sql, files: readonly SchemaFile[]): Promise<Result<void>> {
+  const transactions = files.map((file) => `begin;\n${file.sql}\n;${recordOf(file)}\ncommit;\n`)
   try {
-    await sql.begin(async (transaction) => {
-      await transaction.unsafe(file.sql)
-      await transaction`insert into provisioning.schema_migrations (version, name, checksum)
-        values (${file.version}, ${file.name}, ${checksum})`
-    })
+    await sql.unsafe(transactions.join('') + END)
     return success(undefined)
   } catch (error) {
-    if (error instanceof Error && error.name === 'PostgresError' && !isConnectionLoss(error))
-      return failed(failure('tenant_schema_failed', `${file.name}: ${error.message}`))
-    throw error
+    if (!isFilesFault(error)) throw error
+    const applied = await readApplied(sql, GIVE_UP)
+    const culprit = files.find(({ version }) => !applied.has(version))
+    return failed(failure('tenant_schema_failed', `${culprit?.name}: ${error.message}`))
   }
 }
 
-/** The server went away under the file: nothing is wrong with the file. */
-function isConnectionLoss(error: Error): boolean {
-  return 'code' in error && /^(57P|08|53)/.test(String(error.code))
+function recordOf(file: SchemaFile): string {
+  if (!/^[\w.]+$/.test(file.name)) throw new Error(`${file.name} is no name for a schema file`)
+  return `insert into provisioning.schema_migrations (version, name, checksum)
+    values (${file.version}, '${file.name}', '${checksum(file)}');`
+}
+
+function checksum(file: SchemaFile): string {
+  return createHash('sha256').update(file.sql).digest('hex')
+}
+
+/** Not when the server went away under the file. */
+function isFilesFault(error: unknown): error is Error {
+  return (
+    error instanceof Error &&
+    error.name === 'PostgresError' &&
+    !('code' in error && /^(57P|08|53)/.test(String(error.code)))
+  )
 }

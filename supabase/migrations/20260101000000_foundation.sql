@@ -29,6 +29,8 @@ create domain provisioning.slug as text
 create domain provisioning.organization_name as text
   constraint name_is_not_blank check (btrim(value) <> '' and length(value) <= 200);
 
+-- Functions that are called often are plpgsql even for a single query: plpgsql keeps its plan for the session, while one in
+-- SQL that cannot be inlined (security definer, or with a search_path of its own) is planned at every call.
 create function provisioning.touch_updated_at() returns trigger
 language plpgsql set search_path = '' as $$
 begin

@@ -70,9 +70,12 @@ create trigger wallets_touch before update on public.wallets
   for each row execute function provisioning.touch_updated_at();
 
 create function provisioning.my_organization_ids(p_roles text[] default '{owner,admin,member}') returns setof uuid
-language sql stable security definer set search_path = '' rows 2 as $$
-  select m.organization_id from public.organization_members m
-  where m.user_id = (select auth.uid()) and m.role = any (p_roles)
+language plpgsql stable security definer set search_path = '' rows 2 as $$
+begin
+  return query
+    select m.organization_id from public.organization_members m
+    where m.user_id = (select auth.uid()) and m.role = any (p_roles);
+end
 $$;
 revoke execute on function provisioning.my_organization_ids(text[]) from public;
 grant execute on function provisioning.my_organization_ids(text[]) to authenticated;
@@ -82,10 +85,13 @@ query itself. Policies compare with an array of them, which the planner can look
 tenant''s rows.';
 
 create function provisioning.my_colleague_ids() returns setof uuid
-language sql stable security definer set search_path = '' rows 10 as $$
-  select colleague.user_id
-  from public.organization_members mine join public.organization_members colleague using (organization_id)
-  where mine.user_id = (select auth.uid())
+language plpgsql stable security definer set search_path = '' rows 10 as $$
+begin
+  return query
+    select colleague.user_id
+    from public.organization_members mine join public.organization_members colleague using (organization_id)
+    where mine.user_id = (select auth.uid());
+end
 $$;
 revoke execute on function provisioning.my_colleague_ids() from public;
 grant execute on function provisioning.my_colleague_ids() to authenticated;

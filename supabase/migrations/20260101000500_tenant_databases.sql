@@ -58,21 +58,27 @@ end
 $keys$;
 
 create function provisioning.vault_secret(p_name text) returns text
-language sql stable security definer set search_path = '' as $$
-  select s.decrypted_secret from vault.decrypted_secrets s where s.name = p_name
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select s.decrypted_secret from vault.decrypted_secrets s where s.name = p_name);
+end
 $$;
 revoke execute on function provisioning.vault_secret(text) from public;
 comment on function provisioning.vault_secret(text) is 'A secret of this project by name, or null. For the owner and definer functions only.';
 
 create function provisioning.unseal(p_sealed text) returns text
-language sql stable security definer set search_path = '' as $$
-  select convert_from(
-    extensions.decrypt_iv(
-      substr(decode(p_sealed, 'base64'), 17),
-      decode(provisioning.vault_secret('provisioning_sealing_key'), 'hex'),
-      substr(decode(p_sealed, 'base64'), 1, 16),
-      'aes-cbc/pad:pkcs'),
-    'utf8')
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select convert_from(
+      extensions.decrypt_iv(
+        substr(decode(p_sealed, 'base64'), 17),
+        decode(provisioning.vault_secret('provisioning_sealing_key'), 'hex'),
+        substr(decode(p_sealed, 'base64'), 1, 16),
+        'aes-cbc/pad:pkcs'),
+      'utf8'));
+end
 $$;
 revoke execute on function provisioning.unseal(text) from public;
 comment on function provisioning.unseal(text) is

@@ -168,37 +168,43 @@ comment on function provisioning.extend_lease(uuid, uuid) is
   'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside.';
 
 create function provisioning.ready_steps(p_job_id uuid) returns setof text
-language sql stable security definer set search_path = '' as $$
-  select s.step from public.provisioning_steps s
-  where s.job_id = p_job_id
-    and (s.status = 'pending' or (s.status = 'retrying' and s.next_attempt_at <= clock_timestamp()))
-    and not exists (
-      select from public.provisioning_steps d
-      where d.job_id = s.job_id and d.step = any (s.depends_on) and d.status <> 'succeeded')
-  order by s.position
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query
+    select s.step from public.provisioning_steps s
+    where s.job_id = p_job_id
+      and (s.status = 'pending' or (s.status = 'retrying' and s.next_attempt_at <= clock_timestamp()))
+      and not exists (
+        select from public.provisioning_steps d
+        where d.job_id = s.job_id and d.step = any (s.depends_on) and d.status <> 'succeeded')
+    order by s.position;
+end
 $$;
 revoke execute on function provisioning.ready_steps(uuid) from public;
 comment on function provisioning.ready_steps(uuid) is 'Steps that may start now: pending or due again, with every dependency succeeded.';
 
 create function provisioning.tenant(p_organization_id uuid) returns jsonb
-language sql stable security definer set search_path = '' as $$
-  select jsonb_build_object(
-    'organizationId', o.id, 'organizationName', o.name, 'billingEmail', o.billing_email, 'ownerId', o.owner_id, 'plan', o.plan,
-    'stripeCustomerId', o.stripe_customer_id, 'region', d.region, 'size', d.size, 'neonProjectId', d.neon_project_id,
-    'host', d.host, 'pooledHost', d.pooled_host, 'port', d.port, 'databaseName', d.database_name, 'roleName', d.role_name,
-    'sslMode', d.ssl_mode, 'schemaVersion', d.schema_version, 'credentialsSecretId', d.credentials_secret_id,
-    'limits', jsonb_build_object(
-      'minComputeUnits', z.min_compute_units, 'maxComputeUnits', z.max_compute_units,
-      'suspendTimeoutSeconds', z.suspend_timeout_seconds, 'historyRetentionSeconds', p.history_retention_seconds,
-      'quota', jsonb_strip_nulls(jsonb_build_object(
-        'active_time_seconds', p.quota_active_time_seconds, 'compute_time_seconds', p.quota_compute_time_seconds,
-        'written_data_bytes', p.quota_written_data_bytes, 'data_transfer_bytes', p.quota_data_transfer_bytes,
-        'logical_size_bytes', p.quota_logical_size_bytes))))
-  from public.organizations o
-  join public.organization_databases d on d.organization_id = o.id
-  join provisioning.database_sizes z using (size)
-  join provisioning.plans p using (plan)
-  where o.id = p_organization_id
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select jsonb_build_object(
+      'organizationId', o.id, 'organizationName', o.name, 'billingEmail', o.billing_email, 'ownerId', o.owner_id, 'plan', o.plan,
+      'stripeCustomerId', o.stripe_customer_id, 'region', d.region, 'size', d.size, 'neonProjectId', d.neon_project_id,
+      'host', d.host, 'pooledHost', d.pooled_host, 'port', d.port, 'databaseName', d.database_name, 'roleName', d.role_name,
+      'sslMode', d.ssl_mode, 'schemaVersion', d.schema_version, 'credentialsSecretId', d.credentials_secret_id,
+      'limits', jsonb_build_object(
+        'minComputeUnits', z.min_compute_units, 'maxComputeUnits', z.max_compute_units,
+        'suspendTimeoutSeconds', z.suspend_timeout_seconds, 'historyRetentionSeconds', p.history_retention_seconds,
+        'quota', jsonb_strip_nulls(jsonb_build_object(
+          'active_time_seconds', p.quota_active_time_seconds, 'compute_time_seconds', p.quota_compute_time_seconds,
+          'written_data_bytes', p.quota_written_data_bytes, 'data_transfer_bytes', p.quota_data_transfer_bytes,
+          'logical_size_bytes', p.quota_logical_size_bytes))))
+    from public.organizations o
+    join public.organization_databases d on d.organization_id = o.id
+    join provisioning.database_sizes z using (size)
+    join provisioning.plans p using (plan)
+    where o.id = p_organization_id);
+end
 $$;
 revoke execute on function provisioning.tenant(uuid) from public;
 comment on function provisioning.tenant(uuid) is 'All that the steps need to know of an organization; no secrets.';
@@ -256,9 +262,12 @@ comment on function provisioning.complete_step(uuid, uuid, text, jsonb) is
   'Writes a running step''s success and returns the steps that may start now. A finished step is never written again (TP002).';
 
 create function provisioning.backoff_seconds(p_attempts integer) returns double precision
-language sql volatile set search_path = '' as $$
-  select random() * least(s.backoff_cap_seconds, s.backoff_base_seconds * power(2, least(p_attempts - 1, 30)))
-  from provisioning.settings s
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (
+    select random() * least(s.backoff_cap_seconds, s.backoff_base_seconds * power(2, least(p_attempts - 1, 30)))
+    from provisioning.settings s);
+end
 $$;
 revoke execute on function provisioning.backoff_seconds(integer) from public;
 comment on function provisioning.backoff_seconds(integer) is
@@ -377,10 +386,13 @@ comment on function provisioning.finish_job(uuid, uuid) is
   'Gives the lease back: succeeded when every step is, failed when nothing more can run, else queued for the earliest step.';
 
 create function provisioning.next_due_at(p_kinds text[]) returns timestamptz
-language sql stable security definer set search_path = '' as $$
-  select coalesce(j.lease_expires_at, j.next_attempt_at) from public.provisioning_jobs j
-  where j.status in ('queued', 'running') and j.kind = any (p_kinds)
-  order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 1
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(j.lease_expires_at, j.next_attempt_at) from public.provisioning_jobs j
+    where j.status in ('queued', 'running') and j.kind = any (p_kinds)
+    order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 1);
+end
 $$;
 revoke execute on function provisioning.next_due_at(text[]) from public;
 comment on function provisioning.next_due_at(text[]) is 'When the next job of these kinds falls due; null when none is open.';

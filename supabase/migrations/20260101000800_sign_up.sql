@@ -13,9 +13,6 @@ comment on table provisioning.sign_up_failures is
 create index sign_up_failures_due_idx on provisioning.sign_up_failures (next_attempt_at);
 alter table provisioning.sign_up_failures enable row level security;
 
--- Everything down to the triggers runs inside other people's sign-ups, many at once. It is plpgsql throughout, because
--- plpgsql keeps its plans for the session while a function in SQL that cannot be inlined is planned at every call.
-
 create function provisioning.slugify(p_text text) returns text
 language plpgsql immutable set search_path = '' as $$
 declare

@@ -70,8 +70,11 @@ comment on function provisioning.request_provisioning(uuid, text[], text, text, 
 TP409 (region fixed) or TP422 (unknown region or size).';
 
 create function provisioning.role_in(p_organization_id uuid, p_user_id uuid) returns text
-language sql stable security definer set search_path = '' as $$
-  select m.role from public.organization_members m where m.organization_id = p_organization_id and m.user_id = p_user_id
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select m.role from public.organization_members m where m.organization_id = p_organization_id and m.user_id = p_user_id);
+end
 $$;
 revoke execute on function provisioning.role_in(uuid, uuid) from public;
 

@@ -5,7 +5,7 @@ import { failure } from '../failures.ts'
 import type { StepContext, StepOutcome, TenantStep } from '../step.ts'
 import { isLocalHost, projectName, tenantRoleName } from '../tenant.ts'
 
-/** Neon finishes a new project within 2 s as a rule; what takes longer is put off instead of waited for. */
+/** Neon finishes an operation within 2 s as a rule; what takes longer is put off instead of waited for. */
 const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]
 const PUT_OFF_SECONDS = 5
 
@@ -14,42 +14,46 @@ const PUT_OFF_SECONDS = 5
  * name that only this organization's can have: look for exactly that, and create only what is certainly absent.
  */
 export const neonProject: TenantStep = async (context) => {
-  const connection = await findOrCreate(context)
-  if (!connection.ok) return { type: 'failed', failure: connection.failure }
-  const settled = await waitUntilSettled(context, connection.value.projectId)
-  if (!settled.ok) return { type: 'failed', failure: settled.failure }
-  if (!settled.value)
-    return { type: 'deferred', seconds: PUT_OFF_SECONDS, reason: failure('neon_project_busy') }
-  context.secrets.set('databasePassword', connection.value.password)
-  return succeeded(context, connection.value)
-}
-
-async function findOrCreate(context: StepContext): Promise<Result<NeonConnection>> {
   const { tenant, providers } = context
   const found = await providers.neon.findProject(projectName(tenant.organizationId))
-  if (!found.ok) return found
-  if (found.value) return adopt(context, found.value.projectId)
+  if (!found.ok) return { type: 'failed', failure: found.failure }
+  return found.value ? adopt(context, found.value.projectId) : create(context)
+}
+
+/**
+ * The new project's operations go on after the reply. They are not waited for: the next step connects, and Neon's proxy
+ * holds a connection until the compute is up.
+ */
+async function create(context: StepContext): Promise<StepOutcome> {
+  const { tenant, providers } = context
   const role = tenantRoleName(tenant.organizationId)
   // The last thing before the call: two workers that both believe they hold the job must not both create.
   await context.assertLease()
-  return providers.neon.createProject({
+  const created = await providers.neon.createProject({
     name: projectName(tenant.organizationId),
     region: tenant.region,
     roleName: role,
     databaseName: role,
     limits: tenant.limits,
   })
+  return created.ok ? succeeded(context, created.value) : { type: 'failed', failure: created.failure }
 }
 
-async function adopt(context: StepContext, projectId: string): Promise<Result<NeonConnection>> {
+/** A project from an earlier attempt, or whose size is to change. Changes are refused while an operation is under way. */
+async function adopt(context: StepContext, projectId: string): Promise<StepOutcome> {
   const { tenant, providers } = context
   const settled = await waitUntilSettled(context, projectId)
-  if (!settled.ok) return settled
+  if (!settled.ok) return { type: 'failed', failure: settled.failure }
+  if (!settled.value)
+    return { type: 'deferred', seconds: PUT_OFF_SECONDS, reason: failure('neon_project_busy') }
   await context.assertLease()
   const limited = await providers.neon.applyLimits(projectId, tenant.limits)
-  if (!limited.ok) return limited
+  if (!limited.ok) return { type: 'failed', failure: limited.failure }
   const role = tenantRoleName(tenant.organizationId)
-  return providers.neon.connection(projectId, role, role)
+  const connection = await providers.neon.connection(projectId, role, role)
+  return connection.ok
+    ? succeeded(context, connection.value)
+    : { type: 'failed', failure: connection.failure }
 }
 
 async function waitUntilSettled(
@@ -64,9 +68,11 @@ async function waitUntilSettled(
   return success(false)
 }
 
-function succeeded({ sql, job, tenant }: StepContext, connection: NeonConnection): StepOutcome {
+function succeeded(context: StepContext, connection: NeonConnection): StepOutcome {
+  const { sql, job, tenant, secrets } = context
   const { projectId, branchId, endpointId, host, pooledHost, port, databaseName, roleName } = connection
   const sslMode = isLocalHost(host) ? 'disable' : 'verify-full'
+  secrets.set('databasePassword', connection.password)
   return {
     type: 'succeeded',
     output: { resourceId: projectId, region: tenant.region, size: tenant.size },

@@ -2,7 +2,11 @@ import type { Failure } from '../failures.ts'
 import type { StepContext, StepOutcome, TenantStep } from '../step.ts'
 
 /** Failures that Stripe remembers under the idempotency key for 24 h and would only repeat. */
-const REMEMBERED: readonly Failure['code'][] = ['stripe_unavailable', 'stripe_key_reused']
+const REMEMBERED: readonly Failure['code'][] = [
+  'stripe_unavailable',
+  'stripe_key_reused',
+  'stripe_request_refused',
+]
 
 /**
  * One Stripe customer for the organization. The idempotency key covers a reply that was lost; the lookup covers what the

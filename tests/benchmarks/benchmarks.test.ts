@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { median, percentile } from './statistics.ts'
+
+const require = createRequire(import.meta.url)
+const program = fileURLToPath(new URL('run.ts', import.meta.url))
+const bench = (...args: string[]) =>
+  promisify(execFile)(process.execPath, [require.resolve('tsx/cli'), program, ...args])
+
+describe('a benchmark', () => {
+  it('prints one JSON object whose metrics are finite numbers, and nothing else, on standard output', async () => {
+    const { stdout, stderr } = await bench('sign-up', '--quick')
+    const { name, metrics } = JSON.parse(stdout)
+    expect(name).toBe('sign-up')
+    expect(Object.keys(metrics)).toEqual(
+      expect.arrayContaining(['added_ms_per_row', 'sign_ups_per_second', 'ratio_to_bare_insert']),
+    )
+    for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite)
+    expect(stderr).toMatch(/sign_ups_per_second +[\d.]+ +(met|missed) +\(aim: at least 5000\)/)
+  })
+
+  it('that does not exist ends with exit code 2 and names those that do', async () => {
+    await expect(bench('sign-in')).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/no benchmark "sign-in".*sign-up, ready, burst, start/),
+    })
+  })
+
+  it('cannot be run a number of times that is no number', async () => {
+    await expect(bench('sign-up', '--runs', 'many')).rejects.toMatchObject({ code: 2, stdout: '' })
+  })
+})
+
+describe('the statistics', () => {
+  it('have as median the middle value, or the mean of the two middle ones', () => {
+    expect(median([9, 1, 5])).toBe(5)
+    expect(median([4, 1, 9, 2])).toBe(3)
+  })
+
+  it('have as percentile a value that occurred and that enough others do not exceed', () => {
+    const oneToTwoHundred = Array.from({ length: 200 }, (_, index) => 200 - index)
+    expect(percentile(oneToTwoHundred, 50)).toBe(100)
+    expect(percentile(oneToTwoHundred, 99)).toBe(198)
+    expect(percentile([7], 99)).toBe(7)
+  })
+
+  it('refuse to summarize nothing', () => {
+    expect(() => median([])).toThrow(RangeError)
+    expect(() => percentile([], 50)).toThrow(RangeError)
+  })
+})

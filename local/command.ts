@@ -1,12 +1,71 @@
-/** Runs a command to its end: errors become one line on standard error and exit code 1, never a stack trace. */
+import { constants } from 'node:os'
+
+/** Ctrl-C in a terminal arrives once from the terminal and may arrive again from npm and tsx. */
+const SAME_KEYPRESS_MS = 300
+
+/** Somebody ended the command before it was done. */
+export class Interrupted extends Error {
+  readonly exitCode: number
+  constructor(signal: NodeJS.Signals) {
+    super('Interrupted; nothing is left running.')
+    this.exitCode = 128 + constants.signals[signal]
+  }
+}
+
+/** Wrong arguments. The message says which, and how the command is used. */
+export class UsageError extends Error {
+  readonly exitCode = 2
+  constructor(problem: string, help: string) {
+    super(`${problem}\n\n${help}`)
+  }
+}
+
+/** The arguments as `parse` reads them. @throws UsageError where that throws */
+export function parseUsage<T>(help: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), help)
+  }
+}
+
+/**
+ * Runs a command to its end: errors become one line on standard error and exit code 1 (wrong arguments: 2; a signal:
+ * 128 and its number), never a stack trace.
+ */
 export async function runCommand(command: () => Promise<number | undefined>): Promise<void> {
   try {
     process.exitCode = (await command()) ?? 0
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error))
     if (process.env.DEBUG) console.error(error)
-    process.exitCode = 1
+    // What was interrupted may still be waiting for something.
+    if (error instanceof Interrupted) process.exit(error.exitCode)
+    process.exitCode = error instanceof UsageError ? error.exitCode : 1
   }
+}
+
+/**
+ * Takes over Ctrl-C and the signals of service managers. @returns a signal that the first one aborts, with Interrupted
+ * as its reason. A second one ends the process at once: somebody does not want to wait.
+ */
+export function stopRequest(): AbortSignal {
+  const request = new AbortController()
+  let firstAt = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    const interrupted = new Interrupted(signal)
+    if (!request.signal.aborted) {
+      firstAt = performance.now()
+      request.abort(interrupted)
+    } else if (performance.now() - firstAt > SAME_KEYPRESS_MS) {
+      console.error('Stopped at once.')
+      process.exit(interrupted.exitCode)
+    }
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+  // A closed terminal, or `| head`, reads no more; what is being stopped must be stopped all the same.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined)
+  return request.signal
 }
 
 /** True when somebody looks: colours and progress are for terminals only. */

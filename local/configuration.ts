@@ -7,6 +7,8 @@ import { projectRoot } from './project.ts'
 const port = (standard: number) => z.coerce.number().int().min(1).max(65535).default(standard)
 
 const schema = z.object({
+  /** Relative to the project's root. */
+  LOCAL_DIRECTORY: z.string().default('.local'),
   LOCAL_API_PORT: port(54321),
   LOCAL_DB_PORT: port(54322),
   LOCAL_NEON_PORT: port(54331),
@@ -22,8 +24,23 @@ export type Configuration = z.infer<typeof schema>
 /** The local stack's settings: .env, overridden by the environment. @throws Error that names what is wrong. */
 export async function readConfiguration(): Promise<Configuration> {
   const file = await readFile(path.join(projectRoot, '.env'), 'utf8').catch(() => '')
-  const parsed = schema.safeParse({ ...parseEnv(file), ...process.env })
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
+  // A name with nothing behind it, as in a form that was not filled in, is a setting that was not made.
+  const given = Object.entries({ ...parseEnv(file), ...process.env }).filter(([, value]) => value !== '')
+  const parsed = schema.safeParse(Object.fromEntries(given))
+  const problems = parsed.success
+    ? repeatedPorts(parsed.data)
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  if (parsed.success && problems.length === 0) return parsed.data
   throw new Error(`The configuration in .env or the environment is not usable: ${problems.join('; ')}`)
+}
+
+function repeatedPorts(configuration: Configuration): string[] {
+  const users = new Map<unknown, string>()
+  const problems: string[] = []
+  for (const [name, value] of Object.entries(configuration).filter(([name]) => name.endsWith('_PORT'))) {
+    const other = users.get(value)
+    if (other) problems.push(`${name} and ${other} are both ${value}`)
+    users.set(value, name)
+  }
+  return problems
 }

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { createClient, FunctionsHttpError } from '@supabase/supabase-js'
-import { runCommand } from './command.ts'
+import { z } from 'zod'
+import { parseUsage, runCommand, UsageError } from './command.ts'
+import { readConfiguration } from './configuration.ts'
 import { stackFile } from './directories.ts'
+import { supabaseClient } from './supabase-client.ts'
 
 const HELP = `npm run functions:invoke -- NAME ['{"json": "body"}']
 
@@ -14,60 +16,70 @@ Example: npm run functions:invoke -- provision-tenant-resources '{"organizationI
 Exit codes: 0 the function answered 2xx, 1 it refused or could not be reached, 2 the arguments are wrong.`
 
 await runCommand(async () => {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h' } },
-  })
-  const [name, text = '{}', ...rest] = positionals
+  const { values, positionals } = parseUsage(HELP, () =>
+    parseArgs({ allowPositionals: true, options: { help: { type: 'boolean', short: 'h' } } }),
+  )
   if (values.help) {
     console.log(HELP)
     return 0
   }
+  const [name, text = '{}', ...rest] = positionals
+  if (!name) throw new UsageError('Which function?', HELP)
+  if (rest.length > 0) throw new UsageError(`One body is enough; quote it: ${rest.join(' ')}`, HELP)
   const body = parseBody(text)
-  if (!name || rest.length > 0 || body === undefined) {
-    console.error(body === undefined ? `The body is not a JSON object: ${text}\n\n${HELP}` : HELP)
-    return 2
-  }
-  const { url, secretKey } = await project()
-  const { data, error } = await createClient(url, secretKey).functions.invoke(name, { body })
+  const { url, secretKey, hint } = await project()
+  const { data, error } = await supabaseClient(url, secretKey).functions.invoke(name, { body })
   if (!error) {
-    console.log(JSON.stringify(data, null, 2))
+    console.log(typeof data === 'string' ? data : JSON.stringify(data, null, 2))
     return 0
   }
-  console.error(
-    error instanceof FunctionsHttpError
-      ? await describe(error.context)
-      : `${name} cannot be reached at ${url}.`,
-  )
-  return 1
+  if (!(error.context instanceof Response)) throw new Error(`${url} cannot be reached: ${hint}`)
+  throw new Error(await describe(error.context))
 })
 
-function parseBody(text: string): Record<string, unknown> | undefined {
+function parseBody(text: string): Record<string, unknown> {
   try {
     const body: unknown = JSON.parse(text)
-    return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body } : undefined
+    if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body }
   } catch {
-    return undefined
+    // Said below, with what was typed.
   }
+  throw new UsageError(`The body is not a JSON object: ${text}`, HELP)
 }
 
-async function project(): Promise<{ url: string; secretKey: string }> {
+interface Project {
+  readonly url: string
+  readonly secretKey: string
+  /** What to do when it does not answer. */
+  readonly hint: string
+}
+
+async function project(): Promise<Project> {
   const { SUPABASE_URL: url, SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY } = process.env
-  const secretKey = SUPABASE_SECRET_KEY ?? SUPABASE_SERVICE_ROLE_KEY
-  if (url && secretKey) return { url, secretKey }
-  const running = await readFile(stackFile, 'utf8').catch(() => undefined)
-  if (running) return JSON.parse(running)
+  const secretKey = SUPABASE_SECRET_KEY || SUPABASE_SERVICE_ROLE_KEY
+  if (url && secretKey) return { url, secretKey, hint: 'check SUPABASE_URL.' }
+  const running = await readFile(stackFile(await readConfiguration()), 'utf8').catch(() => undefined)
+  if (running) return { ...JSON.parse(running), hint: 'the local stack is not running, see `npm start`.' }
   throw new Error(
-    'There is no project to call: run `npm start` first, or set SUPABASE_URL and SUPABASE_SECRET_KEY.',
+    'There is no project to call: run `npm start` in another terminal first, or set SUPABASE_URL and SUPABASE_SECRET_KEY.',
   )
 }
 
+/** Functions refuse with problem+json, the gateway before them with {code, message}. */
 async function describe(reply: Response): Promise<string> {
   const text = await reply.text()
+  const refusal = z
+    .object({ title: z.string(), detail: z.string(), message: z.string(), code: z.string() })
+    .partial()
+  const { title, detail, message = title, code } = refusal.safeParse(parseOrNothing(text)).data ?? {}
+  if (!message) return `${reply.status}: ${text.slice(0, 500)}`
+  return `${reply.status} ${message}${code ? ` (${code})` : ''}${detail ? `: ${detail}` : ''}`
+}
+
+function parseOrNothing(text: string): unknown {
   try {
-    const { title, detail, code } = JSON.parse(text)
-    return `${reply.status} ${title} (${code}): ${detail}`
+    return JSON.parse(text)
   } catch {
-    return `${reply.status}: ${text.slice(0, 500)}`
+    return undefined
   }
 }

@@ -1,11 +1,12 @@
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
-import path from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
-import { runCommand } from './command.ts'
-import { stackDirectory } from './directories.ts'
+import { parseUsage, runCommand } from './command.ts'
+import { readConfiguration } from './configuration.ts'
+import { refuseWhileRunning, stackDirectory, stopOrphanedPostgres } from './directories.ts'
 import { exists } from './postgres/binaries.ts'
-import { reachableDirectory, refuseSecondServer } from './postgres/server.ts'
+import { reachableDirectory } from './postgres/server.ts'
 
 const HELP = `npm run reset [-- --yes | --dry-run]
 
@@ -16,37 +17,50 @@ Asks first when run in a terminal.
   --dry-run   only say what would be deleted`
 
 await runCommand(async () => {
-  const { values } = parseArgs({
-    options: {
-      yes: { type: 'boolean' },
-      'dry-run': { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
+  const { values } = parseUsage(HELP, () =>
+    parseArgs({
+      options: {
+        yes: { type: 'boolean' },
+        'dry-run': { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }),
+  )
   if (values.help) {
     console.log(HELP)
     return 0
   }
-  const directories = [...new Set([stackDirectory, await reachableDirectory(stackDirectory)])]
-  const present = []
-  for (const directory of directories) if (await exists(directory)) present.push(directory)
-  for (const directory of present) await refuseSecondServer(path.join(directory, 'data'))
-  if (values['dry-run']) {
-    console.log(`Would delete ${present.join(' and ')}.`)
+  const directory = stackDirectory(await readConfiguration())
+  if (!(await exists(directory))) {
+    console.log(`There is nothing to delete: ${directory} does not exist.`)
     return 0
   }
-  if (process.stdin.isTTY && !values.yes && !(await confirmed(present))) {
-    console.log('Nothing was deleted.')
+  const directories = [...new Set([directory, await reachableDirectory(directory)])]
+  await refuseWhileRunning(directory)
+  if (values['dry-run']) {
+    console.log(`Would delete ${directories.join(' and ')}.`)
+    return 0
+  }
+  if (process.stdin.isTTY && !values.yes && !(await confirmed(directories))) {
+    console.log('\nNothing was deleted.')
     return 1
   }
-  for (const directory of present) await rm(directory, { recursive: true, force: true })
+  await stopOrphanedPostgres(directory)
+  for (const each of directories) await rm(each, { recursive: true, force: true })
   console.log('The local stack is reset; `npm start` begins anew.')
   return 0
 })
 
+/** Whether the answer is yes. Ctrl-C and Ctrl-D are answers, too, and mean no. */
 async function confirmed(directories: readonly string[]): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
-  const answer = await terminal.question(`Delete ${directories.join(' and ')}? [y/N] `)
-  terminal.close()
-  return /^y(es)?$/i.test(answer.trim())
+  try {
+    const answer = await Promise.race([
+      terminal.question(`Delete ${directories.join(' and ')}? [y/N] `).catch(() => ''),
+      once(terminal, 'close').then(() => ''),
+    ])
+    return /^y(es)?$/i.test(answer.trim())
+  } finally {
+    terminal.close()
+  }
 }

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Configuration } from './configuration.ts'
+import { claimDirectory } from './directories.ts'
 import type { NeonEmulatorOptions } from './emulators/neon/emulator.ts'
 import type { StripeEmulatorOptions } from './emulators/stripe/emulator.ts'
 import type { FunctionLogLine } from './gateway/functions/processes.ts'
@@ -24,6 +26,8 @@ export interface StackOptions {
   readonly postgresSettings?: Readonly<Record<string, string>>
   /** Told what is being done, in a few words each. */
   readonly progress?: (what: string) => void
+  /** Ends the start-up between two of its stages; what had started is stopped again. */
+  readonly signal?: AbortSignal
 }
 
 export interface Stack extends ProjectServices {
@@ -40,15 +44,17 @@ const DATABASE = 'postgres'
  * workers and provider emulators. @throws PortTakenError, or Error with what the failing part said.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { configuration, progress = () => undefined } = options
+  const { configuration } = options
+  const progress = (what: string) => {
+    options.signal?.throwIfAborted()
+    options.progress?.(what)
+  }
+  await mkdir(options.directory, { recursive: true })
+  const orphan = await claimDirectory(options.directory)
+  if (orphan) progress(`stopped the database that a killed start left behind (process ${orphan})`)
   await assertPortsFree(configuration)
   progress('starting Postgres')
-  await mkdir(options.directory, { recursive: true })
-  const postgres = await startPostgres({
-    directory: options.directory,
-    port: configuration.LOCAL_DB_PORT,
-    ...(options.postgresSettings ? { settings: options.postgresSettings } : {}),
-  })
+  const postgres = await startDatabase(options)
   try {
     if (!(await isPlatformDatabase(postgres, DATABASE))) {
       progress('creating the project’s database')
@@ -62,8 +68,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     progress('starting gateway, functions and providers')
     const keys = await projectKeys(path.join(options.directory, 'keys.json'))
     const services = await startServices(options, keys)
-    await warmUp(services.url)
-    return {
+    const stack: Stack = {
       ...services,
       keys,
       postgres,
@@ -73,9 +78,34 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         await postgres.stop()
       },
     }
+    await warmUp(services.url)
+    if (options.signal?.aborted) await stack.stop()
+    options.signal?.throwIfAborted()
+    return stack
   } catch (error) {
     await postgres.stop()
+    // Ctrl-C reaches the programs that a stage runs, too: their failure is not the news then.
+    options.signal?.throwIfAborted()
     throw error
+  }
+}
+
+/** Starts Postgres so that it does not outlive this process, however that ends; only SIGKILL leaves no time for it. */
+async function startDatabase(options: StackOptions): Promise<PostgresServer> {
+  const postgres = await startPostgres({
+    directory: options.directory,
+    port: options.configuration.LOCAL_DB_PORT,
+    ...(options.postgresSettings ? { settings: options.postgresSettings } : {}),
+  })
+  const [pid] = readFileSync(path.join(postgres.dataDir, 'postmaster.pid'), 'utf8').split('\n')
+  const end = () => process.kill(Number(pid), 'SIGQUIT')
+  process.once('exit', end)
+  return {
+    ...postgres,
+    stop: async (mode) => {
+      await postgres.stop(mode)
+      process.off('exit', end)
+    },
   }
 }
 

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { bold, dim, runCommand } from './command.ts'
+import { bold, dim, runCommand, stopRequest } from './command.ts'
 import { readConfiguration } from './configuration.ts'
 import { stackDirectory, stackFile } from './directories.ts'
 import { type Stack, startStack } from './stack.ts'
@@ -11,35 +12,31 @@ const STRIPE_TIMINGS = { requestMs: 200, searchLagMs: 30_000 }
 
 await runCommand(async () => {
   const startedAt = performance.now()
+  const stop = stopRequest()
+  const configuration = await readConfiguration()
   const stack = await startStack({
-    directory: stackDirectory,
-    configuration: await readConfiguration(),
+    directory: stackDirectory(configuration),
+    configuration,
     neon: { timings: NEON_TIMINGS },
     stripe: { timings: STRIPE_TIMINGS },
     seed: true,
     watch: true,
     functionsLog: ({ function: name, text }) => console.log(dim(`[${name}] ${text}`)),
     progress: (what) => console.log(dim(`… ${what}`)),
+    signal: stop,
   })
-  await writeFile(stackFile, JSON.stringify({ url: stack.url, secretKey: stack.keys.secretKey }), {
+  const runningFile = stackFile(configuration)
+  await writeFile(runningFile, JSON.stringify({ url: stack.url, secretKey: stack.keys.secretKey }), {
     mode: 0o600,
   })
   announce(stack, performance.now() - startedAt)
-  await stopSignal()
+  if (!stop.aborted) await once(stop, 'abort')
   console.log('\nStopping …')
-  await Promise.race([stack.stop(), stopSignal().then(() => console.log('Stopping at once.'))])
-  await rm(stackFile, { force: true })
+  await rm(runningFile, { force: true })
+  await stack.stop()
   console.log('Stopped. The data is kept; `npm run reset` starts over.')
-  // A second Ctrl-C leaves things hanging on purpose: nothing may keep the process alive then.
-  process.exit(0)
+  return 0
 })
-
-/** Ctrl-C, or the request to end that a service manager sends. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve())
-  })
-}
 
 function announce(stack: Stack, tookMs: number): void {
   const rows: [string, string][] = [
@@ -58,7 +55,7 @@ function announce(stack: Stack, tookMs: number): void {
     ['Publishable key', stack.keys.publishableKey],
     ['Secret key', stack.keys.secretKey],
     ['Demo login', 'demo@example.com / demo-password'],
-    ['Log of Postgres', path.relative(process.cwd(), stack.postgres.logFile)],
+    ['Log of Postgres', shortPath(stack.postgres.logFile)],
   ]
   console.log(`\n${bold('The local stack is ready')} ${dim(`(${(tookMs / 1000).toFixed(1)} s)`)}\n`)
   for (const [name, value] of rows) console.log(`  ${name.padEnd(16)} ${value}`)
@@ -67,4 +64,9 @@ function announce(stack: Stack, tookMs: number): void {
     `  Retry:     ${dim('npm run functions:invoke -- provision-tenant-resources \'{"organizationId": "…"}\'')}`,
   )
   console.log(`  Stop:      ${dim('Ctrl-C')}\n`)
+}
+
+function shortPath(file: string): string {
+  const relative = path.relative(process.cwd(), file)
+  return relative.startsWith('..') ? file : relative
 }

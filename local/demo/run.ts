@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -6,9 +7,10 @@ import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import Stripe from 'stripe'
 import type { Database } from '../../shared/database/types.ts'
-import { bold, dim, green } from '../command.ts'
+import { bold, dim, green, stopRequest } from '../command.ts'
 import { readConfiguration } from '../configuration.ts'
 import { freePort } from '../ports.ts'
+import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
 import { supabaseClient } from '../supabase-client.ts'
 import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
@@ -21,45 +23,50 @@ const STRIPE_TIMINGS = { requestMs: 200, searchLagMs: 30_000 }
 const MORE_PEOPLE = 10
 const TIMEOUT_MS = 60_000
 
-/** The main job on a stack of its own, from sign-up to a proven tenant; leaves nothing behind. */
+/** The main job on a stack of its own, from sign-up to a proven tenant; leaves nothing behind, also on Ctrl-C. */
 export async function runDemo(): Promise<number> {
+  const stop = stopRequest()
   const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-demo-'))
   try {
-    const stack = await startDemoStack(directory)
+    const stack = await startDemoStack(directory, stop)
     try {
-      await runWithInterrupt(stack)
+      await Promise.race([scenes(stack), interruption(stop)])
     } finally {
       console.log(dim('\n… stopping'))
-      await stack.stop()
+      await (stop.aborted ? stopInSilence(stack) : stack.stop())
     }
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    for (const each of [await reachableDirectory(directory), directory])
+      await rm(each, { recursive: true, force: true })
   }
   console.log(`${green('✓')} ${bold('Every sign-up became a ready tenant.')} Try it yourself: npm start`)
   return 0
 }
 
-/** Ctrl-C ends the demo in order: the stack is stopped and its files are removed. */
-async function runWithInterrupt(stack: Stack): Promise<void> {
-  let onSignal = () => undefined as void
-  const interrupted = new Promise<never>((_, reject) => {
-    onSignal = () => reject(new Error('Interrupted.'))
+/** supabase-js reports requests that are cut off on standard error, with their stack; who interrupts knows. */
+async function stopInSilence(stack: Stack): Promise<void> {
+  const report = console.error
+  console.error = () => undefined
+  await stack.stop().finally(() => {
+    console.error = report
   })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal)
-  try {
-    await Promise.race([scenes(stack), interrupted])
-  } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal)
-  }
 }
 
-async function startDemoStack(directory: string): Promise<Stack> {
+/** Never resolves. @throws Interrupted */
+async function interruption(stop: AbortSignal): Promise<never> {
+  if (!stop.aborted) await once(stop, 'abort')
+  throw stop.reason
+}
+
+async function startDemoStack(directory: string, signal: AbortSignal): Promise<Stack> {
   const [api, db, neon, neonPostgres, stripe] = await Promise.all(Array.from({ length: 5 }, freePort))
+  // Never the real services: what a demo makes there would stay, and cost.
+  const { STRIPE_SECRET_KEY: _stripe, NEON_API_KEY: _neon, ...configuration } = await readConfiguration()
   return startStack({
     directory,
     // Free ports, so that the demo runs beside `npm start` and whatever else is there.
     configuration: {
-      ...(await readConfiguration()),
+      ...configuration,
       ...{ LOCAL_API_PORT: api ?? 0, LOCAL_DB_PORT: db ?? 0, LOCAL_NEON_PORT: neon ?? 0 },
       ...{ LOCAL_NEON_POSTGRES_PORT: neonPostgres ?? 0, LOCAL_STRIPE_PORT: stripe ?? 0 },
     },
@@ -68,6 +75,7 @@ async function startDemoStack(directory: string): Promise<Stack> {
     postgresSettings: { fsync: 'off', full_page_writes: 'off' },
     functionsLog: ({ text }) => console.log(dim(`  [function] ${text}`)),
     progress: (what) => console.log(dim(`… ${what}`)),
+    signal,
   })
 }
 
@@ -171,9 +179,9 @@ async function proveProviders(stack: Stack): Promise<void> {
     .select('*')
     .eq('organization_id', organization?.id ?? '')
     .single()
-  console.log(`  Neon project   ${database?.neon_project_id} in ${database?.region}, size ${database?.size}`)
+  console.log(`  Neon           ${database?.neon_project_id} in ${database?.region}, size ${database?.size}`)
   if (!stack.stripe) {
-    console.log(`  Stripe customer ${organization?.stripe_customer_id}`)
+    console.log(`  Stripe         ${organization?.stripe_customer_id}`)
     return
   }
   const { host, port } = stack.stripe
@@ -182,7 +190,7 @@ async function proveProviders(stack: Stack): Promise<void> {
   const [customer] = customers.data
   if (customers.data.length !== 1 || customer?.id !== organization?.stripe_customer_id)
     throw new Error(`Expected one Stripe customer for Ann, found ${customers.data.length}.`)
-  console.log(`  Stripe customer ${customer?.id}, ${customer?.name}, ${customer?.email}`)
+  console.log(`  Stripe         ${customer?.id}, ${customer?.name}, ${customer?.email}`)
 }
 
 async function signUpManyAtOnce(stack: Stack): Promise<void> {
@@ -201,7 +209,7 @@ async function signUpManyAtOnce(stack: Stack): Promise<void> {
   const { data } = await admin.from('organizations').select('slug').like('slug', 'sam-sames%').order('slug')
   console.log(
     `  ${green('✓')} all called Sam Same, each with a slug of its own: ${data
-      ?.slice(0, 3)
+      ?.slice(0, 2)
       .map(({ slug }) => slug)
       .join(', ')} …`,
   )

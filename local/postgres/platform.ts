@@ -9,7 +9,9 @@ export async function createPlatformDatabase(server: PostgresServer, name: strin
   await asSuperuser(server, 'template1', async (sql) => {
     await sql.unsafe(await file('roles.sql'))
     const [existing] = await sql`select from pg_database where datname = ${name}`
-    await sql.unsafe(existing ? `alter database ${name} owner to postgres` : `create database ${name} owner postgres`)
+    await sql.unsafe(
+      existing ? `alter database ${name} owner to postgres` : `create database ${name} owner postgres`,
+    )
   })
   await asSuperuser(server, name, async (sql) => {
     await sql.unsafe(await file('project.sql'))

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -77,6 +77,7 @@ export function databaseUrl(port: number, database: string, role: string, passwo
 export async function reachableDirectory(wanted: string): Promise<string> {
   await mkdir(wanted, { recursive: true })
   if (process.getuid?.() !== 0) return wanted
+  await chmod(wanted, 0o755)
   const reachable = await runProgram('/bin/ls', [wanted], { uid: NOBODY, gid: NOBODY, cwd: '/' }).then(
     () => true,
     () => false,
@@ -93,10 +94,11 @@ function unprivileged(): { uid?: number; gid?: number } {
 }
 
 async function initialise(binaries: PostgresBinaries, dataDir: string): Promise<void> {
-  await rm(dataDir, { recursive: true, force: true })
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  // Built beside it and renamed, so that an interrupted initdb is never mistaken for a complete one.
+  const building = `${dataDir}.${process.pid}`
+  await mkdir(building, { recursive: true, mode: 0o700 })
   const { uid, gid } = unprivileged()
-  if (uid !== undefined && gid !== undefined) await chown(dataDir, uid, gid)
+  if (uid !== undefined && gid !== undefined) await chown(building, uid, gid)
   const passwordFile = `${dataDir}.password`
   const handle = await open(passwordFile, 'w', 0o644)
   await handle.writeFile(LOCAL_PASSWORD)
@@ -104,7 +106,7 @@ async function initialise(binaries: PostgresBinaries, dataDir: string): Promise<
   try {
     await runProgram(
       binaries.initdb,
-      ['-D', dataDir, '-U', SUPERUSER, '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([
+      ['-D', building, '-U', SUPERUSER, '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([
         '-E',
         'UTF8',
         '--locale',
@@ -119,10 +121,9 @@ async function initialise(binaries: PostgresBinaries, dataDir: string): Promise<
       ]),
       { ...unprivileged(), cwd: '/' },
     )
-  } catch (error) {
-    await rm(dataDir, { recursive: true, force: true })
-    throw error
+    await rename(building, dataDir)
   } finally {
+    await rm(building, { recursive: true, force: true })
     await rm(passwordFile, { force: true })
   }
 }

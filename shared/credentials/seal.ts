@@ -14,5 +14,7 @@ export async function seal(sql: Database, secret: string): Promise<string> {
     throw new Error('Vault holds no provisioning_sealing_key; create it with 64 random hex digits')
   const iv = randomBytes(16)
   const cipher = createCipheriv('aes-256-cbc', Buffer.from(row.key, 'hex'), iv)
-  return Buffer.concat([iv, cipher.update(secret, 'utf8'), cipher.final()]).toString('base64')
+  // As hex throughout: the types of Buffer differ between the Deno versions that are supported.
+  const sealed = iv.toString('hex') + cipher.update(secret, 'utf8', 'hex') + cipher.final('hex')
+  return Buffer.from(sealed, 'hex').toString('base64')
 }

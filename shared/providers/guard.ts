@@ -20,8 +20,21 @@ export type GuardedProvider = {
   attempt<T>(work: (call: GuardedCall) => Promise<Result<T>>): Promise<Result<T>>
 }
 
-/** Makes one HTTP call when breaker and rate limits allow it. `route` as the provider's limits count: method and path. */
-export type GuardedCall = <T>(route: string, request: () => Promise<T>) => Promise<T>
+/**
+ * Makes one HTTP call when breaker and rate limits allow it. `route` as the provider's limits count: method and path.
+ * `before` runs when the call's turn has come, right before the request; what it throws passes through.
+ */
+export type GuardedCall = <T>(
+  route: string,
+  request: () => Promise<T>,
+  before?: () => Promise<void>,
+) => Promise<T>
+
+/**
+ * Renews the lease on the job for which something is created or deleted; throws LeaseLost when another worker has it.
+ * Providers run it when the call's turn has come, so that no waiting lies between it and the request.
+ */
+export type AssertLease = () => Promise<void>
 
 export interface GuardOptions {
   readonly sql: Database
@@ -37,8 +50,9 @@ export interface GuardOptions {
  * share them. One statement before each call, and one after it only when the provider is in doubt.
  */
 export function guardProvider(options: GuardOptions): GuardedProvider {
-  const call: GuardedCall = async (route, request) => {
+  const call: GuardedCall = async (route, request, before) => {
     const { watched } = await waitForTurn(options, route)
+    await before?.()
     let value: Awaited<ReturnType<typeof request>>
     try {
       value = await request()

@@ -10,7 +10,7 @@ import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import type { TenantLimits } from '../provisioning/tenant.ts'
 import { failed, type Result, success } from '../result.ts'
-import { type GuardedCall, guardProvider } from './guard.ts'
+import { type AssertLease, type GuardedCall, guardProvider } from './guard.ts'
 import { sendOnce } from './send-once.ts'
 import { seconds } from './stripe.ts'
 
@@ -18,6 +18,14 @@ import { seconds } from './stripe.ts'
 const TIMEOUT_MS = 30_000
 /** A create whose reply was lost may still be at work; looking sooner could miss the project that it makes. */
 const SETTLE_SECONDS = 5
+/** 0 lifts a limit; one that is left out stays as it is. */
+const UNLIMITED_QUOTA: Readonly<Record<string, number>> = {
+  active_time_seconds: 0,
+  compute_time_seconds: 0,
+  written_data_bytes: 0,
+  data_transfer_bytes: 0,
+  logical_size_bytes: 0,
+}
 /** The most that Neon lists at once. */
 const PAGE = 400
 
@@ -47,9 +55,9 @@ export interface NeonProvider {
   /** Ids of all projects with exactly this name, the oldest first. Fails when the list is incomplete. */
   listProjects(name: string): Promise<Result<string[]>>
   /** Succeeds for a project that is gone already. Neon can recover a deleted one for 7 days. */
-  deleteProject(projectId: string): Promise<Result<void>>
+  deleteProject(projectId: string, assertLease: AssertLease): Promise<Result<void>>
   /** Creates another project at every call: the caller has looked, holds the lease, and never repeats it blindly. */
-  createProject(spec: ProjectSpec): Promise<Result<NeonConnection>>
+  createProject(spec: ProjectSpec, assertLease: AssertLease): Promise<Result<NeonConnection>>
   /** Gives an existing project the wanted limits; calls nothing when it has them. */
   applyLimits(projectId: string, limits: TenantLimits): Promise<Result<void>>
   connection(projectId: string, databaseName: string, roleName: string): Promise<Result<NeonConnection>>
@@ -75,8 +83,10 @@ export function createNeonProvider(
   return {
     findProject: (name) => attempt((call) => findProject(neon, call, name, org)),
     listProjects: (name) => attempt((call) => listProjects(neon, call, name, org)),
-    deleteProject: (projectId) => attempt((call) => deleteProject(neon, call, projectId)),
-    createProject: (spec) => attempt((call) => createProject(neon, call, spec, org)),
+    deleteProject: (projectId, assertLease) =>
+      attempt((call) => deleteProject(neon, call, projectId, assertLease)),
+    createProject: (spec, assertLease) =>
+      attempt((call) => createProject(neon, call, { ...spec, ...org }, assertLease)),
     applyLimits: (projectId, limits) => attempt((call) => applyLimits(neon, call, projectId, limits)),
     connection: (...wanted) => attempt((call) => readConnection(neon, call, ...wanted)),
     isSettled: (projectId) => attempt((call) => isSettled(neon, call, projectId)),
@@ -122,34 +132,39 @@ async function listProjects(neon: Neon, call: GuardedCall, name: string, org: { 
   return incomplete ? failed(failure('neon_list_incomplete')) : success(projects.map(({ id }) => id))
 }
 
-async function deleteProject(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<void>> {
-  await call('DELETE /projects/{id}', () =>
+async function deleteProject(
+  neon: Neon,
+  call: GuardedCall,
+  projectId: string,
+  assertLease: AssertLease,
+): Promise<Result<void>> {
+  const request = () =>
     neon.deleteProject(projectId).catch((error: unknown) => {
       if (!isHttpError(error) || error.response?.status !== 404) throw error
-    }),
-  )
+    })
+  await call('DELETE /projects/{id}', request, assertLease)
   return success(undefined)
 }
 
 async function createProject(
   neon: Neon,
   call: GuardedCall,
-  spec: ProjectSpec,
-  org: { org_id?: string },
+  spec: ProjectSpec & { readonly org_id?: string },
+  assertLease: AssertLease,
 ): Promise<Result<NeonConnection>> {
   const request = {
     project: {
       name: spec.name,
       region_id: spec.region,
       pg_version: 17,
-      ...org,
+      ...(spec.org_id ? { org_id: spec.org_id } : {}),
       branch: { name: 'main', role_name: spec.roleName, database_name: spec.databaseName },
       default_endpoint_settings: endpointSettings(spec.limits),
       settings: { quota: spec.limits.quota },
       history_retention_seconds: spec.limits.historyRetentionSeconds,
     },
   }
-  const { data } = await call('POST /projects', () => neon.createProject(request))
+  const { data } = await call('POST /projects', () => neon.createProject(request), assertLease)
   const [endpoint] = data.endpoints
   const [connection] = data.connection_uris
   if (!endpoint || !connection)
@@ -192,8 +207,9 @@ async function applyLimits(
     )
   const { data } = await call('GET /projects/{id}', () => neon.getProject(projectId))
   const quota: Readonly<Record<string, number>> = { ...data.project.settings?.quota }
-  if (Object.entries(limits.quota).some(([name, value]) => quota[name] !== value)) {
-    const settings = { quota: limits.quota }
+  const wantedQuota = { ...UNLIMITED_QUOTA, ...limits.quota }
+  if (Object.entries(wantedQuota).some(([name, value]) => (quota[name] ?? 0) !== value)) {
+    const settings = { quota: wantedQuota }
     await call('PATCH /projects/{id}', () => neon.updateProject(projectId, { project: { settings } }))
   }
   return success(undefined)

@@ -3,7 +3,7 @@ import type { Database } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import { failed, type Result, success } from '../result.ts'
-import { type GuardedCall, guardProvider } from './guard.ts'
+import { type AssertLease, type GuardedCall, guardProvider } from './guard.ts'
 import { sendOnce } from './send-once.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
@@ -23,9 +23,13 @@ export interface StripeProvider {
    * date, and when `thorough` also by Stripe's search, which is about a minute behind.
    */
   findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<string | undefined>>
-  createCustomer(details: CustomerDetails, idempotencyKey: string): Promise<Result<string>>
+  createCustomer(
+    details: CustomerDetails,
+    idempotencyKey: string,
+    assertLease: AssertLease,
+  ): Promise<Result<string>>
   /** Succeeds for a customer that is gone already. */
-  deleteCustomer(customerId: string): Promise<Result<void>>
+  deleteCustomer(customerId: string, assertLease: AssertLease): Promise<Result<void>>
 }
 
 export function createStripeProvider(
@@ -41,15 +45,18 @@ export function createStripeProvider(
   return {
     customerExists: (customerId) => attempt((call) => customerExists(stripe, call, customerId)),
     findCustomer: (details, thorough) => attempt((call) => findCustomer(stripe, call, details, thorough)),
-    createCustomer: ({ organizationId, name, email }, idempotencyKey) =>
+    createCustomer: ({ organizationId, name, email }, idempotencyKey, assertLease) =>
       attempt(async (call) => {
         const details = { name, ...(email ? { email } : {}), metadata: { organization_id: organizationId } }
-        const customer = await call('POST /v1/customers', () =>
-          stripe.customers.create(details, { idempotencyKey }),
+        const customer = await call(
+          'POST /v1/customers',
+          () => stripe.customers.create(details, { idempotencyKey }),
+          assertLease,
         )
         return success(customer.id)
       }),
-    deleteCustomer: (customerId) => attempt((call) => deleteCustomer(stripe, call, customerId)),
+    deleteCustomer: (customerId, assertLease) =>
+      attempt((call) => deleteCustomer(stripe, call, customerId, assertLease)),
   }
 }
 
@@ -81,12 +88,17 @@ async function customerExists(
   return success(customer.deleted !== true)
 }
 
-async function deleteCustomer(stripe: Stripe, call: GuardedCall, customerId: string): Promise<Result<void>> {
-  await call('DELETE /v1/customers/{id}', () =>
+async function deleteCustomer(
+  stripe: Stripe,
+  call: GuardedCall,
+  customerId: string,
+  assertLease: AssertLease,
+): Promise<Result<void>> {
+  const request = () =>
     stripe.customers.del(customerId).catch((error: unknown) => {
       if (!isMissing(error)) throw error
-    }),
-  )
+    })
+  await call('DELETE /v1/customers/{id}', request, assertLease)
   return success(undefined)
 }
 

@@ -34,7 +34,10 @@ const catalogue = {
     false,
     'The Neon plan allows no more projects. Delete projects or upgrade the plan at console.neon.tech, then retry.',
   ],
-  neon_region_unknown: [false, 'Neon does not offer this region. Correct provisioning.regions, then retry.'],
+  neon_region_unknown: [
+    false,
+    'Neon does not offer this region. Retry with another dataRegion, or correct provisioning.regions first.',
+  ],
   neon_request_refused: [false, 'Neon refused the request.'],
   neon_operation_failed: [true, 'An operation on the Neon project failed. It will be looked at again.'],
   neon_project_busy: [true, 'Another operation is running on the Neon project. It will be tried again.'],

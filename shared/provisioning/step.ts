@@ -1,4 +1,5 @@
 import type { Database } from '../database/client.ts'
+import type { AssertLease } from '../providers/guard.ts'
 import type { NeonProvider } from '../providers/neon.ts'
 import type { StripeProvider } from '../providers/stripe.ts'
 import { type Failure, failure } from './failures.ts'
@@ -19,11 +20,8 @@ export interface StepContext<T extends Tenant | null = Tenant> {
   readonly signal: AbortSignal
   /** Secrets that one step learned and a later one of the same run needs; gone with the run. */
   readonly secrets: Map<'databasePassword', string>
-  /**
-   * Renews the lease. Call it right before whatever creates or changes something outside: when another worker has taken
-   * the job over, it throws LeaseLost and the call is not made.
-   */
-  assertLease(): Promise<void>
+  /** Handed to whatever creates or deletes something outside: when another worker has the job, the call is not made. */
+  readonly assertLease: AssertLease
 }
 
 export interface Providers {

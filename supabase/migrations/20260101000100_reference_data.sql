@@ -29,9 +29,16 @@ create table provisioning.settings (
   neon_deletion_grace_hours integer not null default 72,
   -- Bookkeeping often wants to keep customers: keep or delete.
   stripe_customer_on_deprovision text not null default 'keep',
+  -- Whether the daily reconciliation deletes what it is sure that nobody needs, or only reports it. Leave it off where
+  -- another installation shares the Neon organization or the Stripe account: its tenants look like strangers here.
+  reconcile_delete boolean not null default false,
+  -- How long something must have been reported before it is deleted, and how much one run may delete.
+  reconcile_grace_hours integer not null default 24,
+  reconcile_delete_cap integer not null default 20,
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
-  constraint grace_is_not_negative check (neon_deletion_grace_hours >= 0),
+  constraint grace_is_not_negative check (least(neon_deletion_grace_hours, reconcile_grace_hours) >= 0),
+  constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
   constraint stripe_customer_on_deprovision_is_known check (stripe_customer_on_deprovision in ('keep', 'delete')),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (

@@ -99,7 +99,9 @@ begin
       select * into v_status from provisioning.provider_status s where s.provider = p_provider;
       if v_status.state <> 'closed' then
         return query select 0::double precision,
-          greatest(0, extract(epoch from v_status.next_try_at - clock_timestamp()))::double precision,
+          -- A trial that is under way is answered soon; who waits for it comes back soon.
+          least(greatest(0, extract(epoch from v_status.next_try_at - clock_timestamp())),
+            case v_status.state when 'half_open' then 2 else 'infinity' end)::double precision,
           format('%s is not answering.', v_status.label), true;
         return;
       end if;

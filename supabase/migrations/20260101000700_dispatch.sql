@@ -45,7 +45,7 @@ create function provisioning.dispatch_problem() returns text
 language sql stable security definer set search_path = '' as $$
   select case
     when provisioning.vault_secret('functions_base_url') is null then
-      'The functions'' address is not in Vault: set it as functions_base_url (config.toml, [db.vault]) and push again.'
+      'The functions'' address is not in Vault: select vault.create_secret(''https://YOUR-PROJECT.supabase.co/functions/v1'', ''functions_base_url'').'
     when provisioning.vault_secret('provisioning_doorbell_key') is null then
       'The doorbell key is not in Vault: create the secret provisioning_doorbell_key with 64 random hex digits.'
   end

@@ -17,8 +17,7 @@ export const deleteNeonProject: Step = async ({ job, providers, assertLease }) =
   if (!found.ok) return { type: 'failed', failure: found.failure }
   const projectIds = [...new Set([...found.value, ...(recorded ? [recorded] : [])])]
   for (const projectId of projectIds) {
-    await assertLease()
-    const deleted = await providers.neon.deleteProject(projectId)
+    const deleted = await providers.neon.deleteProject(projectId, assertLease)
     if (!deleted.ok) return { type: 'failed', failure: deleted.failure }
   }
   return { type: 'succeeded', output: { resourceId: projectIds.join(', '), deleted: projectIds.length } }

@@ -9,8 +9,7 @@ export const deleteStripeCustomer: Step = async ({ job, providers, assertLease }
   const customer = await findCustomer(job, request, providers)
   if (!customer.ok) return { type: 'failed', failure: customer.failure }
   if (!customer.value || request.stripe_customer === 'keep') return succeeded(customer.value, 'kept')
-  await assertLease()
-  const deleted = await providers.stripe.deleteCustomer(customer.value)
+  const deleted = await providers.stripe.deleteCustomer(customer.value, assertLease)
   if (!deleted.ok) return { type: 'failed', failure: deleted.failure }
   return succeeded(customer.value, 'deleted')
 }

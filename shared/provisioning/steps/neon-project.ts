@@ -27,15 +27,15 @@ export const neonProject: TenantStep = async (context) => {
 async function create(context: StepContext): Promise<StepOutcome> {
   const { tenant, providers } = context
   const role = tenantRoleName(tenant.organizationId)
-  // The last thing before the call: two workers that both believe they hold the job must not both create.
-  await context.assertLease()
-  const created = await providers.neon.createProject({
+  const { region, limits } = tenant
+  const spec = {
     name: projectName(tenant.organizationId),
-    region: tenant.region,
+    region,
     roleName: role,
     databaseName: role,
-    limits: tenant.limits,
-  })
+    limits,
+  }
+  const created = await providers.neon.createProject(spec, context.assertLease)
   return created.ok ? succeeded(context, created.value) : { type: 'failed', failure: created.failure }
 }
 

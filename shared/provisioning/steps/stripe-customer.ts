@@ -33,8 +33,7 @@ async function findOrCreate(context: StepContext): Promise<StepOutcome> {
   if (!found.ok) return { type: 'failed', failure: found.failure }
   if (found.value) return succeeded(context, found.value)
 
-  await context.assertLease()
-  const created = await providers.stripe.createCustomer(details, idempotencyKey(context))
+  const created = await providers.stripe.createCustomer(details, idempotencyKey(context), context.assertLease)
   if (created.ok) return succeeded(context, created.value)
   return {
     type: 'failed',

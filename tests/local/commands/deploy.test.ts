@@ -1,0 +1,215 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { denoExecutable } from '../../../local/gateway/functions/deno.ts'
+import { freePort } from '../../../local/ports.ts'
+import { runProgram } from '../../../local/postgres/binaries.ts'
+import { supabaseCli } from '../../../local/postgres/supabase-cli.ts'
+import { projectRoot } from '../../../local/project.ts'
+import { ownEnvironment } from './command.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+const PROJECT = 'abcdefghijklmnopqrst'
+/** What the server-side bundler takes, in bytes. */
+const SIZE_LIMIT = 5 * 1024 * 1024
+const PATH_TO_IMPORT_MAP = 'supabase/functions/import_map.json'
+
+interface Upload {
+  readonly metadata: Metadata
+  readonly files: ReadonlyMap<string, string>
+}
+
+const metadataSchema = z.object({
+  entrypoint_path: z.string(),
+  import_map_path: z.string(),
+  verify_jwt: z.boolean(),
+})
+type Metadata = z.infer<typeof metadataSchema>
+
+const functions = (await readdir(path.join(projectRoot, 'supabase/functions'), { withFileTypes: true }))
+  .filter((entry) => entry.isDirectory() && !entry.name.startsWith('_'))
+  .map(({ name }) => name)
+
+describe('supabase functions deploy --use-api', () => {
+  const uploads = new Map<string, Upload>()
+  let scratch: string
+  let managementApi: Server
+
+  beforeAll(async () => {
+    scratch = await mkdtemp(path.join(tmpdir(), 'deploy-test-'))
+    managementApi = await startManagementApi(uploads)
+    const profile = path.join(scratch, 'profile.yaml')
+    const { port } = addressOf(managementApi)
+    const url = `http://127.0.0.1:${port}`
+    await writeFile(profile, `name: test\napi_url: ${url}\ndashboard_url: ${url}\nproject_host: 127.0.0.1\n`)
+    await supabaseCli(
+      [
+        'functions',
+        'deploy',
+        ...functions,
+        '--use-api',
+        '--yes',
+        `--remote=${PROJECT}`,
+        '--profile',
+        profile,
+      ],
+      { SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}`, HOME: scratch },
+    )
+  })
+  afterAll(async () => {
+    managementApi.close()
+    await rm(scratch, { recursive: true, force: true })
+  })
+
+  test('uploads every function of the project', () => {
+    expect([...uploads.keys()].sort()).toEqual([...functions].sort())
+  })
+
+  describe.each(functions)('%s', (name) => {
+    const uploaded = () => {
+      const upload = uploads.get(name)
+      if (!upload) throw new Error(`${name} was not uploaded.`)
+      return upload
+    }
+
+    test('is uploaded with the import map, its settings, and well below the size limit', async () => {
+      const { files, metadata } = uploaded()
+      expect(metadata).toMatchObject({
+        entrypoint_path: `supabase/functions/${name}/index.ts`,
+        import_map_path: PATH_TO_IMPORT_MAP,
+        // They check their callers themselves: secret keys and doorbells are not JWTs.
+        verify_jwt: false,
+      })
+      expect(files.get(PATH_TO_IMPORT_MAP)).toBe(
+        await readFile(path.join(projectRoot, PATH_TO_IMPORT_MAP), 'utf8'),
+      )
+      const bytes = [...files.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+      expect(bytes).toBeLessThan(SIZE_LIMIT)
+    })
+
+    test('needs nothing that was not uploaded: it passes the type check and answers from those files alone', async () => {
+      const directory = path.join(scratch, name)
+      await unpack(uploaded(), directory)
+      const deno = await denoExecutable()
+      const entrypoint = uploaded().metadata.entrypoint_path
+      const environment = { ...ownEnvironment(), DENO_DIR: path.join(scratch, 'deno'), NO_COLOR: '1' }
+      await runProgram(deno, ['check', '--quiet', entrypoint], { cwd: directory, env: environment })
+      expect(await answerOf(deno, entrypoint, directory, environment)).toMatchObject({
+        status: 401,
+        body: { code: 'unauthorized' },
+      })
+    })
+  })
+})
+
+/** Writes what was uploaded, and points Deno at the uploaded import map and at the installed packages. */
+async function unpack({ files, metadata }: Upload, directory: string): Promise<void> {
+  for (const [name, text] of files) {
+    const file = path.resolve(directory, name)
+    expect(file.startsWith(`${directory}${path.sep}`)).toBe(true)
+    await mkdir(path.dirname(file), { recursive: true })
+    await writeFile(file, text)
+  }
+  const configuration = { nodeModulesDir: 'manual', importMap: `./${metadata.import_map_path}` }
+  await writeFile(path.join(directory, 'deno.json'), JSON.stringify(configuration))
+  // The hosted bundler fetches the packages itself; here they come from npm ci, with the versions of the lock file.
+  await symlink(path.join(projectRoot, 'node_modules'), path.join(directory, 'node_modules'))
+  await symlink(path.join(projectRoot, 'package.json'), path.join(directory, 'package.json'))
+}
+
+/** Starts the function on its own and asks it something without credentials. */
+async function answerOf(deno: string, entrypoint: string, cwd: string, environment: NodeJS.ProcessEnv) {
+  const port = await freePort()
+  const child = spawn(deno, ['run', '--no-prompt', '--no-lock', '--cached-only', '--allow-all', entrypoint], {
+    cwd,
+    env: {
+      ...environment,
+      DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`,
+      SUPABASE_URL: 'http://127.0.0.1:9',
+      SUPABASE_DB_URL: 'postgresql://postgres@127.0.0.1:9/postgres',
+      STRIPE_SECRET_KEY: 'sk_test_unused',
+      NEON_API_KEY: 'napi_unused',
+    },
+    stdio: 'ignore',
+  })
+  const ended = once(child, 'exit')
+  try {
+    const reply = await firstReply(`http://127.0.0.1:${port}/`, () => child.exitCode === null)
+    return { status: reply.status, body: await reply.json() }
+  } finally {
+    child.kill('SIGKILL')
+    await ended
+  }
+}
+
+async function firstReply(url: string, running: () => boolean): Promise<Response> {
+  while (running()) {
+    const reply = await fetch(url, { method: 'POST', body: '{}' }).catch(() => undefined)
+    if (reply) return reply
+    await sleep(50)
+  }
+  throw new Error('The function ended before it answered.')
+}
+
+/** As much of the Management API as a deployment calls; remembers what was uploaded. */
+async function startManagementApi(uploads: Map<string, Upload>): Promise<Server> {
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://127.0.0.1')
+    const slug = url.searchParams.get('slug')
+    const deploys = request.method === 'POST' && url.pathname === `/v1/projects/${PROJECT}/functions/deploy`
+    if (deploys && slug) uploads.set(slug, await readUpload(request))
+    response.setHeader('content-type', 'application/json')
+    response.statusCode = deploys ? 201 : 200
+    response.end(
+      JSON.stringify(deploys ? deployedFunction(slug) : url.pathname.endsWith(PROJECT) ? project : []),
+    )
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return server
+}
+
+const project = {
+  id: PROJECT,
+  ref: PROJECT,
+  name: 'test',
+  organization_id: 'test',
+  region: 'eu-central-1',
+  status: 'ACTIVE_HEALTHY',
+  created_at: '2026-01-01T00:00:00Z',
+  database: { host: '127.0.0.1', version: '17', postgres_engine: '17', release_channel: 'ga' },
+}
+
+function deployedFunction(slug: string | null) {
+  return { id: slug, slug, name: slug, version: 1, status: 'ACTIVE', created_at: 1, updated_at: 1 }
+}
+
+async function readUpload(request: IncomingMessage): Promise<Upload> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(Buffer.from(chunk))
+  const body = Buffer.concat(chunks)
+  const form = await new Response(body, {
+    headers: { 'content-type': request.headers['content-type'] ?? '' },
+  }).formData()
+  const files = new Map<string, string>()
+  for (const part of form.getAll('file'))
+    if (typeof part !== 'string') files.set(part.name, await part.text())
+  const metadata = form.get('metadata')
+  const text = typeof metadata === 'string' ? metadata : await metadata?.text()
+  return { files, metadata: metadataSchema.parse(JSON.parse(text ?? 'null')) }
+}
+
+function addressOf(server: Server): AddressInfo {
+  const address = server.address()
+  if (address === null || typeof address === 'string')
+    throw new Error('The server does not listen on a port.')
+  return address
+}

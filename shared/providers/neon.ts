@@ -49,11 +49,29 @@ export interface NeonConnection {
   readonly password: string
 }
 
+/** What a project's list entry says of it. */
+export interface ListedProject {
+  readonly projectId: string
+  readonly name: string
+  /** ISO 8601. */
+  readonly createdAt: string
+}
+
+export interface ProjectPage {
+  readonly projects: readonly ListedProject[]
+  /** Projects that exist but could not be listed: the page, and so the whole list, is incomplete. */
+  readonly unavailable: number
+  /** Where the next page begins; undefined behind the last one. */
+  readonly nextCursor?: string
+}
+
 export interface NeonProvider {
   /** The oldest project with exactly this name, and how many there are. Never answers "absent" from an incomplete list. */
   findProject(name: string): Promise<Result<{ projectId: string; count: number } | undefined>>
   /** Ids of all projects with exactly this name, the oldest first. Fails when the list is incomplete. */
   listProjects(name: string): Promise<Result<string[]>>
+  /** A page of up to 400 of all projects of the account or, with NEON_ORG_ID, of that organization. */
+  projectPage(cursor?: string): Promise<Result<ProjectPage>>
   /** Succeeds for a project that is gone already. Neon can recover a deleted one for 7 days. */
   deleteProject(projectId: string, assertLease: AssertLease): Promise<Result<void>>
   /** Creates another project at every call: the caller has looked, holds the lease, and never repeats it blindly. */
@@ -83,6 +101,7 @@ export function createNeonProvider(
   return {
     findProject: (name) => attempt((call) => findProject(neon, call, name, org)),
     listProjects: (name) => attempt((call) => listProjects(neon, call, name, org)),
+    projectPage: (cursor) => attempt((call) => projectPage(neon, call, cursor, org)),
     deleteProject: (projectId, assertLease) =>
       attempt((call) => deleteProject(neon, call, projectId, assertLease)),
     createProject: (spec, assertLease) =>
@@ -130,6 +149,27 @@ async function findProject(neon: Neon, call: GuardedCall, name: string, org: { o
 async function listProjects(neon: Neon, call: GuardedCall, name: string, org: { org_id?: string }) {
   const { projects, incomplete } = await projectsNamed(neon, call, name, org)
   return incomplete ? failed(failure('neon_list_incomplete')) : success(projects.map(({ id }) => id))
+}
+
+async function projectPage(
+  neon: Neon,
+  call: GuardedCall,
+  cursor: string | undefined,
+  org: { org_id?: string },
+): Promise<Result<ProjectPage>> {
+  const query = { limit: PAGE, ...org, ...(cursor ? { cursor } : {}) }
+  const { data } = await call('GET /projects', () => neon.listProjects(query))
+  // A page may be short because of what was unavailable; only an empty one, which names no cursor, is certainly the last.
+  const next = data.projects.length > 0 ? data.pagination?.cursor : undefined
+  return success({
+    projects: data.projects.map(({ id, name, created_at }) => ({
+      projectId: id,
+      name,
+      createdAt: created_at,
+    })),
+    unavailable: data.unavailable_project_ids?.length ?? 0,
+    ...(next && next !== cursor ? { nextCursor: next } : {}),
+  })
 }
 
 async function deleteProject(
@@ -316,6 +356,7 @@ function withoutKey(): NeonProvider {
   return {
     findProject: refuse,
     listProjects: refuse,
+    projectPage: refuse,
     deleteProject: refuse,
     createProject: refuse,
     applyLimits: refuse,

@@ -15,6 +15,21 @@ export interface CustomerDetails {
   readonly email: string | null
 }
 
+/** What a customer's list entry says of it. */
+export interface ListedCustomer {
+  readonly customerId: string
+  /** metadata.organization_id, as it is. */
+  readonly organizationId?: string
+  /** ISO 8601. */
+  readonly createdAt: string
+}
+
+export interface CustomerPage {
+  readonly customers: readonly ListedCustomer[]
+  /** Where the next page begins; undefined behind the last one. */
+  readonly nextCursor?: string
+}
+
 export interface StripeProvider {
   /** @returns false when Stripe knows no such customer, or has deleted it */
   customerExists(customerId: string): Promise<Result<boolean>>
@@ -28,6 +43,8 @@ export interface StripeProvider {
     idempotencyKey: string,
     assertLease: AssertLease,
   ): Promise<Result<string>>
+  /** A page of up to 100 of all customers, the newest first. */
+  customerPage(cursor?: string): Promise<Result<CustomerPage>>
   /** Succeeds for a customer that is gone already. */
   deleteCustomer(customerId: string, assertLease: AssertLease): Promise<Result<void>>
 }
@@ -55,6 +72,7 @@ export function createStripeProvider(
         )
         return success(customer.id)
       }),
+    customerPage: (cursor) => attempt((call) => customerPage(stripe, call, cursor)),
     deleteCustomer: (customerId, assertLease) =>
       attempt((call) => deleteCustomer(stripe, call, customerId, assertLease)),
   }
@@ -100,6 +118,24 @@ async function deleteCustomer(
     })
   await call('DELETE /v1/customers/{id}', request, assertLease)
   return success(undefined)
+}
+
+async function customerPage(
+  stripe: Stripe,
+  call: GuardedCall,
+  cursor: string | undefined,
+): Promise<Result<CustomerPage>> {
+  const query = { limit: 100, ...(cursor ? { starting_after: cursor } : {}) }
+  const page = await call('GET /v1/customers', () => stripe.customers.list(query))
+  const last = page.has_more ? page.data.at(-1)?.id : undefined
+  return success({
+    customers: page.data.map(({ id, metadata, created }) => ({
+      customerId: id,
+      ...(metadata.organization_id ? { organizationId: metadata.organization_id } : {}),
+      createdAt: new Date(created * 1000).toISOString(),
+    })),
+    ...(last ? { nextCursor: last } : {}),
+  })
 }
 
 async function findCustomer(
@@ -162,5 +198,5 @@ export function seconds(header: unknown): number | undefined {
 
 function withoutKey(): StripeProvider {
   const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
-  return { customerExists: refuse, findCustomer: refuse, createCustomer: refuse, deleteCustomer: refuse }
+  return { customerExists: refuse, findCustomer: refuse, createCustomer: refuse, customerPage: refuse, deleteCustomer: refuse }
 }

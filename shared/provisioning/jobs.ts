@@ -108,9 +108,10 @@ export class JobStore {
 
   /** Seconds until the next job falls due, 0 when one is; undefined when none is open. */
   async secondsUntilDue(kinds: readonly string[]): Promise<number | undefined> {
-    const [row] = await this.#sql<{ seconds: number | null }[]>`
-      select greatest(0, extract(epoch from provisioning.next_due_at(${[...kinds]}) - clock_timestamp()))::float8 as seconds`
-    return row?.seconds ?? undefined
+    const [row] = await this.#sql<{ seconds: number }[]>`
+      select greatest(0, extract(epoch from due - clock_timestamp()))::float8 as seconds
+      from provisioning.next_due_at(${[...kinds]}) as due where due is not null`
+    return row?.seconds
   }
 
   /** Rings for one due job, so that another invocation goes on. */

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { connect } from '../database/client.ts'
+import type { Environment } from '../environment.ts'
+import { checkBody, readBody } from '../http/body.ts'
+import { createAuthenticator } from '../http/caller.ts'
+import { Problem } from '../http/problem.ts'
+import { handlePost, jsonReply } from '../http/serve.ts'
+import { inBackground } from '../platform.ts'
+import { createNeonProvider } from '../providers/neon.ts'
+import { createStripeProvider } from '../providers/stripe.ts'
+import { createDoorbellVerifier, doorbellSchema } from '../provisioning/doorbell.ts'
+import { neonInventory, stripeInventory } from './inventory.ts'
+import { createReconciler } from './reconciler.ts'
+import { RunStore } from './runs.ts'
+
+/** Below the 150 s within which a function must have replied. */
+const WAIT_LIMIT_MS = 120_000
+const WAIT_POLL_MS = 150
+
+const bodySchema = z.strictObject({
+  /** Report only, also where settings.reconcile_delete allows more. */
+  dryRun: z.boolean().default(true),
+  /** Reply when the run has ended instead of at once. */
+  wait: z.boolean().default(false),
+})
+
+/**
+ * Compares the providers' lists with our rows. It takes a signed doorbell from the database, answered 202 at once, whose
+ * `jobId` is the run; or {dryRun?, wait?} with a secret key, answered with the report of the run, 202 while it is running
+ * and 200 when the caller waited for its end. One run is open at a time: a second request is told of the same one.
+ */
+export function createReconcileFunction(environment: Environment): (request: Request) => Promise<Response> {
+  const sql = connect(environment)
+  const runs = new RunStore(sql)
+  const inventories = [
+    neonInventory(createNeonProvider(environment, sql)),
+    stripeInventory(createStripeProvider(environment, sql)),
+  ]
+  const reconciler = createReconciler({ runs, inventories })
+  const authenticate = createAuthenticator(environment)
+  const isGenuine = createDoorbellVerifier(sql)
+
+  const answerDoorbell = async (body: unknown): Promise<Response> => {
+    if (typeof body !== 'object' || body === null || !('signature' in body))
+      throw new Problem('unauthorized', 'Send a secret key as apikey.')
+    const doorbell = checkBody(body, doorbellSchema)
+    if (!(await isGenuine(doorbell)))
+      throw new Problem('unauthorized', 'The doorbell’s signature is wrong or has expired.')
+    inBackground(reconciler.continue(doorbell.jobId))
+    return jsonReply({ accepted: true }, 202)
+  }
+
+  return handlePost(async (request) => {
+    // The database rings without credentials: its signature is in the body.
+    if (!request.headers.has('apikey') && !request.headers.has('authorization'))
+      return answerDoorbell(await readBody(request, z.unknown()))
+    const caller = await authenticate(request)
+    if (caller.type !== 'service')
+      throw new Problem('forbidden', 'Reconciliation is for the project’s own backend, with a secret key.')
+    const { dryRun, wait } = await readBody(request, bodySchema)
+    const runId = await runs.start(dryRun)
+    inBackground(reconciler.continue(runId))
+    return reply(runs, runId, wait ? WAIT_LIMIT_MS : 0)
+  })
+}
+
+async function reply(runs: RunStore, runId: string, waitMs: number): Promise<Response> {
+  const deadline = Date.now() + waitMs
+  for (;;) {
+    const report = await runs.report(runId)
+    if (!report) throw new Error(`run ${runId} is gone`)
+    if (report.status !== 'running') return jsonReply(report)
+    if (Date.now() >= deadline) return jsonReply(report, 202)
+    await sleep(WAIT_POLL_MS)
+  }
+}

@@ -198,5 +198,11 @@ export function seconds(header: unknown): number | undefined {
 
 function withoutKey(): StripeProvider {
   const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
-  return { customerExists: refuse, findCustomer: refuse, createCustomer: refuse, customerPage: refuse, deleteCustomer: refuse }
+  return {
+    customerExists: refuse,
+    findCustomer: refuse,
+    createCustomer: refuse,
+    customerPage: refuse,
+    deleteCustomer: refuse,
+  }
 }

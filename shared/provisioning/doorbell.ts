@@ -15,6 +15,7 @@ export type Doorbell = z.infer<typeof doorbellSchema>
 /** A forged doorbell must not cost a database query each; a rotated key is noticed within this time. */
 const KEY_REFRESH_MS = 30_000
 
+/** @returns a function that accepts a genuine doorbell once, and refuses forged, altered, expired and repeated ones. */
 export function createDoorbellVerifier(
   sql: Database,
   now: () => number = Date.now,
@@ -43,10 +44,16 @@ export function createDoorbellVerifier(
     key !== undefined &&
     equalInConstantTime(signature, createHmac('sha256', key).update(`${jobId}.${expiresAt}`).digest('hex'))
 
-  return async (doorbell) => {
+  const isGenuine = async (doorbell: Doorbell): Promise<boolean> => {
     if (doorbell.expiresAt * 1000 < now()) return false
     if (matches(doorbell)) return true
     await readKey()
     return matches(doorbell)
+  }
+  return async (doorbell) => {
+    if (!(await isGenuine(doorbell))) return false
+    const [row] = await sql<{ first: boolean }[]>`
+      select provisioning.answer_doorbell(${doorbell.signature}, ${doorbell.expiresAt}) as first`
+    return row?.first ?? false
   }
 }

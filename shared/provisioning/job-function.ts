@@ -52,7 +52,7 @@ export function createJobFunction<Body>(
 
   const answerDoorbell = async (doorbell: Doorbell): Promise<Response> => {
     if (!(await isGenuine(doorbell)))
-      throw new Problem('unauthorized', 'The doorbell’s signature is wrong or has expired.')
+      throw new Problem('unauthorized', 'The doorbell’s signature is wrong, has expired or was used before.')
     ring()
     return jsonReply({ accepted: true }, 202)
   }

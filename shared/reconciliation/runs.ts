@@ -100,10 +100,11 @@ export class RunStore {
     return row?.done ?? false
   }
 
-  /** What the run may delete, as settings and rows stand now. */
+  /** What the run may delete, as settings and rows stand now, the longest known first; never more than its cap. */
   async deletable(runId: string): Promise<Finding[]> {
     return this.#sql<Finding[]>`
-      select id, provider, resource_id as "resourceId" from provisioning.deletable_findings(${runId})`
+      select id, provider, resource_id as "resourceId" from provisioning.deletable_findings(${runId})
+      limit (select reconcile_delete_cap from provisioning.settings)`
   }
 
   /** Checks everything once more, right before the request. @returns false when it must not be deleted */

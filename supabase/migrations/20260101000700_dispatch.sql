@@ -41,6 +41,26 @@ revoke execute on function provisioning.ring_doorbell(uuid, text) from public;
 comment on function provisioning.ring_doorbell(uuid, text) is
   'Asks a function to work, after commit. Returns false, and never raises, when it cannot: the job is safe in its row.';
 
+-- A doorbell is good for one answer. Unlogged: what a crash forgets is at worst rung once more.
+create unlogged table provisioning.answered_doorbells (
+  signature text primary key,
+  expires_at timestamptz not null
+);
+create index answered_doorbells_expires_at_idx on provisioning.answered_doorbells (expires_at);
+alter table provisioning.answered_doorbells enable row level security;
+
+create function provisioning.answer_doorbell(p_signature text, p_expires_at bigint) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into provisioning.answered_doorbells (signature, expires_at) values (p_signature, to_timestamp(p_expires_at))
+  on conflict do nothing;
+  return found;
+end
+$$;
+revoke execute on function provisioning.answer_doorbell(text, bigint) from public;
+comment on function provisioning.answer_doorbell(text, bigint) is
+  'Remembers a genuine doorbell until it expires; false when it was answered before.';
+
 create function provisioning.dispatch_problem() returns text
 language sql stable security definer set search_path = '' as $$
   select case
@@ -79,6 +99,7 @@ begin
   exception when others then
     v_problem := 'Vault could not be read: ' || sqlerrm;
   end;
+  delete from provisioning.answered_doorbells d where d.expires_at < now();
   update provisioning.dispatch_state set last_swept_at = now(), problem = v_problem where id;
   if v_problem is not null then
     update public.provisioning_jobs j set last_error = jsonb_build_object(

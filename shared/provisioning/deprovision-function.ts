@@ -9,7 +9,10 @@ import { deprovisionSteps } from './steps/index.ts'
 const body = z.strictObject({
   organizationId: z.uuid(),
   /** The organization's slug, as a sign that it is meant. */
-  confirm: z.string().optional(),
+  confirm: z
+    .string()
+    .regex(/^[a-z0-9-]{1,63}$/, 'is not a slug')
+    .optional(),
   /** Only tell what would be deleted. */
   dryRun: z.boolean().default(false),
   /** Reply when the job has ended instead of at once. With a grace period that is never soon. */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Database } from '../database/client.ts'
 import { equalInConstantTime } from '../http/constant-time.ts'
 
-/** What the database sends, see provisioning.ring_doorbell. `expiresAt` in seconds since 1970. */
+/** What the database sends, see provisioning.ring_doorbell. `expiresAt` in milliseconds since 1970. */
 export const doorbellSchema = z.strictObject({
   jobId: z.uuid(),
   expiresAt: z.int().positive(),
@@ -45,7 +45,7 @@ export function createDoorbellVerifier(
     equalInConstantTime(signature, createHmac('sha256', key).update(`${jobId}.${expiresAt}`).digest('hex'))
 
   const isGenuine = async (doorbell: Doorbell): Promise<boolean> => {
-    if (doorbell.expiresAt * 1000 < now()) return false
+    if (doorbell.expiresAt < now()) return false
     if (matches(doorbell)) return true
     await readKey()
     return matches(doorbell)

@@ -6,6 +6,9 @@ import { jobIdAsCaller } from './as-caller.ts'
 import type { JobFunction } from './job-function.ts'
 import { provisionSteps } from './steps/index.ts'
 
+/** Sizes, regions and their aliases are words; which ones there are is the database's to say. */
+const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
+
 /** Absent services mean all that are not ready. */
 const body = z.strictObject({
   organizationId: z.uuid(),
@@ -13,8 +16,8 @@ const body = z.strictObject({
     .array(z.enum(['stripe', 'neon']))
     .min(1)
     .optional(),
-  databaseSize: z.string().min(1).max(50).optional(),
-  dataRegion: z.string().min(1).max(50).optional(),
+  databaseSize: choice.optional(),
+  dataRegion: choice.optional(),
   /** Reply when the job has ended instead of at once. */
   wait: z.boolean().default(false),
 })

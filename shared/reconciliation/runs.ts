@@ -52,9 +52,11 @@ export class RunStore {
     this.#sql = sql
   }
 
-  /** Starts a run, or goes on with the open one, and rings for it. @returns its id */
+  /** Starts a run, or takes up the open one, for the caller to go on with. @returns its id */
   async start(dryRun: boolean): Promise<string> {
-    const [row] = await this.#sql<{ id: string }[]>`select provisioning.start_reconciliation(${dryRun}) as id`
+    const [row] = await this.#sql<
+      { id: string }[]
+    >`select provisioning.start_reconciliation(${dryRun}, false) as id`
     if (!row) throw new Error('start_reconciliation returned nothing')
     return row.id
   }

@@ -101,7 +101,7 @@ begin
         return query select 0::double precision,
           -- A trial that is under way is answered soon; who waits for it comes back soon.
           least(greatest(0, extract(epoch from v_status.next_try_at - clock_timestamp())),
-            case v_status.state when 'half_open' then 2 else 'infinity' end)::double precision,
+            case v_status.state when 'half_open' then 2.0 else 'infinity'::double precision end),
           format('%s is not answering.', v_status.label), true;
         return;
       end if;

@@ -17,7 +17,9 @@ declare
   v_function text;
   v_expires_at bigint;
 begin
-  select k.function_name, extract(epoch from now())::bigint + s.doorbell_ttl_seconds into v_function, v_expires_at
+  -- In milliseconds, so that two rings for one job differ: each doorbell is good for one answer.
+  select k.function_name, (extract(epoch from clock_timestamp()) * 1000)::bigint + s.doorbell_ttl_seconds * 1000
+  into v_function, v_expires_at
   from provisioning.job_kinds k, provisioning.settings s where k.kind = p_kind;
   select s.decrypted_secret into v_url from vault.decrypted_secrets s where s.name = 'functions_base_url';
   select s.decrypted_secret into v_key from vault.decrypted_secrets s where s.name = 'provisioning_doorbell_key';
@@ -25,7 +27,7 @@ begin
     return false;
   end if;
   -- Every database role can read pg_net's queue, so the call carries a signature and no key: hex HMAC-SHA256 over
-  -- "jobId.expiresAt", with the end of its validity in seconds since 1970.
+  -- "jobId.expiresAt", with the end of its validity in milliseconds since 1970.
   perform net.http_post(
     url := rtrim(v_url, '/') || '/' || v_function,
     body := jsonb_build_object('jobId', p_job_id, 'expiresAt', v_expires_at,
@@ -52,7 +54,7 @@ alter table provisioning.answered_doorbells enable row level security;
 create function provisioning.answer_doorbell(p_signature text, p_expires_at bigint) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into provisioning.answered_doorbells (signature, expires_at) values (p_signature, to_timestamp(p_expires_at))
+  insert into provisioning.answered_doorbells (signature, expires_at) values (p_signature, to_timestamp(p_expires_at / 1000.0))
   on conflict do nothing;
   return found;
 end

@@ -92,7 +92,7 @@ end
 $$;
 revoke execute on function provisioning.close_reconciliation(uuid, text, text) from public;
 
-create function provisioning.start_reconciliation(p_dry_run boolean default false) returns uuid
+create function provisioning.start_reconciliation(p_dry_run boolean default false, p_ring boolean default true) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_run_id uuid;
@@ -110,13 +110,15 @@ begin
     -- Without one, the run that was in the way has just ended: again.
     exit when v_run_id is not null;
   end loop;
-  perform provisioning.ring_doorbell(v_run_id, 'reconcile');
+  if p_ring then
+    perform provisioning.ring_doorbell(v_run_id, 'reconcile');
+  end if;
   return v_run_id;
 end
 $$;
-revoke execute on function provisioning.start_reconciliation(boolean) from public;
-comment on function provisioning.start_reconciliation(boolean) is
-  'Starts a run, or goes on with the open one, and rings for it; returns its id. Deletes only when settings.reconcile_delete
+revoke execute on function provisioning.start_reconciliation(boolean, boolean) from public;
+comment on function provisioning.start_reconciliation(boolean, boolean) is
+  'Starts a run, or goes on with the open one, and returns its id; rings for it unless the caller does the work itself. Deletes only when settings.reconcile_delete
 says so and p_dry_run does not forbid it. A run without progress for an hour is closed as failed first.';
 
 create function provisioning.resume_reconciliation() returns boolean

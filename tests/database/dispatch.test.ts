@@ -37,7 +37,7 @@ describe('a doorbell', () => {
   it('expires after settings.doorbell_ttl_seconds', async () => {
     const { jobId } = await createTenant(project)
     const { body } = only(await queuedDoorbells(project.sql, jobId))
-    const seconds = body.expiresAt - Date.now() / 1000
+    const seconds = (body.expiresAt - Date.now()) / 1000
     expect(seconds).toBeGreaterThan(590)
     expect(seconds).toBeLessThan(605)
   })

@@ -105,7 +105,7 @@ export interface TestProject extends AsyncDisposable {
   waitFor(organizationId: string, overall?: string, timeoutMs?: number): Promise<Provisioning>
   /** The same for one step, by its status. */
   waitForStep(organizationId: string, step: string, status: string): Promise<StepState>
-  /** As if a long time had passed: whatever waits, for a retry or for a provider, is due now. Then sweeps. */
+  /** As if a long time had passed: whatever waits, for a retry or for a provider, is due now. Then rings. */
   hurry(): Promise<void>
   sweep(): Promise<void>
   /** Lets the leases of running jobs run out, as if their workers had been silent for long. */
@@ -115,7 +115,7 @@ export interface TestProject extends AsyncDisposable {
   call(call: FunctionCall): Promise<FunctionReply>
   /** Asks as the project's backend, with the secret key. */
   request(body: Readonly<Record<string, unknown>>): Promise<FunctionReply>
-  /** What ring_doorbell sends for a job. */
+  /** What ring_doorbell sends for a job; another one each time unless the end is given. */
   signDoorbell(jobId: string, expiresAt?: number): Promise<Record<string, unknown>>
   /** Everything at the providers that carries exactly this organization's id. */
   resources(organizationId: string): Promise<{ projects: ProjectListItem[]; customers: Stripe.Customer[] }>
@@ -235,6 +235,7 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
   const stripe = new Stripe(STRIPE_KEY, { host, port, protocol: 'http', maxNetworkRetries: 0 })
   const call = (wanted: FunctionCall) => callFunction(wanted, wanted.gateway?.url ?? url)
   const provisioning = (organizationId: string) => readProvisioning(sql, organizationId)
+  const sign = createDoorbellSigner(sql)
   const sweep = async () => void (await sql`select provisioning.sweep()`)
   return {
     services,
@@ -258,7 +259,10 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
         return found?.status === status ? found : undefined
       }),
     sweep,
-    hurry: () => makeDue(sql).then(sweep),
+    hurry: async () => {
+      const jobId = await makeDue(sql)
+      if (jobId) await call({ body: await sign(jobId) })
+    },
     expireLeases: async () =>
       void (await sql`update public.provisioning_jobs set lease_expires_at = now() - interval '1 second'
         where status = 'running'`),
@@ -268,7 +272,7 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
     },
     call,
     request: (body) => call({ body, headers: { apikey: keys.secretKey } }),
-    signDoorbell: (jobId, expiresAt) => signDoorbell(sql, jobId, expiresAt),
+    signDoorbell: sign,
     resources: (organizationId) => findResources(neon, stripe, organizationId),
     startSecondGateway: (functionEnv) => startSecondGateway(parts, functionEnv),
     databaseUrl: (role) => database.url(role),
@@ -338,13 +342,17 @@ async function waitForOverall(
   })
 }
 
-async function makeDue(sql: postgres.Sql): Promise<void> {
+/** @returns a job that is due then, if one is */
+async function makeDue(sql: postgres.Sql): Promise<string | undefined> {
   await sql.begin(async (tx) => {
     await tx`delete from provisioning.token_buckets`
     await tx`update provisioning.provider_status set next_try_at = now() where state <> 'closed'`
     await tx`update public.provisioning_jobs set next_attempt_at = now() where status = 'queued'`
     await tx`update public.provisioning_steps set next_attempt_at = now() where status = 'retrying'`
   })
+  const [due] = await sql<{ id: string }[]>`
+    select id from public.provisioning_jobs where status = 'queued' and kind = 'provision' limit 1`
+  return due?.id
 }
 
 async function callFunction(call: FunctionCall, url: string): Promise<FunctionReply> {
@@ -368,17 +376,16 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-async function signDoorbell(
-  sql: postgres.Sql,
-  jobId: string,
-  expiresAt = Math.floor(Date.now() / 1000) + 60,
-): Promise<Record<string, unknown>> {
-  const [row] = await sql<{ key: string }[]>`
-    select provisioning.vault_secret('provisioning_doorbell_key') as key`
-  const signature = createHmac('sha256', row?.key ?? '')
-    .update(`${jobId}.${expiresAt}`)
-    .digest('hex')
-  return { jobId, expiresAt, signature }
+function createDoorbellSigner(sql: postgres.Sql): TestProject['signDoorbell'] {
+  let signed = 0
+  return async (jobId, expiresAt = Date.now() + 60_000 + signed++) => {
+    const [row] = await sql<{ key: string }[]>`
+      select provisioning.vault_secret('provisioning_doorbell_key') as key`
+    const signature = createHmac('sha256', row?.key ?? '')
+      .update(`${jobId}.${expiresAt}`)
+      .digest('hex')
+    return { jobId, expiresAt, signature }
+  }
 }
 
 async function findResources(neon: Api<unknown>, stripe: Stripe, organizationId: string) {

@@ -1,0 +1,367 @@
+import { readFile } from 'node:fs/promises'
+import type { SupabaseClient } from '@supabase/supabase-js'
+import postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { z } from 'zod'
+import { supabaseClient } from '../../local/supabase-client.ts'
+import type { Database } from '../../shared/database/types.ts'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+
+let project: TestProject
+let ada: SignedUp
+let ben: SignedUp
+
+beforeAll(async () => {
+  project = await startTestProject({ cron: true })
+  await logEveryStatement(project)
+  ada = await project.signUp({
+    full_name: 'Ada Lovelace',
+    organization_name: 'Analytical Engines',
+    data_region: 'eu',
+  })
+  ben = await project.signUp()
+  await project.waitFor(ada.organizationId)
+  await project.waitFor(ben.organizationId)
+})
+
+afterAll(() => project?.stop())
+
+/** In sessions that begin from now on; the functions have none yet. */
+async function logEveryStatement({ superuser }: TestProject): Promise<void> {
+  const [row] = await superuser<{ name: string }[]>`select current_database() as name`
+  await superuser.unsafe(`alter database ${row?.name} set log_statement = 'all'`)
+}
+
+const connectionSchema = z.object({
+  host: z.string(),
+  port: z.number(),
+  database: z.string(),
+  role: z.string(),
+  password: z.string().nullable(),
+})
+
+async function connectionOf(
+  client: SupabaseClient<Database>,
+  organizationId: string,
+  reveal: boolean,
+): Promise<z.infer<typeof connectionSchema>> {
+  const { data, error } = await client.rpc('database_connection', {
+    organization_id: organizationId,
+    reveal_password: reveal,
+  })
+  if (error) throw error
+  return connectionSchema.parse(data)
+}
+
+async function revealedPassword({ client, organizationId }: SignedUp): Promise<string> {
+  const { password } = await connectionOf(client, organizationId, true)
+  if (!password) throw new Error('no password was revealed')
+  return password
+}
+
+describe('a person who signs up', () => {
+  it('owns an organization that is ready, with every step done at the first attempt', async () => {
+    const { steps, status, services, error } = await project.provisioning(ada.organizationId)
+    expect(status).toBe('succeeded')
+    expect(error).toBeNull()
+    expect(services).toMatchObject({ stripe: 'ready', neon: 'ready', overall: 'ready' })
+    expect(Object.keys(steps).sort()).toEqual([
+      'credentials',
+      'neon_project',
+      'stripe_customer',
+      'tenant_schema',
+      'verify_connection',
+    ])
+    expect(Object.values(steps).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1, 1])
+  })
+
+  it('reads the own profile, organization, membership, wallet, database and history through the Data API', async () => {
+    const { client, userId, organizationId } = ada
+    const profile = await client.from('profiles').select().single()
+    expect(profile.data).toMatchObject({
+      id: userId,
+      email: ada.email,
+      full_name: 'Ada Lovelace',
+      organization_id: organizationId,
+    })
+    const organization = await client.from('organizations').select().single()
+    expect(organization.data).toMatchObject({
+      id: organizationId,
+      name: 'Analytical Engines',
+      slug: 'analytical-engines',
+      owner_id: userId,
+      plan: 'free',
+      data_region: 'eu-central-1',
+      provisioned_at: expect.any(String),
+    })
+    const membership = await client.from('organization_members').select().single()
+    expect(membership.data).toMatchObject({
+      organization_id: organizationId,
+      user_id: userId,
+      role: 'owner',
+    })
+    const wallet = await client.from('wallets').select().single()
+    expect(wallet.data).toMatchObject({ user_id: userId, available_balance: 0, pending_balance: 0 })
+    const database = await client.from('organization_databases').select().single()
+    expect(database.data).toMatchObject({
+      organization_id: organizationId,
+      status: 'ready',
+      health_status: 'healthy',
+      region: 'aws-eu-central-1',
+      size: 'small',
+      schema_version: 2,
+    })
+    const events = await client.from('provisioning_events').select('event_type')
+    const types = events.data?.map(({ event_type }) => event_type) ?? []
+    expect(types.filter((type) => type === 'step.succeeded')).toHaveLength(5)
+    expect(types).toEqual(expect.arrayContaining(['sign_up', 'job.succeeded']))
+  })
+
+  it('sees nothing of anybody else, in any table', async () => {
+    const tables = [
+      'organizations',
+      'organization_members',
+      'organization_databases',
+      'profiles',
+      'wallets',
+      'provisioning_steps',
+      'provisioning_events',
+      'audit_logs',
+    ] as const
+    for (const table of tables) {
+      const { data, error } = await ben.client.from(table).select()
+      expect(error, table).toBeNull()
+      const text = JSON.stringify(data)
+      expect(text, table).not.toContain(ada.organizationId)
+      expect(text, table).not.toContain(ada.userId)
+    }
+    const jobs = await ben.client.from('provisioning_jobs').select('organization_id')
+    expect(jobs.data).toEqual([{ organization_id: ben.organizationId }])
+  })
+
+  it('shows nothing to a visitor who is not signed in', async () => {
+    const visitor = supabaseClient(project.services.url, project.keys.publishableKey)
+    for (const table of ['organizations', 'profiles', 'wallets', 'organization_databases'] as const)
+      expect((await visitor.from(table).select()).data ?? [], table).toEqual([])
+    const { error } = await visitor.rpc('database_connection', { organization_id: ada.organizationId })
+    expect(error).not.toBeNull()
+  })
+})
+
+describe('the tenant database', () => {
+  it('opens with what database_connection reveals, and holds the tenant schema', async () => {
+    const { host, port, database, role, password } = await connectionOf(ada.client, ada.organizationId, true)
+    const tenant = postgres({
+      host,
+      port,
+      database,
+      username: role,
+      password: password ?? '',
+      max: 1,
+      onnotice: () => undefined,
+    })
+    try {
+      const tables = await tenant<{ name: string }[]>`
+        select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1`
+      expect(tables.map(({ name }) => name)).toEqual(['activity', 'records', 'settings'])
+      const [record] =
+        await tenant`insert into records (type, data) values ('note', '{"n": 1}') returning data`
+      expect(record?.data).toEqual({ n: 1 })
+    } finally {
+      await tenant.end({ timeout: 1 })
+    }
+  })
+
+  it('gives the password only to who asks for it, and audits that', async () => {
+    const revealed = async () =>
+      (
+        await project.sql`select actor_type, actor_id from public.audit_logs
+          where organization_id = ${ben.organizationId} and action = 'credentials.revealed'`
+      ).map((row) => ({ ...row }))
+    expect(await connectionOf(ben.client, ben.organizationId, false)).toMatchObject({
+      host: '127.0.0.1',
+      password: null,
+    })
+    expect(await revealed()).toEqual([])
+    await revealedPassword(ben)
+    expect(await revealed()).toEqual([{ actor_type: 'user', actor_id: ben.userId }])
+  })
+
+  it('is refused to other tenants and to mere members', async () => {
+    const stranger = await ben.client.rpc('database_connection', { organization_id: ada.organizationId })
+    expect(stranger.error?.code).toBe('42501')
+    await project.sql`insert into public.organization_members (organization_id, user_id, role)
+      values (${ada.organizationId}, ${ben.userId}, 'member')`
+    const member = await ben.client.rpc('database_connection', {
+      organization_id: ada.organizationId,
+      reveal_password: true,
+    })
+    await project.sql`delete from public.organization_members
+      where organization_id = ${ada.organizationId} and user_id = ${ben.userId}`
+    expect(member.error?.code).toBe('42501')
+    expect(member.data).toBeNull()
+  })
+
+  it('does not open with the password of another tenant', async () => {
+    const { host, port, database, role } = await connectionOf(ada.client, ada.organizationId, false)
+    const tenant = postgres({
+      host,
+      port,
+      database,
+      username: role,
+      password: await revealedPassword(ben),
+      max: 1,
+    })
+    await expect(tenant`select 1`).rejects.toMatchObject({ code: '28P01' })
+    await tenant.end({ timeout: 1 })
+  })
+})
+
+describe('at the providers', () => {
+  it('there is one Stripe customer, with the organization’s id and the owner’s address', async () => {
+    const { customers } = await project.resources(ada.organizationId)
+    expect(customers).toHaveLength(1)
+    const [customer] = customers
+    expect(customer).toMatchObject({
+      email: ada.email,
+      name: 'Analytical Engines',
+      metadata: { organization_id: ada.organizationId },
+    })
+    const { data } = await ada.client.from('organizations').select('stripe_customer_id').single()
+    expect(data?.stripe_customer_id).toBe(customer?.id)
+  })
+
+  it('there is one Neon project, with the limits of the size and the plan and in the region', async () => {
+    const { projects } = await project.resources(ada.organizationId)
+    expect(projects).toHaveLength(1)
+    const id = projects[0]?.id ?? ''
+    const [wanted] = await project.sql`
+      select z.min_compute_units::float8 as min, z.max_compute_units::float8 as max, z.suspend_timeout_seconds as suspend,
+        p.history_retention_seconds as history, p.quota_logical_size_bytes::float8 as size,
+        p.quota_compute_time_seconds::float8 as compute
+      from provisioning.plans p join provisioning.database_sizes z on z.size = p.default_size where p.plan = 'free'`
+    const { data } = await project.neon.getProject(id)
+    expect(data.project).toMatchObject({
+      name: `org-${ada.organizationId}`,
+      region_id: 'aws-eu-central-1',
+      pg_version: 17,
+      history_retention_seconds: wanted?.history,
+      settings: { quota: { logical_size_bytes: wanted?.size, compute_time_seconds: wanted?.compute } },
+    })
+    const { endpoints } = (await project.neon.listProjectEndpoints(id)).data
+    expect(endpoints).toMatchObject([
+      {
+        autoscaling_limit_min_cu: wanted?.min,
+        autoscaling_limit_max_cu: wanted?.max,
+        suspend_timeout_seconds: wanted?.suspend,
+      },
+    ])
+  })
+})
+
+describe('the password of a tenant database', () => {
+  it('is in Vault under the organization’s name', async () => {
+    const [secret] = await project.sql`
+      select decrypted_secret from vault.decrypted_secrets
+      where name = ${`tenant_database_password/${ada.organizationId}`}`
+    expect(secret?.decrypted_secret).toBe(await revealedPassword(ada))
+  })
+
+  it('is in no table of the project, as text or as bytes', async () => {
+    const searched = await allTables(project)
+    expect(searched).toEqual(
+      expect.arrayContaining(['vault.secrets', 'net._http_response', 'public.provisioning_steps']),
+    )
+    const [known] = await project.sql`
+      select neon_project_id as id from public.organization_databases where organization_id = ${ada.organizationId}`
+    expect(await tablesWith(project, searched, known?.id)).toContain('public.organization_databases')
+    expect(await tablesWith(project, searched, await revealedPassword(ada))).toEqual([])
+  })
+
+  it('is in no log, not even when Postgres logs every statement with its parameters', async () => {
+    const password = await revealedPassword(ada)
+    const written = await readFile(inject('postgresLog'), 'utf8')
+    expect(written.includes('provisioning.store_credentials')).toBe(true)
+    expect(written.includes(ada.jobId)).toBe(true)
+    expect(written.includes(password)).toBe(false)
+    expect(JSON.stringify(project.log)).not.toContain(password)
+  })
+})
+
+async function allTables({ superuser }: TestProject): Promise<string[]> {
+  const rows = await superuser<{ name: string }[]>`
+    select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'm') and n.nspname not in ('pg_catalog', 'information_schema') order by 1`
+  return rows.map(({ name }) => name)
+}
+
+/** The tables that hold a text in any column. */
+async function tablesWith(
+  { superuser }: TestProject,
+  tables: readonly string[],
+  text: string,
+): Promise<string[]> {
+  const hex = Buffer.from(text).toString('hex')
+  return superuser.begin(async (tx) => {
+    // What is searched for must not get into the log by the search.
+    await tx`set local log_statement = 'none'`
+    const found: string[] = []
+    for (const name of tables) {
+      const rows = await tx`
+        select from ${tx.unsafe(name)} t where strpos(t::text, ${text}) > 0 or strpos(t::text, ${hex}) > 0 limit 1`
+      if (rows.length > 0) found.push(name)
+    }
+    return found
+  })
+}
+
+describe('many and unusual sign-ups', () => {
+  it('all get ready when ten come at once', async () => {
+    const people = await Promise.all(Array.from({ length: 10 }, () => project.signUp()))
+    await Promise.all(people.map(({ organizationId }) => project.waitFor(organizationId)))
+    const ids = new Set(people.map(({ organizationId }) => organizationId))
+    expect(ids.size).toBe(10)
+    for (const id of ids) {
+      const { projects, customers } = await project.resources(id)
+      expect([projects.length, customers.length]).toEqual([1, 1])
+    }
+  })
+
+  it('wait for a confirmed address when the settings say so', async () => {
+    await project.sql`update provisioning.settings set provision_on = 'email_confirmed'`
+    const email = `${crypto.randomUUID()}@example.com`
+    const password = 'correct horse battery staple'
+    const { data } = await project.admin.auth.admin.createUser({ email, password, email_confirm: false })
+    const id = data.user?.id ?? ''
+    const organizations = () => project.sql`select id from public.organizations where owner_id = ${id}`
+    expect(await organizations()).toHaveLength(0)
+    await project.admin.auth.admin.updateUserById(id, { email_confirm: true })
+    const [organization] = await organizations()
+    await project.waitFor(organization?.id)
+    await project.sql`update provisioning.settings set provision_on = 'sign_up'`
+  })
+
+  it('of anonymous visitors make a tenant when they become permanent users', async () => {
+    const client = supabaseClient(project.services.url, project.keys.publishableKey)
+    const { data } = await client.auth.signInAnonymously()
+    const userId = data.user?.id ?? ''
+    const [before] = await project.sql`select count(*)::int as n from public.profiles where id = ${userId}`
+    expect(before?.n).toBe(0)
+    const email = `${crypto.randomUUID()}@example.com`
+    const { error } = await client.auth.updateUser({ email, password: 'correct horse battery staple' })
+    expect(error).toBeNull()
+    const { organizationId } = await project.describeUser(client)
+    await project.waitFor(organizationId)
+    const { customers } = await project.resources(organizationId)
+    expect(customers.map((customer) => customer.email)).toEqual([email])
+  })
+
+  it('rang the function, which accepted every doorbell', async () => {
+    const statuses = await until('answered doorbell', async () => {
+      const rows = await project.sql<{ status: number | null }[]>`
+        select distinct status_code as status from net._http_response`
+      return rows.length > 0 ? rows : undefined
+    })
+    expect(statuses.map(({ status }) => status)).toEqual([202])
+  })
+})

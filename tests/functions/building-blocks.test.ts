@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { projectRoot } from '../../local/project.ts'
+import { readEnvironment } from '../../shared/environment.ts'
+import { equalInConstantTime } from '../../shared/http/constant-time.ts'
+import { deprovisionSteps, provisionSteps } from '../../shared/provisioning/steps/index.ts'
+import { bundleTenantSchema } from '../../shared/tenant-schema/bundle.ts'
+import { openProject, type Project } from '../database/project.ts'
+
+let project: Project
+beforeAll(async () => {
+  project = await openProject()
+})
+afterAll(() => project?.close())
+
+const file = (name: string) => readFile(path.join(projectRoot, name), 'utf8')
+
+describe('what has to agree', () => {
+  it.each([
+    ['provision', provisionSteps],
+    ['deprovision', deprovisionSteps],
+  ])('are the steps of %s in the database and in TypeScript', async (kind, steps) => {
+    const rows = await project.sql<{ step: string }[]>`
+      select step from provisioning.step_definitions where kind = ${kind} order by position`
+    expect(Object.keys(steps)).toEqual(rows.map(({ step }) => step))
+  })
+
+  it('are tenant-schema/ and the TypeScript that is deployed with the functions (npm run tenant-schema)', async () => {
+    expect(await bundleTenantSchema(path.join(projectRoot, 'tenant-schema'))).toBe(
+      await file('shared/tenant-schema/files.ts'),
+    )
+  })
+
+  it('are the versions in the import map and those that are installed', async () => {
+    const { imports } = z
+      .object({ imports: z.record(z.string(), z.string()) })
+      .parse(JSON.parse(await file('supabase/functions/import_map.json')))
+    const require = createRequire(import.meta.url)
+    const installed = Object.keys(imports).map(async (name) => {
+      const folder = require.resolve.paths(name)?.map((paths) => path.join(paths, name, 'package.json')) ?? []
+      const texts = await Promise.all(folder.map((candidate) => readFile(candidate, 'utf8').catch(() => '')))
+      const { version } = JSON.parse(texts.find((text) => text !== '') ?? '{}')
+      return [name, `npm:${name}@${version}`] as const
+    })
+    expect(imports).toEqual(Object.fromEntries(await Promise.all(installed)))
+  })
+
+  it('are the functions in supabase/functions and in config.toml, each with the shared import map', async () => {
+    const config = await file('supabase/config.toml')
+    const rows = await project.sql<{ name: string }[]>`
+      select distinct function_name as name from provisioning.job_kinds`
+    for (const { name } of rows) {
+      const section = config.split(`[functions.${name}]`)[1]?.split('\n[')[0] ?? ''
+      expect(section).toContain('verify_jwt = false')
+      expect(section).toContain('import_map = "./functions/import_map.json"')
+      expect(await file(`supabase/functions/${name}/index.ts`)).toContain('Deno.serve')
+    }
+  })
+})
+
+describe('the environment of a function', () => {
+  const complete = {
+    SUPABASE_URL: 'https://x.supabase.co',
+    SUPABASE_DB_URL: 'postgresql://postgres:postgres@127.0.0.1/postgres',
+  }
+
+  it('has defaults for what a hosted project need not set', () => {
+    expect(readEnvironment(complete)).toMatchObject({
+      STRIPE_API_URL: 'https://api.stripe.com',
+      NEON_API_URL: 'https://console.neon.tech/api/v2',
+      SUPABASE_SECRET_KEYS: {},
+    })
+  })
+
+  it('is refused with the name of every variable that is missing or wrong, and none of their values', () => {
+    const read = () =>
+      readEnvironment({ SUPABASE_URL: 'no url', SUPABASE_SECRET_KEYS: 'sb_secret_abc', NEON_API_URL: 'neon' })
+    for (const name of ['SUPABASE_URL', 'SUPABASE_DB_URL', 'SUPABASE_SECRET_KEYS', 'NEON_API_URL'])
+      expect(read).toThrow(name)
+    expect(read).not.toThrow(/sb_secret_abc/)
+  })
+})
+
+describe('a comparison of secrets', () => {
+  it.each([
+    ['secret', 'secret', true],
+    ['secret', 'Secret', false],
+    ['secret', 'secre', false],
+    ['', 'secret', false],
+    ['ü', 'u\u0308', false],
+    ['', '', true],
+  ])('of %j and %j is %j', (given, expected, equal) => {
+    expect(equalInConstantTime(given, expected)).toBe(equal)
+  })
+})

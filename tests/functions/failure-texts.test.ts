@@ -1,0 +1,53 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createProjectKeys } from '../../local/gateway/keys.ts'
+import { failure, maskSecrets } from '../../shared/provisioning/failures.ts'
+
+describe('what a provider said', () => {
+  it.each([
+    ['a password in a URL', 'cannot reach postgresql://role:npg_s3cretWord@host:5432/db', 's3cretWord'],
+    ['a password with signs in it', 'at postgres://u:p%40ss-w0rd!$@h/d', 'w0rd'],
+    ['every URL of several', 'postgres://a:one1@h and postgres://b:two2@h', /one1|two2/],
+    ['a Stripe key', 'Invalid API Key provided: sk_live_51Abc123', '51Abc123'],
+    ['a restricted Stripe key', 'rk_test_51Abc123 lacks rights', '51Abc123'],
+    ['a webhook secret', 'whsec_abc123', 'abc123'],
+    ['a Neon key', 'bad key napi_abc123xyz', 'abc123xyz'],
+    ['a bearer token', 'authorization: Bearer eyJhbGciOi.J9-x_y.z==', /eyJ|J9-x/],
+  ])('is shown without %s', (_what, text, secret) => {
+    expect(maskSecrets(text)).not.toMatch(secret)
+    expect(maskSecrets(text)).toContain('***')
+  })
+
+  it('is shown without any part of a secret key, whatever signs its random part has', async () => {
+    for (let round = 0; round < 20; round++) {
+      const { secretKey } = await createProjectKeys()
+      const masked = maskSecrets(`refused ${secretKey} today`)
+      expect(masked, secretKey).toMatch(/^refused sb_secret_\*+ today$/)
+    }
+  })
+
+  it('is shown without the password of any connection URI, wherever it stands', () => {
+    const word = fc.stringMatching(/^[A-Za-z0-9._~!$&*+;=-]{4,30}$/)
+    const text = fc.string({ maxLength: 40 })
+    fc.assert(
+      fc.property(text, word, word, text, (before, role, password, after) => {
+        const masked = maskSecrets(`${before} postgresql://${role}:${password}@host:5432/db ${after}`)
+        expect(masked).toContain(`postgresql://${role}:***@host`)
+        expect(masked).not.toContain(`:${password}@`)
+      }),
+    )
+  })
+
+  it('is otherwise left as it is, and kept short', () => {
+    expect(maskSecrets('projects limit of 10 exceeded, got 10')).toBe('projects limit of 10 exceeded, got 10')
+    expect(maskSecrets('x'.repeat(10_000))).toHaveLength(500)
+  })
+
+  it('stands in parentheses behind our own sentence', () => {
+    expect(failure('neon_request_refused', 'at postgres://u:secret@h')).toEqual({
+      code: 'neon_request_refused',
+      retryable: false,
+      message: 'Neon refused the request. (at postgres://u:***@h)',
+    })
+  })
+})

@@ -1,0 +1,129 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startTestProject, type TestProject } from '../support/project.ts'
+
+/** Each function with the fields of its body, beside organizationId. */
+const FUNCTIONS: [name: string, fields: string[]][] = [
+  ['provision-tenant-resources', ['databaseSize', 'dataRegion', 'services', 'wait']],
+  ['deprovision-tenant-resources', ['confirm', 'dryRun', 'wait']],
+  ['reconcile-tenants', ['dryRun', 'wait']],
+]
+const RUNS = 80
+/** Stands for the project's secret key. */
+const SECRET = 'the secret key'
+
+/** Stands for an organization that exists, which leads behind the first checks. */
+const ORGANIZATION = '00000000-aaaa-4aaa-8aaa-000000000000'
+
+let project: TestProject
+let organizationId: string
+
+beforeAll(async () => {
+  project = await startTestProject()
+  organizationId = (await project.signUp()).organizationId
+})
+
+afterAll(async () => {
+  await project?.stop()
+})
+
+/** Values that look like what the functions expect, next to ones that do not. */
+const value = fc.oneof(
+  fc.uuid(),
+  fc.constantFrom(
+    ORGANIZATION,
+    ORGANIZATION,
+    ['stripe'],
+    'small',
+    'eu',
+    '\u0000',
+    false,
+    null,
+    '',
+    0,
+    -1,
+    1e308,
+  ),
+  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.array(fc.string({ maxLength: 8 }), { maxLength: 4 }),
+  fc.jsonValue({ maxDepth: 3 }),
+)
+const oddText = fc.constantFrom(
+  '\u0000',
+  'a\u0000b',
+  '\ud800',
+  '💥',
+  ' ',
+  '\n',
+  "'; select 1 --",
+  'x'.repeat(70),
+)
+const field = fc.oneof(
+  fc.constantFrom('organizationId', 'services', 'databaseSize', 'dataRegion', 'wait', 'confirm', 'dryRun'),
+  fc.constantFrom('jobId', 'expiresAt', 'signature', '__proto__', 'constructor', ''),
+  fc.string({ maxLength: 12 }),
+)
+const body = fc.oneof(
+  fc
+    .record({ databaseSize: value, dataRegion: value, services: value, confirm: value }, { requiredKeys: [] })
+    .map((fields) => JSON.stringify({ ...fields, organizationId: ORGANIZATION })),
+  fc.dictionary(field, value, { maxKeys: 6 }).map((fields) => JSON.stringify(fields)),
+  fc.json(),
+  fc.string({ unit: 'binary', maxLength: 200 }),
+)
+const authorization = fc.oneof(
+  fc.constant(undefined),
+  fc.constant(SECRET),
+  fc.constant(SECRET),
+  fc.string({ unit: fc.constantFrom(...'abcXYZ019._-+/=~ '), maxLength: 60 }).map((text) => `Bearer ${text}`),
+)
+const method = fc.constantFrom('POST', 'POST', 'POST', 'POST', 'GET', 'PUT', 'PATCH', 'DELETE')
+
+async function send(
+  name: string,
+  request: { method: string; body: string; authorization: string | undefined },
+) {
+  const credential =
+    request.authorization === SECRET ? `Bearer ${project.keys.secretKey}` : request.authorization
+  return fetch(`${project.services.url}/functions/v1/${name}`, {
+    method: request.method,
+    headers: { 'content-type': 'application/json', ...(credential ? { authorization: credential } : {}) },
+    ...(request.method === 'GET' ? {} : { body: request.body.replaceAll(ORGANIZATION, organizationId) }),
+  })
+}
+
+async function expectNoErrorOfItsOwn(reply: Response): Promise<void> {
+  const text = await reply.text()
+  expect(reply.status, text).toBeLessThan(500)
+  expect(text).not.toMatch(/\bat .*:\d+:\d+|node_modules|file:\/\//)
+  if (reply.status < 400) return
+  expect(reply.headers.get('content-type')).toBe('application/problem+json')
+  expect(JSON.parse(text)).toMatchObject({
+    status: reply.status,
+    code: expect.any(String),
+    detail: expect.any(String),
+  })
+}
+
+describe.each(FUNCTIONS)('%s', (name, fields) => {
+  it('survives odd texts in every field of a request that is let in', async () => {
+    const oddField = fc.tuple(fc.constantFrom(...fields), fc.oneof(oddText, oddText, value))
+    await fc.assert(
+      fc.asyncProperty(oddField, async ([odd, text]) => {
+        const organization = name === 'reconcile-tenants' ? {} : { organizationId }
+        const sent = JSON.stringify({ ...organization, [odd]: text })
+        await expectNoErrorOfItsOwn(await send(name, { method: 'POST', body: sent, authorization: SECRET }))
+      }),
+      { numRuns: RUNS },
+    )
+  })
+
+  it('answers whatever it is sent with success or a problem, never with an error of its own', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.record({ method, body, authorization }), async (request) => {
+        await expectNoErrorOfItsOwn(await send(name, request))
+      }),
+      { numRuns: RUNS },
+    )
+  })
+})

@@ -91,8 +91,8 @@ declare
 begin
   select * into v_status from provisioning.provider_status s where s.provider = p_provider;
   if v_status.state <> 'closed' then
-    -- Whoever changes the row first makes the one trial call; 40 s later, if nothing was heard of it, somebody else.
-    update provisioning.provider_status s set state = 'half_open', next_try_at = clock_timestamp() + interval '40 seconds',
+    -- Whoever changes the row first makes the one trial call; 15 s later, if nothing was heard of it, somebody else.
+    update provisioning.provider_status s set state = 'half_open', next_try_at = clock_timestamp() + interval '15 seconds',
       changed_at = clock_timestamp()
     where s.provider = p_provider and s.state <> 'closed' and s.next_try_at <= clock_timestamp();
     if not found then

@@ -67,41 +67,41 @@ export async function createCatalogCache(
   return { current: () => catalog, stop: () => listener.unlisten() }
 }
 
+/**
+ * Plain statements: within `begin`, a lost connection ends the process (postgres.js 3.4.9), and this runs whenever one was
+ * lost. A change between two of them is followed by another notification.
+ */
 async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalog> {
-  return sql.begin('read only', async (transaction) => {
-    // With no search path every type name comes out qualified, and means the same under any caller's path.
-    await transaction`select set_config('search_path', '', true)`
-    const relations = await transaction<Relation[]>`
-      select n.nspname as schema, c.relname as name, coalesce(
-        (select json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, -1)) from pg_catalog.pg_attribute a
-         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}') as columns
-      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = any(${[...schemas]}::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')`
-    const functions = await transaction<FunctionRow[]>`
-      select n.nspname as schema, p.proname as name, p.provolatile = 'v' as volatile, p.proretset as "returnsSet",
-        p.pronargdefaults as "defaults", p.prorettype = 'void'::pg_catalog.regtype as "returnsVoid", (
-          select coalesce(json_agg(json_build_object('name', coalesce(a.name, ''), 'mode', coalesce(a.mode, 'i'),
-            'type', pg_catalog.format_type(a.type, -1)) order by a.position), '[]')
-          from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes)
-            with ordinality as a(type, name, mode, position)
-        ) as parameters, (
-          select json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, -1))
-          from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
-          where t.oid = p.prorettype and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
-        ) as "rowColumns"
-      from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-      where n.nspname = any(${[...schemas]}::text[]) and p.prokind = 'f'
-        and p.prorettype not in ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype)`
-    const timeouts = await transaction<{ role: string; timeout: string }[]>`
-      select r.rolname as role, split_part(setting, '=', 2) as timeout
-      from pg_catalog.pg_roles r cross join lateral unnest(r.rolconfig) as setting
-      where setting like 'statement_timeout=%'`
-    return {
-      relations: [...relations],
-      functions: functions.map(describeFunction),
-      statementTimeouts: Object.fromEntries(timeouts.map(({ role, timeout }) => [role, timeout])),
-    }
-  })
+  const relations = await sql<Relation[]>`
+    select n.nspname as schema, c.relname as name, coalesce(
+      (select json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, -1)) from pg_catalog.pg_attribute a
+       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}') as columns
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any(${[...schemas]}::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')`
+  const functions = await sql<FunctionRow[]>`
+    select n.nspname as schema, p.proname as name, p.provolatile = 'v' as volatile, p.proretset as "returnsSet",
+      p.pronargdefaults as "defaults", p.prorettype = 'void'::pg_catalog.regtype as "returnsVoid", (
+        select coalesce(json_agg(json_build_object('name', coalesce(a.name, ''), 'mode', coalesce(a.mode, 'i'),
+          'type', pg_catalog.format_type(a.type, -1)) order by a.position), '[]')
+        from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes)
+          with ordinality as a(type, name, mode, position)
+      ) as parameters, (
+        select json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, -1))
+        from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
+        where t.oid = p.prorettype and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
+      ) as "rowColumns"
+    from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = any(${[...schemas]}::text[]) and p.prokind = 'f'
+      and p.prorettype not in ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype)`
+  const timeouts = await sql<{ role: string; timeout: string }[]>`
+    select r.rolname as role, split_part(setting, '=', 2) as timeout
+    from pg_catalog.pg_roles r cross join lateral unnest(r.rolconfig) as setting
+    where setting like 'statement_timeout=%'`
+  return {
+    relations: [...relations],
+    functions: functions.map(describeFunction),
+    statementTimeouts: Object.fromEntries(timeouts.map(({ role, timeout }) => [role, timeout])),
+  }
 }
 
 interface FunctionRow {

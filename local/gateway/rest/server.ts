@@ -52,13 +52,20 @@ async function startStandIn(
   log: (text: string) => void,
 ): Promise<RestServer> {
   const sql = postgres(options.database('authenticator'), { max: 10, onnotice: () => undefined })
-  const catalog = await createCatalogCache(sql, config.schemas, log)
+  // With no search path every type name comes out qualified, and means the same under any caller's path.
+  const catalogSql = postgres(options.database('authenticator'), {
+    max: 1,
+    onnotice: () => undefined,
+    connection: { search_path: '' },
+  })
+  const catalog = await createCatalogCache(catalogSql, config.schemas, log)
   const context = { sql, catalog, callers, config }
   return {
     handle: async (call, _incoming, response, headers) =>
       send(response, await handleRest(context, call), headers),
     stop: async () => {
       await catalog.stop()
+      await catalogSql.end({ timeout: 5 })
       await sql.end({ timeout: 5 })
     },
   }

@@ -100,10 +100,8 @@ describe('npm start', () => {
       .not.toHaveLength(0)
     start.signalGroup('SIGINT')
     await sleep(500)
-    const secondAt = performance.now()
     start.signalGroup('SIGINT')
     expect(await start.ended).toMatchObject({ code: 130, stderr: 'Stopped at once.\n' })
-    expect(performance.now() - secondAt).toBeLessThan(300)
     await expectNothingLeft()
   })
 

@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+
+const FUNCTION = 'deprovision-tenant-resources'
+
+let project: TestProject
+
+beforeAll(async () => {
+  project = await startTestProject({ settings: { neon_deletion_grace_hours: 0 } })
+})
+
+afterAll(async () => {
+  await project?.stop()
+})
+
+async function call(body: object, authorization?: string) {
+  const reply = await fetch(`${project.services.url}/functions/v1/${FUNCTION}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(authorization ? { authorization: `Bearer ${authorization}` } : { apikey: project.keys.secretKey }),
+    },
+    body: JSON.stringify(body),
+  })
+  return { status: reply.status, body: await reply.json() }
+}
+
+async function readyTenant(): Promise<SignedUp & { slug: string }> {
+  const person = await project.signUp()
+  await project.waitFor(person.organizationId)
+  const [row] = await project.sql<{ slug: string }[]>`
+    select slug from public.organizations where id = ${person.organizationId}`
+  return { ...person, slug: row?.slug ?? '' }
+}
+
+/** The newest undo of an organization, with how each step stands. */
+async function undoOf(organizationId: string) {
+  const [job] = await project.sql<
+    { id: string; status: string; steps: Record<string, string>; codes: (string | null)[] }[]
+  >`
+    select j.id, j.status, (select jsonb_object_agg(s.step, s.status) from public.provisioning_steps s where s.job_id = j.id) as steps,
+      (select jsonb_agg(s.error ->> 'code') from public.provisioning_steps s where s.job_id = j.id) as codes
+    from public.provisioning_jobs j where j.organization_id = ${organizationId} and j.kind = 'deprovision'
+    order by j.created_at desc limit 1`
+  return job
+}
+
+/** The undo waits until calls of stopped workers have ended; time passes, and the sweep rings. */
+async function passTime(organizationId: string): Promise<void> {
+  await project.sql`update public.provisioning_jobs set next_attempt_at = now()
+    where organization_id = ${organizationId} and kind = 'deprovision' and status = 'queued'`
+  await project.sweep()
+}
+
+async function undone(organizationId: string): Promise<void> {
+  await passTime(organizationId)
+  await until('succeeded undo', async () =>
+    (await undoOf(organizationId))?.status === 'succeeded' ? true : undefined,
+  )
+}
+
+const secretsOf = (organizationId: string) =>
+  project.sql`select 1 from vault.secrets where name like ${`%${organizationId}%`}`
+const auditOf = async (organizationId: string) =>
+  (
+    await project.sql<{ action: string; actor: string }[]>`
+      select action, actor_type as actor from public.audit_logs where organization_id = ${organizationId}`
+  ).map(({ action, actor }) => `${action} by ${actor}`)
+
+describe('the deletion of the last owner', () => {
+  it('removes project and password in order, keeps the customer for the books, and leaves others alone', async () => {
+    const [person, other] = [await readyTenant(), await readyTenant()]
+    expect(await secretsOf(person.organizationId)).toHaveLength(1)
+    const { error } = await project.admin.auth.admin.deleteUser(person.userId)
+    expect(error).toBeNull()
+    await undone(person.organizationId)
+
+    expect((await undoOf(person.organizationId))?.steps).toEqual({
+      delete_credentials: 'succeeded',
+      delete_neon_project: 'succeeded',
+      delete_stripe_customer: 'succeeded',
+    })
+    expect(await secretsOf(person.organizationId)).toHaveLength(0)
+    const left = await project.resources(person.organizationId)
+    expect(left.projects).toHaveLength(0)
+    expect(left.customers).toHaveLength(1)
+    expect(await auditOf(person.organizationId)).toContain('organization.deleted by system')
+    expect(await secretsOf(other.organizationId)).toHaveLength(1)
+    expect((await project.resources(other.organizationId)).projects).toHaveLength(1)
+  })
+
+  it('deletes the customer too when the settings say so', async () => {
+    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'delete'`
+    const person = await readyTenant()
+    await project.admin.auth.admin.deleteUser(person.userId)
+    // What the settings said then counts.
+    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'keep'`
+    await undone(person.organizationId)
+    expect((await project.resources(person.organizationId)).customers).toHaveLength(0)
+  })
+})
+
+describe('the grace period', () => {
+  it('keeps the project, and not the password, until it is over', async () => {
+    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 72`
+    const person = await readyTenant()
+    await project.admin.auth.admin.deleteUser(person.userId)
+    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 0`
+    await passTime(person.organizationId)
+    await until('waiting undo', async () => {
+      const undo = await undoOf(person.organizationId)
+      return undo?.status === 'queued' && undo.steps.delete_neon_project === 'retrying' ? true : undefined
+    })
+    expect((await undoOf(person.organizationId))?.codes).toContain('grace_period')
+    expect((await project.resources(person.organizationId)).projects).toHaveLength(1)
+    expect(await secretsOf(person.organizationId)).toHaveLength(0)
+
+    await project.sql`update public.provisioning_jobs set
+      request = request || jsonb_build_object('delete_neon_project_at', now()) where id = ${(await undoOf(person.organizationId))?.id ?? ''}`
+    await project.sql`update public.provisioning_steps set next_attempt_at = now() where job_id = ${(await undoOf(person.organizationId))?.id ?? ''} and status = 'retrying'`
+    await undone(person.organizationId)
+    expect((await project.resources(person.organizationId)).projects).toHaveLength(0)
+  })
+})
+
+describe('the undo', () => {
+  it('is content with what somebody removed by hand', async () => {
+    const person = await readyTenant()
+    const { projects } = await project.resources(person.organizationId)
+    await project.neon.deleteProject(projects[0]?.id ?? '')
+    await project.sql`delete from vault.secrets where name like ${`%${person.organizationId}%`}`
+    await project.admin.auth.admin.deleteUser(person.userId)
+    await undone(person.organizationId)
+  })
+
+  it('finds by its name the project of a worker that was stopped in the middle', async () => {
+    project.neonEmulator.setTimings({ createMs: 1_500 })
+    const person = await project.signUp()
+    await project.waitForStep(person.organizationId, 'neon_project', 'running')
+    await project.admin.auth.admin.deleteUser(person.userId)
+    await until('project without a row', async () =>
+      (await project.resources(person.organizationId)).projects.length === 1 ? true : undefined,
+    )
+    project.neonEmulator.setTimings({ createMs: 0 })
+    expect(
+      await project.sql`select 1 from public.organization_databases where organization_id = ${person.organizationId}`,
+    ).toHaveLength(0)
+    await undone(person.organizationId)
+    expect((await project.resources(person.organizationId)).projects).toHaveLength(0)
+  })
+
+  it('that failed for good opens an alert and can be tried again', async () => {
+    const person = await readyTenant()
+    await project.admin.auth.admin.deleteUser(person.userId)
+    const fault = project.neonEmulator.faults.add({
+      match: { operation: 'deleteProject' },
+      action: { type: 'status', status: 401 },
+    })
+    await passTime(person.organizationId)
+    await until('failed undo', async () =>
+      (await undoOf(person.organizationId))?.status === 'failed' ? true : undefined,
+    )
+    const alerts = () =>
+      project.sql`select kind, resolved_at is null as open from public.tenant_alerts where organization_id = ${person.organizationId}`
+    expect(await alerts()).toMatchObject([{ kind: 'deprovision_failed', open: true }])
+
+    project.neonEmulator.faults.clear(fault.id)
+    const reply = await call({ organizationId: person.organizationId, wait: true })
+    expect(reply).toMatchObject({ status: 200, body: { status: 'succeeded', provisioningStatus: null } })
+    expect(await alerts()).toMatchObject([{ open: false }])
+    expect((await project.resources(person.organizationId)).projects).toHaveLength(0)
+  })
+})
+
+describe('a request', () => {
+  it('tells in a dry run what would be deleted, and deletes nothing', async () => {
+    const person = await readyTenant()
+    const reply = await call({ organizationId: person.organizationId, dryRun: true })
+    const { projects, customers } = await project.resources(person.organizationId)
+    expect(reply).toMatchObject({
+      status: 200,
+      body: {
+        dryRun: true,
+        wouldDelete: {
+          organization: person.slug,
+          neonProject: projects[0]?.id,
+          stripeCustomer: customers[0]?.id,
+        },
+      },
+    })
+    expect(await undoOf(person.organizationId)).toBeUndefined()
+  })
+
+  it('wants the slug as a confirmation', async () => {
+    const person = await readyTenant()
+    for (const confirm of [undefined, 'another-slug']) {
+      const reply = await call({ organizationId: person.organizationId, ...(confirm ? { confirm } : {}) })
+      expect(reply).toMatchObject({ status: 428, body: { code: 'confirmation_required' } })
+      expect(reply.body.detail).toContain(person.slug)
+    }
+    expect(await undoOf(person.organizationId)).toBeUndefined()
+    expect((await project.provisioning(person.organizationId)).overall).toBe('ready')
+  })
+
+  it('deletes the organization and answers with the job; the audit log says that the backend asked', async () => {
+    const person = await readyTenant()
+    const reply = await call({ organizationId: person.organizationId, confirm: person.slug })
+    expect(reply).toMatchObject({
+      status: 202,
+      body: { organizationId: person.organizationId, status: 'queued' },
+    })
+    expect(
+      await project.sql`select 1 from public.organizations where id = ${person.organizationId}`,
+    ).toHaveLength(0)
+    expect(await auditOf(person.organizationId)).toContain('organization.deleted by service')
+    await undone(person.organizationId)
+  })
+
+  it('is not for users, not even for the owner', async () => {
+    const person = await readyTenant()
+    const reply = await call(
+      { organizationId: person.organizationId, confirm: person.slug },
+      person.accessToken,
+    )
+    expect(reply).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+    expect(await undoOf(person.organizationId)).toBeUndefined()
+  })
+
+  it('for an organization that never was is refused', async () => {
+    expect(await call({ organizationId: crypto.randomUUID(), confirm: 'x' })).toMatchObject({
+      status: 404,
+      body: { code: 'organization_not_found' },
+    })
+  })
+})

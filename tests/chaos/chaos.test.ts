@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { type ChaosReport, runChaos } from './chaos.ts'
+import { makePlan } from './plan.ts'
+
+const require = createRequire(import.meta.url)
+const program = fileURLToPath(new URL('run.ts', import.meta.url))
+const chaos = (...args: string[]) =>
+  promisify(execFile)(process.execPath, [require.resolve('tsx/cli'), program, ...args])
+
+/** Of the faults that every short storm brings about, whatever the timing. */
+const ALWAYS_INJECTED = [
+  'function process killed',
+  'function process stopped',
+  'Postgres crashed and restarted',
+  'pg_net stopped',
+  'doorbells dropped',
+  'pg_cron stopped',
+  'leases expired',
+] as const
+
+describe('a storm', () => {
+  it('of killed workers, database crashes, lost doorbells and failing providers leaves every tenant ready, once', {
+    timeout: 120_000,
+  }, async () => {
+    const report = await runChaos({
+      signUps: 30,
+      seed: 3,
+      signal: new AbortController().signal,
+      progress: () => undefined,
+    })
+    expect(failures(report)).toEqual([])
+    expect(report.checks.length).toBeGreaterThan(10)
+    for (const name of ALWAYS_INJECTED) expect(report.injected[name], name).toBeGreaterThan(0)
+    const lostReplies =
+      (report.injected['neon: create acts and loses the reply'] ?? 0) +
+      (report.injected['stripe: create acts and loses the reply'] ?? 0)
+    expect(lostReplies).toBeGreaterThan(0)
+  })
+
+  it('is planned by its seed alone', () => {
+    expect(makePlan(5, 100)).toEqual(makePlan(5, 100))
+    expect(makePlan(6, 100)).not.toEqual(makePlan(5, 100))
+  })
+
+  it('comes with and without rate limits and breakers, depending on the seed', () => {
+    const guarded = Array.from({ length: 20 }, (_, seed) => makePlan(seed, 1).guarded)
+    expect(new Set(guarded)).toEqual(new Set([true, false]))
+  })
+})
+
+describe('the command', () => {
+  it('ends with exit code 2 and says how it is used when an argument is wrong', async () => {
+    await expect(chaos('--sign-ups', 'many')).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/--sign-ups takes a whole number.*"many"[\s\S]*Usage: npm run chaos/),
+    })
+    await expect(chaos('--sead', '1')).rejects.toMatchObject({ code: 2, stdout: '' })
+  })
+
+  it('explains itself', async () => {
+    const { stdout } = await chaos('--help')
+    expect(stdout).toContain('Usage: npm run chaos')
+  })
+})
+
+function failures({ checks }: ChaosReport): string[] {
+  return checks
+    .filter(({ ok }) => !ok)
+    .flatMap(({ name, offending }) => offending.map((line) => `${name}: ${line}`))
+}

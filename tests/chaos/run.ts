@@ -1,0 +1,81 @@
+import { parseArgs } from 'node:util'
+import { dim, parseUsage, runCommand, stopRequest } from '../../local/command.ts'
+import { type ChaosOptions, isClean, runChaos } from './chaos.ts'
+import { runDeadProvider } from './dead-provider.ts'
+import { describeRun } from './report.ts'
+
+const HELP = `Usage: npm run chaos -- [--sign-ups N] [--seed S] [--json] [--log]
+       npm run chaos -- --dead-provider [--sign-ups N] [--json]
+
+Signs people up while processes are killed and stopped, Postgres crashes, doorbells get lost and providers fail in every
+way they know; waits until all is quiet, and looks whether every tenant is ready, once. A seed names an experiment: what
+is done, and when, follows from it alone. Exit code 1 when anything is off.
+
+  --sign-ups N      how many (default 200, at most 5000)
+  --seed S          a whole number from 0 (default: another one each time)
+  --json            the report as one JSON object on standard output
+  --log             what the functions printed, on standard error at the end
+  --dead-provider   another experiment: with the usual settings Neon answers 503 to everything for a minute while N
+                    jobs wait for it, and its calls are counted
+`
+
+await runCommand(async () => {
+  const usage = parseUsage(HELP, readArguments)
+  if (usage.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const { signUps, seed, json } = usage
+  const options: ChaosOptions = {
+    signUps,
+    seed,
+    signal: stopRequest(),
+    progress: (what) =>
+      console.error(dim(`… ${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${what}`)),
+    ...(usage.log ? { functionLog: (line) => console.error(dim(line)) } : {}),
+  }
+  return usage.deadProvider ? deadProvider(options, json) : chaos(options, json)
+})
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      'sign-ups': { type: 'string', default: '200' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      json: { type: 'boolean', default: false },
+      log: { type: 'boolean', default: false },
+      'dead-provider': { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const { json, log, help } = values
+  const signUps = wholeNumber('--sign-ups', values['sign-ups'], 1, 5_000)
+  return {
+    signUps,
+    seed: wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1),
+    json,
+    log,
+    help,
+    deadProvider: values['dead-provider'],
+  }
+}
+
+/** @throws Error that names the argument */
+function wholeNumber(name: string, text: string, lowest: number, highest: number): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < lowest || value > highest)
+    throw new Error(`${name} takes a whole number from ${lowest} to ${highest}, not "${text}".`)
+  return value
+}
+
+async function chaos(options: ChaosOptions, json: boolean): Promise<number> {
+  const report = await runChaos(options)
+  console.log(json ? JSON.stringify(report) : describeRun(report))
+  return isClean(report) ? 0 : 1
+}
+
+async function deadProvider(options: ChaosOptions, json: boolean): Promise<number> {
+  const report = await runDeadProvider(options)
+  console.log(JSON.stringify(report, null, json ? undefined : 2))
+  return report.readyAfterwards === report.jobs ? 0 : 1
+}

@@ -53,7 +53,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const quiet = await waitForQuiet(project, { limitMs, signal, progress })
     const verifyAt = performance.now()
     progress(quiet ? 'verifying' : 'it does not become quiet; verifying')
-    const checks = await verify(project, userIds, new Dice(seed).fork('verify'))
+    const checks = await verify(project, userIds, new Dice(seed).fork('verify'), signal)
     for (const line of project.functionLog) options.functionLog?.(line)
     return {
       seed,

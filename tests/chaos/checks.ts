@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
 import { type Accounts, readAccounts } from './accounts.ts'
+import { insist } from './insist.ts'
 import type { ChaosProject } from './project.ts'
 import type { Dice } from './random.ts'
 
@@ -54,11 +55,12 @@ export async function verify(
   project: ChaosProject,
   userIds: readonly string[],
   dice: Dice,
+  signal: AbortSignal,
 ): Promise<Check[]> {
   const evidence = { project, userIds, dice, accounts: await readAccounts(project) }
   const checks: Check[] = []
   for (const [name, find] of Object.entries(CHECKS)) {
-    const offending = await find(evidence).catch((error: unknown) => [
+    const offending = await insist(() => find(evidence), signal).catch((error: unknown) => [
       `the check itself failed: ${String(error)}`,
     ])
     checks.push({ name, ok: offending.length === 0, offending })

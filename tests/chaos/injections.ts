@@ -10,9 +10,13 @@ export interface Injector {
   readonly project: ChaosProject
   readonly tally: Tally
   readonly signal: AbortSignal
+  /** Instances that stand still now; killing one would spare the system its return. */
+  readonly stopped: Set<number>
   /** Told what could not be done. */
   readonly progress: (what: string) => void
 }
+
+const SLOW_SEARCH_MS = 1_000
 
 type Of<Type extends Injection['type']> = Extract<Injection, { type: Type }>
 
@@ -39,14 +43,14 @@ export async function inject(injector: Injector, injection: Injection): Promise<
 }
 
 async function killFunctions(
-  { project, tally, signal }: Injector,
+  { project, tally, signal, stopped }: Injector,
   { instances }: Of<'kill_function'>,
 ): Promise<void> {
-  const killed = instances.filter((instance) =>
-    project.instances[instance]?.functions.kill(FUNCTION, 'SIGKILL'),
+  const killed = instances.filter(
+    (instance) => !stopped.has(instance) && project.instances[instance]?.functions.kill(FUNCTION, 'SIGKILL'),
   )
   tally.add('function process killed', killed.length)
-  if (instances.length < project.instances.length) return
+  if (killed.length < project.instances.length) return
   tally.add('all function processes killed at once')
   tally.add('leases of dead workers expired', await buryWorkers(project, signal))
 }
@@ -62,25 +66,44 @@ export async function buryWorkers({ superuser }: ChaosProject, signal: AbortSign
  * A process that stands still for longer than its leases last, and then goes on as if nothing had happened: either for
  * that time indeed, or with leases that are made to run out.
  */
-async function stopFunction(
-  { project, tally, signal }: Injector,
-  injection: Of<'stop_function'>,
-): Promise<void> {
+async function stopFunction(injector: Injector, injection: Of<'stop_function'>): Promise<void> {
+  const { project, tally, signal, stopped } = injector
   const functions = project.instances[injection.instance]?.functions
-  const stoppedAt = await insist(() => databaseNow(project.superuser), signal)
-  if (!functions?.kill(FUNCTION, 'SIGSTOP')) return
-  tally.add(
-    injection.expireLeases
-      ? 'function process stopped'
-      : `function process stopped for ${injection.forMs / 1000} s`,
-  )
+  const turns = injection.expireLeases ? await holdTurns(injector) : undefined
   try {
+    const stoppedAt = await insist(() => databaseNow(project.superuser), signal)
+    if (!functions?.kill(FUNCTION, 'SIGSTOP')) return
+    stopped.add(injection.instance)
+    tally.add(`function process stopped${injection.expireLeases ? '' : ` for ${injection.forMs / 1000} s`}`)
     if (injection.expireLeases)
       tally.add('leases expired', await insist(() => expireLeases(project.superuser, stoppedAt), signal))
     await sleep(injection.forMs, undefined, { signal })
   } finally {
-    functions.kill(FUNCTION, 'SIGCONT')
+    stopped.delete(injection.instance)
+    functions?.kill(FUNCTION, 'SIGCONT')
+    await turns?.over
   }
+}
+
+/**
+ * Brings workers into the worst moment to be stopped in: they have heard that their project does not exist, and wait for
+ * their turn to create it, for so long already that their leases may run out. Searches take a second, so that many get
+ * there at once; then nobody gets a turn. @returns when there will be turns again, shortly after
+ */
+async function holdTurns({ project, tally, signal }: Injector): Promise<{ readonly over: Promise<unknown> }> {
+  const { faults } = project.neon
+  const { id } = faults.add({
+    match: { operation: 'listProjects' },
+    action: { type: 'latency', ms: SLOW_SEARCH_MS },
+  })
+  await sleep(SLOW_SEARCH_MS, undefined, { signal }).finally(() => faults.clear(id))
+  const seconds = SETTLED_SECONDS + 0.5
+  const held = project.superuser
+    .unsafe(`lock table provisioning.token_buckets in exclusive mode; select pg_sleep(${seconds})`)
+    .catch(() => undefined)
+  tally.add('turns to call providers held up')
+  await sleep((seconds - 0.2) * 1000, undefined, { signal })
+  return { over: held }
 }
 
 async function restartPostgres(

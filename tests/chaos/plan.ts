@@ -84,12 +84,12 @@ function planLanes(dice: Dice, stormMs: number): Injection[][] {
       atMs,
       instances: own.chance(0.2) ? [0, 1] : [own.between(0, INSTANCES - 1)],
     })),
-    lane('stops', [6_000, 12_000], (own, atMs) => ({
+    lane('stops', [1_500, 4_000], (own, atMs) => ({
       type: 'stop_function',
       atMs,
       instance: own.between(0, INSTANCES - 1),
       // Long enough for a sweep to find somebody else.
-      forMs: own.between(2_500, 4_500),
+      forMs: own.between(3_000, 5_000),
       expireLeases: true,
     })),
     lane('restarts', [10_000, 18_000], (own, atMs) => ({

@@ -24,7 +24,7 @@ export async function runStorm(
 ): Promise<StormOutcome> {
   const injected = new Tally()
   const signUps = new Tally()
-  const injector = { project, tally: injected, signal, progress }
+  const injector = { project, tally: injected, signal, stopped: new Set<number>(), progress }
   const lanes = Promise.allSettled(plan.lanes.map((lane) => runLane(injector, lane)))
   try {
     const userIds = await signEverybodyUp(project, plan, signUps, signal)

@@ -135,8 +135,11 @@ describe('the undo', () => {
 
   it('finds by its name the project of a worker that was stopped in the middle', async () => {
     project.neonEmulator.setTimings({ createMs: 1_500 })
+    const creations = () => project.neonEmulator.stats.calls.createProject ?? 0
+    const before = creations()
     const person = await project.signUp()
-    await project.waitForStep(person.organizationId, 'neon_project', 'running')
+    // Only now is it too late for the worker to notice.
+    await until('creation under way', async () => (creations() > before ? true : undefined))
     await project.admin.auth.admin.deleteUser(person.userId)
     await until('project without a row', async () =>
       (await project.resources(person.organizationId)).projects.length === 1 ? true : undefined,

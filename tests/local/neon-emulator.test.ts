@@ -6,25 +6,36 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Api, createApiClient, type ProjectCreateRequest } from '@neondatabase/api-client'
 import postgres from 'postgres'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   type NeonEmulator,
   type NeonEmulatorOptions,
   startNeonEmulator,
 } from '../../local/emulators/neon/emulator.ts'
-import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+import { freePort } from '../../local/ports.ts'
+import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
+import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
 
 const API_KEY = 'napi_local'
-const adminUrl = databaseUrl(inject('postgresPort'), 'template1', SUPERUSER)
 const unlimited = {
   requestsPerMinute: Number.POSITIVE_INFINITY,
   requestsPerSecondPerRoute: Number.POSITIVE_INFINITY,
 }
 
+let directory: string
+let server: PostgresServer
+let adminUrl: string
 let emulator: NeonEmulator
 let neon: Api<unknown>
 let now: number
 const open: postgres.Sql[] = []
+
+// A server of its own: what is left on it in the end is counted.
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
+  server = await startPostgres({ directory, port: await freePort(), settings: THROWAWAY_SETTINGS })
+  adminUrl = server.url('template1')
+})
 
 beforeEach(async () => {
   now = Date.UTC(2026, 8, 1)
@@ -41,6 +52,8 @@ afterAll(async () => {
   const left = await sql`select datname from pg_database where datname like 'neon\\_%'`
   const roles = await sql`select rolname from pg_roles where rolname like 'neon\\_%'`
   await sql.end()
+  await server.stop('immediate')
+  await rm(directory, { recursive: true, force: true })
   expect([...left, ...roles]).toEqual([])
 })
 
@@ -127,9 +140,7 @@ describe('a created project', () => {
     expect(role).toEqual({ rolsuper: false, rolcreaterole: false, rolcreatedb: false })
     const theirs = await session(uri(two))`select current_database() as name`
     // Behind the proxy's back, on the server itself.
-    const direct = new URL(
-      databaseUrl(inject('postgresPort'), theirs[0]?.name, String((await whoAmI(sql))?.role)),
-    )
+    const direct = new URL(server.url(String(theirs[0]?.name), String((await whoAmI(sql))?.role)))
     direct.password = one.roles[0]?.password ?? ''
     await expect(session(direct.href)`select 1`).rejects.toMatchObject({ code: '42501' })
     const swapped = new URL(uri(one))
@@ -660,7 +671,7 @@ describe('the state file', () => {
       await emulator.stop()
       const admin = session(adminUrl)
       await admin.unsafe('create role neon_0123456789abcdef')
-      await admin.unsafe('create database neon_0123456789abcdef')
+      await admin.unsafe('create database neon_0123456789abcdef template template0')
       appendFileSync(stateFile, '[{"type":"database","id":"neon_0123456789abcdef","value":{}}]\n')
       appendFileSync(stateFile, '[{"type":"project","id":"torn"')
       emulator = await launch({ stateFile, postgresPort })

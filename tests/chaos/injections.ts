@@ -10,7 +10,7 @@ export interface Injector {
   readonly project: ChaosProject
   readonly tally: Tally
   readonly signal: AbortSignal
-  /** Instances that stand still now; killing one would spare the system its return. */
+  /** Instances that stand still, or are about to; killing one would spare the system its return. */
   readonly stopped: Set<number>
   /** Told what could not be done. */
   readonly progress: (what: string) => void
@@ -69,18 +69,23 @@ export async function buryWorkers({ superuser }: ChaosProject, signal: AbortSign
 async function stopFunction(injector: Injector, injection: Of<'stop_function'>): Promise<void> {
   const { project, tally, signal, stopped } = injector
   const functions = project.instances[injection.instance]?.functions
-  const turns = injection.expireLeases ? await holdTurns(injector) : undefined
+  const goOn = () => void functions?.kill(FUNCTION, 'SIGCONT')
+  // One that stands still does not notice that we are gone.
+  process.once('exit', goOn)
+  stopped.add(injection.instance)
+  let turns: { readonly over: Promise<unknown> } | undefined
   try {
+    if (injection.expireLeases) turns = await holdTurns(injector)
     const stoppedAt = await insist(() => databaseNow(project.superuser), signal)
     if (!functions?.kill(FUNCTION, 'SIGSTOP')) return
-    stopped.add(injection.instance)
     tally.add(`function process stopped${injection.expireLeases ? '' : ` for ${injection.forMs / 1000} s`}`)
     if (injection.expireLeases)
       tally.add('leases expired', await insist(() => expireLeases(project.superuser, stoppedAt), signal))
     await sleep(injection.forMs, undefined, { signal })
   } finally {
+    process.off('exit', goOn)
     stopped.delete(injection.instance)
-    functions?.kill(FUNCTION, 'SIGCONT')
+    goOn()
     await turns?.over
   }
 }

@@ -47,6 +47,8 @@ export interface Plan {
 }
 
 export const INSTANCES = 2
+/** About what passes between the beginning of a stop and the moment at which the process stands still. */
+const STOP_PREPARATION_MS = 4_500
 /** The shortest that settings allow. */
 export const LEASE_SECONDS = 45
 
@@ -54,18 +56,25 @@ export const LEASE_SECONDS = 45
 export function makePlan(seed: number, signUps: number): Plan {
   const dice = new Dice(seed)
   const stormMs = 15_000 + signUps * 150
+  const lanes = planLanes(dice, stormMs)
+  const stops = lanes
+    .flat()
+    .flatMap((injection) => (injection.type === 'stop_function' ? injection.atMs : []))
   return {
     seed,
     stormMs,
     guarded: dice.fork('guarded').chance(0.4),
-    signUps: planSignUps(dice.fork('sign-ups'), signUps, stormMs),
-    lanes: [...planLanes(dice, stormMs), ...planLongStops(signUps), ...dealFaults(dice, signUps, stormMs)],
+    signUps: planSignUps(dice.fork('sign-ups'), signUps, stormMs, stops),
+    lanes: [...lanes, ...planLongStops(signUps), ...dealFaults(dice, signUps, stormMs)],
   }
 }
 
-function planSignUps(dice: Dice, count: number, stormMs: number): PlannedSignUp[] {
+/** Half of them come in bursts, so that a process that is going to be stopped has much in hand. */
+function planSignUps(dice: Dice, count: number, stormMs: number, stops: readonly number[]): PlannedSignUp[] {
   return Array.from({ length: count }, () => ({
-    atMs: dice.between(0, Math.floor(stormMs * 0.9)),
+    atMs: dice.chance(0.5)
+      ? dice.pick(stops) + dice.between(0, 700)
+      : dice.between(0, Math.floor(stormMs * 0.9)),
     email: dice.chance(0.9),
     // Few names, so that slugs collide.
     organizationName: `Company ${dice.between(1, Math.ceil(count / 4))}`,
@@ -119,6 +128,11 @@ function planLanes(dice: Dice, stormMs: number): Injection[][] {
   ]
 }
 
+function lastsMs(injection: Injection): number {
+  const prepared = injection.type === 'stop_function' ? STOP_PREPARATION_MS : 0
+  return prepared + ('forMs' in injection ? injection.forMs : 0)
+}
+
 /** The first one comes early, so that a short storm has one of each. */
 function spread(
   dice: Dice,
@@ -131,7 +145,7 @@ function spread(
   while (atMs < stormMs) {
     const injection = make(dice, atMs)
     injections.push(injection)
-    atMs += ('forMs' in injection ? injection.forMs : 0) + dice.between(shortest, longest)
+    atMs += lastsMs(injection) + dice.between(shortest, longest)
   }
   return injections
 }

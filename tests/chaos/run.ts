@@ -34,7 +34,12 @@ await runCommand(async () => {
       console.error(dim(`… ${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${what}`)),
     ...(usage.log ? { functionLog: (line) => console.error(dim(line)) } : {}),
   }
-  return usage.deadProvider ? deadProvider(options, json) : chaos(options, json)
+  const experiment = usage.deadProvider ? deadProvider(options, json) : chaos(options, json)
+  return experiment.catch((error: unknown) => {
+    // Whatever was waited for ends with an error of its own then.
+    options.signal.throwIfAborted()
+    throw error
+  })
 })
 
 function readArguments() {

@@ -12,7 +12,7 @@ export function connect(environment: Pick<Environment, 'SUPABASE_DB_URL' | 'DATA
     max: 2,
     prepare: false,
     idle_timeout: 20,
-    connect_timeout: 10,
+    connect_timeout: 5,
     onnotice: () => undefined,
     connection: { application_name: 'tenant-provisioning' },
   })

@@ -2,14 +2,24 @@
 const problems = {
   invalid_json: [400, 'The body is not JSON'],
   invalid_body: [400, 'The body is not valid'],
+  invalid_argument: [400, 'An argument is not valid'],
+  invalid_query: [400, 'The GraphQL operation is not valid'],
+  query_too_complex: [400, 'The GraphQL operation asks for too much'],
   unauthorized: [401, 'Not authenticated'],
   forbidden: [403, 'Not allowed'],
   organization_not_found: [404, 'No such organization'],
+  user_not_found: [404, 'No such user'],
+  database_not_found: [404, 'No database yet'],
   method_not_allowed: [405, 'Method not allowed'],
+  nothing_to_cancel: [409, 'There is nothing to cancel'],
   region_is_fixed: [409, 'The region cannot be changed'],
+  undo_in_progress: [409, 'An undo is at work'],
   body_too_large: [413, 'The body is too large'],
   unknown_choice: [422, 'Not offered'],
+  user_not_eligible: [422, 'Not a user to provision'],
+  user_too_old: [422, 'Not a new user'],
   confirmation_required: [428, 'Confirm that you mean it'],
+  too_many_attempts: [429, 'Too many attempts'],
   internal_error: [500, 'Something went wrong'],
   database_unavailable: [503, 'The database does not answer'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
@@ -25,10 +35,18 @@ export interface Issue {
 export class Problem extends Error {
   readonly code: ProblemCode
   readonly issues: readonly Issue[]
-  constructor(code: ProblemCode, detail: string, issues: readonly Issue[] = []) {
+  /** When it is worth trying again, for the Retry-After header. */
+  readonly retryAfterSeconds: number | undefined
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    issues: readonly Issue[] = [],
+    retryAfterSeconds: number | undefined = undefined,
+  ) {
     super(detail)
     this.code = code
     this.issues = issues
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }
 
@@ -45,5 +63,7 @@ export function problemReply(problem: Problem, headers: HeadersInit = {}): Respo
   }
   const reply = new Response(JSON.stringify(body), { status, headers })
   reply.headers.set('content-type', 'application/problem+json')
+  if (problem.retryAfterSeconds !== undefined)
+    reply.headers.set('retry-after', String(problem.retryAfterSeconds))
   return reply
 }

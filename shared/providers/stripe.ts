@@ -38,6 +38,7 @@ export interface StripeProvider {
    * date, and when `thorough` also by Stripe's search, which is about a minute behind.
    */
   findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<string | undefined>>
+  /** Fails with stripe_key_reused when the key belongs to a customer that was deleted, or to other details. */
   createCustomer(
     details: CustomerDetails,
     idempotencyKey: string,
@@ -70,7 +71,11 @@ export function createStripeProvider(
           () => stripe.customers.create(details, { idempotencyKey }),
           assertLease,
         )
-        return success(customer.id)
+        // A repeated reply is as old as the key: its customer may have been deleted since.
+        if (!isReplay(customer.lastResponse)) return success(customer.id)
+        const exists = await customerExists(stripe, call, customer.id)
+        if (!exists.ok) return exists
+        return exists.value ? success(customer.id) : failed(failure('stripe_key_reused'))
       }),
     customerPage: (cursor) => attempt((call) => customerPage(stripe, call, cursor)),
     deleteCustomer: (customerId, assertLease) =>
@@ -166,6 +171,12 @@ async function findByEmail(
     after = page.data.at(-1)?.id
     if (found || !page.has_more || !after) return found?.id
   }
+}
+
+/** The fetch client hands out the platform's own Response, whose headers are not the plain object that the types promise. */
+function isReplay({ headers }: { headers: Readonly<Record<string, string>> | Headers }): boolean {
+  const name = 'idempotent-replayed'
+  return (headers instanceof Headers ? headers.get(name) : headers[name]) === 'true'
 }
 
 function isMissing(error: unknown): boolean {

@@ -3,24 +3,27 @@ import { type Database, sqlState } from '../database/client.ts'
 import type { Caller } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
 
+/** An undo waits for the calls of stopped workers to end, then takes moments. */
+const UNDO_SECONDS = 60
+
 /**
- * Evaluates an SQL expression that yields a job's id, with claims that name the caller, so that the audit log does too.
+ * Evaluates an SQL expression with claims that name the caller, so that the audit log does too.
  * One statement, and so one transaction: postgres.js ends the whole process when a connection is lost within `begin`.
- * @throws Problem for what the `provisioning` functions refuse: TP404, TP409, TP422, TP428.
+ * @throws Problem for what the `provisioning` functions refuse: TP404, TP409, TP410, TP422, TP423, TP428.
  */
-export async function jobIdAsCaller(
+export async function valueAsCaller<T>(
   sql: Database,
   caller: Caller,
-  jobId: postgres.PendingQuery<postgres.Row[]>,
-): Promise<string> {
+  value: postgres.PendingQuery<postgres.Row[]>,
+): Promise<T> {
   const claims =
     caller.type === 'user' ? { sub: caller.userId, role: 'authenticated' } : { role: 'service_role' }
   try {
-    const [row] = await sql<{ jobId: string }[]>`
+    const [row] = await sql<{ value: T }[]>`
       with claims as materialized (select set_config('request.jwt.claims', ${JSON.stringify(claims)}, true) as set)
-      select ${jobId} as "jobId" from claims where claims.set is not null`
-    if (!row) throw new Error('no job came back')
-    return row.jobId
+      select ${value} as value from claims where claims.set is not null`
+    if (!row) throw new Error('no value came back')
+    return row.value
   } catch (error) {
     throw asProblem(error)
   }
@@ -33,6 +36,10 @@ function asProblem(error: unknown): unknown {
       return new Problem('organization_not_found', error.message)
     case 'TP409':
       return new Problem('region_is_fixed', error.message)
+    case 'TP410':
+      return new Problem('nothing_to_cancel', error.message)
+    case 'TP423':
+      return new Problem('undo_in_progress', error.message, [], UNDO_SECONDS)
     case 'TP428':
       return new Problem('confirmation_required', error.message)
     case 'TP422':

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Database } from '../database/client.ts'
 import { Problem } from '../http/problem.ts'
 import { jsonReply } from '../http/serve.ts'
-import { jobIdAsCaller } from './as-caller.ts'
+import { valueAsCaller } from './as-caller.ts'
 import type { JobFunction } from './job-function.ts'
 import { deprovisionSteps } from './steps/index.ts'
 
@@ -23,10 +23,11 @@ type Body = z.infer<typeof body>
 
 /**
  * Deletes an organization and what it has outside, in reverse order: {organizationId, confirm, dryRun?, wait?}. For the
- * backend alone. For an organization that is deleted already, it tries its unfinished undo again.
+ * backend alone. For an organization that is deleted already, it tries its unfinished undo again. Its workers also undo what
+ * cancelled provisionings had made.
  */
 export const deprovisionFunction: JobFunction<Body> = {
-  kinds: ['deprovision'],
+  kinds: ['deprovision', 'undo'],
   steps: deprovisionSteps,
   body,
   async request(sql, caller, { organizationId, confirm, dryRun, wait }) {
@@ -36,7 +37,7 @@ export const deprovisionFunction: JobFunction<Body> = {
     if (plan && dryRun) return jsonReply({ dryRun: true, organizationId, wouldDelete: plan })
     if (!plan) return { jobId: await retryUndo(sql, organizationId), wait }
     const deletion = sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
-    return { jobId: await jobIdAsCaller(sql, caller, deletion), wait }
+    return { jobId: await valueAsCaller<string>(sql, caller, deletion), wait }
   },
 }
 

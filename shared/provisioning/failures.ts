@@ -21,7 +21,7 @@ const catalogue = {
   ],
   stripe_key_reused: [
     true,
-    'An earlier request to Stripe for this customer had other details. It will be tried again under a new key.',
+    'An earlier request to Stripe for this customer had other details, or its customer was deleted. It will be tried again under a new key.',
   ],
   stripe_paused: [true, 'Stripe is left alone for a while.'],
   neon_paused: [true, 'Neon is left alone for a while.'],

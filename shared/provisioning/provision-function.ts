@@ -1,53 +1,73 @@
 import { z } from 'zod'
-import type { Database } from '../database/client.ts'
-import type { Caller } from '../http/caller.ts'
-import { Problem } from '../http/problem.ts'
-import { jobIdAsCaller } from './as-caller.ts'
+import { cancelProvisioning } from './cancel-provisioning.ts'
 import type { JobFunction } from './job-function.ts'
+import { provisionUser } from './provision-user.ts'
+import { authorizeManager, requestProvisioning } from './request-provisioning.ts'
 import { provisionSteps } from './steps/index.ts'
 
 /** Sizes, regions and their aliases are words; which ones there are is the database's to say. */
 const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
 
-/** Absent services mean all that are not ready. */
-const body = z.strictObject({
-  organizationId: z.uuid(),
+const fields = z.strictObject({
+  organizationId: z.uuid().optional(),
+  /** Absent services mean all that are not ready. */
   services: z
     .array(z.enum(['stripe', 'neon']))
     .min(1)
     .optional(),
   databaseSize: choice.optional(),
   dataRegion: choice.optional(),
+  /** Stop instead, and undo what was made. */
+  cancel: z.boolean().optional(),
+  /** Only tell what a cancellation would do. */
+  dryRun: z.boolean().optional(),
+  /** Of a user who has signed up just now; instead of the organization, for the backend alone. */
+  email: z.email().max(320).optional(),
+  /** Goes over the user's own metadata, for what has still to be made. */
+  metadata: z.record(z.string(), z.json()).optional(),
   /** Reply when the job has ended instead of at once. */
   wait: z.boolean().default(false),
 })
 
-type Body = z.infer<typeof body>
+type Fields = z.infer<typeof fields>
+
+/** Which fields belong to which request; `wait` to those that start a job. */
+const body = fields.superRefine((given, context) => {
+  const refuse = (names: readonly (keyof Fields)[], message: string) => {
+    for (const name of names)
+      if (given[name] !== undefined) context.addIssue({ code: 'custom', path: [name], message })
+  }
+  if ((given.organizationId === undefined) === (given.email === undefined))
+    context.addIssue({
+      code: 'custom',
+      path: ['organizationId'],
+      message: 'give this or an email, one of them',
+    })
+  if (given.email === undefined) refuse(['metadata'], 'goes with an email only')
+  else refuse(['services', 'databaseSize', 'dataRegion', 'cancel'], 'does not go with an email')
+  if (given.cancel) refuse(['services', 'databaseSize', 'dataRegion'], 'does not go with cancel')
+  else refuse(['dryRun'], 'goes with cancel only')
+})
 
 /**
- * Makes an organization's tenant ready, or tries again: {organizationId, services?, databaseSize?, dataRegion?, wait?}.
- * For the backend, and for owners and admins of the organization; the audit log names who asked.
+ * Makes an organization's tenant ready, or tries again: {organizationId, services?, databaseSize?, dataRegion?, wait?}; stops
+ * that: {organizationId, cancel: true, dryRun?}. For the backend, and for owners and admins of the organization; the audit log
+ * names who asked. Or makes the tenant of a new user: {email, metadata?, wait?}, for the backend alone.
  */
-export const provisionFunction: JobFunction<Body> = {
+export const provisionFunction: JobFunction<Fields> = {
   kinds: ['provision'],
   steps: provisionSteps,
   body,
-  async request(sql, caller, { organizationId, services, databaseSize, dataRegion, wait }) {
-    await authorize(sql, caller, organizationId)
-    const userId = caller.type === 'user' ? caller.userId : null
-    const request = sql`(
-      select job_id from provisioning.request_provisioning(${organizationId},
-        ${services ?? null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}))`
-    return { jobId: await jobIdAsCaller(sql, caller, request), wait }
+  async request(
+    sql,
+    caller,
+    { organizationId, email, metadata = {}, cancel, dryRun = false, wait, ...wanted },
+  ) {
+    if (email !== undefined) return { jobId: await provisionUser(sql, caller, email, metadata), wait }
+    if (organizationId === undefined)
+      throw new Error('a body without organizationId or email was let through')
+    await authorizeManager(sql, caller, organizationId)
+    if (cancel) return cancelProvisioning(sql, caller, organizationId, dryRun)
+    return { jobId: await requestProvisioning(sql, caller, organizationId, wanted), wait }
   },
-}
-
-async function authorize(sql: Database, caller: Caller, organizationId: string): Promise<void> {
-  const userId = caller.type === 'user' ? caller.userId : null
-  const [row] = await sql<{ exists: boolean; role: string | null }[]>`
-    select exists (select from public.organizations where id = ${organizationId}) as exists,
-      provisioning.role_in(${organizationId}, ${userId}) as role`
-  if (!row?.exists) throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
-  if (caller.type === 'user' && row.role !== 'owner' && row.role !== 'admin')
-    throw new Problem('forbidden', 'Only owners and admins of the organization may do this.')
 }

@@ -29,8 +29,14 @@ export interface Providers {
   readonly neon: NeonProvider
 }
 
+export interface SucceededStep {
+  readonly type: 'succeeded'
+  readonly output: StepOutput
+  readonly record?: SideRecord
+}
+
 export type StepOutcome =
-  | { readonly type: 'succeeded'; readonly output: StepOutput; readonly record?: SideRecord }
+  | SucceededStep
   | { readonly type: 'failed'; readonly failure: Failure; readonly output?: StepOutput }
   /** Not an attempt: what the provider was asked for is on its way. */
   | {

@@ -25,6 +25,9 @@ create table provisioning.settings (
   sweep_doorbells integer not null default 4,
   sweep_repairs integer not null default 100,
   cron_history_days integer not null default 3,
+  -- provision_user, for back ends that know an address: calls a minute and address, and how old its user may be.
+  user_calls_per_minute integer not null default 5,
+  user_calls_max_age_minutes integer not null default 10,
   -- A deleted organization's Neon project stays this long; Neon itself keeps it recoverable for 7 days more.
   neon_deletion_grace_hours integer not null default 72,
   -- Bookkeeping often wants to keep customers: keep or delete.
@@ -44,6 +47,7 @@ create table provisioning.settings (
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
+    and least(user_calls_per_minute, user_calls_max_age_minutes) > 0
   ),
   -- A create call may take 30 s; a shorter lease could expire under it.
   constraint lease_outlasts_a_call check (lease_seconds >= 45),
@@ -121,7 +125,9 @@ create table provisioning.job_kinds (
 );
 insert into provisioning.job_kinds values
   ('provision', 'provision-tenant-resources'),
-  ('deprovision', 'deprovision-tenant-resources');
+  ('deprovision', 'deprovision-tenant-resources'),
+  -- What a cancelled provision job had made; the organization stays.
+  ('undo', 'deprovision-tenant-resources');
 
 -- Which steps a job of a kind has and what each waits for. The TypeScript step of the same name does the work.
 create table provisioning.step_definitions (
@@ -141,7 +147,10 @@ insert into provisioning.step_definitions (kind, step, service, position, depend
   ('provision', 'verify_connection', 'neon', 5, '{credentials}'),
   ('deprovision', 'delete_credentials', 'neon', 1, '{}'),
   ('deprovision', 'delete_neon_project', 'neon', 2, '{delete_credentials}'),
-  ('deprovision', 'delete_stripe_customer', 'stripe', 3, '{}');
+  ('deprovision', 'delete_stripe_customer', 'stripe', 3, '{}'),
+  ('undo', 'delete_credentials', 'neon', 1, '{}'),
+  ('undo', 'delete_neon_project', 'neon', 2, '{delete_credentials}'),
+  ('undo', 'delete_stripe_customer', 'stripe', 3, '{}');
 
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.settings enable row level security;

@@ -410,6 +410,11 @@ begin
     end if;
     return 'running';
   end if;
+  if v_job.kind = 'undo' and exists (
+    select from public.provisioning_jobs p
+    where p.organization_id = v_job.organization_id and p.kind = 'provision' and p.status <> 'cancelled') then
+    raise exception 'The organization has been provisioned again since; this undo would remove what it uses.' using errcode = 'TP409';
+  end if;
   update public.provisioning_steps s set status = 'pending', attempts = 0, next_attempt_at = null, error = null,
     started_at = null, finished_at = null
   where s.job_id = p_job_id and (p_services is null or s.service = any (p_services))
@@ -430,4 +435,5 @@ $$;
 revoke execute on function provisioning.retry_job(uuid, text[]) from public;
 comment on function provisioning.retry_job(uuid, text[]) is
   'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A finished step is left
-alone unless its service is named; a job at work is too, and looks at the named services again when it is done.';
+alone unless its service is named; a job at work is too, and looks at the named services again when it is done. Raises TP409 for
+an undo that has been overtaken.';

@@ -135,10 +135,12 @@ language plpgsql security definer set search_path = '' as $$
 begin
   delete from cron.job_run_details where end_time < now()
     - make_interval(days => (select s.cron_history_days from provisioning.settings s));
+  delete from provisioning.user_calls c where not exists (
+    select from unnest(c.called_at) t where t > now() - interval '1 minute');
 end
 $$;
 revoke execute on function provisioning.prune() from public;
-comment on function provisioning.prune() is 'Drops old run records, which pg_cron itself keeps for ever.';
+comment on function provisioning.prune() is 'Drops old run records, which pg_cron itself keeps for ever, and counts of calls that count no more.';
 
 select cron.schedule('tenant-provisioning-sweep', '10 seconds', 'select provisioning.sweep()');
 select cron.schedule('tenant-provisioning-prune', '17 3 * * *', 'select provisioning.prune()');

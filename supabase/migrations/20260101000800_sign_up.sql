@@ -172,7 +172,7 @@ revoke execute on function provisioning.complete_organization(uuid, uuid, text, 
 comment on function provisioning.complete_organization(uuid, uuid, text, jsonb) is
   'Adds what is missing around an organization that exists: a repair, or a user whose profile was lost.';
 
-create function provisioning.ensure_user_provisioned(p_user_id uuid) returns uuid
+create function provisioning.ensure_user_provisioned(p_user_id uuid, p_metadata jsonb default '{}') returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_email text;
@@ -183,7 +183,7 @@ declare
 begin
   -- Two entries for the same user (trigger, webhook, backfill) take turns; different users never meet here.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
-  select u.email, coalesce(u.raw_user_meta_data, '{}'), not u.is_anonymous and u.deleted_at is null,
+  select u.email, coalesce(u.raw_user_meta_data, '{}') || p_metadata, not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
     coalesce(
       (select p.organization_id from public.profiles p where p.id = p_user_id),
@@ -202,10 +202,11 @@ begin
   return v_organization_id;
 end
 $$;
-revoke execute on function provisioning.ensure_user_provisioned(uuid) from public;
-comment on function provisioning.ensure_user_provisioned(uuid) is
+revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb) from public;
+comment on function provisioning.ensure_user_provisioned(uuid, jsonb) is
   'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
-returns the organization; null for a user who is not to be provisioned (yet). Safe to repeat and to run twice at once.';
+returns the organization; null for a user who is not to be provisioned (yet). Safe to repeat and to run twice at once.
+p_metadata goes over the user''s own, for what has still to be made.';
 
 create function provisioning.record_sign_up_failure(p_user_id uuid, p_sqlstate text, p_message text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -288,7 +289,7 @@ begin
 end
 $$;
 revoke execute on function provisioning.handle_new_user() from public;
-create trigger on_auth_user_created after insert on auth.users
+create trigger tenant_provisioning_user_created after insert on auth.users
   for each row execute function provisioning.handle_new_user();
 
 create function provisioning.handle_user_updated() returns trigger
@@ -314,7 +315,7 @@ end
 $$;
 revoke execute on function provisioning.handle_user_updated() from public;
 -- Signing in updates auth.users too; the condition keeps that free of charge.
-create trigger on_auth_user_updated after update on auth.users
+create trigger tenant_provisioning_user_updated after update on auth.users
   for each row when (
     old.email is distinct from new.email
     or old.raw_user_meta_data is distinct from new.raw_user_meta_data

@@ -20,6 +20,12 @@ begin
   if v_organization.id is null then
     raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
   end if;
+  if exists (
+    select from public.provisioning_jobs j
+    where j.organization_id = p_organization_id and j.kind = 'undo' and j.status in ('queued', 'running')) then
+    raise exception 'What the cancelled provisioning had made is still being removed. Try again when that is done, in about a minute.'
+      using errcode = 'TP423';
+  end if;
   insert into public.organization_databases (organization_id, region, size)
   select v_organization.id, r.neon_region, p.default_size from provisioning.regions r, provisioning.plans p
   where r.data_region = v_organization.data_region and p.plan = v_organization.plan
@@ -52,9 +58,11 @@ begin
     v_changed := true;
   end if;
 
-  if v_job.id is null then
+  -- What a cancelled job had made is gone: everything is made anew, by a job of its own.
+  if v_job.id is null or v_job.status = 'cancelled' and v_organization.provisioned_at is null then
     job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_requested_by);
     status := 'queued';
+    perform provisioning.refresh_status(p_organization_id);
   else
     job_id := v_job.id;
     status := provisioning.retry_job(v_job.id, case when v_changed then coalesce(p_services, '{neon}') else p_services end);
@@ -67,7 +75,70 @@ $$;
 revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid) from public;
 comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
-TP409 (region fixed) or TP422 (unknown region or size).';
+TP409 (region fixed), TP422 (unknown region or size) or TP423 (an undo is at work).';
+
+-- One row for an address that was asked for lately, with the times of its calls within the last minute.
+create table provisioning.user_calls (
+  email text primary key,
+  called_at timestamptz[] not null
+);
+alter table provisioning.user_calls enable row level security;
+
+create function provisioning.count_user_call(p_email text) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_limit integer := (select s.user_calls_per_minute from provisioning.settings s);
+  v_called_at timestamptz[];
+begin
+  insert into provisioning.user_calls as c (email, called_at) values (p_email, '{}') on conflict (email) do nothing;
+  select array(select t from unnest(c.called_at) t where t > clock_timestamp() - interval '1 minute' order by t)
+  into v_called_at from provisioning.user_calls c where c.email = p_email for update;
+  if cardinality(v_called_at) >= v_limit then
+    return ceil(extract(epoch from v_called_at[cardinality(v_called_at) - v_limit + 1] + interval '1 minute' - clock_timestamp()));
+  end if;
+  update provisioning.user_calls c set called_at = v_called_at || clock_timestamp() where c.email = p_email;
+  return 0;
+end
+$$;
+revoke execute on function provisioning.count_user_call(text) from public;
+comment on function provisioning.count_user_call(text) is
+  'Counts a call for this address and returns 0; or, when the last minute had as many as settings allow, the seconds until the next may be made.';
+
+create function provisioning.provision_user(p_email text, p_metadata jsonb default '{}')
+returns table (outcome text, organization_id uuid, job_id uuid, retry_after_seconds integer)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_email text := lower(btrim(p_email));
+  v_user_id uuid;
+  v_created_at timestamptz;
+begin
+  retry_after_seconds := provisioning.count_user_call(v_email);
+  if retry_after_seconds > 0 then
+    outcome := 'too_many_attempts';
+    return next;
+    return;
+  end if;
+  select u.id, u.created_at into v_user_id, v_created_at from auth.users u
+  where u.email = v_email and u.deleted_at is null order by u.created_at limit 1;
+  if v_user_id is null then
+    outcome := 'user_not_found';
+  elsif v_created_at < now() - make_interval(mins => (select s.user_calls_max_age_minutes from provisioning.settings s)) then
+    outcome := 'user_too_old';
+  else
+    organization_id := provisioning.ensure_user_provisioned(v_user_id, p_metadata);
+    outcome := case when organization_id is null then 'not_eligible' else 'accepted' end;
+    if organization_id is not null then
+      job_id := (select r.job_id from provisioning.request_provisioning(provision_user.organization_id, p_requested_by => v_user_id) r);
+    end if;
+  end if;
+  return next;
+end
+$$;
+revoke execute on function provisioning.provision_user(text, jsonb) from public;
+comment on function provisioning.provision_user(text, jsonb) is
+  'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome: accepted,
+user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet) or too_many_attempts, which says when to come back.
+A value and no error, because an error would take the count of the call back. Raises TP423 as request_provisioning does.';
 
 create function provisioning.role_in(p_organization_id uuid, p_user_id uuid) returns text
 language plpgsql stable security definer set search_path = '' as $$

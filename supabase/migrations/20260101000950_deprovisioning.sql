@@ -81,7 +81,7 @@ revoke execute on function provisioning.handle_user_deleted() from public;
 comment on function provisioning.handle_user_deleted() is
   'Before a user goes: organizations pass to another owner, or are removed with an undo job. Unlike the other triggers it
 lets trouble stop the deletion, because what exists outside would otherwise be lost track of.';
-create trigger on_auth_user_deleted before delete on auth.users
+create trigger tenant_provisioning_user_deleted before delete on auth.users
   for each row execute function provisioning.handle_user_deleted();
 
 create function provisioning.delete_organization(p_organization_id uuid, p_confirm_slug text) returns uuid
@@ -112,7 +112,95 @@ declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   delete from vault.secrets s where s.name = 'tenant_database_password/' || v_job.organization_id;
+  update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
 end
 $$;
 revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
 comment on function provisioning.forget_credentials(uuid, uuid) is 'Deletes the password of the job''s tenant database from Vault.';
+
+create function provisioning.forget_neon_project(p_job_id uuid, p_lease_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
+    pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
+    health_status = 'unknown'
+  where d.organization_id = v_job.organization_id;
+end
+$$;
+revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public;
+comment on function provisioning.forget_neon_project(uuid, uuid) is
+  'The project is deleted; where the organization still has a row for it, nothing of it is left there.';
+
+create function provisioning.forget_stripe_customer(p_job_id uuid, p_lease_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.organizations o set stripe_customer_id = null where o.id = v_job.organization_id;
+end
+$$;
+revoke execute on function provisioning.forget_stripe_customer(uuid, uuid) from public;
+
+-- Cancelling ------------------------------------------------------------------------------------------------------
+
+create function provisioning.cancel_provisioning(p_organization_id uuid) returns table (job_id uuid, undo_job_id uuid)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_settings provisioning.settings;
+  v_job public.provisioning_jobs;
+  v_organization public.organizations;
+  v_undo boolean;
+begin
+  select * into v_settings from provisioning.settings;
+  -- In turn with other requests, and with the workers' order of row locks, as in request_provisioning.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
+  select * into v_job from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
+  select * into v_organization from public.organizations o where o.id = p_organization_id for update;
+  if v_organization.id is null then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
+  -- A tenant that was ready once is in use: a later job on it is stopped, and what it uses stays.
+  v_undo := v_organization.provisioned_at is null;
+  if v_job.id is null or v_job.status in ('succeeded', 'cancelled') or v_job.status = 'failed' and not v_undo then
+    raise exception '%', case coalesce(v_job.status, '')
+      when 'cancelled' then 'The provisioning was cancelled before.'
+      when '' then 'The organization has no provisioning to cancel.'
+      else 'The tenant is ready and nothing is under way. To remove it, delete the organization.' end
+      using errcode = 'TP410';
+  end if;
+  update public.provisioning_jobs j set status = 'cancelled', finished_at = clock_timestamp(), lease_token = null,
+    lease_expires_at = null, rerun_services = null, last_error = null
+  where j.id = v_job.id;
+  -- With an undo, what had succeeded is not there any more either.
+  update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = clock_timestamp(), error = null
+  where s.job_id = v_job.id and (v_undo or s.status in ('pending', 'running', 'retrying'));
+  job_id := v_job.id;
+  -- A job that no worker ever took has made nothing.
+  if v_undo and v_job.attempts > 0 then
+    select provisioning.enqueue(p_organization_id, 'undo', jsonb_strip_nulls(jsonb_build_object(
+      'organization_name', v_organization.name, 'billing_email', v_organization.billing_email,
+      'stripe_customer_id', v_organization.stripe_customer_id,
+      'stripe_customer', case when v_organization.stripe_subscription_id is null then 'delete' else 'keep' end,
+      'neon_project_id', (
+        select d.neon_project_id from public.organization_databases d where d.organization_id = p_organization_id),
+      'delete_neon_project_at', now())), auth.uid()) into undo_job_id;
+    -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
+    update public.provisioning_jobs j set next_attempt_at = now() + make_interval(secs => v_settings.lease_seconds)
+    where j.id = undo_job_id;
+  end if;
+  perform provisioning.record_event(p_organization_id, v_job.id, 'job.cancelled', 'provision', 'cancelled', v_job.id::text, null,
+    jsonb_strip_nulls(jsonb_build_object('undo_job_id', undo_job_id)), v_job.created_at, clock_timestamp());
+  perform provisioning.audit(p_organization_id, 'provisioning.cancelled', 'job', v_job.id::text,
+    jsonb_strip_nulls(jsonb_build_object('undo_job_id', undo_job_id)));
+  perform provisioning.refresh_status(p_organization_id);
+  return next;
+end
+$$;
+revoke execute on function provisioning.cancel_provisioning(uuid) from public;
+comment on function provisioning.cancel_provisioning(uuid) is
+  'Stops the provision job of an organization. When the tenant was never ready, whatever the job has made is removed by an undo
+job, due when the calls of a stopped worker have ended; the organization stays and can be provisioned again. Raises TP404, or
+TP410 when there is nothing to cancel.';

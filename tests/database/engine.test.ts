@@ -244,6 +244,14 @@ describe('the writes of a worker that lost its lease', () => {
       ({ jobId, token }) => project.sql`select provisioning.forget_credentials(${jobId}, ${token})`,
     ],
     [
+      'forget_neon_project',
+      ({ jobId, token }) => project.sql`select provisioning.forget_neon_project(${jobId}, ${token})`,
+    ],
+    [
+      'forget_stripe_customer',
+      ({ jobId, token }) => project.sql`select provisioning.forget_stripe_customer(${jobId}, ${token})`,
+    ],
+    [
       'store_credentials',
       async ({ jobId, token }) => {
         const sealed = await seal(project.sql, 'stale password')
@@ -255,6 +263,9 @@ describe('the writes of a worker that lost its lease', () => {
   it.each(writes)('%s is refused and changes nothing', async (_, write) => {
     const { stale, successor, organizationId } = await takenOverJob()
     await project.sql`select vault.create_secret('at stake', ${`tenant_database_password/${organizationId}`})`
+    await project.sql`update public.organization_databases set neon_project_id = ${`at-stake-${organizationId}`}
+      where organization_id = ${organizationId}`
+    await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`
     const before = await fingerprint(project.sql)
     expect(await refusal(write(stale))).toBe('TP001')
     expect(await fingerprint(project.sql)).toEqual(before)

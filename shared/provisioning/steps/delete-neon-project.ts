@@ -7,7 +7,7 @@ import { projectName } from '../tenant.ts'
  * Deletes the organization's Neon project when its grace period is over. Looks by name too: a worker that was stopped in
  * the middle may have made a project that no row knows of. One that is gone already is fine.
  */
-export const deleteNeonProject: Step = async ({ job, providers, assertLease }) => {
+export const deleteNeonProject: Step = async ({ sql, job, providers, assertLease }) => {
   const { delete_neon_project_at: due, neon_project_id: recorded } = deprovisionRequest(job)
   const secondsLeft = (due.getTime() - Date.now()) / 1000
   if (secondsLeft > 0)
@@ -20,5 +20,12 @@ export const deleteNeonProject: Step = async ({ job, providers, assertLease }) =
     const deleted = await providers.neon.deleteProject(projectId, assertLease)
     if (!deleted.ok) return { type: 'failed', failure: deleted.failure }
   }
-  return { type: 'succeeded', output: { resourceId: projectIds.join(', '), deleted: projectIds.length } }
+  return {
+    type: 'succeeded',
+    output: {
+      deleted: projectIds.length,
+      ...(projectIds.length > 0 ? { resourceId: projectIds.join(', ') } : {}),
+    },
+    record: sql`provisioning.forget_neon_project(${job.id}, ${job.leaseToken})`,
+  }
 }

@@ -1,17 +1,18 @@
 import { type Result, success } from '../../result.ts'
 import { type DeprovisionRequest, deprovisionRequest } from '../deprovision-request.ts'
 import type { Job } from '../jobs.ts'
-import type { Providers, Step, StepOutcome } from '../step.ts'
+import type { Providers, Step, SucceededStep } from '../step.ts'
 
 /** Deletes the organization's Stripe customer, or keeps it for the books, as the settings said when it was deleted. */
-export const deleteStripeCustomer: Step = async ({ job, providers, assertLease }) => {
+export const deleteStripeCustomer: Step = async ({ sql, job, providers, assertLease }) => {
   const request = deprovisionRequest(job)
   const customer = await findCustomer(job, request, providers)
   if (!customer.ok) return { type: 'failed', failure: customer.failure }
   if (!customer.value || request.stripe_customer === 'keep') return succeeded(customer.value, 'kept')
   const deleted = await providers.stripe.deleteCustomer(customer.value, assertLease)
   if (!deleted.ok) return { type: 'failed', failure: deleted.failure }
-  return succeeded(customer.value, 'deleted')
+  const record = sql`provisioning.forget_stripe_customer(${job.id}, ${job.leaseToken})`
+  return { ...succeeded(customer.value, 'deleted'), record }
 }
 
 /** A worker that was stopped in the middle may have made a customer that no row knows of. */
@@ -26,7 +27,7 @@ async function findCustomer(
   return stripe.findCustomer({ organizationId: job.organizationId, name, email }, true)
 }
 
-function succeeded(customerId: string | undefined, done: 'kept' | 'deleted'): StepOutcome {
+function succeeded(customerId: string | undefined, done: 'kept' | 'deleted'): SucceededStep {
   return {
     type: 'succeeded',
     output: customerId ? { resourceId: customerId, customer: done } : { customer: 'none' },

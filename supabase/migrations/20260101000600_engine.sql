@@ -417,7 +417,8 @@ begin
   end if;
   update public.provisioning_steps s set status = 'pending', attempts = 0, next_attempt_at = null, error = null,
     started_at = null, finished_at = null
-  where s.job_id = p_job_id and (p_services is null or s.service = any (p_services))
+  -- A cancelled step comes along whatever was named: without it the job could never succeed.
+  where s.job_id = p_job_id and (p_services is null or s.service = any (p_services) or s.status = 'cancelled')
     and (s.status in ('retrying', 'failed', 'cancelled', 'running')
       -- Named services are looked at again even when they succeeded: each step finds what exists.
       or (s.status = 'succeeded' and p_services is not null and v_job.finished_at is not null));

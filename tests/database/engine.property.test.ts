@@ -229,6 +229,38 @@ class Retry implements Command {
   toString = () => `retry(job ${this.job}, ${this.services ?? 'whole'})`
 }
 
+/** Somebody cancels: whoever held the job is fenced off at once. */
+class Cancel implements Command {
+  readonly job: number
+  constructor(job: number) {
+    this.job = job
+  }
+  check = () => true
+  async run(model: Model, real: Real) {
+    const jobId = at(real.jobIds, this.job)
+    const before = await real.engine.job(jobId)
+    const steps = at(real.previous, this.job)
+    const { code, wasReady } = await real.engine.cancel(jobId)
+    const after = await real.engine.job(jobId)
+    const nothingToCancel =
+      ['succeeded', 'cancelled'].includes(before.status) || (before.status === 'failed' && wasReady)
+    expect(code).toBe(nothingToCancel ? 'TP410' : undefined)
+    if (nothingToCancel) expect(after).toEqual(before)
+    else {
+      expect(after).toMatchObject({ status: 'cancelled', lease_token: null })
+      model.held[this.job] = false
+      for (const [index, step] of (await real.engine.steps(jobId)).entries()) {
+        const kept = wasReady && ['succeeded', 'failed'].includes(at(steps, index).status)
+        expect(step.status, 'what was made is undone, except under a tenant that is in use').toBe(
+          kept ? at(steps, index).status : 'cancelled',
+        )
+      }
+    }
+    await checkInvariants(real, nothingToCancel ? undefined : this.job)
+  }
+  toString = () => `cancel(job ${this.job})`
+}
+
 const job = fc.nat(JOBS - 1)
 const step = fc.nat(STEPS.length - 1)
 // Most of the time the holder writes; now and then one who lost the lease.
@@ -248,6 +280,7 @@ const commands = fc.commands(
     write('complete', 'fail', 'defer'),
     write('extend', 'finish', 'fail for good'),
     job.map((value) => new LeaseRunsOut(value)),
+    job.map((value) => new Cancel(value)),
     fc.constant(new TimePasses()),
     fc
       .tuple(job, fc.constantFrom(null, ['stripe'], ['neon'], ['stripe', 'neon'], ['other']))
@@ -266,13 +299,14 @@ async function driveToTheEnd({ engine, jobIds }: Real): Promise<void> {
     }
     const { status, finished_at } = await engine.job(jobId)
     expect(finished_at, `an open job has a way forward (it is ${status})`).not.toBeNull()
+    if (status === 'cancelled') continue
     const failed = (await engine.steps(jobId)).filter((row) => row.status === 'failed')
     expect(status).toBe(failed.length === 0 ? 'succeeded' : 'failed')
   }
 }
 
 describe('the job state machine', () => {
-  it('keeps its promises under any sequence of claims, writes, deaths and retries', async () => {
+  it('keeps its promises under any sequence of claims, writes, deaths, retries and cancellations', async () => {
     await fc.assert(
       fc.asyncProperty(commands, async (sequence) => {
         await closeOpenJobs(project)

@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { createTenant, only, type Project, type Tenant } from './project.ts'
+import { createTenant, only, type Project, refusal, type Tenant } from './project.ts'
 
 export interface Lease {
   readonly jobId: string
@@ -95,6 +95,17 @@ export class Engine {
       await this.#sql<{ status: string }[]>`
         select provisioning.retry_job(${jobId}, ${services && [...services]}) as status`,
     ).status
+  }
+
+  /** Cancels the provisioning of the job's organization. @returns the SQLSTATE of a refusal, and whether it was ready before */
+  async cancel(jobId: string): Promise<{ code: string | undefined; wasReady: boolean }> {
+    const { id, wasReady } = only(
+      await this.#sql<{ id: string; wasReady: boolean }[]>`
+        select o.id, o.provisioned_at is not null as "wasReady" from public.organizations o
+        join public.provisioning_jobs j on j.organization_id = o.id where j.id = ${jobId}`,
+    )
+    const code = await refusal(this.#sql`select provisioning.cancel_provisioning(${id})`)
+    return { code, wasReady }
   }
 
   async step(jobId: string, step: string): Promise<StepRow> {

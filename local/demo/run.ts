@@ -13,6 +13,7 @@ import { freePort } from '../ports.ts'
 import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
 import { supabaseClient } from '../supabase-client.ts'
+import { showHealth } from './health.ts'
 import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
 
 type Client = SupabaseClient<Database>
@@ -99,6 +100,9 @@ async function scenes(stack: Stack): Promise<void> {
 
   scene('A doorbell is dropped')
   await loseDoorbell(stack)
+
+  scene("Ann's database falls ill")
+  await showHealth(stack, ann)
 }
 
 function scene(title: string): void {

@@ -21,14 +21,14 @@ export type Database = {
                   ]
                 },"organization_databases": {
                   Row: {
-                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"id": string,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"next_health_check_at": string | null,"organization_id": string,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
+                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"id": string,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"organization_id": string,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"next_health_check_at"?: string | null,"organization_id": string,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id": string,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
                   }
                   Update: {
-                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"next_health_check_at"?: string | null,"organization_id"?: string,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id"?: string,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -143,14 +143,62 @@ isOneToOne: false
                   ]
                 },"tenant_alerts": {
                   Row: {
-                    "id": string,"kind": string,"message": string,"metadata": NonNullable<Json>,"notified_at": string | null,"opened_at": string,"organization_id": string,"resolved_at": string | null,"severity": string
+                    "escalated_at": string | null,"id": string,"kind": string,"message": string,"metadata": NonNullable<Json>,"notified_at": string | null,"opened_at": string,"organization_id": string,"resolved_at": string | null,"severity": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "id"?: string,"kind": string,"message": string,"metadata"?: NonNullable<Json>,"notified_at"?: string | null,"opened_at"?: string,"organization_id": string,"resolved_at"?: string | null,"severity": string
+                    "escalated_at"?: string | null,"id"?: string,"kind": string,"message": string,"metadata"?: NonNullable<Json>,"notified_at"?: string | null,"opened_at"?: string,"organization_id": string,"resolved_at"?: string | null,"severity": string
                   }
                   Update: {
-                    "id"?: string,"kind"?: string,"message"?: string,"metadata"?: NonNullable<Json>,"notified_at"?: string | null,"opened_at"?: string,"organization_id"?: string,"resolved_at"?: string | null,"severity"?: string
+                    "escalated_at"?: string | null,"id"?: string,"kind"?: string,"message"?: string,"metadata"?: NonNullable<Json>,"notified_at"?: string | null,"opened_at"?: string,"organization_id"?: string,"resolved_at"?: string | null,"severity"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"tenant_health": {
+                  Row: {
+                    "awake": boolean,"calm_checks": number,"checked_at": string | null,"connected_at": string,"listed_at": string,"metrics": NonNullable<Json>,"next_check_at": string,"organization_id": string,"reasons": NonNullable<Json>,"recorded_at": string | null,"status": string,"troubled_checks": number,"unhealthy_checks": number
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id": string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number
+                  }
+                  Update: {
+                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "tenant_health_organization_id_fkey"
+      columns: ["organization_id"]
+isOneToOne: true
+      referencedRelation: "organizations"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"tenant_health_checks": {
+                  Row: {
+                    "cache_hit_ratio": number | null,"checked_at": string,"connect_ms": number | null,"connections": number | null,"latency_ms": number | null,"longest_query_seconds": number | null,"max_connections": number | null,"organization_id": string,"pooled_connect_ms": number | null,"probe": string,"reasons": Json | null,"size_bytes": number | null,"status": string,"transactions_per_second": number | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "cache_hit_ratio"?: number | null,"checked_at": string,"connect_ms"?: number | null,"connections"?: number | null,"latency_ms"?: number | null,"longest_query_seconds"?: number | null,"max_connections"?: number | null,"organization_id": string,"pooled_connect_ms"?: number | null,"probe": string,"reasons"?: Json | null,"size_bytes"?: number | null,"status": string,"transactions_per_second"?: number | null
+                  }
+                  Update: {
+                    "cache_hit_ratio"?: number | null,"checked_at"?: string,"connect_ms"?: number | null,"connections"?: number | null,"latency_ms"?: number | null,"longest_query_seconds"?: number | null,"max_connections"?: number | null,"organization_id"?: string,"pooled_connect_ms"?: number | null,"probe"?: string,"reasons"?: Json | null,"size_bytes"?: number | null,"status"?: string,"transactions_per_second"?: number | null
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"tenant_health_hourly": {
+                  Row: {
+                    "available": number,"checks": number,"hour": string,"median_latency_ms": number | null,"min_latency_ms": number | null,"organization_id": string,"p95_latency_ms": number | null,"size_bytes": number | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "available": number,"checks": number,"hour": string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id": string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
+                  }
+                  Update: {
+                    "available"?: number,"checks"?: number,"hour"?: string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id"?: string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
                   }
                   Relationships: [
                     
@@ -175,8 +223,29 @@ isOneToOne: false
             [_ in never]: never
           }
           Functions: {
-            "database_connection":
+            "backfill_users":
+{ Args: { "after"?: string,"dry_run"?: boolean,"max_users"?: number }; Returns: Json
+                           },
+"database_connection":
 { Args: { "organization_id": string,"reveal_password"?: boolean }; Returns: Json
+                           },
+"describe_tenant":
+{ Args: { "subject": string }; Returns: Json
+                           },
+"diagnose_provisioning":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"list_tenants":
+{ Args: { "after"?: string,"filter"?: Json,"page_size"?: number }; Returns: Json
+                           },
+"probe_functions":
+{ Args: { "names": (string)[] }; Returns: Json
+                           },
+"probe_results":
+{ Args: { "requests": (number)[] }; Returns: Json
+                           },
+"repair_user":
+{ Args: { "user_id": string }; Returns: Json
                            },
 "search_profiles":
 { Args: { "query": string }; Returns: {

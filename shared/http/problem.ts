@@ -22,6 +22,7 @@ const problems = {
   too_many_attempts: [429, 'Too many attempts'],
   internal_error: [500, 'Something went wrong'],
   database_unavailable: [503, 'The database does not answer'],
+  provider_unavailable: [503, 'A provider does not answer'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems

@@ -3,8 +3,8 @@ import type { Database } from '../database/client.ts'
 import { type Failure, type FailureCode, failure, paused } from '../provisioning/failures.ts'
 import { failed, type Result } from '../result.ts'
 
-/** A turn that comes this soon is waited for; for a later one the step is put off. */
-const WORTH_WAITING_SECONDS = 5
+/** A turn that comes this soon is waited for; for a later one the work is put off. */
+export const WORTH_WAITING_SECONDS = 5
 
 /** Failures that speak of the provider, not of what was asked. Enough of them in a row open its circuit breaker. */
 const BROKEN: readonly FailureCode[] = [
@@ -41,6 +41,8 @@ export interface GuardOptions {
   /** A row of provisioning.provider_status. */
   readonly provider: string
   readonly pausedCode: FailureCode
+  /** How soon a turn must come to be waited for; 0 takes only what nobody else waits for. */
+  readonly maxWaitSeconds: number
   /** Turns what the SDK throws into a failure; throws what it does not know. */
   readonly classify: (error: unknown) => Failure
 }
@@ -90,14 +92,17 @@ interface Turn {
   readonly watched: boolean
 }
 
-async function waitForTurn({ sql, provider, pausedCode }: GuardOptions, route: string): Promise<Turn> {
+async function waitForTurn(
+  { sql, provider, pausedCode, maxWaitSeconds }: GuardOptions,
+  route: string,
+): Promise<Turn> {
   const [turn] = await sql<Turn[]>`
     select wait_seconds as "waitSeconds", paused_seconds as "pausedSeconds", reason, watched
-    from provisioning.begin_call(${provider}, ${route}, ${WORTH_WAITING_SECONDS})`
+    from provisioning.begin_call(${provider}, ${route}, ${maxWaitSeconds})`
   if (!turn) throw new Error(`begin_call(${provider}) returned nothing`)
   if (turn.reason !== null)
     throw new FailedCall(paused({ ...failure(pausedCode), message: turn.reason }, turn.pausedSeconds ?? 0))
-  if (turn.waitSeconds > WORTH_WAITING_SECONDS)
+  if (turn.waitSeconds > maxWaitSeconds)
     throw new FailedCall(paused(failure(pausedCode, 'its rate limit is used up'), turn.waitSeconds))
   if (turn.waitSeconds > 0) await sleep(turn.waitSeconds * 1000)
   return turn

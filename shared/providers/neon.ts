@@ -10,7 +10,7 @@ import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import type { TenantLimits } from '../provisioning/tenant.ts'
 import { failed, type Result, success } from '../result.ts'
-import { type AssertLease, type GuardedCall, guardProvider } from './guard.ts'
+import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from './guard.ts'
 import { sendOnce } from './send-once.ts'
 import { seconds } from './stripe.ts'
 
@@ -55,7 +55,20 @@ export interface ListedProject {
   readonly name: string
   /** ISO 8601. */
   readonly createdAt: string
+  /** ISO 8601; undefined when its compute never was. */
+  readonly lastActiveAt?: string
+  readonly usage: ProjectUsage
 }
+
+export interface ProjectUsage {
+  /** Undefined while Neon has not measured it. */
+  readonly storageBytes?: number
+  /** The quota that is used up, in words: Neon has suspended the compute until the billing period ends. */
+  readonly exhaustedQuota?: string
+}
+
+/** idle: it sleeps, and a connection would wake it. gone: there is no such project, or it has no compute. */
+export type ComputeState = 'active' | 'idle' | 'init' | 'disabled' | 'gone'
 
 export interface ProjectPage {
   readonly projects: readonly ListedProject[]
@@ -72,6 +85,10 @@ export interface NeonProvider {
   listProjects(name: string): Promise<Result<string[]>>
   /** A page of up to 400 of all projects of the account or, with NEON_ORG_ID, of that organization. */
   projectPage(cursor?: string): Promise<Result<ProjectPage>>
+  /** Asking does not wake it. */
+  computeState(projectId: string): Promise<Result<ComputeState>>
+  /** What is used of the project's quota. Fails with neon_request_refused when it is gone. */
+  usage(projectId: string): Promise<Result<ProjectUsage>>
   /** Succeeds for a project that is gone already. Neon can recover a deleted one for 7 days. */
   deleteProject(projectId: string, assertLease: AssertLease): Promise<Result<void>>
   /** Creates another project at every call: the caller has looked, holds the lease, and never repeats it blindly. */
@@ -83,9 +100,11 @@ export interface NeonProvider {
   isSettled(projectId: string): Promise<Result<boolean>>
 }
 
+/** @param maxWaitSeconds for the rate limits; 0 leaves the way to provisioning, which waits in a queue */
 export function createNeonProvider(
   environment: Pick<Environment, 'NEON_API_KEY' | 'NEON_API_URL' | 'NEON_ORG_ID'>,
   sql: Database,
+  maxWaitSeconds: number = WORTH_WAITING_SECONDS,
 ): NeonProvider {
   const { NEON_API_KEY: apiKey, NEON_API_URL: baseURL, NEON_ORG_ID: organization } = environment
   if (!apiKey) return withoutKey()
@@ -97,11 +116,19 @@ export function createNeonProvider(
     env: { fetch: sendOnce },
   })
   const org = organization ? { org_id: organization } : {}
-  const { attempt } = guardProvider({ sql, provider: 'neon', pausedCode: 'neon_paused', classify })
+  const { attempt } = guardProvider({
+    sql,
+    provider: 'neon',
+    pausedCode: 'neon_paused',
+    maxWaitSeconds,
+    classify,
+  })
   return {
     findProject: (name) => attempt((call) => findProject(neon, call, name, org)),
     listProjects: (name) => attempt((call) => listProjects(neon, call, name, org)),
     projectPage: (cursor) => attempt((call) => projectPage(neon, call, cursor, org)),
+    computeState: (projectId) => attempt((call) => computeState(neon, call, projectId)),
+    usage: (projectId) => attempt((call) => readUsage(neon, call, projectId)),
     deleteProject: (projectId, assertLease) =>
       attempt((call) => deleteProject(neon, call, projectId, assertLease)),
     createProject: (spec, assertLease) =>
@@ -162,14 +189,60 @@ async function projectPage(
   // A page may be short because of what was unavailable; only an empty one, which names no cursor, is certainly the last.
   const next = data.projects.length > 0 ? data.pagination?.cursor : undefined
   return success({
-    projects: data.projects.map(({ id, name, created_at }) => ({
-      projectId: id,
-      name,
-      createdAt: created_at,
+    projects: data.projects.map((project) => ({
+      projectId: project.id,
+      name: project.name,
+      createdAt: project.created_at,
+      ...(project.compute_last_active_at ? { lastActiveAt: project.compute_last_active_at } : {}),
+      usage: usageOf(project, project.active_time, project.cpu_used_sec),
     })),
     unavailable: data.unavailable_project_ids?.length ?? 0,
     ...(next && next !== cursor ? { nextCursor: next } : {}),
   })
+}
+
+async function computeState(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<ComputeState>> {
+  const request = () =>
+    neon.listProjectEndpoints(projectId).catch((error: unknown) => {
+      if (isHttpError(error) && error.response?.status === 404) return { data: { endpoints: [] } }
+      throw error
+    })
+  const { data } = await call('GET /projects/{id}/endpoints', request)
+  const endpoint = data.endpoints.find(({ type }) => type === 'read_write')
+  if (!endpoint) return success('gone')
+  return success(endpoint.disabled ? 'disabled' : endpoint.current_state)
+}
+
+async function readUsage(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<ProjectUsage>> {
+  const { data } = await call('GET /projects/{id}', () => neon.getProject(projectId))
+  const { project } = data
+  return success(usageOf(project, project.active_time_seconds, project.compute_time_seconds))
+}
+
+/** Lists and single projects name what was used differently. */
+function usageOf(
+  {
+    settings,
+    synthetic_storage_size: storageBytes,
+  }: Pick<ProjectListItem, 'settings' | 'synthetic_storage_size'>,
+  activeSeconds: number,
+  computeSeconds: number,
+): ProjectUsage {
+  const { active_time_seconds: activeQuota, compute_time_seconds: computeQuota } = settings?.quota ?? {}
+  const exhaustedQuota = isUsedUp(activeQuota, activeSeconds)
+    ? 'active time'
+    : isUsedUp(computeQuota, computeSeconds)
+      ? 'compute time'
+      : undefined
+  return {
+    ...(storageBytes === undefined ? {} : { storageBytes }),
+    ...(exhaustedQuota ? { exhaustedQuota } : {}),
+  }
+}
+
+/** 0 and none are unlimited. */
+function isUsedUp(quota: number | undefined, used: number): boolean {
+  return quota !== undefined && quota > 0 && used >= quota
 }
 
 async function deleteProject(
@@ -357,6 +430,8 @@ function withoutKey(): NeonProvider {
     findProject: refuse,
     listProjects: refuse,
     projectPage: refuse,
+    computeState: refuse,
+    usage: refuse,
     deleteProject: refuse,
     createProject: refuse,
     applyLimits: refuse,

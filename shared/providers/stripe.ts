@@ -3,7 +3,7 @@ import type { Database } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
 import { type Failure, failure } from '../provisioning/failures.ts'
 import { failed, type Result, success } from '../result.ts'
-import { type AssertLease, type GuardedCall, guardProvider } from './guard.ts'
+import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from './guard.ts'
 import { sendOnce } from './send-once.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
@@ -58,7 +58,13 @@ export function createStripeProvider(
   if (!key) return withoutKey()
   const stripe = createClient(key, new URL(STRIPE_API_URL))
   const provider = /^[a-z]+_live_/.test(key) ? 'stripe_live' : 'stripe_test'
-  const { attempt } = guardProvider({ sql, provider, pausedCode: 'stripe_paused', classify })
+  const { attempt } = guardProvider({
+    sql,
+    provider,
+    pausedCode: 'stripe_paused',
+    maxWaitSeconds: WORTH_WAITING_SECONDS,
+    classify,
+  })
 
   return {
     customerExists: (customerId) => attempt((call) => customerExists(stripe, call, customerId)),

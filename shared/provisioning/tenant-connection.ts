@@ -33,8 +33,14 @@ export async function withTenantDatabase<T>(
   }
 }
 
-function connectionOptions(
-  tenant: Tenant,
+export type TenantAddress = Pick<
+  Tenant,
+  'host' | 'pooledHost' | 'port' | 'databaseName' | 'roleName' | 'sslMode'
+>
+
+/** One connection, over verified TLS unless the host is local. */
+export function connectionOptions(
+  tenant: TenantAddress,
   password: string,
   through: 'direct' | 'pooled',
 ): postgres.Options<Record<string, never>> {

@@ -38,6 +38,28 @@ create table provisioning.settings (
   -- How long something must have been reported before it is deleted, and how much one run may delete.
   reconcile_grace_hours integer not null default 24,
   reconcile_delete_cap integer not null default 20,
+  -- Health checks: a troubled tenant's interval, and the longest of a calm one, which doubles with every calm check.
+  health_interval_seconds integer not null default 30,
+  health_interval_cap_seconds integer not null default 900,
+  -- A sleeping database is connected to after this long, which wakes it and costs compute time; 0 never does.
+  health_deep_check_hours integer not null default 168,
+  health_timeout_seconds integer not null default 10,
+  -- Of one worker: tenants at once, tenants and seconds before it rings for a successor.
+  health_concurrency integer not null default 20,
+  health_worker_max_tenants integer not null default 100,
+  health_worker_max_seconds integer not null default 60,
+  -- How long a claimed tenant is left to its worker.
+  health_lease_seconds integer not null default 120,
+  -- Doorbells that one tick may ring.
+  health_doorbells integer not null default 4,
+  -- A tenant that goes on sleeping gets a row in tenant_health_checks this often only.
+  health_sleeping_record_minutes integer not null default 60,
+  health_retention_days integer not null default 7,
+  health_hourly_retention_days integer not null default 90,
+  -- Manual checks of one tenant.
+  health_requests_per_minute integer not null default 6,
+  -- Healthy checks in a row that resolve an alert.
+  health_resolve_after_checks integer not null default 2,
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (least(neon_deletion_grace_hours, reconcile_grace_hours) >= 0),
@@ -48,7 +70,14 @@ create table provisioning.settings (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes) > 0
+    and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants, health_worker_max_seconds) > 0
+    and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0
+    and least(health_requests_per_minute, health_resolve_after_checks) > 0
   ),
+  constraint health_deep_check_is_not_negative check (health_deep_check_hours >= 0),
+  constraint health_interval_is_ordered check (health_interval_cap_seconds >= health_interval_seconds),
+  -- A claimed tenant may wait for its turn in the worker, and then be checked.
+  constraint health_lease_outlasts_a_worker check (health_lease_seconds >= health_worker_max_seconds + 2 * health_timeout_seconds),
   -- A create call may take 30 s; a shorter lease could expire under it.
   constraint lease_outlasts_a_call check (lease_seconds >= 45),
   constraint backoff_is_ordered check (backoff_base_seconds > 0 and backoff_cap_seconds >= backoff_base_seconds)
@@ -118,6 +147,42 @@ alter table provisioning.settings
   add constraint default_plan_exists foreign key (default_plan) references provisioning.plans;
 create index settings_default_plan_idx on provisioning.settings (default_plan);
 
+create table provisioning.health_thresholds (
+  plan text primary key references provisioning.plans,
+  -- Round trip of `select 1` on an open connection, through the pooler.
+  latency_degraded_ms integer not null default 500,
+  latency_unhealthy_ms integer not null default 3000,
+  connect_degraded_ms integer not null default 3000,
+  -- Of max_connections.
+  connections_degraded_percent integer not null default 80,
+  connections_unhealthy_percent integer not null default 95,
+  -- Judged only after enough blocks were read for it to mean something.
+  cache_hit_degraded_percent integer not null default 90,
+  longest_query_degraded_seconds integer not null default 300,
+  -- Of the plan's quota_logical_size_bytes; and full within so many days at the present growth.
+  storage_degraded_percent integer not null default 80,
+  storage_unhealthy_percent integer not null default 95,
+  storage_degraded_days_left integer not null default 7,
+  certificate_degraded_days integer not null default 14,
+  constraint thresholds_are_ordered check (latency_unhealthy_ms >= latency_degraded_ms
+    and connections_unhealthy_percent >= connections_degraded_percent and storage_unhealthy_percent >= storage_degraded_percent)
+);
+comment on table provisioning.health_thresholds is
+  'Plan → from which measurements on a tenant''s database counts as degraded or unhealthy.';
+insert into provisioning.health_thresholds (plan) select plan from provisioning.plans;
+
+create function provisioning.add_health_thresholds() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  insert into provisioning.health_thresholds (plan) values (new.plan) on conflict do nothing;
+  return null;
+end
+$$;
+revoke execute on function provisioning.add_health_thresholds() from public;
+comment on function provisioning.add_health_thresholds() is 'Trigger: a plan without thresholds would leave its tenants unchecked.';
+create trigger plans_have_thresholds after insert on provisioning.plans
+  for each row execute function provisioning.add_health_thresholds();
+
 create table provisioning.job_kinds (
   kind text primary key,
   -- The Edge Function whose workers run this kind.
@@ -157,5 +222,6 @@ alter table provisioning.settings enable row level security;
 alter table provisioning.regions enable row level security;
 alter table provisioning.database_sizes enable row level security;
 alter table provisioning.plans enable row level security;
+alter table provisioning.health_thresholds enable row level security;
 alter table provisioning.job_kinds enable row level security;
 alter table provisioning.step_definitions enable row level security;

@@ -20,8 +20,8 @@ create table public.organization_databases (
   schema_version integer,
   -- Of the neon service, derived from the steps by provisioning.refresh_status.
   status text not null default 'pending',
+  -- A copy of tenant_health.status, where the whole of it is.
   health_status provisioning.health_status not null default 'unknown',
-  next_health_check_at timestamptz,
   credentials_secret_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()

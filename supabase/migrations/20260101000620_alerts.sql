@@ -13,7 +13,10 @@ create table public.tenant_alerts (
   -- {"job_id", "code", "step"}. Never a secret.
   metadata jsonb not null default '{}',
   opened_at timestamptz not null default now(),
+  -- When a warning became critical.
+  escalated_at timestamptz,
   resolved_at timestamptz,
+  -- When the webhook took the newest news of it.
   notified_at timestamptz,
   constraint resolved_at_is_after_opened_at check (resolved_at >= opened_at)
 );
@@ -34,12 +37,14 @@ begin
   insert into public.tenant_alerts as a (organization_id, kind, severity, message, metadata)
   values (p_organization_id, p_kind, p_severity, p_message, p_metadata)
   on conflict (organization_id, kind) where resolved_at is null
-  do update set severity = excluded.severity, message = excluded.message, metadata = excluded.metadata;
+  do update set severity = excluded.severity, message = excluded.message, metadata = excluded.metadata,
+    escalated_at = case when a.severity = 'warning' and excluded.severity = 'critical' then clock_timestamp() else a.escalated_at end
+  where (a.severity, a.message, a.metadata) is distinct from (excluded.severity, excluded.message, excluded.metadata);
 end
 $$;
 revoke execute on function provisioning.open_alert(uuid, text, text, text, jsonb) from public;
 comment on function provisioning.open_alert(uuid, text, text, text, jsonb) is
-  'Opens an alert, or brings the open one of this kind up to date.';
+  'Opens an alert, or brings the open one of this kind up to date; a warning that becomes critical is escalated.';
 
 create function provisioning.resolve_alert(p_organization_id uuid, p_kind text) returns void
 language plpgsql security definer set search_path = '' as $$

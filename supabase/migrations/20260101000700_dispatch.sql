@@ -135,7 +135,7 @@ language plpgsql security definer set search_path = '' as $$
 begin
   delete from cron.job_run_details where end_time < now()
     - make_interval(days => (select s.cron_history_days from provisioning.settings s));
-  delete from provisioning.user_calls c where not exists (
+  delete from provisioning.counted_calls c where not exists (
     select from unnest(c.called_at) t where t > now() - interval '1 minute');
 end
 $$;

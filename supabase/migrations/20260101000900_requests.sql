@@ -77,32 +77,32 @@ comment on function provisioning.request_provisioning(uuid, text[], text, text, 
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
 TP409 (region fixed), TP422 (unknown region or size) or TP423 (an undo is at work).';
 
--- One row for an address that was asked for lately, with the times of its calls within the last minute.
-create table provisioning.user_calls (
-  email text primary key,
+-- One row for whatever was asked for lately, an address or a tenant, with the times of its calls within the last minute.
+create table provisioning.counted_calls (
+  subject text primary key,
   called_at timestamptz[] not null
 );
-alter table provisioning.user_calls enable row level security;
+alter table provisioning.counted_calls enable row level security;
 
-create function provisioning.count_user_call(p_email text) returns integer
+create function provisioning.count_call(p_subject text, p_per_minute integer) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_limit integer := (select s.user_calls_per_minute from provisioning.settings s);
   v_called_at timestamptz[];
 begin
-  insert into provisioning.user_calls as c (email, called_at) values (p_email, '{}') on conflict (email) do nothing;
+  insert into provisioning.counted_calls as c (subject, called_at) values (p_subject, '{}') on conflict (subject) do nothing;
   select array(select t from unnest(c.called_at) t where t > clock_timestamp() - interval '1 minute' order by t)
-  into v_called_at from provisioning.user_calls c where c.email = p_email for update;
-  if cardinality(v_called_at) >= v_limit then
-    return ceil(extract(epoch from v_called_at[cardinality(v_called_at) - v_limit + 1] + interval '1 minute' - clock_timestamp()));
+  into v_called_at from provisioning.counted_calls c where c.subject = p_subject for update;
+  if cardinality(v_called_at) >= p_per_minute then
+    return ceil(extract(epoch from
+      v_called_at[cardinality(v_called_at) - p_per_minute + 1] + interval '1 minute' - clock_timestamp()));
   end if;
-  update provisioning.user_calls c set called_at = v_called_at || clock_timestamp() where c.email = p_email;
+  update provisioning.counted_calls c set called_at = v_called_at || clock_timestamp() where c.subject = p_subject;
   return 0;
 end
 $$;
-revoke execute on function provisioning.count_user_call(text) from public;
-comment on function provisioning.count_user_call(text) is
-  'Counts a call for this address and returns 0; or, when the last minute had as many as settings allow, the seconds until the next may be made.';
+revoke execute on function provisioning.count_call(text, integer) from public;
+comment on function provisioning.count_call(text, integer) is
+  'Counts a call and returns 0; or, when this subject has had p_per_minute within the last minute, the seconds until its next may be made.';
 
 create function provisioning.provision_user(p_email text, p_metadata jsonb default '{}')
 returns table (outcome text, organization_id uuid, job_id uuid, retry_after_seconds integer)
@@ -112,7 +112,7 @@ declare
   v_user_id uuid;
   v_created_at timestamptz;
 begin
-  retry_after_seconds := provisioning.count_user_call(v_email);
+  retry_after_seconds := provisioning.count_call(v_email, (select s.user_calls_per_minute from provisioning.settings s));
   if retry_after_seconds > 0 then
     outcome := 'too_many_attempts';
     return next;
@@ -216,8 +216,9 @@ declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   update public.organization_databases d
-  set ssl_verified_at = case when p_encrypted then now() end, health_status = 'healthy'
+  set ssl_verified_at = case when p_encrypted then now() end
   where d.organization_id = v_job.organization_id;
+  perform provisioning.begin_health_checks(v_job.organization_id);
 end
 $$;
 revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean) from public;

@@ -16,6 +16,7 @@ begin
   from public.provisioning_jobs j
   where j.organization_id = p_organization_id and j.kind <> 'deprovision' and s.job_id = j.id
     and s.status in ('pending', 'running', 'retrying');
+  perform provisioning.resolve_alert(p_organization_id, 'tenant_health');
   select jsonb_strip_nulls(jsonb_build_object(
     'organization_name', o.name, 'slug', o.slug, 'billing_email', o.billing_email,
     'stripe_customer_id', o.stripe_customer_id, 'stripe_customer', v_settings.stripe_customer_on_deprovision,
@@ -127,6 +128,7 @@ begin
     pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
     health_status = 'unknown'
   where d.organization_id = v_job.organization_id;
+  delete from public.tenant_health h where h.organization_id = v_job.organization_id;
 end
 $$;
 revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public;

@@ -56,12 +56,22 @@ const ACCESS: Readonly<Record<string, Access>> = {
   provisioning_events: { read: EVERYBODY_INSIDE },
   organization_databases: { read: THE_HEADS },
   tenant_alerts: { read: EVERYBODY_INSIDE },
+  tenant_health: { read: EVERYBODY_INSIDE },
+  tenant_health_checks: { read: EVERYBODY_INSIDE },
+  tenant_health_hourly: { read: EVERYBODY_INSIDE },
 }
 
 /** Who may call which function of `public`. */
 const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'search_profiles(text)': ['authenticated', 'service_role'],
   'database_connection(uuid,boolean)': ['authenticated', 'service_role'],
+  'backfill_users(integer,boolean,uuid)': ['service_role'],
+  'describe_tenant(text)': ['service_role'],
+  'diagnose_provisioning()': ['service_role'],
+  'list_tenants(jsonb,integer,text)': ['service_role'],
+  'probe_functions(text[])': ['service_role'],
+  'probe_results(bigint[])': ['service_role'],
+  'repair_user(uuid)': ['service_role'],
 }
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
@@ -69,6 +79,18 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.my_colleague_ids()': ['authenticated'],
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
+  // Each checks by itself who calls.
+  'provisioning.cancel_as_caller(uuid)': ['authenticated', 'service_role'],
+  'provisioning.is_operator()': ['authenticated', 'service_role'],
+  'provisioning.page_of_tenants(jsonb,text,integer,jsonb)': ['authenticated', 'service_role'],
+  'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
+  'provisioning.backfill_users(integer,boolean,uuid)': ['service_role'],
+  'provisioning.describe_tenant(text)': ['service_role'],
+  'provisioning.diagnose_provisioning()': ['service_role'],
+  'provisioning.probe_functions(text[])': ['service_role'],
+  'provisioning.probe_results(bigint[])': ['service_role'],
+  'provisioning.repair_user(uuid,text[])': ['service_role'],
+  'provisioning.tenant_page(jsonb,integer,text)': ['service_role'],
 }
 
 /** What the platform itself lets roles read; nothing of ours may join this list. */
@@ -93,6 +115,11 @@ beforeAll(async () => {
   ]
   await project.sql`
     select provisioning.open_alert(${ours.organizationId}, 'provision_failed', 'critical', 'Something is wrong.')`
+  await project.sql`insert into public.tenant_health (organization_id, status) values (${ours.organizationId}, 'healthy')`
+  await project.sql`insert into public.tenant_health_checks (organization_id, checked_at, probe, status)
+    values (${ours.organizationId}, now(), 'connection', 'healthy')`
+  await project.sql`insert into public.tenant_health_hourly (organization_id, hour, checks, available)
+    values (${ours.organizationId}, date_trunc('hour', now()), 1, 1)`
   await project.sql`insert into public.organization_members (organization_id, user_id, role) values
     (${ours.organizationId}, ${member.user.id}, 'member'), (${ours.organizationId}, ${admin.user.id}, 'admin')`
   people = {

@@ -119,8 +119,8 @@ describe('the rate limit of calls by e-mail address', () => {
     const email = newEmail()
     const call = async () => (await project.request({ email })).body?.code
     const age = (seconds: number) =>
-      project.sql`update provisioning.user_calls set called_at = array(
-        select t - make_interval(secs => ${seconds}) from unnest(called_at) t) where email = ${email}`
+      project.sql`update provisioning.counted_calls set called_at = array(
+        select t - make_interval(secs => ${seconds}) from unnest(called_at) t) where subject = ${email}`
     await call()
     await age(30)
     for (let more = 0; more < 4; more++) await call()
@@ -140,5 +140,5 @@ describe('the rate limit of calls by e-mail address', () => {
 
 /** The count of calls is kept in any case. */
 function omitCalls(state: Awaited<ReturnType<typeof fingerprint>>) {
-  return Object.fromEntries(Object.entries(state).filter(([table]) => !table.includes('user_calls')))
+  return Object.fromEntries(Object.entries(state).filter(([table]) => !table.includes('counted_calls')))
 }

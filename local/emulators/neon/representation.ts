@@ -30,7 +30,7 @@ export function projectJson(project: ProjectRecord, view: View) {
     data_storage_bytes_hour: 0,
     data_transfer_bytes: 0,
     written_data_bytes: 0,
-    compute_time_seconds: 0,
+    compute_time_seconds: usedComputeSeconds(project),
     active_time_seconds: 0,
     consumption_period_start: isoSeconds(period.start),
     consumption_period_end: isoSeconds(period.end),
@@ -64,7 +64,7 @@ function projectBasics(project: ProjectRecord, view: View) {
     branch_logical_size_limit: BRANCH_SIZE_LIMIT_BYTES / 1024 ** 2,
     branch_logical_size_limit_bytes: BRANCH_SIZE_LIMIT_BYTES,
     store_passwords: project.storePasswords,
-    cpu_used_sec: 0,
+    cpu_used_sec: usedComputeSeconds(project),
     creation_source: 'console',
     history_retention_seconds: project.historyRetentionSeconds,
     created_at: isoSeconds(project.createdAt),
@@ -74,6 +74,16 @@ function projectBasics(project: ProjectRecord, view: View) {
     org_id: project.orgId,
     ...(view.size === undefined ? {} : { synthetic_storage_size: view.size }),
   }
+}
+
+/** Nothing is metered here: a quota is used up when the control address says so. */
+function usedComputeSeconds({ quotaExceeded, settings }: ProjectRecord): number {
+  const quota = settings.quota
+  const limit =
+    typeof quota === 'object' && quota !== null && 'compute_time_seconds' in quota
+      ? Number(quota.compute_time_seconds)
+      : 0
+  return quotaExceeded ? limit : 0
 }
 
 export function branchJson(project: ProjectRecord, view: View) {

@@ -6,7 +6,7 @@ import { projectRoot } from '../../../local/project.ts'
 import { ownEnvironment, startCommand } from './command.ts'
 import { descendants, type ProcessInfo, stillRunning } from './processes.ts'
 
-// Twenty seconds on an idle machine.
+// Forty seconds on an idle machine.
 vi.setConfig({ testTimeout: 150_000 })
 
 /** Functions may finish their work for two seconds; the rest is for a machine that does much else. */
@@ -79,6 +79,14 @@ describe('npm run demo', () => {
     expect(stdout).toMatch(
       /1 call from the database to the function was lost\. Cleo's tenant is \w+\.[^✓]*✓ found/,
     )
+    expect(stdout).toMatch(/✓ healthy: round trip [\d.]+ ms/)
+    expect(stdout).toMatch(
+      /! alert opened after [\d.]+ s \(critical\): The role of the tenant may not log in any more/,
+    )
+    expect(stdout).toMatch(
+      /! alert opened after [\d.]+ s \(critical\): The quota of the Neon project is used up/,
+    )
+    expect(stdout.match(/✓ alert resolved after/g)).toHaveLength(2)
     expect(stdout.trimEnd()).toMatch(/✓ Every sign-up became a ready tenant\..*$/)
     await expectEnded(programs)
     expect(await leftDirectories()).toEqual([])

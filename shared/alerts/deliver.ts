@@ -1,0 +1,61 @@
+import { Webhook } from 'standardwebhooks'
+import type { Database } from '../database/client.ts'
+import { maskSecrets } from '../provisioning/failures.ts'
+import { isLocalHost } from '../provisioning/tenant.ts'
+
+const BATCH = 10
+const TIMEOUT_MS = 10_000
+
+interface Delivery {
+  /** Sent as webhook-id, so that a receiver knows a repetition. */
+  readonly id: string
+  readonly url: string | null
+  readonly secret: string | null
+  readonly payload: unknown
+}
+
+/**
+ * Sends what is due to the webhook that Vault's alert_webhook_url names, signed as the Standard Webhooks specification says.
+ * What is not answered with 2xx is sent again later, ever less often; a receiver may get a delivery twice, with the same id.
+ */
+export async function deliverAlerts(sql: Database): Promise<void> {
+  for (;;) {
+    const deliveries = await sql<Delivery[]>`
+      select id, url, secret, payload from provisioning.claim_alert_deliveries(${BATCH})`
+    await Promise.all(deliveries.map((delivery) => deliver(sql, delivery)))
+    if (deliveries.length < BATCH) return
+  }
+}
+
+async function deliver(sql: Database, delivery: Delivery): Promise<void> {
+  const problem = await send(delivery)
+  await sql`select provisioning.finish_alert_delivery(${delivery.id}, ${problem ?? null})`
+}
+
+/** @returns what went wrong, in words; undefined when the receiver took it */
+async function send({ id, url, secret, payload }: Delivery): Promise<string | undefined> {
+  if (!url || !secret) return 'alert_webhook_url or alert_webhook_secret is not in Vault any more.'
+  const address = URL.parse(url)
+  if (!address || (address.protocol !== 'https:' && !isLocalHost(address.hostname)))
+    return 'alert_webhook_url is not an https address.'
+  const body = JSON.stringify(payload)
+  const now = new Date()
+  try {
+    const reply = await fetch(address, {
+      method: 'POST',
+      body,
+      headers: {
+        'content-type': 'application/json',
+        'webhook-id': id,
+        'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
+        'webhook-signature': new Webhook(secret).sign(id, now, body),
+      },
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    await reply.body?.cancel()
+    return reply.ok ? undefined : `The webhook answered ${reply.status}.`
+  } catch (error) {
+    return `The webhook could not be reached: ${maskSecrets(error instanceof Error ? error.message : String(error))}`
+  }
+}

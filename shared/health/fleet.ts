@@ -1,0 +1,60 @@
+import type { ListedProject, NeonProvider } from '../providers/neon.ts'
+import { type Result, success } from '../result.ts'
+import type { CheckResult, HealthStore, ListedTenant } from './health-store.ts'
+import { asleep } from './tenant-check.ts'
+
+/** The provider notes activity with some delay: a compute counts as asleep only when it must have been for so long. */
+const SLACK_MS = 60_000
+
+/** A read of the provider's list that this worker has under way. */
+export interface FleetRead {
+  readonly token: string
+  readonly cursor: string | undefined
+}
+
+/**
+ * Reads one page of the fleet and writes down what is known of its sleepers; those awake become due for a closer look.
+ * @returns how the read goes on; undefined when it has ended or another worker has taken it over
+ */
+export async function readFleetPage(
+  store: HealthStore,
+  neon: NeonProvider,
+  { token, cursor }: FleetRead,
+): Promise<Result<FleetRead | undefined>> {
+  const page = await neon.projectPage(cursor)
+  if (!page.ok) return page
+  const { projects, unavailable, nextCursor } = page.value
+  const now = Date.now()
+  const tenants = await store.tenantsOf(projects.map(({ projectId }) => projectId))
+  const byId = new Map(projects.map((project) => [project.projectId, project]))
+  const awake: string[] = []
+  const sleeping: CheckResult[] = []
+  for (const tenant of tenants) {
+    const project = byId.get(tenant.neonProjectId)
+    if (!project) continue
+    if (needsLook(tenant, project, now)) awake.push(tenant.organizationId)
+    else sleeping.push(asleep(tenant, new Date(now).toISOString(), project.usage, tenant.thresholds))
+  }
+  await store.record(sleeping)
+  const listed = tenants.map(({ organizationId }) => organizationId)
+  const advanced = await store.advance({
+    token,
+    nextCursor,
+    incomplete: unavailable > 0,
+    seen: projects.length,
+    listed,
+    awake,
+  })
+  return success(advanced && nextCursor !== undefined ? { token, cursor: nextCursor } : undefined)
+}
+
+/** Whether its compute may be awake, or is to be woken because it is time. */
+function needsLook(
+  { suspendTimeoutSeconds, deepCheckDue }: ListedTenant,
+  { lastActiveAt }: ListedProject,
+  now: number,
+): boolean {
+  if (deepCheckDue || suspendTimeoutSeconds === -1) return true
+  if (lastActiveAt === undefined) return false
+  return Date.parse(lastActiveAt) + suspendTimeoutSeconds * 1000 + SLACK_MS > now
+}

@@ -1,0 +1,177 @@
+import type { Database } from '../database/client.ts'
+import type { TenantAddress } from '../provisioning/tenant-connection.ts'
+import type { Metrics, Thresholds } from './evaluate.ts'
+import type { HealthStatus, Reason } from './reasons.ts'
+
+export interface HealthSettings {
+  readonly concurrency: number
+  readonly maxTenants: number
+  readonly maxSeconds: number
+  readonly timeoutMs: number
+  readonly intervalSeconds: number
+}
+
+/** A tenant whose turn it is; no other worker has it for settings.health_lease_seconds. */
+export interface ClaimedTenant extends TenantAddress {
+  readonly organizationId: string
+  readonly neonProjectId: string | null
+  readonly credentialsSecretId: string | null
+  /** It is time to connect even if that wakes it. */
+  readonly deepCheckDue: boolean
+  /** What was measured before. */
+  readonly metrics: Metrics
+  readonly thresholds: Thresholds
+}
+
+/** A tenant on a page of the provider's list. */
+export interface ListedTenant {
+  readonly organizationId: string
+  readonly neonProjectId: string
+  /** -1 never suspends. */
+  readonly suspendTimeoutSeconds: number
+  readonly due: boolean
+  readonly deepCheckDue: boolean
+  readonly thresholds: Thresholds
+}
+
+export interface CheckResult {
+  readonly organizationId: string
+  /** ISO 8601, when the check began. */
+  readonly checkedAt: string
+  /** state: the provider was asked. connection: the database was. */
+  readonly probe: 'state' | 'connection'
+  readonly status: HealthStatus
+  readonly reasons: readonly Reason[]
+  readonly metrics: Metrics
+  /** The database let us in. */
+  readonly connected: boolean
+}
+
+export type Plan =
+  | { readonly mode: 'none' | 'each' | 'busy' }
+  | { readonly mode: 'fleet'; readonly token: string; readonly cursor: string | null }
+
+export interface FleetPage {
+  readonly token: string
+  readonly nextCursor: string | undefined
+  readonly incomplete: boolean
+  readonly seen: number
+  readonly listed: readonly string[]
+  readonly awake: readonly string[]
+}
+
+/** What is stored of a tenant's health, as members see it. */
+export interface HealthReport {
+  readonly organizationId: string
+  readonly status: HealthStatus
+  readonly reasons: readonly Reason[]
+  readonly metrics: Metrics
+  readonly checkedAt: string | null
+  readonly connectedAt: string | null
+  readonly nextCheckAt: string
+}
+
+/** The functions of tenant_health.sql, one method each. */
+export class HealthStore {
+  readonly #sql: Database
+
+  constructor(sql: Database) {
+    this.#sql = sql
+  }
+
+  async settings(): Promise<HealthSettings> {
+    const [row] = await this.#sql<HealthSettings[]>`
+      select health_concurrency as concurrency, health_worker_max_tenants as "maxTenants",
+        health_worker_max_seconds as "maxSeconds", health_timeout_seconds * 1000 as "timeoutMs",
+        health_interval_seconds as "intervalSeconds" from provisioning.settings`
+    if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
+    return row
+  }
+
+  claim(limit: number, awakeOnly: boolean): Promise<ClaimedTenant[]> {
+    return this.#claim(limit, awakeOnly, null)
+  }
+
+  /** Whether its check is due or not. @returns undefined for an organization without a database to check */
+  async claimOne(organizationId: string): Promise<ClaimedTenant | undefined> {
+    const [tenant] = await this.#claim(1, false, organizationId)
+    return tenant
+  }
+
+  async #claim(limit: number, awakeOnly: boolean, organizationId: string | null): Promise<ClaimedTenant[]> {
+    return this.#sql<ClaimedTenant[]>`
+      select organization_id as "organizationId", neon_project_id as "neonProjectId", host, pooled_host as "pooledHost", port,
+        database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
+        credentials_secret_id as "credentialsSecretId", deep_check_due as "deepCheckDue", metrics, thresholds
+      from provisioning.claim_health_checks(${limit}, ${awakeOnly}, ${organizationId})`
+  }
+
+  async plan(): Promise<Plan> {
+    const [plan] = await this.#sql<Plan[]>`select mode, token, cursor from provisioning.plan_health_checks()`
+    if (!plan) throw new Error('plan_health_checks returned nothing')
+    return plan
+  }
+
+  /** @returns undefined when Vault does not hold it */
+  async password(secretId: string | null): Promise<string | undefined> {
+    const [row] = await this.#sql<{ password: string }[]>`
+      select decrypted_secret as password from vault.decrypted_secrets where id = ${secretId}`
+    return row?.password
+  }
+
+  async record(results: readonly CheckResult[]): Promise<void> {
+    if (results.length === 0) return
+    const rows = results.map(({ organizationId, checkedAt, ...result }) => ({
+      organization_id: organizationId,
+      checked_at: checkedAt,
+      ...result,
+    }))
+    await this.#sql`select provisioning.record_health_checks(${JSON.stringify(rows)}::text::jsonb)`
+  }
+
+  async release(organizationIds: readonly string[], seconds: number): Promise<void> {
+    await this.#sql`select provisioning.release_health_checks(${[...organizationIds]}, ${seconds})`
+  }
+
+  async tenantsOf(projectIds: readonly string[]): Promise<ListedTenant[]> {
+    return this.#sql<ListedTenant[]>`
+      select organization_id as "organizationId", neon_project_id as "neonProjectId",
+        suspend_timeout_seconds as "suspendTimeoutSeconds", due, deep_check_due as "deepCheckDue", thresholds
+      from provisioning.fleet_tenants(${[...projectIds]})`
+  }
+
+  /** @returns false when another worker has taken the read over */
+  async advance({ token, nextCursor, incomplete, seen, listed, awake }: FleetPage): Promise<boolean> {
+    const [row] = await this.#sql<{ advanced: boolean }[]>`
+      select provisioning.advance_fleet_read(${token}, ${nextCursor ?? null}, ${incomplete}, ${seen}, ${[...listed]},
+        ${[...awake]}) as advanced`
+    return row?.advanced ?? false
+  }
+
+  /** Leaves the read to another worker, which goes on at the same page in so many seconds. */
+  async abandon(token: string, seconds: number): Promise<void> {
+    await this.#sql`select provisioning.abandon_fleet_read(${token}, ${seconds})`
+  }
+
+  /** Rings for a successor. */
+  async ring(): Promise<void> {
+    await this.#sql`select provisioning.ring_doorbell(gen_random_uuid(), 'health')`
+  }
+
+  async report(organizationId: string): Promise<HealthReport | undefined> {
+    const [row] = await this.#sql<HealthReport[]>`
+      select organization_id as "organizationId", status, reasons, metrics - 'counters' - 'sample' as metrics,
+        to_json(checked_at) #>> '{}' as "checkedAt", to_json(connected_at) #>> '{}' as "connectedAt",
+        to_json(next_check_at) #>> '{}' as "nextCheckAt"
+      from public.tenant_health where organization_id = ${organizationId}`
+    return row
+  }
+
+  /** Counts a manual check. @returns 0, or the seconds until the next may be made */
+  async countRequest(organizationId: string): Promise<number> {
+    const [row] = await this.#sql<{ seconds: number }[]>`
+      select provisioning.count_call(${`health/${organizationId}`},
+        (select health_requests_per_minute from provisioning.settings)) as seconds`
+    return row?.seconds ?? 0
+  }
+}

@@ -1,0 +1,180 @@
+import { checkServerIdentity } from 'node:tls'
+import postgres from 'postgres'
+import { connectionOptions, type TenantAddress } from '../provisioning/tenant-connection.ts'
+import { type Counters, MEANINGFUL_BLOCKS, type Metrics, type SizeSample } from './evaluate.ts'
+import { type Reason, trouble, troubleOf } from './reasons.ts'
+
+/** Growth is told from sizes at least so far apart, and the older one is kept for a day. */
+const GROWTH_SAMPLE_MS = 3_600_000
+const DAY_MS = 86_400_000
+/** Rates over less than this would be noise. */
+const SHORTEST_RATE_MS = 1_000
+
+export type Probe =
+  | { readonly ok: true; readonly metrics: Metrics }
+  | { readonly ok: false; readonly reason: Reason }
+
+/**
+ * Connects through the pooler and directly, measures, and closes both; wakes a sleeping compute. Ends after `timeoutMs` at the
+ * latest. Never throws: what goes wrong is a reason.
+ * @param previous what the last connection measured, for rates and growth
+ */
+export async function probeDatabase(
+  address: TenantAddress,
+  password: string,
+  previous: Metrics,
+  timeoutMs: number,
+): Promise<Probe> {
+  let expiresAt: string | undefined
+  const clients = (['pooled', 'direct'] as const).map((through) =>
+    postgres(
+      clientOptions(address, password, through, timeoutMs, (validTo) => {
+        expiresAt = new Date(validTo).toISOString()
+      }),
+    ),
+  )
+  const [pooled, direct] = clients
+  if (!pooled || !direct) throw new Error('two clients were made')
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const timeout = new Promise<Probe>((resolve) => {
+    timer = setTimeout(
+      () => resolve({ ok: false, reason: trouble('timeout', `${timeoutMs / 1000} s`) }),
+      timeoutMs,
+    )
+  })
+  try {
+    return await Promise.race([timeout, measure(pooled, direct, previous, () => expiresAt)])
+  } finally {
+    clearTimeout(timer)
+    for (const client of clients) void client.end({ timeout: 0 }).catch(() => undefined)
+  }
+}
+
+function clientOptions(
+  address: TenantAddress,
+  password: string,
+  through: 'direct' | 'pooled',
+  timeoutMs: number,
+  onCertificate: (validTo: string) => void,
+): postgres.Options<Record<string, never>> {
+  const options = connectionOptions(address, password, through)
+  const ssl = options.ssl
+    ? {
+        // Only listens in: what the platform checks by itself is checked in any case.
+        checkServerIdentity: (host: string, certificate: Parameters<typeof checkServerIdentity>[1]) => {
+          if (certificate.valid_to) onCertificate(certificate.valid_to)
+          return checkServerIdentity(host, certificate)
+        },
+      }
+    : false
+  return { ...options, ssl, connect_timeout: timeoutMs / 1000 }
+}
+
+async function measure(
+  pooled: postgres.Sql,
+  direct: postgres.Sql,
+  previous: Metrics,
+  expiresAt: () => string | undefined,
+): Promise<Probe> {
+  const results = await Promise.allSettled([measureLatency(pooled), measureServer(direct, previous)])
+  const broken = results.find((result) => result.status === 'rejected')
+  if (broken) return { ok: false, reason: troubleOf(broken.reason) }
+  const [latency, server] = results.map((result) => (result.status === 'fulfilled' ? result.value : {}))
+  const certificate = expiresAt()
+  return {
+    ok: true,
+    metrics: { ...latency, ...server, ...(certificate ? { certificate_expires_at: certificate } : {}) },
+  }
+}
+
+/** The first query waits for network, TLS, login and a waking compute; the second one only for its round trip. */
+async function measureLatency(sql: postgres.Sql): Promise<Metrics> {
+  const startedAt = performance.now()
+  await sql`select 1`
+  const connectedAt = performance.now()
+  await sql`select 1`
+  const latency = performance.now() - connectedAt
+  return {
+    latency_ms: rounded(latency),
+    pooled_connect_ms: rounded(Math.max(0, connectedAt - startedAt - latency)),
+  }
+}
+
+interface ServerRow {
+  readonly now: Date
+  readonly size: string
+  readonly transactions: string
+  readonly hits: string
+  readonly reads: string
+  readonly statsReset: Date | null
+  readonly connections: number
+  readonly maxConnections: number
+  readonly longestSeconds: number | null
+}
+
+async function measureServer(sql: postgres.Sql, previous: Metrics): Promise<Metrics> {
+  const startedAt = performance.now()
+  const [row] = await sql<ServerRow[]>`
+    select now(), pg_database_size(d.datname) as size, d.xact_commit + d.xact_rollback as transactions, d.blks_hit as hits,
+      d.blks_read as reads, d.stats_reset as "statsReset", current_setting('max_connections')::int as "maxConnections",
+      (select count(*)::int from pg_stat_activity a where a.datname = d.datname) as connections,
+      (select max(extract(epoch from now() - a.query_start))::float8 from pg_stat_activity a
+        where a.datname = d.datname and a.state = 'active' and a.pid <> pg_backend_pid()) as "longestSeconds"
+    from pg_stat_database d where d.datname = current_database()`
+  const connectMs = performance.now() - startedAt
+  if (!row) throw new Error('the database has no statistics of itself')
+  const version = await schemaVersion(sql)
+  const size = Number(row.size)
+  const blocks = Number(row.hits) + Number(row.reads)
+  return {
+    connect_ms: rounded(connectMs),
+    size_bytes: size,
+    connections: row.connections,
+    max_connections: row.maxConnections,
+    longest_query_seconds: rounded(row.longestSeconds ?? 0),
+    ...(blocks >= MEANINGFUL_BLOCKS
+      ? { cache_hit_ratio: Number((Number(row.hits) / blocks).toFixed(4)) }
+      : {}),
+    ...(version === undefined ? {} : { schema_version: version }),
+    ...rate(row, previous.counters),
+    ...growth(row.now, size, previous.sample),
+  }
+}
+
+async function schemaVersion(sql: postgres.Sql): Promise<number | undefined> {
+  const rows = await sql<
+    { version: number | null }[]
+  >`select max(version) as version from provisioning.schema_migrations`.catch((error: unknown) => {
+    // No table, no schema, or no right to read it.
+    if (error instanceof postgres.PostgresError && /^(42P01|3F000|42501)$/.test(error.code)) return []
+    throw error
+  })
+  return rows[0]?.version ?? undefined
+}
+
+/** Transactions since the last check, unless the statistics were reset in between. */
+function rate({ now, transactions, statsReset }: ServerRow, before: Counters | undefined): Metrics {
+  const counters = {
+    at: now.toISOString(),
+    transactions: Number(transactions),
+    statsReset: statsReset?.toISOString() ?? null,
+  }
+  if (before === undefined || before.statsReset !== counters.statsReset) return { counters }
+  const elapsedMs = now.getTime() - Date.parse(before.at)
+  const done = counters.transactions - before.transactions
+  if (elapsedMs < SHORTEST_RATE_MS || done < 0) return { counters }
+  return { counters, transactions_per_second: rounded((done / elapsedMs) * 1000) }
+}
+
+function growth(now: Date, bytes: number, sample: SizeSample | undefined): Metrics {
+  const fresh = { at: now.toISOString(), bytes }
+  if (sample === undefined) return { sample: fresh }
+  const ageMs = now.getTime() - Date.parse(sample.at)
+  if (ageMs < GROWTH_SAMPLE_MS) return { sample }
+  const perDay = Math.round(((bytes - sample.bytes) / ageMs) * DAY_MS)
+  return { sample: ageMs > DAY_MS ? fresh : sample, growth_bytes_per_day: perDay }
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100
+}

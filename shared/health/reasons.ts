@@ -1,0 +1,85 @@
+/** What a reason makes of a tenant's status; `info` is told and changes nothing. */
+export type Severity = 'info' | 'degraded' | 'unhealthy'
+
+export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy' | 'sleeping' | 'unknown'
+
+export interface Reason {
+  readonly code: ReasonCode
+  readonly severity: Severity
+  /** A sentence that a person can act on. Never a secret. */
+  readonly message: string
+}
+
+/** Why a database cannot be used. Each is unhealthy, and recognised from what provider, network or server say. */
+const troubles = {
+  project_deleted:
+    'The Neon project does not exist any more. Recover it at console.neon.tech within 7 days of its deletion, or retry the service neon.',
+  compute_disabled: 'The Neon compute is disabled. Enable it at console.neon.tech.',
+  quota_suspended:
+    'The quota of the Neon project is used up, so its compute is suspended. Raise the plan’s quota and retry the service neon, or wait for the next billing period.',
+  login_refused:
+    'The database refuses the login: password or role have changed. Retry the service neon, which fetches them again.',
+  login_locked_out: 'The role of the tenant may not log in any more. Give it LOGIN again.',
+  database_missing: 'The database does not exist any more on the server of the tenant.',
+  too_many_connections: 'The database has no connection left. Close idle ones, or use the pooled host.',
+  unreachable: 'The database cannot be reached: its host does not answer or is not known.',
+  timeout: 'The database did not answer in time.',
+  certificate_expired: 'The certificate of the database’s host has expired.',
+  certificate_invalid: 'The certificate of the database’s host is not valid for it.',
+  connection_lost: 'The connection was lost during the check.',
+  credentials_missing:
+    'The password of the database is not in Vault. Retry the service neon, which fetches it again.',
+  check_failed: 'The check ended with an error of the database.',
+} as const satisfies Record<string, string>
+
+export type TroubleCode = keyof typeof troubles
+
+/** What a measurement can be judged as, see evaluate.ts. */
+export type FindingCode =
+  | 'slow_queries'
+  | 'slow_connect'
+  | 'connections_high'
+  | 'cache_hits_low'
+  | 'long_query'
+  | 'storage_high'
+  | 'storage_fills_up'
+  | 'certificate_expires'
+  | 'schema_outdated'
+
+export type ReasonCode = TroubleCode | FindingCode
+
+/** @param detail what is known beyond the code, such as the quota's name or an SQLSTATE */
+export function trouble(code: TroubleCode, detail?: string): Reason {
+  const message = troubles[code]
+  return { code, severity: 'unhealthy', message: detail ? `${message} (${detail})` : message }
+}
+
+/** The worst of them; healthy when none speaks against it. */
+export function statusFrom(reasons: readonly Reason[]): 'healthy' | 'degraded' | 'unhealthy' {
+  if (reasons.some(({ severity }) => severity === 'unhealthy')) return 'unhealthy'
+  return reasons.some(({ severity }) => severity === 'degraded') ? 'degraded' : 'healthy'
+}
+
+/** Names what a connection or a query failed with: SQLSTATE, system error or TLS error, or what Neon's proxy says in words. */
+export function troubleOf(error: unknown): Reason {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const said = error instanceof Error ? error.message : ''
+  if (/quota/i.test(said)) return trouble('quota_suspended')
+  if (/endpoint has been disabled/i.test(said)) return trouble('compute_disabled')
+  if (/endpoint could not be found/i.test(said)) return trouble('project_deleted')
+  if (/not permitted to log in/i.test(said)) return trouble('login_locked_out')
+  if (code === '28P01' || code === '28000') return trouble('login_refused')
+  if (code === '3D000') return trouble('database_missing')
+  if (code === '53300') return trouble('too_many_connections')
+  if (
+    /EXPIRED/.test(code) ||
+    /certificate has expired|CertExpired|invalid peer certificate: Expired/i.test(said)
+  )
+    return trouble('certificate_expired')
+  if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code) || /certificate/i.test(said))
+    return trouble('certificate_invalid', code || undefined)
+  if (/TIMEOUT|ETIMEDOUT|57014/.test(code)) return trouble('timeout')
+  if (/^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET)/.test(code)) return trouble('unreachable', code)
+  if (/^(ECONN|EPIPE|CONNECTION_|57P0|08)/.test(code)) return trouble('connection_lost', code)
+  return trouble('check_failed', code || undefined)
+}

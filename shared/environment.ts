@@ -12,6 +12,8 @@ const namedKeys = z
     }
   })
 
+const HOOK_SECRETS = /^v1,whsec_[A-Za-z0-9+/]+={0,2}(\|v1,whsec_[A-Za-z0-9+/]+={0,2})*$/
+
 const schema = z.object({
   SUPABASE_URL: z.url(),
   SUPABASE_DB_URL: z.string().min(1),
@@ -28,6 +30,11 @@ const schema = z.object({
   NEON_API_URL: z.url().default('https://console.neon.tech/api/v2'),
   /** Organization that new Neon projects belong to; needed with a personal API key. */
   NEON_ORG_ID: z.string().min(1).optional(),
+  /** Secrets of the auth hook that calls handle-new-user, as Supabase Auth has them: several while one is replaced. */
+  HANDLE_NEW_USER_HOOK_SECRET: z
+    .string()
+    .regex(HOOK_SECRETS, 'is not v1,whsec_ and base64 (several are separated by |)')
+    .optional(),
 })
 
 export type Environment = z.infer<typeof schema>

@@ -37,13 +37,13 @@ async function readJson(request: Request): Promise<unknown> {
   }
 }
 
-async function readText(request: Request): Promise<string> {
+/** Reads a body as text. @throws Problem `body_too_large` as soon as more than `maxBytes` have come. */
+export async function readText(request: Request, maxBytes = MAX_BODY_BYTES): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength
-    if (size > MAX_BODY_BYTES)
-      throw new Problem('body_too_large', `At most ${MAX_BODY_BYTES} bytes are read.`)
+    if (size > maxBytes) throw new Problem('body_too_large', `At most ${maxBytes} bytes are read.`)
     chunks.push(chunk)
   }
   const bytes = new Uint8Array(size)

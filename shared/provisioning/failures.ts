@@ -106,11 +106,12 @@ export function paused(cause: Failure, seconds: number, now: Date = new Date()):
   return { ...cause, message: `${cause.message} Next try at ${nextTry} UTC.`, pauseSeconds: seconds }
 }
 
-/** Replaces passwords in URLs, provider keys and bearer tokens, and keeps the text short enough for a status row. */
+/** Replaces passwords in URLs and connection strings, keys and bearer tokens, and keeps the text short enough for a status row. */
 export function maskSecrets(text: string): string {
   return text
-    .replace(/(\w+:\/\/[^:/\s@]*:)[^@\s]+@/g, '$1***@')
-    .replace(/\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec)_[\w-]+/g, '$1_***')
+    .replace(/(\w+:\/\/[^:/\s@]*:)\S+@/g, '$1***@')
+    .replace(/\b(password|passwd|pwd)(\s*=\s*)[^\s&;]+/gi, '$1$2***')
+    .replace(/\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec)_[\w+/=-]+/g, '$1_***')
     .replace(/\bBearer\s+[\w.~+/-]+=*/gi, 'Bearer ***')
     .slice(0, 500)
 }

@@ -1,5 +1,34 @@
 -- Extensions, and the private schema that holds the engine. The Data API exposes `public` only.
 
+-- Before anything is created: a project that is in use may have tables with our names, the quick start's `profiles` above all.
+do $names$
+declare
+  v_relations text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
+    'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
+    'tenant_health_hourly', 'wallets'];
+  -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
+  v_functions text[] := array['backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
+    'list_tenants', 'probe_functions', 'probe_results', 'repair_user', 'search_profiles'];
+  v_taken text;
+begin
+  select string_agg(taken.name, ', ' order by taken.name) into v_taken from (
+    select 'public.' || c.relname as name from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relname = any (v_relations)
+    union
+    select 'public.' || t.typname from pg_catalog.pg_type t
+    where t.typnamespace = 'public'::regnamespace and t.typname = any (v_relations) and t.typrelid = 0
+    union
+    select 'public.' || p.proname || '()' from pg_catalog.pg_proc p
+    where p.pronamespace = 'public'::regnamespace and p.proname = any (v_functions)
+    union
+    select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname = 'provisioning') taken;
+  if v_taken is not null then
+    raise exception 'Nothing was installed, because these names are taken: %. Move them to another schema or rename them, then
+push again; see docs/operations.md, "Installing beside existing tables".', v_taken using errcode = 'duplicate_object';
+  end if;
+end
+$names$;
+
 create extension if not exists pgcrypto with schema extensions;
 create extension if not exists pg_trgm with schema extensions;
 create extension if not exists pg_net with schema extensions;

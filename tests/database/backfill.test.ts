@@ -15,9 +15,9 @@ afterAll(async () => {
 /** Users from before the installation: the same insert, but no trigger fires. */
 async function signUpUnnoticed(count: number, user: Parameters<typeof signUp>[1] = {}): Promise<string[]> {
   const ids: string[] = []
-  await project.superuser`alter table auth.users disable trigger on_auth_user_created`
+  await project.superuser`alter table auth.users disable trigger tenant_provisioning_user_created`
   for (let index = 0; index < count; index++) ids.push((await signUp(project.auth, user)).id)
-  await project.superuser`alter table auth.users enable trigger on_auth_user_created`
+  await project.superuser`alter table auth.users enable trigger tenant_provisioning_user_created`
   return ids
 }
 

@@ -7,6 +7,7 @@ const FUNCTIONS: [name: string, fields: string[]][] = [
   ['provision-tenant-resources', ['databaseSize', 'dataRegion', 'services', 'wait']],
   ['deprovision-tenant-resources', ['confirm', 'dryRun', 'wait']],
   ['reconcile-tenants', ['dryRun', 'wait']],
+  ['handle-new-user', ['userId', 'type', 'schema', 'table', 'record']],
 ]
 const RUNS = 80
 /** Stands for the project's secret key. */
@@ -17,10 +18,11 @@ const ORGANIZATION = '00000000-aaaa-4aaa-8aaa-000000000000'
 
 let project: TestProject
 let organizationId: string
+let userId: string
 
 beforeAll(async () => {
   project = await startTestProject()
-  organizationId = (await project.signUp()).organizationId
+  ;({ organizationId, userId } = await project.signUp())
 })
 
 afterAll(async () => {
@@ -92,6 +94,14 @@ async function send(
   })
 }
 
+/** What a function lets in, so that the odd field is all there is to refuse. */
+function validBody(name: string): object {
+  if (name === 'reconcile-tenants') return {}
+  if (name === 'handle-new-user')
+    return { type: 'INSERT', schema: 'auth', table: 'users', record: { id: userId } }
+  return { organizationId }
+}
+
 async function expectNoErrorOfItsOwn(reply: Response): Promise<void> {
   const text = await reply.text()
   expect(reply.status, text).toBeLessThan(500)
@@ -110,8 +120,7 @@ describe.each(FUNCTIONS)('%s', (name, fields) => {
     const oddField = fc.tuple(fc.constantFrom(...fields), fc.oneof(oddText, oddText, value))
     await fc.assert(
       fc.asyncProperty(oddField, async ([odd, text]) => {
-        const organization = name === 'reconcile-tenants' ? {} : { organizationId }
-        const sent = JSON.stringify({ ...organization, [odd]: text })
+        const sent = JSON.stringify({ ...validBody(name), [odd]: text })
         await expectNoErrorOfItsOwn(await send(name, { method: 'POST', body: sent, authorization: SECRET }))
       }),
       { numRuns: RUNS },

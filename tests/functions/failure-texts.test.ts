@@ -10,7 +10,10 @@ describe('what a provider said', () => {
     ['every URL of several', 'postgres://a:one1@h and postgres://b:two2@h', /one1|two2/],
     ['a Stripe key', 'Invalid API Key provided: sk_live_51Abc123', '51Abc123'],
     ['a restricted Stripe key', 'rk_test_51Abc123 lacks rights', '51Abc123'],
-    ['a webhook secret', 'whsec_abc123', 'abc123'],
+    ['a webhook secret', 'whsec_abc123+d/ef45==', /abc123|ef45/],
+    ['a password with an @ in it', 'at postgres://u:p@ss-w0rd@h/d', 'w0rd'],
+    ['a password in a connection string', 'host=h password=s3cret dbname=d', 's3cret'],
+    ['a password in a query', 'postgres://h/d?user=u&password=s3cret&x=1', 's3cret'],
     ['a Neon key', 'bad key napi_abc123xyz', 'abc123xyz'],
     ['a bearer token', 'authorization: Bearer eyJhbGciOi.J9-x_y.z==', /eyJ|J9-x/],
   ])('is shown without %s', (_what, text, secret) => {

@@ -27,7 +27,8 @@ export function handlePost(
   }
 }
 
-function asProblem(error: unknown): Problem {
+/** Anything unexpected goes to the log, and its details nowhere else. */
+export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (/^(CONNECT|ECONN|ENOTFOUND|CONNECTION_|57P0|53300)/.test(code)) {

@@ -26,7 +26,7 @@ describe('a benchmark', () => {
     await expect(bench('sign-in')).rejects.toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringMatching(/no benchmark "sign-in".*sign-up, ready, burst, start/),
+      stderr: expect.stringMatching(/no benchmark "sign-in".*sign-up, ready, burst, health, graphql, start/),
     })
   })
 

@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import { Problem } from '../http/problem.ts'
+
+const MAX_PAGE = 100
+
+/** @throws Problem that names the argument */
+export function organizationId(id: string): string {
+  return check('organizationId', z.uuid('is not the id of an organization'), id).toLowerCase()
+}
+
+/** @throws Problem unless it is a page of 1 to 100 */
+export function pageSize(first: number): number {
+  return check('first', z.int().min(1, 'is at least 1').max(MAX_PAGE, `is at most ${MAX_PAGE}`), first)
+}
+
+/** Checks what GraphQL's types cannot say. @throws Problem that names the argument */
+export function check<T>(argument: string, schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const issues = parsed.error.issues.map(({ path, message }) => ({
+    path: [argument, ...path].join('.'),
+    message,
+  }))
+  throw new Problem(
+    'invalid_argument',
+    `Wrong: ${issues.map(({ path, message }) => `${path}: ${message}`).join('; ')}`,
+    issues,
+  )
+}
+
+/** The place in a list, as an opaque text: [sort key, id] of a row. */
+export type Position = readonly [sortKey: string, id: string]
+
+const moment = z.tuple([z.iso.datetime({ offset: true, local: true }), z.uuid()])
+const name = z.tuple([z.string().max(200), z.uuid()])
+
+export function encodeCursor(position: unknown): string {
+  const bytes = new TextEncoder().encode(JSON.stringify(position))
+  return btoa(String.fromCharCode(...bytes))
+}
+
+/** @throws Problem for anything that is not a cursor of a list in the order of time */
+export function decodeTimeCursor(cursor: string | null | undefined): Position | null {
+  return decode(cursor, moment)
+}
+
+/** @throws Problem for anything that is not a cursor of a list in the order of names */
+export function decodeNameCursor(cursor: string | null | undefined): Position | null {
+  return decode(cursor, name)
+}
+
+function decode(cursor: string | null | undefined, schema: z.ZodType<Position>): Position | null {
+  if (cursor === null || cursor === undefined) return null
+  const parsed = schema.safeParse(parseCursor(cursor))
+  if (parsed.success) return parsed.data
+  throw new Problem('invalid_argument', 'Wrong: after: is not a cursor of this list', [
+    { path: 'after', message: 'is not a cursor of this list' },
+  ])
+}
+
+function parseCursor(cursor: string): unknown {
+  try {
+    const bytes = Uint8Array.from(atob(cursor), (character) => character.charCodeAt(0))
+    return JSON.parse(new TextDecoder().decode(bytes))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,31 @@
+import type { Database } from '../database/client.ts'
+import type { Environment } from '../environment.ts'
+import type { Caller } from '../http/caller.ts'
+import type { Reader } from './reader.ts'
+
+/** What the resolvers of one operation work with. */
+export interface GraphqlContext {
+  readonly caller: Caller
+  /** Reads as the caller. */
+  readonly reader: Reader
+  /** As the engine; only for what no caller may do for themselves. */
+  readonly sql: Database
+  readonly environment: Environment
+  readonly timing: GraphqlTiming
+}
+
+/** In milliseconds. */
+export interface GraphqlTiming {
+  /** How often the state is looked at while somebody listens. */
+  readonly pollMs: number
+  /** How long a subscription may last; below the 150 s after which a function is ended. */
+  readonly subscriptionMs: number
+  /** How long provisionUserResources waits for its job. */
+  readonly provisionWaitMs: number
+}
+
+export const DEFAULT_TIMING: GraphqlTiming = {
+  pollMs: 500,
+  subscriptionMs: 140_000,
+  provisionWaitMs: 60_000,
+}

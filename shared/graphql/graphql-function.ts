@@ -1,0 +1,105 @@
+import { costLimitPlugin } from '@escape.tech/graphql-armor-cost-limit'
+import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth'
+import type { ExecutionResult } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
+import { z } from 'zod'
+import { connect, type Database } from '../database/client.ts'
+import type { Environment } from '../environment.ts'
+import { readBody } from '../http/body.ts'
+import { createAuthenticator } from '../http/caller.ts'
+import { Problem } from '../http/problem.ts'
+import { handlePost } from '../http/serve.ts'
+import { DEFAULT_TIMING, type GraphqlContext, type GraphqlTiming } from './context.ts'
+import { present } from './errors.ts'
+import { Reader } from './reader.ts'
+import { schema } from './schema.ts'
+
+const MAX_DEPTH = 8
+/** Two full pages of events, say: a page counts as many times as it has rows. */
+const MAX_COST = 5_000
+
+const body = z.strictObject({
+  query: z.string().min(1, 'is missing'),
+  variables: z.record(z.string(), z.json()).nullish(),
+  operationName: z.string().nullish(),
+  extensions: z.record(z.string(), z.json()).nullish(),
+})
+
+export interface GraphqlDependencies {
+  readonly sql: Database
+  readonly timing: GraphqlTiming
+}
+
+/**
+ * The GraphQL API over HTTP: POST {query, variables?, operationName?} with a user's access token or a secret key; answered as
+ * JSON, or as server-sent events to whoever accepts them. Without credentials it answers 401 as problem+json; every GraphQL
+ * error has a code of the catalogue in http/problem.ts.
+ */
+export function createGraphqlFunction(
+  environment: Environment,
+  { sql = connect(environment), timing = DEFAULT_TIMING }: Partial<GraphqlDependencies> = {},
+): (request: Request) => Promise<Response> {
+  const authenticate = createAuthenticator(environment)
+  const yoga = createGraphqlServer()
+  return handlePost(async (request) => {
+    const caller = await authenticate(request)
+    const operation = JSON.stringify(await readBody(request, body))
+    const context = { caller, reader: new Reader(sql, caller), sql, environment, timing }
+    const reply = await yoga.fetch(plainRequest(request, operation), context)
+    reply.headers.set('cache-control', 'no-store')
+    return reply
+  })
+}
+
+function createGraphqlServer() {
+  return createYoga<GraphqlContext>({
+    schema,
+    graphqlEndpoint: '*',
+    cors: false,
+    graphiql: false,
+    landingPage: false,
+    multipart: false,
+    batching: false,
+    logging: false,
+    // The platform's own, on Node as well: yoga's stand-ins there do not pass on that a client has gone.
+    fetchAPI: { Headers, ReadableStream, Request, Response, TextEncoder },
+    maskedErrors: { maskError: present },
+    plugins: [
+      maxDepthPlugin({ n: MAX_DEPTH, onReject: [refuse(`It may be ${MAX_DEPTH} levels deep.`)] }),
+      costLimitPlugin({
+        maxCost: MAX_COST,
+        objectCost: 5,
+        onReject: [refuse('Ask for fewer fields or smaller pages.')],
+      }),
+      codedErrors,
+    ],
+  })
+}
+
+function refuse(advice: string): () => never {
+  return () => {
+    throw new Problem('query_too_complex', `The operation asks for too much. ${advice}`)
+  }
+}
+
+/** Errors that never pass `maskError`, because they were found before anything ran. */
+const codedErrors: Plugin<GraphqlContext> = {
+  onExecutionResult({ result, setResult }) {
+    if (!isSingleResult(result) || !result.errors) return
+    setResult({ ...result, errors: result.errors.map(present) })
+  },
+}
+
+function isSingleResult(result: unknown): result is ExecutionResult {
+  return typeof result === 'object' && result !== null && !(Symbol.asyncIterator in result)
+}
+
+/** The body was read and checked already, within its limit. */
+function plainRequest(request: Request, operation: string): Request {
+  const accept = request.headers.get('accept') ?? 'application/json'
+  return new Request(request.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept },
+    body: operation,
+  })
+}

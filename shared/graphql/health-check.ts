@@ -1,0 +1,20 @@
+import type { Database } from '../database/client.ts'
+import type { Environment } from '../environment.ts'
+import { createHealthChecker } from '../health/checker.ts'
+import { type HealthReport, HealthStore } from '../health/health-store.ts'
+import { requestHealthCheck } from '../health/request-check.ts'
+import type { Caller } from '../http/caller.ts'
+import { createNeonProvider } from '../providers/neon.ts'
+
+/** Looks at a tenant's database now, see requestHealthCheck. @throws Problem */
+export function checkHealth(
+  sql: Database,
+  environment: Environment,
+  caller: Caller,
+  organizationId: string,
+  deep: boolean,
+): Promise<HealthReport> {
+  // No waiting in the queue of calls: provisioning comes first.
+  const checker = createHealthChecker(sql, createNeonProvider(environment, sql, 0))
+  return requestHealthCheck({ sql, checker, store: new HealthStore(sql) }, caller, organizationId, deep)
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod'
+import { check, organizationId } from './arguments.ts'
+import type { GraphqlContext } from './context.ts'
+import { provisionUserResources } from './provision-user-resources.ts'
+import { CANCEL, PROVISION } from './reads/provisioning.ts'
+
+/** Services, sizes and regions are words; which ones there are is the database's to say. */
+const word = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
+const services = z.array(word).min(1, 'names no service').max(20)
+
+interface ProvisionArguments {
+  readonly organizationId: string
+  readonly dataRegion?: string | null
+  readonly databaseSize?: string | null
+}
+
+interface RetryArguments {
+  readonly organizationId: string
+  readonly services?: readonly string[] | null
+}
+
+export const mutations = {
+  provisionTenant: async (_: unknown, wanted: ProvisionArguments, { reader }: GraphqlContext) => {
+    const id = organizationId(wanted.organizationId)
+    const jobId = await reader.call(PROVISION, {
+      organizationId: id,
+      dataRegion: check('dataRegion', word.nullish(), wanted.dataRegion) ?? null,
+      databaseSize: check('databaseSize', word.nullish(), wanted.databaseSize) ?? null,
+    })
+    return { organizationId: id, jobId }
+  },
+
+  retryTenantProvisioning: async (_: unknown, wanted: RetryArguments, { reader }: GraphqlContext) => {
+    const id = organizationId(wanted.organizationId)
+    const jobId = await reader.call(PROVISION, {
+      organizationId: id,
+      services: check('services', services.nullish(), wanted.services) ?? null,
+    })
+    return { organizationId: id, jobId }
+  },
+
+  cancelProvisioning: (_: unknown, wanted: { organizationId: string }, { reader }: GraphqlContext) =>
+    reader.call(CANCEL, { organizationId: organizationId(wanted.organizationId) }),
+
+  checkTenantHealth: async (
+    _: unknown,
+    wanted: { organizationId: string; deep: boolean },
+    { sql, environment, caller }: GraphqlContext,
+  ) => {
+    const id = organizationId(wanted.organizationId)
+    // Loaded when it is needed: the provider's client would add some 60 ms to every cold start.
+    const { checkHealth } = await import('./health-check.ts')
+    return checkHealth(sql, environment, caller, id, wanted.deep)
+  },
+
+  provisionUserResources,
+}

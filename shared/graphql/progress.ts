@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { Problem } from '../http/problem.ts'
+import { organizationId } from './arguments.ts'
+import type { GraphqlContext } from './context.ts'
+import { PROVISIONING_STATUS } from './reads/provisioning.ts'
+
+const ENDED = ['ready', 'failed', 'cancelled']
+const status = z.looseObject({ revision: z.string(), overall: z.string() })
+
+interface Progress {
+  readonly provisioningProgress: unknown
+}
+
+export const subscriptions = {
+  provisioningProgress: {
+    subscribe: (_: unknown, { organizationId: id }: { organizationId: string }, context: GraphqlContext) =>
+      untilStopped((signal) => watch(context, organizationId(id), signal)),
+  },
+}
+
+/** The state now, and whenever it changes, until it is final or the time is up. @throws Problem */
+async function* watch(
+  { reader, caller, timing }: GraphqlContext,
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<Progress> {
+  const expiresAtMs = caller.type === 'user' && caller.claims.exp ? caller.claims.exp * 1000 : Infinity
+  const deadline = Math.min(Date.now() + timing.subscriptionMs, expiresAtMs)
+  let told: string | undefined
+  while (!signal.aborted) {
+    // Each time as the caller: whoever is no longer a member is told so.
+    const found = status.nullable().parse(await reader.readOf(PROVISIONING_STATUS, id))
+    if (!found)
+      throw new Problem('organization_not_found', `There is no organization ${id} that you are a member of.`)
+    if (found.revision !== told) yield { provisioningProgress: found }
+    told = found.revision
+    if (ENDED.includes(found.overall) || Date.now() + timing.pollMs > deadline) return
+    await sleep(timing.pollMs, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+/**
+ * An iterator that can be stopped while it waits. A generator alone would take note of `return` at its next `yield` only, and
+ * for as long as nothing changes there is none: it would go on asking the database for a client that has gone.
+ */
+function untilStopped<T>(start: (signal: AbortSignal) => AsyncGenerator<T>): AsyncIterableIterator<T> {
+  const stop = new AbortController()
+  const events = start(stop.signal)
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    next: () => events.next(),
+    return: () => {
+      stop.abort()
+      return events.return(undefined)
+    },
+  }
+}

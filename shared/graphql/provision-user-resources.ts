@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import type { Database } from '../database/client.ts'
+import { Problem, type ProblemCode } from '../http/problem.ts'
+import { provisionUser } from '../provisioning/provision-user.ts'
+import { type JobReport, reportJob } from '../provisioning/reports.ts'
+import { check } from './arguments.ts'
+import type { GraphqlContext } from './context.ts'
+
+const emailAddress = z.email('is not an e-mail address').max(320)
+const object = z.record(z.string(), z.json(), 'is not an object')
+
+/** Answers with which the call has done its work: the backend goes on from them. Everything else is an error. */
+const EXPECTED: readonly ProblemCode[] = [
+  'user_not_found',
+  'user_too_old',
+  'user_not_eligible',
+  'too_many_attempts',
+  'undo_in_progress',
+]
+
+interface Result {
+  readonly success: boolean
+  readonly organizationId: string | null
+  readonly stripeCustomerId: string | null
+  readonly neonProjectId: string | null
+  readonly errors: readonly string[]
+  readonly code: string | null
+  readonly retryAfterSeconds: number | null
+}
+
+const NOTHING = {
+  success: false,
+  organizationId: null,
+  stripeCustomerId: null,
+  neonProjectId: null,
+  errors: [],
+  code: null,
+  retryAfterSeconds: null,
+} satisfies Result
+
+/** For the service role alone. Starts the work, rings for it and waits. @throws Problem */
+export async function provisionUserResources(
+  _: unknown,
+  { email, metadata }: { email: string; metadata?: unknown },
+  { caller, sql, timing }: GraphqlContext,
+): Promise<Result> {
+  const address = check('email', emailAddress, email)
+  const given = check('metadata', object.nullish(), metadata) ?? {}
+  try {
+    const jobId = await provisionUser(sql, caller, address, given)
+    await sql`select provisioning.ring_doorbell(${jobId}, 'provision')`
+    return describe(await waitForEnd(sql, jobId, timing))
+  } catch (error) {
+    if (!(error instanceof Problem) || !EXPECTED.includes(error.code)) throw error
+    const { code, message, retryAfterSeconds = null } = error
+    return { ...NOTHING, errors: [message], code, retryAfterSeconds }
+  }
+}
+
+async function waitForEnd(
+  sql: Database,
+  jobId: string,
+  { pollMs, provisionWaitMs }: GraphqlContext['timing'],
+): Promise<JobReport> {
+  const deadline = Date.now() + provisionWaitMs
+  for (;;) {
+    const report = await reportJob(sql, jobId)
+    if (!report) throw new Problem('organization_not_found', 'The organization was deleted in the meantime.')
+    if (!['queued', 'running'].includes(report.status) || Date.now() >= deadline) return report
+    await sleep(Math.min(pollMs, 200))
+  }
+}
+
+function describe({ status, organizationId, stripeCustomerId, neonProjectId, steps }: JobReport): Result {
+  const made = { organizationId, stripeCustomerId, neonProjectId }
+  if (status === 'succeeded') return { ...NOTHING, ...made, success: true }
+  const troubles = steps.flatMap(({ step, error }) => (error ? [`${step}: ${error.message}`] : []))
+  if (status === 'queued' || status === 'running')
+    return {
+      ...NOTHING,
+      ...made,
+      errors: [...troubles, 'The tenant is still being made; it goes on by itself.'],
+      code: 'still_provisioning',
+      retryAfterSeconds: 60,
+    }
+  return {
+    ...NOTHING,
+    ...made,
+    errors: troubles.length > 0 ? troubles : [`The provisioning has ${status}.`],
+    code: 'provisioning_failed',
+  }
+}

@@ -1,0 +1,25 @@
+import type { Query } from '../reader.ts'
+
+export const MY_ORGANIZATIONS: Query = {
+  name: 'organizations',
+  sql: () => `
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'id', o.id, 'name', o.name, 'slug', o.slug, 'role', m.role, 'plan', o.plan, 'ownerId', o.owner_id,
+      'stripeCustomerId', o.stripe_customer_id, 'stripeSubscriptionId', o.stripe_subscription_id,
+      'stripeSubscriptionStatus', o.stripe_subscription_status, 'billingEmail', o.billing_email,
+      'dataRegion', o.data_region, 'hostingRegion', o.hosting_region, 'provisioningStatus', o.provisioning_status,
+      'provisionedAt', o.provisioned_at, 'createdAt', o.created_at, 'updatedAt', o.updated_at
+    ) order by o.created_at, o.id), '[]')
+    from public.organization_members m join public.organizations o on o.id = m.organization_id
+    where m.user_id = (select auth.uid())`,
+}
+
+/** For its owners and admins; the database function checks that, and audits the revealing of the password. */
+export const CONNECTION_INFO: Query = {
+  name: 'connection info',
+  sql: (argument) => `
+    select jsonb_build_object('host', c -> 'host', 'pooledHost', c -> 'pooled_host', 'port', c -> 'port',
+      'database', c -> 'database', 'role', c -> 'role', 'sslMode', c -> 'ssl_mode',
+      'graphqlEndpoint', c -> 'graphql_endpoint', 'password', c -> 'password')
+    from public.database_connection((${argument} ->> 'organizationId')::uuid, (${argument} ->> 'reveal')::boolean) c`,
+}

@@ -1,0 +1,554 @@
+/** What the scalars are; graphql-tools takes the text from their implementation. */
+export const SCALARS = {
+  DateTime: 'A moment as ISO 8601 text in UTC, such as 2026-01-31T12:00:00.000Z.',
+  JSON: 'Any JSON value.',
+} as const
+
+/** The contract with the console, the CLI and everybody else. schema.graphql and docs/api.md are generated from it. */
+export const typeDefinitions = /* GraphQL */ `
+  """
+  ${SCALARS.DateTime}
+  """
+  scalar DateTime
+
+  """
+  ${SCALARS.JSON}
+  """
+  scalar JSON
+
+  type Query {
+    """
+    The organizations that the caller is a member of, the oldest first. Empty for the service role, which is no member.
+    """
+    myOrganizations: [Organization!]!
+
+    """
+    The history of an organization's provisioning, newest first. For members; empty for everybody else.
+    """
+    provisioningEvents(
+      organizationId: ID!
+      """
+      How many, 1 to 100. Fewer come at the end of the history.
+      """
+      first: Int! = 50
+      """
+      The cursor of the last event of the page before.
+      """
+      after: String
+    ): [ProvisioningEvent!]!
+
+    """
+    How an organization's provisioning stands. For members; null for everybody else.
+    """
+    provisioningStatus(organizationId: ID!): ProvisioningStatus
+
+    """
+    How an organization's database is. For members; null for everybody else, and while there is no database.
+    """
+    tenantHealth(organizationId: ID!): TenantHealth
+
+    """
+    How it was: at most the newest 1000 points, the oldest first. For members; empty for everybody else.
+    """
+    tenantHealthHistory(
+      organizationId: ID!
+      """
+      Without, the last 24 hours.
+      """
+      since: DateTime
+      """
+      Each check (kept for some days), or by the hour (complete up to the last full hour) or day.
+      """
+      bucket: HealthBucket! = HOUR
+    ): [TenantHealthPoint!]!
+
+    """
+    What needs a person, newest first: in one organization, or in all that the caller may see.
+    """
+    tenantAlerts(
+      organizationId: ID
+      """
+      Also those that have passed.
+      """
+      includeResolved: Boolean! = false
+      """
+      How many, 1 to 100.
+      """
+      first: Int! = 50
+      """
+      The cursor of the last alert of the page before.
+      """
+      after: String
+    ): [TenantAlert!]!
+
+    """
+    How to connect to an organization's own database. For its owners and admins (forbidden to others).
+    """
+    tenantConnectionInfo(
+      organizationId: ID!
+      """
+      Also tell the password. That it was told, and to whom, goes to the audit log.
+      """
+      revealPassword: Boolean! = false
+    ): TenantConnectionInfo
+
+    """
+    The tenants of everybody, page by page. For operators and the service role (forbidden to others).
+    """
+    tenants(filter: TenantFilter, sort: TenantSort! = CREATED_AT_DESC, page: PageInput): TenantPage
+
+    """
+    Whether the caller may list all tenants.
+    """
+    isOperator: Boolean!
+  }
+
+  type Mutation {
+    """
+    Starts the provisioning of an organization or tries it again, with another region (until the database is being made) or
+    another size. For owners and admins.
+    """
+    provisionTenant(
+      organizationId: ID!
+      """
+      Such as eu-central-1, or an alias such as eu.
+      """
+      dataRegion: String
+      """
+      small, medium or large.
+      """
+      databaseSize: String
+    ): ProvisioningRequest!
+
+    """
+    Tries again what has failed or waits. Named services are looked at again even when they are ready. For owners and admins.
+    """
+    retryTenantProvisioning(
+      organizationId: ID!
+      """
+      Such as stripe and neon; without, all that are not ready.
+      """
+      services: [String!]
+    ): ProvisioningRequest!
+
+    """
+    Stops the provisioning of an organization. When its tenant was never ready, what was made is removed; the organization
+    stays. For owners and admins.
+    """
+    cancelProvisioning(organizationId: ID!): Cancellation!
+
+    """
+    Looks at an organization's database now. For members, operators and the service role, within
+    settings.health_requests_per_minute; the service role has no limit.
+    """
+    checkTenantHealth(
+      organizationId: ID!
+      """
+      Connect even if that wakes a sleeping database.
+      """
+      deep: Boolean! = false
+    ): TenantHealth
+
+    """
+    Makes the tenant of somebody who has signed up within the last 10 minutes, and waits for it for up to a minute. At most
+    5 calls a minute for one address. For the service role alone (forbidden to others).
+    """
+    provisionUserResources(
+      email: String!
+      """
+      An object; goes over what the user gave at the sign-up, for what has still to be made.
+      """
+      metadata: JSON
+    ): ProvisionUserResult!
+  }
+
+  type Subscription {
+    """
+    How an organization's provisioning stands: at once, and whenever something changes, over server-sent events. Completes
+    when it is ready, failed or cancelled, and before the function's time is up; whoever subscribes again is told the current
+    state first. For members.
+    """
+    provisioningProgress(organizationId: ID!): ProvisioningStatus!
+  }
+
+  type Organization {
+    id: ID!
+    name: String!
+    slug: String!
+    """
+    The caller's role in it: owner, admin or member.
+    """
+    role: String!
+    plan: String!
+    ownerId: ID!
+    stripeCustomerId: String
+    stripeSubscriptionId: String
+    stripeSubscriptionStatus: String
+    billingEmail: String
+    dataRegion: String!
+    hostingRegion: String!
+    """
+    The state of each service, the overall state and changed_at. The field provisioning says more.
+    """
+    provisioningStatus: JSON!
+    provisioning: ProvisioningStatus
+    health: TenantHealth
+    """
+    The newest events of its provisioning; provisioningEvents pages through all of them.
+    """
+    events(first: Int! = 10): [ProvisioningEvent!]!
+    provisionedAt: DateTime
+    createdAt: DateTime!
+    updatedAt: DateTime!
+  }
+
+  type ProvisioningEvent {
+    id: ID!
+    """
+    Such as sign_up, step.succeeded, step.retrying, step.failed or job.succeeded.
+    """
+    eventType: String!
+    resourceType: String!
+    resourceId: String
+    status: String!
+    errorMessage: String
+    metadata: JSON!
+    startedAt: DateTime!
+    completedAt: DateTime
+    """
+    To go on after this event, as the argument after.
+    """
+    cursor: String!
+  }
+
+  type ProvisioningStatus {
+    organizationId: ID!
+    """
+    Changes whenever anything else here does.
+    """
+    revision: String!
+    """
+    pending, provisioning, ready, failed or cancelled.
+    """
+    overall: String!
+    """
+    Steps that have succeeded, of all: 0 to 100.
+    """
+    percent: Int!
+    """
+    How often a worker has taken the job.
+    """
+    attempts: Int!
+    """
+    When the job is tried again; null while a worker is at it, and after its end.
+    """
+    nextAttemptAt: DateTime
+    error: ProvisioningError
+    jobId: ID
+    """
+    queued, running, succeeded, failed or cancelled.
+    """
+    jobStatus: String
+    services: [ServiceStatus!]!
+    steps: [StepStatus!]!
+    """
+    When overall or the state of a service changed last.
+    """
+    changedAt: DateTime
+    """
+    When the tenant was ready for the first time.
+    """
+    provisionedAt: DateTime
+  }
+
+  type ServiceStatus {
+    """
+    Such as stripe, neon or graphql.
+    """
+    service: String!
+    """
+    pending, running, retrying, ready, failed, cancelled or not_requested.
+    """
+    status: String!
+    """
+    Of all its steps together.
+    """
+    attempts: Int!
+    nextAttemptAt: DateTime
+    error: ProvisioningError
+  }
+
+  type StepStatus {
+    step: String!
+    service: String!
+    """
+    pending, running, retrying, succeeded, failed or cancelled.
+    """
+    status: String!
+    attempts: Int!
+    nextAttemptAt: DateTime
+    startedAt: DateTime
+    finishedAt: DateTime
+    error: ProvisioningError
+  }
+
+  type ProvisioningError {
+    """
+    For programs; docs/architecture.md lists them.
+    """
+    code: String!
+    """
+    For people: what happened, and what to do.
+    """
+    message: String!
+    step: String
+    """
+    Whether it is tried again by itself.
+    """
+    retryable: Boolean
+  }
+
+  type TenantHealth {
+    organizationId: ID!
+    """
+    unknown, healthy, degraded, unhealthy or sleeping (which is healthy, too).
+    """
+    status: String!
+    """
+    Why it is not simply healthy.
+    """
+    reasons: [HealthReason!]!
+    """
+    What the newest connection measured, and what the provider says of a sleeper.
+    """
+    metrics: HealthMetrics!
+    checkedAt: DateTime
+    """
+    When the database was last connected to.
+    """
+    connectedAt: DateTime
+    nextCheckAt: DateTime
+  }
+
+  type HealthReason {
+    code: String!
+    """
+    info, warning or critical.
+    """
+    severity: String!
+    message: String!
+  }
+
+  type HealthMetrics {
+    connectMs: Float
+    pooledConnectMs: Float
+    latencyMs: Float
+    transactionsPerSecond: Float
+    """
+    Blocks found in memory, of all: 0 to 1.
+    """
+    cacheHitRatio: Float
+    longestQuerySeconds: Float
+    connections: Int
+    maxConnections: Int
+    sizeBytes: Float
+    quotaBytes: Float
+    growthBytesPerDay: Float
+    schemaVersion: Int
+    certificateExpiresAt: DateTime
+  }
+
+  enum HealthBucket {
+    CHECK
+    HOUR
+    DAY
+  }
+
+  type TenantHealthPoint {
+    """
+    The time of the check, or the begin of the hour or day (UTC).
+    """
+    at: DateTime!
+    checks: Int!
+    """
+    Checks that were not unhealthy.
+    """
+    available: Int!
+    """
+    Of a single check; null for hours and days.
+    """
+    status: String
+    minLatencyMs: Float
+    medianLatencyMs: Float
+    """
+    Of a day, the worst of its hours.
+    """
+    p95LatencyMs: Float
+    sizeBytes: Float
+  }
+
+  type TenantAlert {
+    id: ID!
+    organizationId: ID!
+    """
+    Such as provision_failed, deprovision_failed or tenant_health.
+    """
+    kind: String!
+    """
+    warning or critical.
+    """
+    severity: String!
+    message: String!
+    metadata: JSON!
+    openedAt: DateTime!
+    """
+    When a warning became critical.
+    """
+    escalatedAt: DateTime
+    resolvedAt: DateTime
+    cursor: String!
+  }
+
+  type TenantConnectionInfo {
+    host: String!
+    """
+    Through the connection pooler, for many short connections.
+    """
+    pooledHost: String
+    port: Int!
+    database: String!
+    role: String!
+    """
+    disable, require or verify-full.
+    """
+    sslMode: String!
+    graphqlEndpoint: String
+    """
+    Null unless revealPassword was given.
+    """
+    password: String
+  }
+
+  input TenantFilter {
+    """
+    pending, provisioning, ready, failed or cancelled.
+    """
+    overall: String
+    """
+    unknown, healthy, degraded, unhealthy or sleeping.
+    """
+    health: String
+    dataRegion: String
+    plan: String
+    """
+    A part of the name, slug or billing e-mail address.
+    """
+    search: String
+  }
+
+  enum TenantSort {
+    CREATED_AT_DESC
+    CREATED_AT_ASC
+    NAME_ASC
+    NAME_DESC
+  }
+
+  input PageInput {
+    """
+    How many, 1 to 100.
+    """
+    first: Int! = 50
+    """
+    The endCursor of the page before.
+    """
+    after: String
+  }
+
+  type TenantPage {
+    nodes: [Tenant!]!
+    hasNextPage: Boolean!
+    """
+    Null when the page is empty.
+    """
+    endCursor: String
+  }
+
+  type Tenant {
+    """
+    Of the organization.
+    """
+    id: ID!
+    name: String!
+    slug: String!
+    plan: String!
+    ownerId: ID!
+    billingEmail: String
+    stripeCustomerId: String
+    stripeSubscriptionStatus: String
+    dataRegion: String!
+    hostingRegion: String!
+    """
+    pending, provisioning, ready, failed or cancelled.
+    """
+    overall: String!
+    provisioningStatus: JSON!
+    """
+    The newest failure of its provisioning.
+    """
+    error: ProvisioningError
+    nextAttemptAt: DateTime
+    """
+    unknown, healthy, degraded, unhealthy or sleeping.
+    """
+    health: String
+    neonProjectId: String
+    databaseSize: String
+    schemaVersion: Int
+    openAlerts: Int!
+    provisionedAt: DateTime
+    createdAt: DateTime!
+    updatedAt: DateTime!
+  }
+
+  type ProvisioningRequest {
+    organizationId: ID!
+    jobId: ID!
+    """
+    As it stands right after the request.
+    """
+    provisioning: ProvisioningStatus
+  }
+
+  type Cancellation {
+    organizationId: ID!
+    jobId: ID!
+    """
+    The job that removes what was made; null when there is nothing to remove.
+    """
+    undoJobId: ID
+    provisioning: ProvisioningStatus
+  }
+
+  type ProvisionUserResult {
+    """
+    Whether the tenant is ready.
+    """
+    success: Boolean!
+    organizationId: ID
+    stripeCustomerId: String
+    neonProjectId: String
+    """
+    Why it is not (yet), for people. Empty on success.
+    """
+    errors: [String!]!
+    """
+    The same for programs: user_not_found, user_too_old, user_not_eligible, too_many_attempts, undo_in_progress,
+    provisioning_failed or still_provisioning.
+    """
+    code: String
+    """
+    When it is worth asking again.
+    """
+    retryAfterSeconds: Int
+  }
+`

@@ -1,0 +1,215 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startTestProject, type TestProject } from '../support/project.ts'
+import { ask, type Cast, castOf, type GraphqlReply, type Person } from './graphql-client.ts'
+
+let project: TestProject
+let cast: Cast
+
+beforeAll(async () => {
+  project = await startTestProject()
+  cast = await castOf(project)
+  await project.sql`
+    select provisioning.open_alert(${cast.organizationId}, 'provision_failed', 'critical', 'Something is wrong.')`
+})
+
+afterAll(() => project?.stop())
+
+const EVERYBODY: readonly Person[] = ['stranger', 'member', 'admin', 'owner', 'operator', 'service']
+
+/** What a person is answered: `rows` of ours, `nothing` of ours, or an error's code. */
+type Answer = 'rows' | 'nothing' | 'forbidden'
+
+interface Expectation {
+  readonly query: string
+  readonly variables?: () => Record<string, unknown>
+  readonly answers: Readonly<Record<Person, Answer>>
+}
+
+const insideOnly: Record<Person, Answer> = {
+  stranger: 'nothing',
+  member: 'rows',
+  admin: 'rows',
+  owner: 'rows',
+  operator: 'nothing',
+  service: 'rows',
+}
+const headsOnly: Record<Person, Answer> = {
+  stranger: 'forbidden',
+  member: 'forbidden',
+  admin: 'rows',
+  owner: 'rows',
+  operator: 'forbidden',
+  service: 'rows',
+}
+const OPERATIONS: Readonly<Record<string, Expectation>> = {
+  myOrganizations: {
+    query: '{ myOrganizations { id } }',
+    // The service role is no member of anything.
+    answers: { ...insideOnly, service: 'nothing' },
+  },
+  provisioningEvents: {
+    query: 'query ($id: ID!) { provisioningEvents(organizationId: $id) { id } }',
+    answers: insideOnly,
+  },
+  provisioningStatus: {
+    query: 'query ($id: ID!) { provisioningStatus(organizationId: $id) { organizationId steps { step } } }',
+    answers: insideOnly,
+  },
+  'tenantAlerts of one organization': {
+    query: 'query ($id: ID!) { tenantAlerts(organizationId: $id) { id organizationId } }',
+    answers: insideOnly,
+  },
+  'tenantAlerts of all': {
+    query: '{ tenantAlerts { id organizationId } }',
+    answers: insideOnly,
+  },
+  tenantConnectionInfo: {
+    query: 'query ($id: ID!) { tenantConnectionInfo(organizationId: $id) { host } }',
+    answers: headsOnly,
+  },
+  tenants: {
+    query: '{ tenants(page: { first: 100 }) { nodes { id } } }',
+    answers: {
+      stranger: 'forbidden',
+      member: 'forbidden',
+      admin: 'forbidden',
+      owner: 'forbidden',
+      operator: 'rows',
+      service: 'rows',
+    },
+  },
+  provisionTenant: {
+    query: 'mutation ($id: ID!) { provisionTenant(organizationId: $id) { organizationId jobId } }',
+    answers: headsOnly,
+  },
+  retryTenantProvisioning: {
+    query: 'mutation ($id: ID!) { retryTenantProvisioning(organizationId: $id) { organizationId jobId } }',
+    answers: headsOnly,
+  },
+  provisionUserResources: {
+    query: 'mutation ($email: String!) { provisionUserResources(email: $email) { success organizationId } }',
+    variables: () => ({ email: cast.owner.email }),
+    answers: {
+      stranger: 'forbidden',
+      member: 'forbidden',
+      admin: 'forbidden',
+      owner: 'forbidden',
+      operator: 'forbidden',
+      service: 'rows',
+    },
+  },
+}
+
+function answerOf({ data, errors, text }: GraphqlReply): string {
+  if (errors[0]) return errors[0].extensions.code
+  if (text.includes(cast.organizationId) || text.includes('"host"')) return 'rows'
+  const [value] = Object.values(data)
+  return Array.isArray(value) && value[0]?.id ? 'rows' : 'nothing'
+}
+
+for (const [name, { query, variables, answers }] of Object.entries(OPERATIONS)) {
+  describe(name, () => {
+    it.each(EVERYBODY.map((person) => [person, answers[person]] as const))(
+      'answers a %s: %s',
+      async (person, answer) => {
+        const given = variables?.() ?? { id: cast.organizationId }
+        const reply = await ask(
+          project,
+          cast.credentials(person),
+          query,
+          query.includes('$') ? given : undefined,
+        )
+        expect(reply.status).toBe(200)
+        // A stranger's own organization has no history that is ours, but does exist.
+        if (name === 'myOrganizations' && answer === 'nothing') {
+          expect(reply.text).not.toContain(cast.organizationId)
+          expect(reply.errors).toEqual([])
+        } else expect(answerOf(reply)).toBe(answer)
+      },
+    )
+  })
+}
+
+describe('cancelProvisioning', () => {
+  const cancel = 'mutation ($id: ID!) { cancelProvisioning(organizationId: $id) { jobId undoJobId } }'
+
+  it.each<[Person, string]>([
+    ['stranger', 'forbidden'],
+    ['member', 'forbidden'],
+    ['operator', 'forbidden'],
+    // These may; the tenant is ready.
+    ['admin', 'nothing_to_cancel'],
+    ['owner', 'nothing_to_cancel'],
+    ['service', 'nothing_to_cancel'],
+  ])('answers a %s: %s', async (person, code) => {
+    const reply = await ask(project, cast.credentials(person), cancel, { id: cast.organizationId })
+    expect(reply.errors.map(({ extensions }) => extensions.code)).toEqual([code])
+  })
+})
+
+describe('an organization that does not exist', () => {
+  it.each([
+    ['provisionTenant', 'organization_not_found'],
+    ['retryTenantProvisioning', 'organization_not_found'],
+    ['cancelProvisioning', 'organization_not_found'],
+  ])('is told by %s', async (mutation, code) => {
+    const reply = await ask(
+      project,
+      cast.credentials('owner'),
+      `mutation ($id: ID!) { ${mutation}(organizationId: $id) { jobId } }`,
+      { id: crypto.randomUUID() },
+    )
+    expect(reply.errors).toMatchObject([{ path: [mutation], extensions: { code } }])
+  })
+})
+
+describe('a mutation that is refused', () => {
+  it('leaves no trace in the audit log', async () => {
+    const count = async () =>
+      (await project.sql<{ n: number }[]>`select count(*)::int as n from public.audit_logs`)[0]?.n
+    const before = await count()
+    for (const mutation of ['provisionTenant', 'retryTenantProvisioning', 'cancelProvisioning'])
+      await ask(
+        project,
+        cast.credentials('member'),
+        `mutation ($id: ID!) { ${mutation}(organizationId: $id) { jobId } }`,
+        { id: cast.organizationId },
+      )
+    expect(await count()).toBe(before)
+  })
+
+  it('names in the audit log who asked when it is not refused', async () => {
+    await ask(
+      project,
+      cast.credentials('admin'),
+      'mutation ($id: ID!) { provisionTenant(organizationId: $id) { jobId } }',
+      { id: cast.organizationId },
+    )
+    const [row] = await project.sql`
+      select actor_type, actor_id from public.audit_logs
+      where organization_id = ${cast.organizationId} order by created_at desc limit 1`
+    expect(row).toEqual({ actor_type: 'user', actor_id: cast.user('admin').userId })
+  })
+})
+
+describe('isOperator', () => {
+  it.each<[Person, boolean]>([
+    ['owner', false],
+    ['operator', true],
+    ['service', true],
+  ])('is for a %s: %s', async (person, expected) => {
+    const { data } = await ask(project, cast.credentials(person), '{ isOperator }')
+    expect(data).toEqual({ isOperator: expected })
+  })
+
+  it('ends when the right is taken back, and both are audited', async () => {
+    const { userId } = cast.user('operator')
+    await project.sql`select provisioning.revoke_operator(${userId})`
+    const tenants = await ask(project, cast.credentials('operator'), '{ tenants { nodes { id } } }')
+    expect(tenants.errors[0]?.extensions.code).toBe('forbidden')
+    const changes = await project.sql`
+      select action from public.audit_logs where resource_id = ${userId} and action like 'operator.%' order by created_at`
+    expect(changes.map(({ action }) => action)).toEqual(['operator.granted', 'operator.revoked'])
+    await project.sql`select provisioning.grant_operator(${userId}, 'again')`
+  })
+})

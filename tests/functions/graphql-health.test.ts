@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startTestProject, type TestProject } from '../support/project.ts'
+import { ask, bearer, type Cast, castOf, type Person } from './graphql-client.ts'
+
+let project: TestProject
+let cast: Cast
+
+beforeAll(async () => {
+  project = await startTestProject()
+  cast = await castOf(project)
+})
+
+afterAll(() => project?.stop())
+
+const HEALTH = `organizationId status reasons { code severity message } checkedAt connectedAt nextCheckAt
+  metrics { connectMs pooledConnectMs latencyMs cacheHitRatio connections maxConnections sizeBytes quotaBytes }`
+
+const askAs = (person: Person, query: string, variables: Record<string, unknown> = {}) =>
+  ask(project, cast.credentials(person), query, { id: cast.organizationId, ...variables })
+
+describe('checkTenantHealth', () => {
+  const mutation = `mutation ($id: ID!, $deep: Boolean! = false) { checkTenantHealth(organizationId: $id, deep: $deep) { ${HEALTH} } }`
+
+  it('connects, and says what it has found', async () => {
+    const { data, errors } = await askAs('member', mutation, { deep: true })
+    expect(errors).toEqual([])
+    expect(data.checkTenantHealth).toMatchObject({
+      organizationId: cast.organizationId,
+      status: 'healthy',
+      metrics: { latencyMs: expect.any(Number), maxConnections: expect.any(Number) },
+    })
+    expect(Date.now() - Date.parse(data.checkTenantHealth.checkedAt)).toBeLessThan(20_000)
+  })
+
+  it.each<[Person, string | undefined]>([
+    ['stranger', 'forbidden'],
+    ['member', undefined],
+    ['admin', undefined],
+    ['owner', undefined],
+    ['operator', undefined],
+    ['service', undefined],
+  ])('answers a %s: %s', async (person, code) => {
+    await project.sql`update provisioning.settings set health_requests_per_minute = 100`
+    const { data, errors } = await askAs(person, mutation)
+    expect(errors[0]?.extensions.code).toBe(code)
+    expect(data.checkTenantHealth?.organizationId).toBe(code ? undefined : cast.organizationId)
+  })
+
+  it('is limited, and says when it may be asked again', async () => {
+    await project.sql`update provisioning.settings set health_requests_per_minute = 1`
+    await askAs('owner', mutation)
+    const { errors } = await askAs('owner', mutation)
+    expect(errors).toMatchObject([
+      { extensions: { code: 'too_many_attempts', retryAfterSeconds: expect.any(Number) } },
+    ])
+  })
+})
+
+describe('tenantHealth', () => {
+  const query = `query ($id: ID!) { tenantHealth(organizationId: $id) { ${HEALTH} } }`
+
+  it.each<[Person, boolean]>([
+    ['stranger', false],
+    ['operator', false],
+    ['member', true],
+    ['admin', true],
+    ['owner', true],
+    ['service', true],
+  ])('is there for a %s: %s', async (person, there) => {
+    const { data, errors } = await askAs(person, query)
+    expect(errors).toEqual([])
+    expect(data.tenantHealth?.organizationId).toBe(there ? cast.organizationId : undefined)
+  })
+
+  it('is what the row says', async () => {
+    await project.sql`
+      update public.tenant_health set status = 'degraded',
+        reasons = '[{"code": "slow", "severity": "warning", "message": "It is slow."}]',
+        metrics = '{"latency_ms": 12.5, "max_connections": 100, "size_bytes": 5368709120, "counters": {"at": "x"}}'
+      where organization_id = ${cast.organizationId}`
+    const { data } = await askAs('member', query)
+    expect(data.tenantHealth).toMatchObject({
+      status: 'degraded',
+      reasons: [{ code: 'slow', severity: 'warning', message: 'It is slow.' }],
+      metrics: { latencyMs: 12.5, maxConnections: 100, sizeBytes: 5_368_709_120, connectMs: null },
+    })
+  })
+
+  it('is null while there is no database', async () => {
+    const reply = await project.whileHeld(async () => {
+      const person = await project.signUp()
+      return ask(project, bearer(person.accessToken), query, { id: person.organizationId })
+    })
+    expect(reply.data).toEqual({ tenantHealth: null })
+    expect(reply.errors).toEqual([])
+  })
+})
+
+describe('tenantHealthHistory', () => {
+  const query = `query ($id: ID!, $since: DateTime, $bucket: HealthBucket! = HOUR) {
+    tenantHealthHistory(organizationId: $id, since: $since, bucket: $bucket) {
+      at checks available status minLatencyMs medianLatencyMs p95LatencyMs sizeBytes } }`
+
+  /** Two hours of yesterday and one of today, and this minute's check. */
+  async function insertHistory(): Promise<Date> {
+    const noon = new Date()
+    noon.setUTCHours(0, 0, 0, 0)
+    noon.setUTCHours(-12)
+    const hours = [
+      [0, 120, 120, 1, 2, 4, 1_000],
+      [1, 120, 60, 2, 4, 90, 3_000_000_000],
+      [12, 10, 10, 1, 3, 5, 5],
+    ] as const
+    for (const [after, checks, available, min, median, p95, size] of hours)
+      await project.sql`
+        insert into public.tenant_health_hourly (organization_id, hour, checks, available, min_latency_ms,
+          median_latency_ms, p95_latency_ms, size_bytes)
+        values (${cast.organizationId}, ${new Date(noon.getTime() + after * 3_600_000)}, ${checks}, ${available}, ${min},
+          ${median}, ${p95}, ${size})`
+    return noon
+  }
+
+  it('tells hours, and days made of them, the oldest first', async () => {
+    const noon = await insertHistory()
+    const hours = await askAs('member', query, { since: noon.toISOString() })
+    expect(hours.errors).toEqual([])
+    expect(hours.data.tenantHealthHistory).toHaveLength(3)
+    expect(hours.data.tenantHealthHistory[0]).toEqual({
+      at: noon.toISOString(),
+      checks: 120,
+      available: 120,
+      status: null,
+      minLatencyMs: 1,
+      medianLatencyMs: 2,
+      p95LatencyMs: 4,
+      sizeBytes: 1_000,
+    })
+    const since = new Date(noon.getTime() + 1_800_000).toISOString()
+    const later = await askAs('member', query, { since: new Date(noon.getTime() + 3_600_000).toISOString() })
+    expect(later.data.tenantHealthHistory).toHaveLength(2)
+    const days = await askAs('member', query, { since, bucket: 'DAY' })
+    expect(days.data.tenantHealthHistory).toMatchObject([
+      {
+        checks: 240,
+        available: 180,
+        minLatencyMs: 1,
+        medianLatencyMs: 3,
+        p95LatencyMs: 90,
+        sizeBytes: 3_000_000_000,
+      },
+      { checks: 10, available: 10 },
+    ])
+  })
+
+  it('tells each check', async () => {
+    const { data } = await askAs('owner', query, { bucket: 'CHECK' })
+    expect(data.tenantHealthHistory.length).toBeGreaterThan(0)
+    expect(data.tenantHealthHistory[0]).toMatchObject({
+      checks: 1,
+      available: 1,
+      status: expect.stringMatching(/healthy|sleeping/),
+    })
+  })
+
+  it.each(['CHECK', 'HOUR', 'DAY'])('is empty for a stranger: %s', async (bucket) => {
+    const since = new Date(0).toISOString()
+    expect((await askAs('stranger', query, { bucket, since })).data).toEqual({ tenantHealthHistory: [] })
+    expect((await askAs('member', query, { bucket, since })).data.tenantHealthHistory).not.toEqual([])
+  })
+})

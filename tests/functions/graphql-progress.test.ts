@@ -1,0 +1,218 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { bearer, graphqlInProcess, graphqlUrl } from './graphql-client.ts'
+
+let project: TestProject
+
+beforeAll(async () => {
+  project = await startTestProject()
+})
+
+afterAll(() => project?.stop())
+
+afterEach(() => {
+  project.neonEmulator.faults.clear()
+  project.stripeEmulator.faults.clear()
+})
+
+interface Progress {
+  readonly overall: string
+  readonly percent: number
+  readonly revision: string
+}
+
+interface SentEvent {
+  readonly type: string
+  readonly data: {
+    data?: { provisioningProgress: Progress } | null
+    errors?: { extensions: { code: string } }[]
+  }
+}
+
+const SUBSCRIPTION = `subscription ($id: ID!) { provisioningProgress(organizationId: $id) { overall percent revision } }`
+
+const listen = (token: string, organizationId: string) => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...bearer(token) },
+  body: JSON.stringify({ query: SUBSCRIPTION, variables: { id: organizationId } }),
+})
+
+/** The events of a stream as they come, without the pings. */
+async function* eventsOf(reply: Response): AsyncGenerator<SentEvent> {
+  if (!reply.body) throw new Error('the reply has no body')
+  let text = ''
+  for await (const chunk of reply.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk
+    const blocks = text.split('\n\n')
+    text = blocks.pop() ?? ''
+    for (const block of blocks) {
+      const type = /^event: (.*)$/m.exec(block)?.[1]
+      const data = /^data: ?(.*)$/m.exec(block)?.[1]
+      if (type) yield { type, data: data ? JSON.parse(data) : {} }
+    }
+  }
+}
+
+async function collect(reply: Response): Promise<SentEvent[]> {
+  const events: SentEvent[] = []
+  for await (const event of eventsOf(reply)) events.push(event)
+  return events
+}
+
+const states = (events: readonly SentEvent[]) =>
+  events.flatMap(({ data }) => (data.data ? [data.data.provisioningProgress] : []))
+
+/** A tenant whose database takes its time, while the test looks on. */
+async function slowTenant(): Promise<SignedUp> {
+  project.neonEmulator.faults.add({
+    match: { operation: 'createProject' },
+    action: { type: 'latency', ms: 1_500 },
+  })
+  return project.signUp()
+}
+
+const inProcess = (timing: { pollMs: number; subscriptionMs: number }) =>
+  graphqlInProcess(project, { ...timing, provisionWaitMs: 1_000 })
+
+describe('a subscription to the progress', () => {
+  it('tells the state at once, each change, and completes when the tenant is ready', async () => {
+    const { accessToken, organizationId } = await slowTenant()
+    const reply = await fetch(graphqlUrl(project), listen(accessToken, organizationId))
+    expect(reply.status).toBe(200)
+    expect(reply.headers.get('content-type')).toContain('text/event-stream')
+    expect(reply.headers.get('access-control-allow-origin')).toBe('*')
+    const events = await collect(reply)
+    expect(events.at(-1)?.type).toBe('complete')
+    const told = states(events)
+    expect(told.length).toBeGreaterThan(1)
+    expect(told[0]?.overall).not.toBe('ready')
+    expect(told.at(-1)).toMatchObject({ overall: 'ready', percent: 100 })
+    expect(told.map(({ percent }) => percent)).toEqual(
+      told.map(({ percent }) => percent).toSorted((a, b) => a - b),
+    )
+    expect(new Set(told.map(({ revision }) => revision)).size).toBe(told.length)
+  })
+
+  it('starts again with the current state after the connection was lost', async () => {
+    const { accessToken, organizationId } = await slowTenant()
+    const lost = new AbortController()
+    const first = await fetch(graphqlUrl(project), {
+      ...listen(accessToken, organizationId),
+      signal: lost.signal,
+    })
+    for await (const _event of eventsOf(first)) break
+    lost.abort()
+    await project.waitForStep(organizationId, 'stripe_customer', 'succeeded')
+    const [again] = await project.sql<{ overall: string }[]>`
+      select provisioning_status ->> 'overall' as overall from public.organizations where id = ${organizationId}`
+    const events = states(
+      await collect(await fetch(graphqlUrl(project), listen(accessToken, organizationId))),
+    )
+    expect(events[0]?.overall).toBe(again?.overall)
+    expect(events[0]?.percent).toBeGreaterThan(0)
+    expect(events.at(-1)?.overall).toBe('ready')
+  })
+
+  it('completes after one event when the tenant is ready already', async () => {
+    const { accessToken, organizationId } = await project.signUp()
+    await project.waitFor(organizationId)
+    const events = await collect(await fetch(graphqlUrl(project), listen(accessToken, organizationId)))
+    expect(events.map(({ type }) => type)).toEqual(['next', 'complete'])
+    expect(states(events)).toMatchObject([{ overall: 'ready', percent: 100 }])
+  })
+
+  it('completes with the failure when the provisioning fails', async () => {
+    project.neonEmulator.faults.add({
+      match: { operation: 'createProject' },
+      action: { type: 'status', status: 401 },
+    })
+    const { accessToken, organizationId } = await project.signUp()
+    const events = await collect(await fetch(graphqlUrl(project), listen(accessToken, organizationId)))
+    expect(states(events).at(-1)?.overall).toBe('failed')
+  })
+
+  it('is refused to a stranger with a code, and ends', async () => {
+    const { organizationId } = await project.signUp()
+    const stranger = await project.signUp()
+    const events = await collect(
+      await fetch(graphqlUrl(project), listen(stranger.accessToken, organizationId)),
+    )
+    expect(states(events)).toEqual([])
+    expect(events.flatMap(({ data }) => data.errors ?? [])).toMatchObject([
+      { extensions: { code: 'organization_not_found' } },
+    ])
+  })
+
+  it('ends for somebody who is no longer a member', async () => {
+    const { accessToken, organizationId, userId } = await project.whileHeld(() => project.signUp())
+    await using api = await inProcess({ pollMs: 20, subscriptionMs: 60_000 })
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
+      where organization_id = ${organizationId} and status = 'queued'`
+    const events = eventsOf(await api.send(listen(accessToken, organizationId)))
+    expect((await events.next()).value?.type).toBe('next')
+    await project.sql`delete from public.organization_members
+      where organization_id = ${organizationId} and user_id = ${userId}`
+    expect((await events.next()).value?.data.errors?.[0]?.extensions.code).toBe('organization_not_found')
+  })
+})
+
+describe('the time of a subscription', () => {
+  /** A tenant whose provisioning does not start. */
+  async function waitingTenant(): Promise<SignedUp> {
+    const person = await project.whileHeld(() => project.signUp())
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
+      where organization_id = ${person.organizationId} and status = 'queued'`
+    return person
+  }
+
+  it('ends with a completing event before the function’s does, so that the client comes again', async () => {
+    const { accessToken, organizationId } = await waitingTenant()
+    await using api = await inProcess({ pollMs: 20, subscriptionMs: 200 })
+    const startedAt = Date.now()
+    const events = await collect(await api.send(listen(accessToken, organizationId)))
+    expect(Date.now() - startedAt).toBeLessThan(1_000)
+    expect(events.map(({ type }) => type)).toEqual(['next', 'complete'])
+  })
+
+  it('is not spent on a client that has gone: nobody asks the database any more', async () => {
+    const { accessToken, organizationId } = await waitingTenant()
+    await using api = await inProcess({ pollMs: 20, subscriptionMs: 60_000 })
+    const reply = await api.send(listen(accessToken, organizationId))
+    const events = eventsOf(reply)
+    await events.next()
+    const started = api.statements()
+    await until('poll', () => (api.statements() > started + 2 ? true : undefined))
+    await events.return(undefined)
+    await sleep(60)
+    const before = api.statements()
+    await sleep(200)
+    expect(api.statements()).toBe(before)
+  })
+
+  it('is over in the deployed function too when the connection is cut', async () => {
+    const { accessToken, organizationId } = await waitingTenant()
+    const cut = new AbortController()
+    const reply = await fetch(graphqlUrl(project), {
+      ...listen(accessToken, organizationId),
+      signal: cut.signal,
+    })
+    for await (const _event of eventsOf(reply)) break
+    cut.abort()
+    const lastQueryAt = async () => {
+      const [row] = await project.superuser<{ at: Date | null }[]>`
+        select max(query_start) as at from pg_stat_activity
+        where datname = current_database() and query like '%query_as%' and pid <> pg_backend_pid()`
+      return row?.at?.getTime()
+    }
+    await until(
+      'silence',
+      async () => {
+        const before = await lastQueryAt()
+        await sleep(1_200)
+        return (await lastQueryAt()) === before ? true : undefined
+      },
+      10_000,
+    )
+  })
+})

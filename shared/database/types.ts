@@ -157,14 +157,14 @@ isOneToOne: false
                   ]
                 },"tenant_health": {
                   Row: {
-                    "awake": boolean,"calm_checks": number,"checked_at": string | null,"connected_at": string,"listed_at": string,"metrics": NonNullable<Json>,"next_check_at": string,"organization_id": string,"reasons": NonNullable<Json>,"recorded_at": string | null,"status": string,"troubled_checks": number,"unhealthy_checks": number
+                    "awake": boolean,"calm_checks": number,"checked_at": string | null,"connected_at": string,"listed_at": string,"metrics": NonNullable<Json>,"next_check_at": string,"organization_id": string,"probed_at": string,"reasons": NonNullable<Json>,"recorded_at": string | null,"status": string,"troubled_checks": number,"unhealthy_checks": number,"used_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id": string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number
+                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id": string,"probed_at"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number,"used_at"?: string
                   }
                   Update: {
-                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number
+                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id"?: string,"probed_at"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number,"used_at"?: string
                   }
                   Relationships: [
                     {
@@ -191,14 +191,14 @@ isOneToOne: true
                   ]
                 },"tenant_health_hourly": {
                   Row: {
-                    "available": number,"checks": number,"hour": string,"median_latency_ms": number | null,"min_latency_ms": number | null,"organization_id": string,"p95_latency_ms": number | null,"size_bytes": number | null
+                    "availability": number | null,"available": number,"checks": number,"hour": string,"median_latency_ms": number | null,"min_latency_ms": number | null,"organization_id": string,"p95_latency_ms": number | null,"size_bytes": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "available": number,"checks": number,"hour": string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id": string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
+                    "availability"?: number | null,"available": number,"checks": number,"hour": string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id": string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
                   }
                   Update: {
-                    "available"?: number,"checks"?: number,"hour"?: string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id"?: string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
+                    "availability"?: number | null,"available"?: number,"checks"?: number,"hour"?: string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id"?: string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
                   }
                   Relationships: [
                     

@@ -13,7 +13,7 @@ const body = z.strictObject({
     .string()
     .regex(/^[a-z0-9-]{1,63}$/, 'is not a slug')
     .optional(),
-  /** Only tell what would be deleted. */
+  /** Only tell what would be deleted, or which undo would be tried again. */
   dryRun: z.boolean().default(false),
   /** Reply when the job has ended instead of at once. With a grace period that is never soon. */
   wait: z.boolean().default(false),
@@ -35,6 +35,8 @@ export const deprovisionFunction: JobFunction<Body> = {
       throw new Problem('forbidden', 'Deleting a tenant is for the project’s own backend, with a secret key.')
     const plan = await wouldDelete(sql, organizationId)
     if (plan && dryRun) return jsonReply({ dryRun: true, organizationId, wouldDelete: plan })
+    if (dryRun)
+      return jsonReply({ dryRun: true, organizationId, wouldRetry: await undoOf(sql, organizationId) })
     if (!plan) return { jobId: await retryUndo(sql, organizationId), wait }
     const deletion = sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
     return { jobId: await valueAsCaller<string>(sql, caller, deletion), wait }
@@ -59,11 +61,17 @@ async function wouldDelete(sql: Database, organizationId: string): Promise<Plan 
   return plan
 }
 
-async function retryUndo(sql: Database, organizationId: string): Promise<string> {
-  const [job] = await sql<{ id: string }[]>`
-    select newest.id, provisioning.retry_job(newest.id) from (
-      select id from public.provisioning_jobs
-      where organization_id = ${organizationId} and kind = 'deprovision' order by created_at desc limit 1) newest`
+/** How the undo of an organization that is deleted already stands. @throws Problem when there is none */
+async function undoOf(sql: Database, organizationId: string): Promise<{ jobId: string; status: string }> {
+  const [job] = await sql<{ jobId: string; status: string }[]>`
+    select id as "jobId", status from public.provisioning_jobs
+    where organization_id = ${organizationId} and kind = 'deprovision' order by created_at desc limit 1`
   if (!job) throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
-  return job.id
+  return job
+}
+
+async function retryUndo(sql: Database, organizationId: string): Promise<string> {
+  const { jobId } = await undoOf(sql, organizationId)
+  await sql`select provisioning.retry_job(${jobId})`
+  return jobId
 }

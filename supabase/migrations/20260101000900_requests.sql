@@ -119,7 +119,8 @@ begin
     return;
   end if;
   select u.id, u.created_at into v_user_id, v_created_at from auth.users u
-  where u.email = v_email and u.deleted_at is null order by u.created_at limit 1;
+  -- As sign-ins find them: the addresses of single sign-on are not unique, and not in the index.
+  where u.email = v_email and not u.is_sso_user and u.deleted_at is null;
   if v_user_id is null then
     outcome := 'user_not_found';
   elsif v_created_at < now() - make_interval(mins => (select s.user_calls_max_age_minutes from provisioning.settings s)) then

@@ -168,6 +168,9 @@ describe('the undo', () => {
     expect(await alerts()).toMatchObject([{ kind: 'deprovision_failed', open: true }])
 
     project.neonEmulator.faults.clear(fault.id)
+    const dry = await call({ organizationId: person.organizationId, dryRun: true })
+    expect(dry.body).toMatchObject({ dryRun: true, wouldRetry: { status: 'failed' } })
+    expect((await undoOf(person.organizationId))?.status).toBe('failed')
     const reply = await call({ organizationId: person.organizationId, wait: true })
     expect(reply).toMatchObject({ status: 200, body: { status: 'succeeded', provisioningStatus: null } })
     expect(await alerts()).toMatchObject([{ open: false }])

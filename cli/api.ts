@@ -1,0 +1,138 @@
+import type { PostgrestError, SupabaseClient } from '@supabase/supabase-js'
+import { z } from 'zod'
+import { supabaseClient } from '../local/supabase-client.ts'
+import type { Database } from '../shared/database/types.ts'
+import type { ProjectAddress } from './project.ts'
+import { type Tenant, tenantSchema } from './tenant.ts'
+
+/** The project refused, or could not be reached. The message is for people, the code for programs. */
+export class ProjectError extends Error {
+  readonly code: string
+  readonly status: number
+  constructor(message: string, code: string, status: number) {
+    super(message)
+    this.code = code
+    this.status = status
+  }
+}
+
+/** A project as its backend sees it: with the secret key, over the Data API and the functions. */
+export interface Api {
+  readonly project: ProjectAddress
+  readonly client: SupabaseClient<Database>
+  /** All about whom the subject (e-mail address, slug or id) means; its verdict says when nobody does. */
+  describe(subject: string): Promise<Tenant>
+  /** The same, for commands that need one. @throws ProjectError `not_found` */
+  find(subject: string): Promise<Tenant & { organization_id: string }>
+  /** What a query of the client brought. @throws ProjectError */
+  read<T>(what: string, query: PromiseLike<Answer<T>>): Promise<T>
+  /** An Edge Function's reply. @throws ProjectError with the code of its problem */
+  invoke(name: string, body: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>
+}
+
+interface Answer<T> {
+  readonly data: T | null
+  readonly error: PostgrestError | null
+  readonly status: number
+}
+
+export function connectApi(project: ProjectAddress, stop: AbortSignal): Api {
+  const client = supabaseClient(project.url, project.secretKey)
+  const read = async <T>(what: string, query: PromiseLike<Answer<T>>): Promise<T> => {
+    const { data, error, status } = await query
+    // An answer that has come all the same is kept: it says what was done.
+    if (error) {
+      stop.throwIfAborted()
+      throw dataApiError(project, what, error, status)
+    }
+    if (data === null) throw new ProjectError(`${what}: the answer is empty.`, 'empty', status)
+    return data
+  }
+  const describe = async (subject: string) =>
+    tenantSchema.parse(await read('The tenant', client.rpc('describe_tenant', { subject }).abortSignal(stop)))
+  return {
+    project,
+    client,
+    read,
+    describe,
+    find: async (subject) => {
+      const tenant = await describe(subject)
+      const { organization_id: organizationId, verdict } = tenant
+      if (organizationId !== null) return { ...tenant, organization_id: organizationId }
+      throw new ProjectError([verdict.summary, verdict.next].filter(Boolean).join(' '), 'not_found', 404)
+    },
+    invoke: async (name, body) => {
+      const { data, error } = await client.functions.invoke(name, { body: { ...body }, signal: stop })
+      if (error) stop.throwIfAborted()
+      if (error) throw await functionError(project, name, error.context)
+      return z.record(z.string(), z.unknown()).parse(data)
+    },
+  }
+}
+
+function unreachable({ url, hint }: ProjectAddress): ProjectError {
+  return new ProjectError(`${url} cannot be reached: ${hint}`, 'unreachable', 0)
+}
+
+function dataApiError(
+  project: ProjectAddress,
+  what: string,
+  { code, message, hint }: PostgrestError,
+  status: number,
+): ProjectError {
+  if (status === 0 || (!code && /fetch failed/i.test(message))) return unreachable(project)
+  if (status === 401)
+    return new ProjectError(
+      'The project does not accept the key: check SUPABASE_SECRET_KEY.',
+      'unauthorized',
+      status,
+    )
+  if (code === 'PGRST202' || code === 'PGRST205')
+    return new ProjectError(
+      `The project lacks what this command needs (${message}): apply the migrations with \`supabase db push\`.`,
+      code,
+      status,
+    )
+  return new ProjectError([`${what}: ${message}`, hint].filter(Boolean).join(' '), code || 'data_api', status)
+}
+
+const refusal = z
+  .object({
+    title: z.string(),
+    detail: z.string(),
+    message: z.string(),
+    msg: z.string(),
+    code: z.union([z.string(), z.number()]),
+    issues: z.array(z.object({ path: z.string(), message: z.string() })),
+  })
+  .partial()
+
+/** Functions refuse with problem+json, the platform before them with {code, message} or {msg}. */
+async function functionError(project: ProjectAddress, name: string, reply: unknown): Promise<ProjectError> {
+  if (!(reply instanceof Response)) return unreachable(project)
+  const body = await reply.text()
+  const { title, detail, message, msg, code, issues = [] } = refusal.safeParse(parsed(body)).data ?? {}
+  if (reply.status === 404 && !detail)
+    return new ProjectError(
+      `The function ${name} is not there: deploy it with \`supabase functions deploy --use-api\`.`,
+      'function_not_found',
+      404,
+    )
+  if (reply.status === 401 && !detail)
+    return new ProjectError(
+      `The platform refused the key before ${name} saw it: deploy it with its section in config.toml (verify_jwt = false), or check SUPABASE_SECRET_KEY.`,
+      'unauthorized',
+      401,
+    )
+  const told = detail ?? message ?? msg ?? title ?? `${name} answered ${reply.status}: ${body.slice(0, 300)}`
+  const listed = issues.map((issue) => `${issue.path} ${issue.message}`).join('; ')
+  return new ProjectError(listed ? `${told} (${listed})` : told, String(code ?? reply.status), reply.status)
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
+}

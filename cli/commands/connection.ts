@@ -1,0 +1,53 @@
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { type Define, exit } from '../session.ts'
+import { labelled } from '../terminal.ts'
+
+const connectionSchema = z.looseObject({
+  host: z.string(),
+  pooled_host: z.string().nullable(),
+  port: z.number().nullable(),
+  database: z.string().nullable(),
+  role: z.string().nullable(),
+  ssl_mode: z.string(),
+  password: z.string().nullable(),
+})
+
+export function registerConnection(program: Command, define: Define): void {
+  define(
+    program
+      .command('connection')
+      .description('how to connect to a tenant’s database')
+      .argument('<tenant>', 'slug, e-mail address or id')
+      .option('--reveal', 'with the password, which the audit log notes'),
+    async (session, subject: string, options: { readonly reveal?: true }) => {
+      const api = await session.connect()
+      const { organization_id: organizationId } = await api.find(subject)
+      const reveal = options.reveal ?? false
+      const call = api.client.rpc('database_connection', {
+        organization_id: organizationId,
+        reveal_password: reveal,
+      })
+      const connection = connectionSchema.parse(await api.read('The connection', call))
+      session.print(connection, () => screen(connection, reveal))
+      return exit.fine
+    },
+  )
+}
+
+function screen(connection: z.infer<typeof connectionSchema>, reveal: boolean): string {
+  const { host, pooled_host: pooled, port, database, role, ssl_mode: ssl, password } = connection
+  const entries: [string, string][] = [
+    ['host', host],
+    ['pooled host', pooled ?? '–'],
+    ['port', String(port ?? 5432)],
+    ['database', database ?? '–'],
+    ['role', role ?? '–'],
+    ['ssl mode', ssl],
+    [
+      'password',
+      reveal ? (password ?? 'none in Vault') : 'not shown; --reveal shows it, and the audit log notes that',
+    ],
+  ]
+  return entries.map(([name, value]) => labelled(name, value, 14)).join('\n')
+}

@@ -1,0 +1,29 @@
+import type { Command } from 'commander'
+import type { Define } from '../session.ts'
+import { registerBackfill } from './backfill.ts'
+import { registerConnection } from './connection.ts'
+import { registerDoctor } from './doctor.ts'
+import { registerHealth } from './health.ts'
+import { registerAlerts, registerEvents } from './history.ts'
+import { registerList } from './list.ts'
+import { registerProvision, registerRetry } from './provision.ts'
+import { registerCancel, registerDeprovision } from './removal.ts'
+import { registerStatus } from './status.ts'
+import { registerWatch } from './watch.ts'
+
+/** Every command, in the order of --help. */
+export function registerCommands(program: Command, define: Define): void {
+  registerStatus(program, define)
+  registerList(program, define)
+  registerWatch(program, define)
+  registerEvents(program, define)
+  registerHealth(program, define)
+  registerAlerts(program, define)
+  registerConnection(program, define)
+  registerProvision(program, define)
+  registerRetry(program, define)
+  registerCancel(program, define)
+  registerDeprovision(program, define)
+  registerBackfill(program, define)
+  registerDoctor(program, define)
+}

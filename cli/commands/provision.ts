@@ -1,0 +1,146 @@
+import { type Command, Option } from 'commander'
+import { z } from 'zod'
+import { type Api, ProjectError } from '../api.ts'
+import { exitCodeOf, follow } from '../follow.ts'
+import { seconds, words } from '../options.ts'
+import { statusScreen } from '../screens/status.ts'
+import { type Define, exit, type Session } from '../session.ts'
+import { nameOf, type Tenant } from '../tenant.ts'
+import { labelled, sign } from '../terminal.ts'
+
+const POLL_MS = 500
+
+interface Waiting {
+  readonly wait: boolean
+  readonly timeout: number
+}
+
+interface Wishes extends Waiting {
+  readonly size?: string
+  readonly region?: string
+}
+
+interface RetryOptions extends Waiting {
+  readonly service?: readonly string[]
+}
+
+export function registerProvision(program: Command, define: Define): void {
+  define(
+    waiting(
+      program
+        .command('provision')
+        .description('make whatever a user lacks, rows and resources, and follow it')
+        .argument('<user>', 'e-mail address or id; of any age, unlike the e-mail call of the function')
+        .option('--size <size>', 'of the database, such as medium')
+        .option('--region <region>', 'of the data, such as eu; possible until the database is begun'),
+    ),
+    async (session, subject: string, options: Wishes) => {
+      const api = await session.connect()
+      const organizationId = await withRows(session, api, subject)
+      await api.invoke('provision-tenant-resources', {
+        organizationId,
+        ...(options.size === undefined ? {} : { databaseSize: options.size }),
+        ...(options.region === undefined ? {} : { dataRegion: options.region }),
+      })
+      return outcome(session, api, organizationId, options)
+    },
+  )
+}
+
+export function registerRetry(program: Command, define: Define): void {
+  define(
+    waiting(
+      program
+        .command('retry')
+        .description('try again what failed, or look at a service again, and follow it')
+        .argument('<tenant>', 'slug, e-mail address or id')
+        .addOption(
+          new Option(
+            '--service <name>',
+            'only this one, even when it is ready (stripe, neon); may be repeated',
+          ).argParser(words),
+        ),
+    ),
+    async (session, subject: string, options: RetryOptions) => {
+      const api = await session.connect()
+      const tenant = await api.find(subject)
+      // Of a deleted organization the undo is left, which another function does.
+      const deleted = tenant.organization === null
+      if (deleted && options.service)
+        throw new ProjectError('The organization is deleted; its undo is retried as a whole.', 'deleted', 409)
+      await api.invoke(deleted ? 'deprovision-tenant-resources' : 'provision-tenant-resources', {
+        organizationId: tenant.organization_id,
+        ...(options.service ? { services: options.service } : {}),
+      })
+      return outcome(session, api, tenant.organization_id, options)
+    },
+  )
+}
+
+function waiting(command: Command): Command {
+  return command
+    .option('--no-wait', 'return as soon as it is asked for')
+    .addOption(new Option('--timeout <seconds>', 'how long to follow it').default(300).argParser(seconds))
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 ready (with --no-wait: asked for), 1 refused, 3 not ready in time or failed.',
+    )
+}
+
+const repair = z.looseObject({
+  outcome: z.string(),
+  message: z.string().nullish(),
+  organization_id: z.string().nullish(),
+})
+
+/** @returns the organization of a user, made with all its rows when there was none */
+async function withRows(session: Session, api: Api, subject: string): Promise<string> {
+  const before = await api.describe(subject)
+  const lacks = before.checks.some(({ check, status }) => ROWS.has(check) && status !== 'ok')
+  if (before.user === null)
+    throw new ProjectError([before.verdict.summary, before.verdict.next].join(' '), 'not_found', 404)
+  if (!lacks && before.organization) return before.organization.id
+  const repaired = repair.parse(
+    await api.read('The repair', api.client.rpc('repair_user', { user_id: before.user.id })),
+  )
+  if (!repaired.organization_id)
+    throw new ProjectError(
+      `${nameOf(before)}: ${repaired.message ?? repaired.outcome}`,
+      repaired.outcome,
+      422,
+    )
+  session.standing = 'The rows are there, and the job with them: it goes on by itself.'
+  return repaired.organization_id
+}
+
+const ROWS = new Set(['sign_up', 'profile', 'profile_email', 'wallet', 'organization', 'ownership'])
+
+async function outcome(
+  session: Session,
+  api: Api,
+  organizationId: string,
+  { wait, timeout }: Waiting,
+): Promise<number> {
+  if (!wait) {
+    const tenant = await api.describe(organizationId)
+    session.print(tenant, () =>
+      labelled(sign('queued'), `Asked for. Look: npm run tenants -- watch ${nameOf(tenant)}`, 2),
+    )
+    return exit.fine
+  }
+  const options = { intervalMs: POLL_MS, timeoutMs: timeout * 1000 }
+  const { tenant, timedOut } = await follow(session, api, organizationId, options, session.json)
+  session.print(tenant, () => ending(tenant, timedOut))
+  return timedOut ? exit.notReady : exitCodeOf(tenant)
+}
+
+function ending(tenant: Tenant, timedOut: boolean): string {
+  if (tenant.verdict.ready) return labelled(sign('ok'), tenant.verdict.summary, 2)
+  if (timedOut)
+    return labelled(
+      sign('waiting'),
+      `${tenant.verdict.summary} It goes on by itself: npm run tenants -- watch ${nameOf(tenant)}`,
+      2,
+    )
+  return statusScreen(tenant)
+}

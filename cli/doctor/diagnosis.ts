@@ -1,0 +1,82 @@
+import { z } from 'zod'
+
+const time = z.string().nullable()
+
+/** What provisioning.diagnose_provisioning reports. */
+export const diagnosisSchema = z.looseObject({
+  extensions: z.array(z.object({ name: z.string(), version: z.string().nullable() })),
+  vault: z.array(z.object({ name: z.string(), present: z.boolean(), plausible: z.boolean() })),
+  triggers: z.array(z.object({ function: z.string(), table: z.string(), enabled: z.boolean() })),
+  cron: z.array(
+    z.object({
+      name: z.string(),
+      schedule: z.string(),
+      active: z.boolean(),
+      here: z.boolean(),
+      last_run: z
+        .object({
+          status: z.string().nullable(),
+          message: z.string().nullable(),
+          started_at: time,
+          finished_at: time,
+        })
+        .nullable(),
+    }),
+  ),
+  pg_net: z.object({
+    problem: z.string().nullable(),
+    queued: z.number(),
+    last_hour: z.array(
+      z.object({ status_code: z.number().nullable(), error: z.string().nullable(), calls: z.number() }),
+    ),
+  }),
+  dispatch: z.object({ last_swept_at: time, problem: z.string().nullable() }),
+  open_jobs: z.array(z.object({ kind: z.string(), status: z.string(), jobs: z.number(), first_due: time })),
+  stuck_jobs: z.array(
+    z.object({
+      id: z.string(),
+      organization_id: z.string(),
+      slug: z.string().nullable(),
+      kind: z.string(),
+      status: z.string(),
+      due_at: z.string(),
+      last_error: z.string().nullable(),
+    }),
+  ),
+  failed_jobs: z.array(
+    z.object({
+      kind: z.string(),
+      code: z.string().nullable(),
+      jobs: z.number(),
+      message: z.string().nullable(),
+    }),
+  ),
+  sign_up_failures: z.object({ users: z.number(), message: z.string().nullable() }),
+  users_without_profile: z.number(),
+  providers: z.array(
+    z.looseObject({
+      provider: z.string(),
+      label: z.string(),
+      state: z.string(),
+      consecutive_failures: z.number(),
+      next_try_at: time,
+      last_error: z.string().nullable(),
+    }),
+  ),
+  alerts: z.object({ open: z.number(), critical: z.number(), oldest: time }),
+  reconciliation: z.object({
+    last_run: z
+      .looseObject({
+        status: z.string(),
+        complete: z.boolean(),
+        started_at: z.string(),
+        error: z.string().nullable(),
+      })
+      .nullable(),
+    findings: z.array(z.object({ provider: z.string(), kind: z.string(), resources: z.number() })),
+  }),
+  database_time: z.string(),
+  migrations: z.array(z.string()).nullable(),
+})
+
+export type Diagnosis = z.infer<typeof diagnosisSchema>

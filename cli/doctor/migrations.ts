@@ -1,0 +1,34 @@
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { projectRoot } from '../../local/project.ts'
+
+/** What this checkout brings: a project may be behind it. */
+export interface BundledMigrations {
+  readonly versions: readonly string[]
+  /** As the migrations schedule them; quotes in commands are doubled, as in SQL. */
+  readonly cronJobs: readonly { readonly name: string; readonly schedule: string; readonly command: string }[]
+}
+
+const SCHEDULED = /cron\.schedule\('([\w-]+)',\s*'([^']+)',\s*'((?:[^']|'')+)'\)/g
+
+export async function readMigrations(root = projectRoot): Promise<BundledMigrations> {
+  const directory = path.join(root, 'supabase/migrations')
+  const files = (await readdir(directory)).filter((name) => /^\d+_.+\.sql$/.test(name)).sort()
+  const texts = await Promise.all(files.map((name) => readFile(path.join(directory, name), 'utf8')))
+  return {
+    versions: files.map((name) => name.split('_')[0] ?? name),
+    cronJobs: texts.flatMap((text) =>
+      [...text.matchAll(SCHEDULED)].map(([, name = '', schedule = '', command = '']) => ({
+        name,
+        schedule,
+        command,
+      })),
+    ),
+  }
+}
+
+/** The functions of this checkout, by name. */
+export async function readFunctionNames(root = projectRoot): Promise<string[]> {
+  const entries = await readdir(path.join(root, 'supabase/functions'), { withFileTypes: true })
+  return entries.filter((entry) => entry.isDirectory() && !/^[_.]/.test(entry.name)).map(({ name }) => name)
+}

@@ -1,0 +1,120 @@
+import { bold, dim, green, red, yellow } from '../../local/command.ts'
+import { type Job, newestJob, type Step, type Tenant, type TenantEvent } from '../tenant.ts'
+import { clipped, duration, heading, labelled, padded, screenWidth, sign, time } from '../terminal.ts'
+
+const EVENTS_SHOWN = 8
+const AUDIT_SHOWN = 4
+const NAME_WIDTH = 20
+
+/** The whole verification of one user: verdict, who it is, checks, steps, events, alerts, audit, and what to do next. */
+export function statusScreen(tenant: Tenant): string {
+  if (tenant.verdict.state === 'not_found') return [verdictLine(tenant), ...nextLines(tenant)].join('\n')
+  const job = newestJob(tenant)
+  const events = tenant.events.toSorted((one, other) => endOf(other).localeCompare(endOf(one)))
+  return [
+    verdictLine(tenant),
+    ...identity(tenant),
+    heading('Checks'),
+    ...tenant.checks.flatMap((check) => checkLines(check)),
+    ...(job ? [heading(`Steps (${job.kind})`), ...jobLines(job)] : []),
+    ...section('Events', events.slice(0, EVENTS_SHOWN).map(eventLine), events.length - EVENTS_SHOWN),
+    ...section(
+      'Open alerts',
+      tenant.alerts.map((alert) =>
+        labelled(`${sign(alert.severity)} ${time(alert.opened_at)}`, `${alert.kind}: ${alert.message}`, 23),
+      ),
+    ),
+    ...section(
+      'Audit',
+      tenant.audit
+        .slice(0, AUDIT_SHOWN)
+        .map((entry) =>
+          clipped(
+            `  ${dim(time(entry.created_at))}  ${entry.action} ${dim(`by ${entry.actor_type}`)}`,
+            screenWidth(),
+          ),
+        ),
+      tenant.audit.length - AUDIT_SHOWN,
+    ),
+    ...nextLines(tenant),
+  ].join('\n')
+}
+
+function verdictLine({ verdict }: Tenant): string {
+  if (verdict.ready) return `${sign('ok')} ${bold(green(verdict.summary))}`
+  const waits = verdict.state === 'provisioning' || verdict.state === 'waiting'
+  return labelled(sign(waits ? 'waiting' : 'failed'), bold((waits ? yellow : red)(verdict.summary)), 2)
+}
+
+function identity({ user, organization, database }: Tenant): string[] {
+  const lines: [string, string][] = []
+  if (user) lines.push(['user', `${user.id} ${dim(`since ${time(user.created_at).slice(0, 10)}`)}`])
+  if (organization)
+    lines.push([
+      'organization',
+      `${organization.id} ${dim(`since ${time(organization.created_at).slice(0, 10)}`)}`,
+    ])
+  if (database?.host) lines.push(['database host', database.host])
+  return lines.map(([name, value]) => clipped(`  ${padded(dim(name), NAME_WIDTH)}${value}`, screenWidth()))
+}
+
+function checkLines({ check, status, found, fix, command }: Tenant['checks'][number]): string[] {
+  const lines = [labelled(`${sign(status)} ${check}`, found ?? '', NAME_WIDTH + 2)]
+  if (fix && status !== 'ok') lines.push(labelled('', dim(`→ ${fix}`), NAME_WIDTH + 2))
+  if (command && status !== 'ok') lines.push(`${' '.repeat(NAME_WIDTH + 2)}${dim(`  ${command}`)}`)
+  return lines
+}
+
+/** A line for each step of a job. */
+export function jobLines(job: Job): string[] {
+  return job.steps.map(stepLine)
+}
+
+function stepLine(step: Step): string {
+  const took =
+    step.status === 'succeeded' && step.started_at && step.finished_at
+      ? duration(Date.parse(step.finished_at) - Date.parse(step.started_at))
+      : ''
+  const attempts = step.attempts > 1 ? `attempt ${step.attempts}` : ''
+  const state = `${sign(step.status)} ${padded(step.step, NAME_WIDTH)}${padded(step.status, 11)}${took.padStart(7)}`
+  if (step.status === 'succeeded')
+    return labelled(
+      `${state}  `,
+      [attempts, dim(made(step.output))].filter(Boolean).join('  '),
+      NAME_WIDTH + 22,
+    ).trimEnd()
+  const again = step.next_attempt_at ? dim(` again at ${time(step.next_attempt_at)} UTC`) : ''
+  const first = attempts ? `${state}  ${attempts}` : state.trimEnd()
+  return step.error
+    ? `${first}\n${labelled('', `${step.error.message ?? step.error.code ?? ''}${again}`, 4)}`
+    : first
+}
+
+function made(output: Readonly<Record<string, unknown>>): string {
+  return Object.entries(output)
+    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${String(value)}`))
+    .join(', ')
+}
+
+const endOf = (event: TenantEvent) => event.completed_at ?? event.started_at
+
+export function eventLine(event: TenantEvent): string {
+  const about = event.error_message ?? event.resource_id ?? ''
+  const attempt = Number(event.metadata.attempt) > 1 ? ` (attempt ${String(event.metadata.attempt)})` : ''
+  return clipped(
+    `${sign(event.status)} ${dim(time(endOf(event)))}  ${padded(event.event_type, 16)} ${padded(event.resource_type, 18)} ${about}${attempt}`.trimEnd(),
+    screenWidth(),
+  )
+}
+
+function section(title: string, lines: readonly string[], more = 0): string[] {
+  if (lines.length === 0) return []
+  return [heading(title), ...lines, ...(more > 0 ? [dim(`  … and ${more} more`)] : [])]
+}
+
+function nextLines({ verdict }: Tenant): string[] {
+  if (!verdict.next) return []
+  const lines = [heading('Next'), labelled(' ', verdict.next, 2)]
+  if (verdict.command) lines.push(`  ${bold(verdict.command)}`)
+  return lines
+}

@@ -1,0 +1,83 @@
+import type { Command } from 'commander'
+import { type Api, connectApi } from './api.ts'
+import { findProject } from './project.ts'
+import { padded, watched } from './terminal.ts'
+
+/** The exit codes, as --help lists them. */
+export const exit = { fine: 0, refused: 1, usage: 2, notReady: 3, problems: 4, interrupted: 130 } as const
+
+/** Somebody was asked, and did not say yes. */
+export class Declined extends Error {
+  readonly exitCode: number
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+/** What every command has: the project, the wish for JSON, and the signal of Ctrl-C. */
+export class Session {
+  readonly json: boolean
+  readonly stop: AbortSignal
+  /** Said when the command is interrupted: what has been done, what goes on, and how to look. */
+  standing = 'Nothing was changed.'
+
+  constructor(json: boolean, stop: AbortSignal) {
+    this.json = json
+    this.stop = stop
+  }
+
+  /** @throws Error when there is no project to work on */
+  async connect(): Promise<Api> {
+    return connectApi(await findProject(), this.stop)
+  }
+
+  /** The result: the document with --json, else the screen. */
+  print(document: unknown, screen: () => string): void {
+    console.log(this.json ? JSON.stringify(document, null, 2) : screen())
+  }
+
+  /** One line of several: an object with --json (NDJSON), else text. */
+  printLine(document: unknown, text: () => string): void {
+    console.log(this.json ? JSON.stringify(document) : text())
+  }
+
+  /** Beside the result: to standard error. */
+  note(text: string): void {
+    console.error(text)
+  }
+
+  /**
+   * Asks before something is done that cannot be taken back. `--yes` is the answer for scripts, which have no terminal.
+   * @throws Declined
+   */
+  async confirm(question: string, yes: boolean): Promise<void> {
+    if (yes) return
+    if (!watched || !process.stdin.isTTY)
+      throw new Declined(
+        `${question} Say so with --yes; there is no terminal to ask on. Nothing was changed.`,
+        exit.refused,
+      )
+    // Read only now: the other commands start faster without it.
+    const { confirm, isCancel } = await import('@clack/prompts')
+    const answer = await confirm({
+      message: question,
+      initialValue: false,
+      output: process.stderr,
+      signal: this.stop,
+    })
+    if (isCancel(answer)) throw new Declined('Nothing was changed.', exit.interrupted)
+    if (!answer) throw new Declined('Nothing was changed.', exit.refused)
+  }
+}
+
+type Action<A extends readonly unknown[]> = (session: Session, ...args: A) => Promise<number>
+
+/** Gives a command --json and an action; what that returns becomes the exit code of the process. */
+export type Define = <A extends readonly unknown[]>(command: Command, action: Action<A>) => Command
+
+/** `name  meaning` lines below a command's help. */
+export function listed(title: string, entries: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...entries.map(([name]) => name.length)) + 2
+  return `\n${title}:\n${entries.map(([name, meaning]) => `  ${padded(name, width)}${meaning}`).join('\n')}`
+}

@@ -1,0 +1,880 @@
+-- What operators ask: how one user stands, which tenants there are, what is missing, what is wrong. The CLI comes through the
+-- Data API with the secret key; who lives in the SQL editor calls the functions of `provisioning` (supabase/verify-user.sql).
+-- Nothing here returns a secret: of Vault only names are read, and whether something is there.
+
+-- One user -----------------------------------------------------------------------------------------------------------
+
+create function provisioning.find_tenant(p_subject text, out user_id uuid, out organization_id uuid)
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_subject text := lower(provisioning.trimmed(p_subject));
+begin
+  if v_subject ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' then
+    select u.id into user_id from auth.users u where u.id = v_subject::uuid;
+    -- A deleted organization is known by its jobs.
+    select j.organization_id into organization_id from (
+      select o.id as organization_id from public.organizations o where o.id = v_subject::uuid
+      union all
+      select j.organization_id from public.provisioning_jobs j where j.organization_id = v_subject::uuid) j limit 1;
+  end if;
+  if strpos(v_subject, '@') > 0 then
+    -- Auth writes addresses in lower case, and its unique index leaves out single sign-on. Whoever is not found there, because
+    -- of that or because something else wrote the row, is looked for in all of them.
+    select u.id into user_id from auth.users u where u.email = v_subject and not u.is_sso_user and u.deleted_at is null;
+    if user_id is null then
+      select u.id into user_id from auth.users u where lower(u.email) = v_subject
+      order by u.deleted_at is not null, u.created_at limit 1;
+    end if;
+  elsif user_id is null and organization_id is null then
+    -- Also for what looks like an id: nothing keeps an organization from being called so.
+    select o.id into organization_id from public.organizations o where o.slug = v_subject;
+    if organization_id is null then
+      select j.organization_id into organization_id from public.provisioning_jobs j
+      where j.kind = 'deprovision' and j.request ->> 'slug' = v_subject order by j.created_at desc limit 1;
+    end if;
+  end if;
+  if organization_id is not null and user_id is null then
+    user_id := (select o.owner_id from public.organizations o where o.id = organization_id);
+  elsif user_id is not null and organization_id is null then
+    organization_id := coalesce(
+      (select p.organization_id from public.profiles p where p.id = user_id),
+      (select m.organization_id from public.organization_members m where m.user_id = find_tenant.user_id order by m.created_at limit 1),
+      (select o.id from public.organizations o where o.owner_id = user_id order by o.created_at limit 1));
+  end if;
+end
+$$;
+revoke execute on function provisioning.find_tenant(text) from public;
+comment on function provisioning.find_tenant(text) is
+  'Whom an e-mail address (in any case), a slug, or the id of an organization or user means; nulls when nobody. A deleted
+organization is found by its id or slug as long as its undo job is there.';
+
+create function provisioning.user_facts(p_user_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return jsonb_build_object(
+    'user', (
+      select jsonb_build_object('id', u.id, 'email', u.email, 'created_at', u.created_at, 'last_sign_in_at', u.last_sign_in_at,
+        'confirmed_at', coalesce(u.email_confirmed_at, u.phone_confirmed_at), 'is_anonymous', u.is_anonymous,
+        'deleted_at', u.deleted_at, 'banned_until', u.banned_until)
+      from auth.users u where u.id = p_user_id),
+    'sign_up_failure', (select to_jsonb(f) from provisioning.sign_up_failures f where f.user_id = p_user_id),
+    'profile', (select to_jsonb(p) from public.profiles p where p.id = p_user_id),
+    'wallet', (select to_jsonb(w) from public.wallets w where w.user_id = p_user_id),
+    'memberships', (
+      select coalesce(jsonb_agg(jsonb_build_object('organization_id', m.organization_id, 'slug', o.slug, 'role', m.role)
+        order by m.created_at), '[]')
+      from public.organization_members m join public.organizations o on o.id = m.organization_id where m.user_id = p_user_id));
+end
+$$;
+revoke execute on function provisioning.user_facts(uuid) from public;
+
+create function provisioning.newest_jobs(p_organization_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_object_agg(j.kind, to_jsonb(j) - 'lease_token' || jsonb_build_object('steps', (
+      select coalesce(jsonb_agg(to_jsonb(s) - 'job_id' - 'organization_id' order by s.position), '[]')
+      from public.provisioning_steps s where s.job_id = j.id))), '{}')
+    from (
+      select distinct on (i.kind) i.* from public.provisioning_jobs i
+      where i.organization_id = p_organization_id order by i.kind, i.created_at desc) j);
+end
+$$;
+revoke execute on function provisioning.newest_jobs(uuid) from public;
+comment on function provisioning.newest_jobs(uuid) is 'The newest job of each kind with its steps, by kind; without the lease token.';
+
+create function provisioning.organization_facts(p_organization_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return jsonb_build_object(
+    'organization_id', p_organization_id,
+    'organization', (
+      select to_jsonb(o) || jsonb_build_object('owner_email', (select u.email from auth.users u where u.id = o.owner_id))
+      from public.organizations o where o.id = p_organization_id),
+    'members', (
+      select coalesce(jsonb_agg(jsonb_build_object('user_id', m.user_id, 'email', u.email, 'role', m.role) order by m.created_at), '[]')
+      from (select * from public.organization_members i where i.organization_id = p_organization_id
+        order by i.created_at limit 20) m left join auth.users u on u.id = m.user_id),
+    'member_count', (select count(*) from public.organization_members m where m.organization_id = p_organization_id),
+    'owner_is_member', (
+      select exists (select from public.organization_members m
+        where m.organization_id = o.id and m.user_id = o.owner_id and m.role = 'owner')
+      from public.organizations o where o.id = p_organization_id),
+    'plan', (
+      select to_jsonb(p) from provisioning.plans p join public.organizations o using (plan) where o.id = p_organization_id),
+    'region', (
+      select to_jsonb(r) from provisioning.regions r join public.organizations o using (data_region) where o.id = p_organization_id),
+    'database', (
+      select to_jsonb(d) || jsonb_build_object('credentials_in_vault', exists (
+        select from vault.secrets s where s.id = d.credentials_secret_id))
+      from public.organization_databases d where d.organization_id = p_organization_id),
+    'health', (
+      select to_jsonb(h) - 'organization_id' from public.tenant_health h where h.organization_id = p_organization_id),
+    'jobs', provisioning.newest_jobs(p_organization_id),
+    'events', (
+      select coalesce(jsonb_agg(to_jsonb(e) - 'organization_id' order by e.started_at desc, e.id), '[]')
+      from (select * from public.provisioning_events i where i.organization_id = p_organization_id
+        order by i.started_at desc, i.id limit 20) e),
+    'alerts', (
+      select coalesce(jsonb_agg(to_jsonb(a) - 'organization_id' order by a.opened_at), '[]')
+      from public.tenant_alerts a where a.organization_id = p_organization_id and a.resolved_at is null),
+    'audit', (
+      select coalesce(jsonb_agg(to_jsonb(l) - 'organization_id' order by l.created_at desc, l.id), '[]')
+      from (select * from public.audit_logs i where i.organization_id = p_organization_id
+        order by i.created_at desc, i.id limit 10) l));
+end
+$$;
+revoke execute on function provisioning.organization_facts(uuid) from public;
+
+-- The checks ---------------------------------------------------------------------------------------------------------
+
+-- status: ok, warning (ready all the same), waiting (nothing to do but wait), failed (somebody has to act) or skipped (there
+-- is nothing to look at). fix says what to do in words, command for the terminal, sql for the SQL editor.
+create type provisioning.tenant_check as ("check" text, status text, found text, fix text, command text, sql text);
+
+create function provisioning.told(p_time timestamptz) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return to_char(p_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"');
+end
+$$;
+revoke execute on function provisioning.told(timestamptz) from public;
+
+create function provisioning.checked(
+  p_check text, p_problem text, p_fine text, p_fix text default null, p_command text default null, p_sql text default null,
+  p_status text default 'failed'
+) returns provisioning.tenant_check
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_problem is null then
+    return (p_check, 'ok', p_fine, null, null, null)::provisioning.tenant_check;
+  end if;
+  return (p_check, p_status, p_problem, p_fix, p_command, p_sql)::provisioning.tenant_check;
+end
+$$;
+revoke execute on function provisioning.checked(text, text, text, text, text, text, text) from public;
+comment on function provisioning.checked(text, text, text, text, text, text, text) is
+  'A check that found p_problem, with what to do about it; or, when that is null, one that found p_fine.';
+
+create function provisioning.account_check(p_facts jsonb) returns provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_user jsonb := p_facts -> 'user';
+  v_name text := coalesce(v_user ->> 'email', v_user ->> 'id');
+begin
+  if v_name is null then
+    return provisioning.checked('user', 'There is no such account.', null,
+      'Check the spelling. Otherwise they have to sign up, or be invited, first.');
+  elsif v_user ->> 'deleted_at' is not null then
+    return provisioning.checked('user', 'The account was deleted.', null);
+  elsif (v_user ->> 'is_anonymous')::boolean then
+    return provisioning.checked('user', 'The user is anonymous, and those get no tenant.', null,
+      'Nothing to do: the tenant is made when they link an e-mail address.', p_status => 'waiting');
+  elsif v_user ->> 'confirmed_at' is null and (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
+    return provisioning.checked('user', v_name || ' is not confirmed, and settings.provision_on asks for that.', null,
+      'The user has to follow the link in the confirmation mail; the rest happens by itself.', p_status => 'waiting');
+  elsif (v_user ->> 'banned_until')::timestamptz > now() then
+    return provisioning.checked('user', v_name || ' is banned until ' || provisioning.told((v_user ->> 'banned_until')::timestamptz),
+      null, p_status => 'warning');
+  end if;
+  return provisioning.checked('user', null,
+    v_name || case when v_user ->> 'confirmed_at' is null then ', not confirmed' else ', confirmed' end);
+end
+$$;
+revoke execute on function provisioning.account_check(jsonb) from public;
+
+create function provisioning.user_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_account provisioning.tenant_check := provisioning.account_check(p_facts);
+  v_profile jsonb := p_facts -> 'profile';
+  v_wallet jsonb := p_facts -> 'wallet';
+  v_email text := p_facts #>> '{user,email}';
+  v_fix text := 'Make what is missing.';
+  v_command text := 'npm run tenants -- provision ' || coalesce(v_email, p_facts #>> '{user,id}');
+  v_sql text := format('select provisioning.repair_user(%L);', p_facts #>> '{user,id}');
+begin
+  return next v_account;
+  if v_account.status in ('failed', 'waiting') then
+    return;
+  end if;
+  return next provisioning.checked('sign_up', 'The rows could not be made: ' || (p_facts #>> '{sign_up_failure,message}'),
+    'no trouble', 'Mend the cause. The sweep tries again at '
+      || provisioning.told((p_facts #>> '{sign_up_failure,next_attempt_at}')::timestamptz) || '; the command does so now.',
+    v_command, v_sql);
+  return next provisioning.checked('profile',
+    case when v_profile ->> 'id' is null then 'There is none.'
+      when v_profile ->> 'organization_id' is null then 'It names no organization.' end,
+    coalesce(v_profile ->> 'full_name', 'without a name'), v_fix, v_command, v_sql);
+  if v_profile ->> 'email' is distinct from v_email and v_profile ->> 'id' is not null then
+    return next provisioning.checked('profile_email',
+      format('The profile has %s, the account %s.', coalesce(v_profile ->> 'email', 'no address'), coalesce(v_email, 'none')), null,
+      'Copy the address of the account.', v_command, v_sql, 'warning');
+  end if;
+  return next provisioning.checked('wallet', case when v_wallet ->> 'id' is null then 'There is none.' end,
+    format('%s %s available, %s pending (minor units)', v_wallet ->> 'available_balance', upper(v_wallet ->> 'currency'),
+      v_wallet ->> 'pending_balance'), v_fix, v_command, v_sql);
+end
+$$;
+revoke execute on function provisioning.user_checks(jsonb) from public;
+
+create function provisioning.organization_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_organization jsonb := p_facts -> 'organization';
+  v_plan jsonb := p_facts -> 'plan';
+  v_user text := p_facts #>> '{user,id}';
+  v_role text := (
+    select m ->> 'role' from jsonb_array_elements(p_facts -> 'memberships') m
+    where m ->> 'organization_id' = v_organization ->> 'id');
+  v_command text := 'npm run tenants -- provision ' || coalesce(p_facts #>> '{user,email}', v_user);
+  v_sql text := format('select provisioning.repair_user(%L);', v_user);
+begin
+  if v_organization ->> 'id' is null then
+    return next provisioning.checked('organization', 'The user belongs to no organization.', null,
+      'Make one. (After an organization was deleted that is as it should be.)', v_command, v_sql);
+    return;
+  end if;
+  return next provisioning.checked('organization', null, format('%s (%s)', v_organization ->> 'name', v_organization ->> 'slug'));
+  return next provisioning.checked('ownership',
+    case when not (p_facts ->> 'owner_is_member')::boolean then
+        format('%s owns it and is not a member in the role of owner.', coalesce(v_organization ->> 'owner_email', v_organization ->> 'owner_id'))
+      when v_role is null and v_user is not null then 'The user is not a member of it.' end,
+    format('%s of %s, owned by %s', coalesce(v_role, 'nobody'),
+      (p_facts ->> 'member_count') || case when p_facts ->> 'member_count' = '1' then ' member' else ' members' end,
+      coalesce(v_organization ->> 'owner_email', v_organization ->> 'owner_id')),
+    'Make what is missing.', v_command, v_sql);
+  return next provisioning.checked('plan', case when v_plan is null or v_plan ->> 'plan' is null then 'It has no plan.' end,
+    format('%s, a new database is %s, %s', v_plan ->> 'plan', v_plan ->> 'default_size',
+      coalesce(pg_size_pretty((v_plan ->> 'quota_logical_size_bytes')::bigint) || ' of storage', 'storage without a limit')),
+    'Give it one that is in provisioning.plans.', null,
+    format('update public.organizations set plan = ''free'' where id = %L;', v_organization ->> 'id'));
+  -- A region that the sign-up asked for and nobody knows became the default one; the event says so.
+  return next provisioning.checked('region',
+    (select 'The sign-up asked for "' || (e #>> '{metadata,unknown_data_region}') || '", which is not offered; it got '
+        || (v_organization ->> 'data_region') || '.'
+      from jsonb_array_elements(p_facts -> 'events') e where e #>> '{metadata,unknown_data_region}' is not null limit 1),
+    format('data %s, hosting %s, database %s', v_organization ->> 'data_region', v_organization ->> 'hosting_region',
+      coalesce(p_facts #>> '{database,region}', 'none')),
+    'Insert the region or an alias into provisioning.regions, for the next ones.', p_status => 'warning');
+end
+$$;
+revoke execute on function provisioning.organization_checks(jsonb) from public;
+
+create function provisioning.failure_fix(p_code text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case
+    when p_code like '%\_key\_missing' then 'Set the key: supabase secrets set STRIPE_SECRET_KEY=… NEON_API_KEY=…. Then retry.'
+    when p_code like '%\_key\_rejected' then 'Replace the key, or give it the missing right (supabase secrets set …), then retry.'
+    when p_code = 'neon_project_limit_reached' then 'Delete projects or upgrade at Neon, then retry.'
+    when p_code = 'neon_region_unknown' then 'Correct provisioning.regions, then ask again with another dataRegion.'
+    when p_code in ('tenant_schema_failed', 'tenant_schema_changed')
+      then 'Correct the file in tenant-schema/, npm run tenant-schema, supabase functions deploy, then retry.'
+    when p_code in ('credentials_missing', 'tenant_database_login_refused') then 'Retry the service neon, which fetches the password again.'
+    when p_code = 'attempts_exhausted' then 'Every attempt was cut off: look at the function''s log, then retry.'
+    else 'Mend what the message names (docs/architecture.md explains each code), then retry.' end;
+end
+$$;
+revoke execute on function provisioning.failure_fix(text) from public;
+comment on function provisioning.failure_fix(text) is 'What a person does about a failure code of a step.';
+
+create function provisioning.job_check(p_facts jsonb) returns provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_job jsonb := p_facts #> '{jobs,provision}';
+  v_steps integer := jsonb_array_length(coalesce(v_job -> 'steps', '[]'));
+  v_done integer := (select count(*) from jsonb_array_elements(v_job -> 'steps') s where s ->> 'status' = 'succeeded');
+  v_slug text := p_facts #>> '{organization,slug}';
+  v_due timestamptz := coalesce(v_job ->> 'lease_expires_at', v_job ->> 'next_attempt_at')::timestamptz;
+  v_failed jsonb := (
+    select s from jsonb_array_elements(v_job -> 'steps') with ordinality t (s, n)
+    where s ->> 'status' = 'failed' order by n limit 1);
+  v_trouble text := (v_job #>> '{last_error,message}') || ' (' || (v_job #>> '{last_error,code}') || ')';
+  v_command text := 'npm run tenants -- retry ' || v_slug;
+  v_sql text := format('select * from provisioning.request_provisioning(%L);', p_facts ->> 'organization_id');
+begin
+  case v_job ->> 'status'
+    when 'succeeded' then
+      return provisioning.checked('provisioning', null, format('%s of %s steps succeeded', v_done, v_steps));
+    when 'failed' then
+      return provisioning.checked('provisioning', concat_ws(': ', 'failed' || (' at ' || (v_failed ->> 'step')), v_trouble), null,
+        provisioning.failure_fix(v_job #>> '{last_error,code}'), v_command || coalesce(' --service ' || (v_failed ->> 'service'), ''), v_sql);
+    when 'cancelled' then
+      return provisioning.checked('provisioning', 'It was cancelled.', null, 'Start it again.', v_command, v_sql);
+    when 'queued', 'running' then
+      return provisioning.checked('provisioning', concat_ws(' ', format('%s of %s steps done, %s.', v_done, v_steps,
+          case when v_job ->> 'status' = 'running' and v_due > now() then 'at work'
+            when v_due > now() then 'next attempt at ' || provisioning.told(v_due)
+            else 'due since ' || provisioning.told(v_due) end), v_trouble), null,
+        case when v_due < now() - interval '1 minute'
+          then 'It should have been claimed by now: npm run tenants -- doctor.'
+          else 'Nothing to do: it goes on by itself.' end,
+        case when v_due < now() - interval '1 minute' then 'npm run tenants -- doctor' else 'npm run tenants -- watch ' || v_slug end,
+        'select provisioning.sweep();', 'waiting');
+    else
+      return provisioning.checked('provisioning', 'It was never asked for.', null, 'Ask for it.', v_command, v_sql);
+  end case;
+end
+$$;
+revoke execute on function provisioning.job_check(jsonb) from public;
+
+-- A resource that is not there is on its way as long as the job is open; after that it is missing.
+create function provisioning.resource_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_organization jsonb := p_facts -> 'organization';
+  v_database jsonb := p_facts -> 'database';
+  v_job text := coalesce(p_facts #>> '{jobs,provision,status}', 'none');
+  v_status text := case when v_job in ('queued', 'running') then 'waiting' else 'failed' end;
+  v_fix text := case
+    when v_job in ('queued', 'running') then 'It is being made.'
+    when v_job in ('failed', 'cancelled') then 'It follows from the provisioning above.'
+    else 'Have it looked at again; each step finds what exists.' end;
+  -- Only what a finished job has lost needs a request of its own.
+  v_retry text := case when v_job in ('succeeded', 'none')
+    then 'npm run tenants -- retry ' || (v_organization ->> 'slug') || ' --service ' end;
+  v_sql text := case when v_job in ('succeeded', 'none')
+    then format('select * from provisioning.request_provisioning(%L, ''{%%s}'');', v_organization ->> 'id') end;
+begin
+  return next provisioning.checked('stripe_customer',
+    case when v_organization ->> 'stripe_customer_id' is null then 'The organization has no customer at Stripe.' end,
+    concat_ws(', ', v_organization ->> 'stripe_customer_id', v_organization ->> 'billing_email',
+      'subscription ' || (v_organization ->> 'stripe_subscription_status')),
+    v_fix, v_retry || 'stripe', format(v_sql, 'stripe'), v_status);
+  return next provisioning.checked('database',
+    case when v_database ->> 'id' is null then 'There is no row in organization_databases.'
+      when v_database ->> 'neon_project_id' is null or v_database ->> 'host' is null then 'There is no Neon project.' end,
+    format('%s in %s, size %s', v_database ->> 'neon_project_id', v_database ->> 'region', v_database ->> 'size'),
+    v_fix, v_retry || 'neon', format(v_sql, 'neon'), v_status);
+  return next provisioning.checked('schema',
+    case when v_database ->> 'schema_version' is null then 'The tenant schema was not applied.' end,
+    'version ' || (v_database ->> 'schema_version'), v_fix, v_retry || 'neon', format(v_sql, 'neon'), v_status);
+  return next provisioning.checked('credentials',
+    case when v_database ->> 'credentials_secret_id' is null then 'No password is in Vault.'
+      when not (v_database ->> 'credentials_in_vault')::boolean then 'The password was deleted from Vault.' end,
+    'in Vault', v_fix, v_retry || 'neon', format(v_sql, 'neon'), v_status);
+  return next provisioning.checked('connection',
+    case when v_database ->> 'host' is null then 'There is nothing to connect to.'
+      when v_database ->> 'ssl_verified_at' is null and v_database ->> 'ssl_mode' <> 'disable' then 'TLS was not verified.'
+      when not exists (
+        select from jsonb_array_elements(p_facts #> '{jobs,provision,steps}') s
+        where s ->> 'step' = 'verify_connection' and s ->> 'status' = 'succeeded') then 'The connection was not verified.' end,
+    coalesce('TLS verified at ' || provisioning.told((v_database ->> 'ssl_verified_at')::timestamptz), 'without TLS (ssl_mode disable)'),
+    v_fix, v_retry || 'neon', format(v_sql, 'neon'), v_status);
+end
+$$;
+revoke execute on function provisioning.resource_checks(jsonb) from public;
+
+create function provisioning.operation_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_health text := coalesce(p_facts #>> '{health,status}', p_facts #>> '{database,health_status}', 'unknown');
+  v_reasons text := (
+    select string_agg(r ->> 'message', ' ') from jsonb_array_elements(
+      case when jsonb_typeof(p_facts #> '{health,reasons}') = 'array' then p_facts #> '{health,reasons}' else '[]' end) r);
+  v_graphql text := coalesce(p_facts #>> '{organization,provisioning_status,graphql}', 'not_requested');
+  v_slug text := p_facts #>> '{organization,slug}';
+  v_alerts jsonb := p_facts -> 'alerts';
+begin
+  if v_graphql <> 'not_requested' then
+    return next provisioning.checked('graphql', case when v_graphql <> 'ready' then 'The endpoint is ' || v_graphql || '.' end,
+      coalesce(p_facts #>> '{database,graphql_endpoint}', 'ready'), 'Have it looked at again.',
+      'npm run tenants -- retry ' || v_slug || ' --service graphql', null, case when v_graphql = 'failed' then 'failed' else 'waiting' end);
+  end if;
+  return next provisioning.checked('health',
+    case when v_health in ('unhealthy', 'degraded') then concat_ws(': ', v_health, v_reasons) end,
+    concat_ws(', ', v_health, 'checked at ' || provisioning.told((p_facts #>> '{health,checked_at}')::timestamptz)),
+    'Look at the database itself.', 'npm run tenants -- health ' || v_slug || ' --deep', null,
+    case v_health when 'unhealthy' then 'failed' else 'warning' end);
+  return next provisioning.checked('alerts',
+    (select format('%s open: %s', count(*), string_agg(a ->> 'kind', ', ')) from jsonb_array_elements(v_alerts) a having count(*) > 0),
+    'none open', 'An alert is resolved when what opened it has passed.', 'npm run tenants -- alerts --tenant ' || v_slug, null, 'warning');
+end
+$$;
+revoke execute on function provisioning.operation_checks(jsonb) from public;
+
+create function provisioning.undo_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_undo jsonb;
+  v_due timestamptz;
+begin
+  for v_undo in
+    select j from jsonb_each(p_facts -> 'jobs') e (kind, j) where e.kind in ('undo', 'deprovision')
+  loop
+    -- Of a living organization only an undo that is not done yet is news.
+    continue when v_undo ->> 'status' in ('succeeded', 'cancelled') and p_facts #>> '{organization,id}' is not null;
+    v_due := (v_undo ->> 'next_attempt_at')::timestamptz;
+    return next provisioning.checked(v_undo ->> 'kind',
+      case v_undo ->> 'status'
+        when 'succeeded' then null
+        when 'failed' then concat_ws(' ', 'The removal failed:', v_undo #>> '{last_error,message}')
+        else concat_ws(' ', 'The removal is ' || (v_undo ->> 'status') || ', due at ' || provisioning.told(v_due) || '.',
+          v_undo #>> '{last_error,message}') end,
+      'Everything outside is removed.',
+      case v_undo ->> 'status' when 'failed' then provisioning.failure_fix(v_undo #>> '{last_error,code}')
+        else 'Nothing to do: it goes on by itself.' end,
+      case v_undo ->> 'status' when 'failed' then 'npm run tenants -- retry ' || (p_facts ->> 'organization_id') end,
+      case v_undo ->> 'status' when 'failed' then format('select provisioning.retry_job(%L);', v_undo ->> 'id') end,
+      case v_undo ->> 'status' when 'failed' then 'failed' else 'waiting' end);
+  end loop;
+end
+$$;
+revoke execute on function provisioning.undo_checks(jsonb) from public;
+
+create function provisioning.tenant_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  -- A deleted organization may have had a user who is still there, or not.
+  if p_facts #>> '{user,id}' is not null or p_facts ->> 'organization_id' is null then
+    return query select * from provisioning.user_checks(p_facts);
+  end if;
+  return query select * from provisioning.undo_checks(p_facts);
+  -- Who is not to have an organization (yet) lacks none; and one that is deleted has nothing left to look at.
+  if p_facts #>> '{organization,id}' is null
+    and (p_facts ->> 'organization_id' is not null or (provisioning.account_check(p_facts)).status in ('failed', 'waiting')) then
+    return;
+  end if;
+  return query select * from provisioning.organization_checks(p_facts);
+  if p_facts #>> '{organization,id}' is not null then
+    return next provisioning.job_check(p_facts);
+    return query select * from provisioning.resource_checks(p_facts);
+    return query select * from provisioning.operation_checks(p_facts);
+  end if;
+end
+$$;
+revoke execute on function provisioning.tenant_checks(jsonb) from public;
+comment on function provisioning.tenant_checks(jsonb) is
+  'What holds and what does not, in the order in which one thing rests on another: the first failed check is the cause.';
+
+create function provisioning.tenant_verdict(p_facts jsonb, p_checks jsonb) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_name text := coalesce(p_facts #>> '{organization,slug}', p_facts #>> '{user,email}', p_facts #>> '{user,id}', p_facts ->> 'subject');
+  v_undo jsonb := p_facts #> '{jobs,deprovision}';
+  v_worst jsonb := (
+    select c from jsonb_array_elements(p_checks) with ordinality t (c, n)
+    where c ->> 'status' in ('failed', 'waiting') order by c ->> 'status' <> 'failed', n limit 1);
+  v_warnings integer := (select count(*) from jsonb_array_elements(p_checks) c where c ->> 'status' = 'warning');
+  v_state text := case
+    when p_facts #>> '{organization,id}' is null and v_undo is not null then 'deleted'
+    when p_facts #>> '{user,id}' is null and p_facts #>> '{organization,id}' is null then 'not_found'
+    when v_worst is null then 'ready'
+    when p_facts #>> '{jobs,provision,status}' = 'cancelled' then 'cancelled'
+    when v_worst ->> 'status' = 'failed' then 'failed'
+    when p_facts #>> '{jobs,provision,id}' is null then 'waiting'
+    else 'provisioning' end;
+begin
+  return jsonb_build_object('ready', v_state = 'ready', 'state', v_state,
+    'summary', case v_state
+      when 'ready' then v_name || ' is ready.' || case v_warnings when 0 then '' when 1 then ' One warning.' else format(' %s warnings.', v_warnings) end
+      when 'not_found' then format('Nobody and nothing is called "%s".', p_facts ->> 'subject')
+      when 'deleted' then format('%s was deleted; the removal of what it had outside is %s.',
+        coalesce(v_undo #>> '{request,slug}', v_name), v_undo ->> 'status')
+      when 'provisioning' then v_name || ' is being provisioned: ' || (v_worst ->> 'found')
+      else format('%s is not ready. %s: %s', v_name, v_worst ->> 'check', v_worst ->> 'found') end,
+    'next', v_worst ->> 'fix',
+    'command', v_worst ->> 'command', 'sql', v_worst ->> 'sql');
+end
+$$;
+revoke execute on function provisioning.tenant_verdict(jsonb, jsonb) from public;
+
+create function provisioning.describe_tenant(p_subject text) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_user_id uuid;
+  v_organization_id uuid;
+  v_facts jsonb;
+  v_checks jsonb;
+begin
+  select * into v_user_id, v_organization_id from provisioning.find_tenant(p_subject);
+  v_facts := jsonb_build_object('subject', p_subject) || provisioning.user_facts(v_user_id)
+    || provisioning.organization_facts(v_organization_id);
+  select jsonb_agg(to_jsonb(c) || jsonb_build_object('ok', c.status in ('ok', 'warning')) order by n) into v_checks
+  from provisioning.tenant_checks(v_facts) with ordinality as c ("check", status, found, fix, command, sql, n);
+  v_checks := (select jsonb_agg(c - 'n') from jsonb_array_elements(v_checks) c);
+  return v_facts || jsonb_build_object('checks', v_checks, 'verdict', provisioning.tenant_verdict(v_facts, v_checks));
+end
+$$;
+revoke execute on function provisioning.describe_tenant(text) from public;
+grant execute on function provisioning.describe_tenant(text) to service_role;
+comment on function provisioning.describe_tenant(text) is
+  'All about one user and their organization: facts, checks [{check, status, ok, found, fix, command, sql}] and verdict {ready,
+state, summary, next, command, sql}. Reads only, and never a secret. The subject is what find_tenant understands.';
+
+create function public.describe_tenant(subject text) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select provisioning.describe_tenant(subject)
+$$;
+revoke execute on function public.describe_tenant(text) from public, anon, authenticated;
+grant execute on function public.describe_tenant(text) to service_role;
+comment on function public.describe_tenant(text) is
+  'For the backend: how the user or organization with this e-mail address, slug or id stands. See provisioning.describe_tenant.';
+
+-- All tenants --------------------------------------------------------------------------------------------------------
+
+create function provisioning.tenant_page(p_filter jsonb, p_limit integer, p_after text) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_limit integer := least(greatest(coalesce(p_limit, 50), 1), 1000);
+  v_filter jsonb := jsonb_strip_nulls(jsonb_build_object('overall', p_filter -> 'status', 'health', p_filter -> 'health',
+    'plan', p_filter -> 'plan', 'search', p_filter -> 'search', 'dataRegion', coalesce((
+      select r.data_region from provisioning.regions r where r.neon_region = p_filter ->> 'region'), p_filter ->> 'region')));
+  v_tenants jsonb;
+begin
+  execute format(
+    $sql$
+      select coalesce(jsonb_agg(to_jsonb(t) order by t.slug), '[]') from (
+        select o.id as organization_id, o.slug, o.name, u.email as owner_email, o.plan, o.data_region,
+          o.provisioning_status ->> 'overall' as status, d.health_status as health, o.stripe_customer_id, d.neon_project_id,
+          d.region, d.size, d.schema_version, o.created_at, o.provisioned_at,
+          (select count(*) from public.tenant_alerts a where a.organization_id = o.id and a.resolved_at is null) as open_alerts
+        from public.organizations o
+        left join public.organization_databases d on d.organization_id = o.id
+        left join auth.users u on u.id = o.owner_id
+        where ($2 is null or o.slug > $2) and %s
+        order by o.slug limit $3) t
+    $sql$, provisioning.tenant_conditions(v_filter))
+  into v_tenants using v_filter, p_after, v_limit;
+  return jsonb_build_object('tenants', v_tenants,
+    'after', case when jsonb_array_length(v_tenants) = v_limit then v_tenants -> -1 ->> 'slug' end);
+end
+$$;
+revoke execute on function provisioning.tenant_page(jsonb, integer, text) from public;
+grant execute on function provisioning.tenant_page(jsonb, integer, text) to service_role;
+comment on function provisioning.tenant_page(jsonb, integer, text) is
+  'A page of tenants in the order of their slugs: {tenants, after}. Filters as those of page_of_tenants, under the names
+of the CLI: status, health, region (data region or Neon''s), plan, search (in name, slug and billing e-mail).
+At most 1000 a page; after is what to ask for next, null when the page was not full.';
+
+create function public.list_tenants(filter jsonb default '{}', page_size integer default 50, after text default null) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select provisioning.tenant_page(filter, page_size, after)
+$$;
+revoke execute on function public.list_tenants(jsonb, integer, text) from public, anon, authenticated;
+grant execute on function public.list_tenants(jsonb, integer, text) to service_role;
+comment on function public.list_tenants(jsonb, integer, text) is 'For the backend: a page of tenants. See provisioning.tenant_page.';
+
+-- Missing rows -------------------------------------------------------------------------------------------------------
+
+create function provisioning.users_with_missing_rows(p_after uuid, p_window integer)
+returns table (user_id uuid, email text, missing text[])
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  -- Laterals with a limit are index lookups, a few for each user; EXISTS would be hashed over whole tables, for each window.
+  return query
+  with examined as materialized (
+    select u.id, u.email::text, u.is_anonymous, u.deleted_at, coalesce(u.email_confirmed_at, u.phone_confirmed_at) as confirmed_at
+    from auth.users u where u.id > p_after order by u.id limit p_window
+  ), placed as materialized (
+    select e.id, e.email, p.id as profile_id, p.organization_id as profile_organization_id, coalesce(p.organization_id,
+      (select m.organization_id from public.organization_members m where m.user_id = e.id order by m.created_at limit 1),
+      (select o.id from public.organizations o where o.owner_id = e.id order by o.created_at limit 1)) as organization_id
+    from examined e
+    left join lateral (select i.id, i.organization_id from public.profiles i where i.id = e.id limit 1) p on true
+    where not e.is_anonymous and e.deleted_at is null
+      and (e.confirmed_at is not null or (select s.provision_on from provisioning.settings s) = 'sign_up')
+  ), counted as materialized (
+    select p.id, p.email, array_remove(array[
+      case when p.profile_id is null then 'profile' end,
+      case when p.organization_id is null then 'organization' end,
+      case when p.profile_id is not null and p.profile_organization_id is null and p.organization_id is not null
+        then 'profile_organization' end,
+      case when o.owner_id = p.id and m.user_id is null then 'membership' end,
+      case when w.id is null then 'wallet' end,
+      case when o.id is not null and d.id is null then 'database' end,
+      case when o.id is not null and j.id is null then 'job' end], null) as missing
+    from placed p
+    left join lateral (select i.id, i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
+    left join lateral (select i.user_id from public.organization_members i
+      where i.organization_id = p.organization_id and i.user_id = p.id limit 1) m on true
+    left join lateral (select i.id from public.wallets i where i.user_id = p.id limit 1) w on true
+    left join lateral (select i.id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
+    left join lateral (select i.id from public.provisioning_jobs i
+      where i.organization_id = p.organization_id and i.kind = 'provision' limit 1) j on true
+  )
+  select c.id, c.email, c.missing from counted c
+  where cardinality(c.missing) > 0
+    -- Whose organization was deleted has lost it on purpose.
+    and not (c.missing = '{organization}' and exists (
+      select from public.provisioning_events e join public.provisioning_jobs j on j.organization_id = e.organization_id
+      where e.event_type = 'sign_up' and e.resource_id = c.id::text and j.kind = 'deprovision'))
+  order by c.id;
+end
+$$;
+revoke execute on function provisioning.users_with_missing_rows(uuid, integer) from public;
+comment on function provisioning.users_with_missing_rows(uuid, integer) is
+  'Of the next p_window users after p_after, in the order of their ids, those who should be provisioned and lack rows.';
+
+create function provisioning.repair_user(p_user_id uuid, p_missing text[] default null) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_email text := (select u.email from auth.users u where u.id = p_user_id);
+  v_organization_id uuid;
+begin
+  if not exists (select from auth.users u where u.id = p_user_id) then
+    raise exception 'There is no user %.', p_user_id using errcode = 'TP404';
+  end if;
+  begin
+    v_organization_id := provisioning.ensure_user_provisioned(p_user_id);
+  exception when others then
+    perform provisioning.record_sign_up_failure(p_user_id, sqlstate, sqlerrm);
+    return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'failed', 'message', sqlerrm);
+  end;
+  if v_organization_id is null then
+    return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'not_eligible',
+      'message', 'Deleted, anonymous, or not confirmed yet (settings.provision_on).');
+  end if;
+  delete from provisioning.sign_up_failures f where f.user_id = p_user_id;
+  perform provisioning.audit(v_organization_id, 'user.repaired', 'user', p_user_id::text,
+    jsonb_strip_nulls(jsonb_build_object('missing', p_missing)));
+  return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'repaired',
+    'organization_id', v_organization_id, 'slug', (select o.slug from public.organizations o where o.id = v_organization_id));
+end
+$$;
+revoke execute on function provisioning.repair_user(uuid, text[]) from public;
+grant execute on function provisioning.repair_user(uuid, text[]) to service_role;
+comment on function provisioning.repair_user(uuid, text[]) is
+  'Makes what a user lacks, as the sign-up would have, and returns {user_id, email, outcome, …}: repaired, not_eligible, or failed
+with a message, which the sweep will try again. Audited with p_missing. Raises TP404 for an unknown user.';
+
+create function public.repair_user(user_id uuid) returns jsonb
+language sql volatile security invoker set search_path = '' as $$
+  select provisioning.repair_user(user_id)
+$$;
+revoke execute on function public.repair_user(uuid) from public, anon, authenticated;
+grant execute on function public.repair_user(uuid) to service_role;
+comment on function public.repair_user(uuid) is 'For the backend: makes whatever rows a user lacks. See provisioning.repair_user.';
+
+create function provisioning.backfill_users(p_max_users integer, p_dry_run boolean, p_after uuid) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_window constant integer := 1000;
+  v_windows constant integer := 20;
+  v_max integer := least(greatest(coalesce(p_max_users, 100), 1), 500);
+  v_at uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+  v_end uuid;
+  v_examined integer := 0;
+  v_count integer;
+  v_user record;
+  v_users jsonb := '[]';
+begin
+  for v_i in 1..v_windows loop
+    v_end := null;
+    for v_user in select * from provisioning.users_with_missing_rows(v_at, v_window) limit v_max - jsonb_array_length(v_users) loop
+      v_end := v_user.user_id;
+      v_users := v_users || case when p_dry_run
+        then jsonb_build_object('user_id', v_user.user_id, 'email', v_user.email, 'missing', v_user.missing, 'outcome', 'would_repair')
+        else provisioning.repair_user(v_user.user_id, v_user.missing) end;
+    end loop;
+    -- A full portion ends at its last user, any other at the end of the window.
+    select count(*), (array_agg(w.id order by w.id desc))[1] into v_count, v_end from (
+      select u.id from auth.users u where u.id > v_at
+        and (jsonb_array_length(v_users) < v_max or u.id <= v_end)
+      order by u.id limit v_window) w;
+    v_examined := v_examined + v_count;
+    v_at := coalesce(v_end, v_at);
+    exit when v_count = 0 or jsonb_array_length(v_users) = v_max;
+  end loop;
+  return jsonb_build_object('examined', v_examined, 'users', v_users,
+    'total', case when p_after is null then (select count(*) from auth.users) end,
+    'after', case when exists (select from auth.users u where u.id > v_at) then v_at end);
+end
+$$;
+revoke execute on function provisioning.backfill_users(integer, boolean, uuid) from public;
+grant execute on function provisioning.backfill_users(integer, boolean, uuid) to service_role;
+comment on function provisioning.backfill_users(integer, boolean, uuid) is
+  'Examines up to 20000 users in the order of their ids and repairs (or, in a dry run, names) up to p_max_users (500 at most) of
+those who lack rows. Returns {examined, total (with the first portion), users: [{user_id, email, missing, outcome, message}],
+after}: call again with after until it is null. Every call is a transaction, and who was repaired lacks nothing: stop and go on
+at any time. Whose organization was deleted is left alone.';
+
+create function public.backfill_users(max_users integer default 100, dry_run boolean default true, after uuid default null) returns jsonb
+language sql volatile security invoker set search_path = '' as $$
+  select provisioning.backfill_users(max_users, dry_run, after)
+$$;
+revoke execute on function public.backfill_users(integer, boolean, uuid) from public, anon, authenticated;
+grant execute on function public.backfill_users(integer, boolean, uuid) to service_role;
+comment on function public.backfill_users(integer, boolean, uuid) is
+  'For the backend: repairs users from before the installation, or with missing rows, in portions. See provisioning.backfill_users.';
+
+-- The installation ---------------------------------------------------------------------------------------------------
+
+create function provisioning.diagnose_platform() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_worker_problem text;
+begin
+  begin
+    perform net.check_worker_is_up();
+  exception when others then
+    v_worker_problem := sqlerrm;
+  end;
+  return jsonb_build_object(
+    'extensions', (
+      select jsonb_agg(jsonb_build_object('name', w.name, 'version', e.extversion) order by w.name)
+      from unnest(array['pg_cron', 'pg_net', 'pg_trgm', 'pgcrypto', 'supabase_vault']) w (name)
+      left join pg_catalog.pg_extension e on e.extname = w.name),
+    -- Names, and whether a value could be right; never a value.
+    'vault', (
+      select jsonb_agg(jsonb_build_object('name', w.name, 'present', s.secret is not null,
+        'plausible', coalesce(s.secret ~ w.pattern, false)) order by w.name)
+      from (values ('functions_base_url', '^https?://[^[:space:]]+$'), ('provisioning_doorbell_key', '^.{32,}$'),
+        ('provisioning_sealing_key', '^[0-9a-f]{64}$')) w (name, pattern),
+        provisioning.vault_secret(w.name) s (secret)),
+    -- By what they call: a project may have had to give them other names.
+    'triggers', (
+      select jsonb_agg(jsonb_build_object('function', w.name, 'table', w.relation, 'enabled', exists (
+        select from pg_catalog.pg_trigger t
+        where t.tgrelid = w.relation::regclass and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')))
+        order by w.name)
+      from (values ('handle_new_user', 'auth.users'), ('handle_user_updated', 'auth.users'), ('handle_user_deleted', 'auth.users'),
+        ('handle_organization_deleted', 'public.organizations')) w (name, relation)),
+    'cron', (
+      select coalesce(jsonb_agg(jsonb_build_object('name', j.jobname, 'schedule', j.schedule, 'active', j.active,
+        'here', j.database = current_database(), 'last_run', (
+          select jsonb_build_object('status', d.status, 'message', left(d.return_message, 300), 'started_at', d.start_time,
+            'finished_at', d.end_time)
+          from cron.job_run_details d where d.jobid = j.jobid and d.start_time is not null order by d.runid desc limit 1)) order by j.jobname), '[]')
+      from cron.job j where j.command like '%provisioning.%'),
+    'pg_net', jsonb_build_object('problem', v_worker_problem,
+      'queued', (select count(*) from net.http_request_queue),
+      'last_hour', (
+        select coalesce(jsonb_agg(jsonb_build_object('status_code', r.status_code, 'error', r.error, 'calls', r.calls) order by r.calls desc), '[]')
+        from (
+          select a.status_code, left(coalesce(a.error_msg, case when a.timed_out then 'timed out' end), 200) as error, count(*) as calls
+          from net._http_response a where a.created > now() - interval '1 hour' group by 1, 2 order by 3 desc limit 10) r)));
+end
+$$;
+revoke execute on function provisioning.diagnose_platform() from public;
+
+create function provisioning.diagnose_work() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return jsonb_build_object(
+    'dispatch', (
+      select jsonb_build_object('last_swept_at', s.last_swept_at, 'problem', provisioning.dispatch_problem())
+      from provisioning.dispatch_state s),
+    'open_jobs', (
+      select coalesce(jsonb_agg(to_jsonb(o) order by o.kind, o.status), '[]') from (
+        select j.kind, j.status, count(*) as jobs, min(coalesce(j.lease_expires_at, j.next_attempt_at)) as first_due
+        from public.provisioning_jobs j where j.status in ('queued', 'running') group by 1, 2) o),
+    -- Due for a minute, and nobody has taken them: six sweeps should have rung for them.
+    'stuck_jobs', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.due_at), '[]') from (
+        select j.id, j.organization_id, o.slug, j.kind, j.status, j.attempts, coalesce(j.lease_expires_at, j.next_attempt_at) as due_at,
+          j.last_error ->> 'message' as last_error
+        from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id
+        where j.status in ('queued', 'running') and coalesce(j.lease_expires_at, j.next_attempt_at) < now() - interval '1 minute'
+        order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 20) s),
+    -- Of tenants whose newest provisioning failed, and of undos; a failure that was retried with success counts no more.
+    'failed_jobs', (
+      select coalesce(jsonb_agg(to_jsonb(f) order by f.jobs desc), '[]') from (
+        select a.kind, a.metadata ->> 'code' as code, count(*) as jobs, min(a.message) as message
+        from public.tenant_alerts a where a.resolved_at is null and a.kind like '%\_failed' group by 1, 2) f),
+    'sign_up_failures', (
+      select jsonb_build_object('users', count(*), 'message', min(f.message)) from provisioning.sign_up_failures f),
+    'users_without_profile', (
+      select count(*) from auth.users u
+      where not u.is_anonymous and u.deleted_at is null and not exists (select from public.profiles p where p.id = u.id)
+        and (coalesce(u.email_confirmed_at, u.phone_confirmed_at) is not null
+          or (select s.provision_on from provisioning.settings s) = 'sign_up')),
+    'providers', (
+      select jsonb_agg(to_jsonb(p) order by p.provider) from provisioning.provider_status p),
+    'alerts', (
+      select jsonb_build_object('open', count(*), 'critical', count(*) filter (where a.severity = 'critical'), 'oldest', min(a.opened_at))
+      from public.tenant_alerts a where a.resolved_at is null),
+    'reconciliation', jsonb_build_object(
+      'last_run', (
+        select to_jsonb(r) from provisioning.reconciliation_runs r order by r.started_at desc limit 1),
+      'findings', (
+        select coalesce(jsonb_agg(to_jsonb(f)), '[]') from (
+          select i.provider, i.kind, count(*) as resources from provisioning.reconciliation_findings i
+          where i.resolved_at is null group by 1, 2 order by 1, 2) f)));
+end
+$$;
+revoke execute on function provisioning.diagnose_work() from public;
+
+create function provisioning.applied_migrations() returns text[]
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  -- The table is the Supabase CLI's; who installs in another way has none.
+  if to_regclass('supabase_migrations.schema_migrations') is null then
+    return null;
+  end if;
+  return array(select m.version from supabase_migrations.schema_migrations m order by m.version);
+end
+$$;
+revoke execute on function provisioning.applied_migrations() from public;
+
+create function provisioning.diagnose_provisioning() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return provisioning.diagnose_platform() || provisioning.diagnose_work() || jsonb_build_object(
+    'database_time', clock_timestamp(), 'migrations', to_jsonb(provisioning.applied_migrations()));
+end
+$$;
+revoke execute on function provisioning.diagnose_provisioning() from public;
+grant execute on function provisioning.diagnose_provisioning() to service_role;
+comment on function provisioning.diagnose_provisioning() is
+  'What the installation rests on and how it is at work: extensions, names in Vault, triggers, cron jobs with their last runs, the
+pg_net worker, dispatch, stuck and failed jobs, providers, alerts, reconciliation, clock. Facts; the judgement is the CLI''s.';
+
+create function public.diagnose_provisioning() returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select provisioning.diagnose_provisioning()
+$$;
+revoke execute on function public.diagnose_provisioning() from public, anon, authenticated;
+grant execute on function public.diagnose_provisioning() to service_role;
+comment on function public.diagnose_provisioning() is 'For the backend: the facts behind `npm run tenants -- doctor`. See provisioning.diagnose_provisioning.';
+
+create function provisioning.probe_functions(p_names text[]) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_url text := provisioning.vault_secret('functions_base_url');
+begin
+  if v_url is null or cardinality(p_names) > 50 then
+    return '{}';
+  end if;
+  -- Without credentials, so that nothing happens: a function of ours answers 401 with a problem of its own.
+  return coalesce((
+    select jsonb_object_agg(n.name, net.http_post(url := rtrim(v_url, '/') || '/' || n.name, body := '{}', timeout_milliseconds := 5000))
+    from unnest(p_names) n (name) where n.name ~ '^[a-z0-9-]{1,60}$'), '{}');
+end
+$$;
+revoke execute on function provisioning.probe_functions(text[]) from public;
+grant execute on function provisioning.probe_functions(text[]) to service_role;
+comment on function provisioning.probe_functions(text[]) is
+  'Calls functions from the database as the doorbell does, but without credentials, after commit: {name: request id} for probe_results.';
+
+create function provisioning.probe_results(p_requests bigint[]) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('request', r.id, 'status_code', r.status_code,
+      'error', coalesce(r.error_msg, case when r.timed_out then 'timed out' end),
+      'refused_by_platform', r.status_code = 401 and coalesce(r.content !~ 'urn:tenant-provisioning:' and r.content ~* 'authorization header', false))), '[]')
+    from net._http_response r where r.id = any (p_requests));
+end
+$$;
+revoke execute on function provisioning.probe_results(bigint[]) from public;
+grant execute on function provisioning.probe_results(bigint[]) to service_role;
+comment on function provisioning.probe_results(bigint[]) is
+  'What came back so far: [{request, status_code, error, refused_by_platform}]. The last: deployed with verify_jwt, so that no doorbell gets in.';
+
+create function public.probe_functions(names text[]) returns jsonb
+language sql volatile security invoker set search_path = '' as $$
+  select provisioning.probe_functions(names)
+$$;
+revoke execute on function public.probe_functions(text[]) from public, anon, authenticated;
+grant execute on function public.probe_functions(text[]) to service_role;
+comment on function public.probe_functions(text[]) is 'For the backend: whether the database reaches the functions. See provisioning.probe_functions.';
+
+create function public.probe_results(requests bigint[]) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select provisioning.probe_results(requests)
+$$;
+revoke execute on function public.probe_results(bigint[]) from public, anon, authenticated;
+grant execute on function public.probe_results(bigint[]) to service_role;
+comment on function public.probe_results(bigint[]) is 'For the backend: the answers to probe_functions. See provisioning.probe_results.';

@@ -1,0 +1,254 @@
+import { readFile } from 'node:fs/promises'
+import type postgres from 'postgres'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createTenant, only, openProject, type Project, refusal, type Tenant } from '../database/project.ts'
+import { runAs } from '../support/roles.ts'
+import { signUp } from '../support/sign-up.ts'
+
+interface Check {
+  readonly check: string
+  readonly status: string
+  readonly found: string
+  readonly fix: string | null
+  readonly sql: string | null
+}
+
+interface Description {
+  readonly checks: readonly Check[]
+  readonly verdict: {
+    readonly ready: boolean
+    readonly state: string
+    readonly summary: string
+    readonly sql: string | null
+  }
+}
+
+interface Portion {
+  readonly users: readonly { readonly user_id: string }[]
+  readonly examined: number
+  readonly after: string | null
+}
+
+let project: Project
+let tenant: Tenant
+
+beforeAll(async () => {
+  project = await openProject()
+})
+afterAll(() => project?.close())
+
+beforeEach(async () => {
+  tenant = await createTenant(project)
+  await makeReady(tenant)
+})
+
+/** As if a worker had done everything. */
+async function makeReady({ organizationId, jobId }: Tenant): Promise<void> {
+  await project.sql`
+    update public.provisioning_steps set status = 'succeeded', attempts = 1, started_at = now(), finished_at = now() where job_id = ${jobId}`
+  await project.sql`update public.provisioning_jobs set status = 'succeeded', finished_at = now() where id = ${jobId}`
+  await project.sql`update public.organizations set stripe_customer_id = ${`cus_${jobId}`} where id = ${organizationId}`
+  await project.sql`
+    update public.organization_databases set neon_project_id = ${jobId}, host = 'db.example.com', schema_version = 1,
+      ssl_verified_at = now(), credentials_secret_id = vault.create_secret('opens-everything', ${`tenant_database_password/${organizationId}`})
+    where organization_id = ${organizationId}`
+  await project.sql`select provisioning.refresh_status(${organizationId})`
+}
+
+const describeTenant = async (subject = tenant.user.id): Promise<Description> =>
+  only(
+    await project.sql<{ tenant: Description }[]>`select provisioning.describe_tenant(${subject}) as tenant`,
+  ).tenant
+
+const statusOf = ({ checks }: Description, name: string) => checks.find(({ check }) => check === name)?.status
+
+describe('the verification of a user', () => {
+  it('is ready when everything is there', async () => {
+    const { checks, verdict } = await describeTenant()
+    expect(verdict).toMatchObject({ ready: true, state: 'ready' })
+    expect(checks.filter(({ status }) => status !== 'ok')).toEqual([])
+  })
+
+  // Each takes one thing away: the check that must notice, and the statement.
+  const losses: readonly (readonly [check: string, statement: (tenant: Tenant) => string])[] = [
+    ['profile', ({ user }) => `delete from public.profiles where id = '${user.id}'`],
+    ['profile', ({ user }) => `update public.profiles set organization_id = null where id = '${user.id}'`],
+    ['wallet', ({ user }) => `delete from public.wallets where user_id = '${user.id}'`],
+    ['ownership', ({ user }) => `delete from public.organization_members where user_id = '${user.id}'`],
+    ['provisioning', ({ jobId }) => `delete from public.provisioning_jobs where id = '${jobId}'`],
+    [
+      'stripe_customer',
+      ({ organizationId }) =>
+        `update public.organizations set stripe_customer_id = null where id = '${organizationId}'`,
+    ],
+    [
+      'database',
+      ({ organizationId }) =>
+        `delete from public.organization_databases where organization_id = '${organizationId}'`,
+    ],
+    [
+      'schema',
+      ({ organizationId }) =>
+        `update public.organization_databases set schema_version = null where organization_id = '${organizationId}'`,
+    ],
+    [
+      'credentials',
+      ({ organizationId }) =>
+        `delete from vault.secrets where name = 'tenant_database_password/${organizationId}'`,
+    ],
+    [
+      'connection',
+      ({ organizationId }) =>
+        `update public.organization_databases set ssl_verified_at = null, ssl_mode = 'require' where organization_id = '${organizationId}'`,
+    ],
+    [
+      'sign_up',
+      ({ user }) =>
+        `insert into provisioning.sign_up_failures (user_id, sqlstate, message) values ('${user.id}', '23514', 'trouble')`,
+    ],
+  ]
+  it.each(losses)('notices what is lost: %s', async (check, statement) => {
+    await project.sql.unsafe(statement(tenant))
+    const description = await describeTenant()
+    expect(statusOf(description, check)).toBe('failed')
+    expect(description.verdict).toMatchObject({ ready: false, state: 'failed' })
+    expect(description.verdict.sql).toBeTruthy()
+  })
+
+  it.each(losses.slice(0, 4).concat(losses.slice(6, 7)))(
+    'gives a statement that brings rows back: %s',
+    async (check, statement) => {
+      await project.sql.unsafe(statement(tenant))
+      const { checks } = await describeTenant()
+      const { sql } = checks.find((each) => each.check === check) ?? { sql: '' }
+      await project.sql.unsafe(sql ?? '')
+      expect(statusOf(await describeTenant(), check)).not.toBe('failed')
+      const [audited] = await project.sql`
+      select action from public.audit_logs where organization_id = ${tenant.organizationId} order by created_at desc limit 1`
+      expect(audited?.action).toMatch(/^(user\.repaired|provisioning\.requested)$/)
+    },
+  )
+
+  it('waits while the job is open, and blames the job when that is overdue', async () => {
+    const fresh = await createTenant(project)
+    const waiting = await describeTenant(fresh.organizationId)
+    expect(waiting.verdict).toMatchObject({ ready: false, state: 'provisioning' })
+    expect(statusOf(waiting, 'stripe_customer')).toBe('waiting')
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now() - interval '5 minutes' where id = ${fresh.jobId}`
+    const overdue = (await describeTenant(fresh.organizationId)).checks.find(
+      ({ check }) => check === 'provisioning',
+    )
+    expect(overdue?.fix).toContain('doctor')
+  })
+
+  it('counts an unhealthy database as not ready, and a degraded one as a warning', async () => {
+    const set = (status: string) => project.sql`
+      insert into public.tenant_health (organization_id, status, checked_at) values (${tenant.organizationId}, ${status}, now())
+      on conflict (organization_id) do update set status = excluded.status`
+    await set('degraded')
+    expect((await describeTenant()).verdict).toMatchObject({
+      ready: true,
+      summary: expect.stringContaining('warning'),
+    })
+    await set('unhealthy')
+    expect((await describeTenant()).verdict).toMatchObject({ ready: false, state: 'failed' })
+  })
+
+  it('leaves out a user who is not to be provisioned yet', async () => {
+    const { id } = await signUp(project.auth, { anonymous: true, email: null })
+    expect((await describeTenant(id)).verdict).toMatchObject({ ready: false, state: 'waiting' })
+  })
+
+  it('never holds a secret', async () => {
+    expect(JSON.stringify(await describeTenant())).not.toContain('opens-everything')
+    const [diagnosis] = await project.sql<{ text: string }[]>`
+      select provisioning.diagnose_provisioning()::text as text`
+    const keys = await project.sql<{ secret: string }[]>`
+      select decrypted_secret as secret from vault.decrypted_secrets where name like 'provisioning_%'`
+    expect(keys).toHaveLength(2)
+    for (const { secret } of keys) expect(diagnosis?.text).not.toContain(secret)
+  })
+})
+
+describe('verify-user.sql', () => {
+  const verify = async (email: string) => {
+    const script = await readFile(new URL('../../supabase/verify-user.sql', import.meta.url), 'utf8')
+    expect(script.match(/ann@example\.com/g)).toHaveLength(1)
+    // As the SQL editor runs it: one text, here in a transaction that may only read.
+    return project.sql.begin('read only', (tx) =>
+      tx.unsafe<Check[]>(script.replace('ann@example.com', email)),
+    ) as Promise<postgres.RowList<Check[]>>
+  }
+
+  it('gives a row for each check and the same verdict as the CLI, reading only', async () => {
+    for (const statement of ['select 1', `delete from public.wallets where user_id = '${tenant.user.id}'`]) {
+      await project.sql.unsafe(statement)
+      const rows = await verify(tenant.user.email ?? '')
+      const { checks, verdict } = await describeTenant()
+      expect(rows.slice(0, -1).map(({ check, status }) => [check, status])).toEqual(
+        checks.map(({ check, status }) => [check, status]),
+      )
+      expect(rows.at(-1)).toMatchObject({ check: 'VERDICT', status: verdict.state, found: verdict.summary })
+      expect(rows.at(-1)?.fix ?? null).toBe(verdict.ready ? null : `Make what is missing.\n${verdict.sql}`)
+    }
+  })
+
+  it('says that there is no such user', async () => {
+    expect((await verify('nobody@example.com')).at(-1)).toMatchObject({
+      check: 'VERDICT',
+      status: 'not_found',
+    })
+  })
+})
+
+describe('the functions of the operators', () => {
+  const calls = [
+    `public.describe_tenant('x')`,
+    'public.list_tenants()',
+    `public.backfill_users(1, true)`,
+    `public.repair_user('00000000-0000-0000-0000-000000000001')`,
+    'public.diagnose_provisioning()',
+    `public.probe_functions('{x}')`,
+    `public.probe_results('{1}')`,
+  ]
+
+  it.each(calls)('%s is for the service role alone', async (call) => {
+    const as = (role: 'anon' | 'service_role') =>
+      refusal(runAs(project.api, { role }, (tx) => tx.unsafe(`select ${call}`)))
+    expect(await as('anon')).toBe('42501')
+    expect(
+      await refusal(
+        runAs(project.api, { role: 'authenticated', userId: tenant.user.id }, (tx) =>
+          tx.unsafe(`select ${call}`),
+        ),
+      ),
+    ).toBe('42501')
+    // repair_user refuses the user, not the caller.
+    expect(await as('service_role')).toBe(call.includes('repair_user') ? 'TP404' : undefined)
+  })
+
+  it('backfill examines everybody once, whatever the size of the portions', async () => {
+    for (let index = 0; index < 3; index++) await createTenant(project)
+    await project.sql`delete from public.wallets where true`
+    const seen: string[] = []
+    let examined = 0
+    let after: string | null = null
+    do {
+      const { portion }: { portion: Portion } = only(
+        await project.sql<
+          { portion: Portion }[]
+        >`select provisioning.backfill_users(2, true, ${after}) as portion`,
+      )
+      seen.push(...portion.users.map(({ user_id }) => user_id))
+      examined += portion.examined
+      after = portion.after
+    } while (after !== null)
+    const all = await project.sql<
+      { id: string }[]
+    >`select id from auth.users where not is_anonymous order by id`
+    expect(seen).toEqual(all.map(({ id }) => id))
+    expect(examined).toBe(
+      only(await project.sql<{ count: number }[]>`select count(*)::integer as count from auth.users`).count,
+    )
+  })
+})

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { startTestProject, type TestProject } from '../support/project.ts'
+import { operatorOf, tenants, tenantsJson } from './cli.ts'
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+
+interface Found {
+  readonly area: string
+  readonly check: string
+  readonly status: string
+  readonly found: string
+  readonly command?: string
+  readonly sql?: string
+}
+
+let project: TestProject
+beforeAll(async () => {
+  project = await startTestProject()
+  await project.sweep()
+})
+afterAll(() => project?.stop())
+
+async function findings(args: readonly string[] = ['--quick'], more: NodeJS.ProcessEnv = {}) {
+  const { code, document } = await tenantsJson({ ...operatorOf(project), ...more }, 'doctor', ...args)
+  const found = document.findings as Found[]
+  return { code, failed: found.filter(({ status }) => status === 'failed'), found }
+}
+
+/** What doctor says while something is wrong, which is put right afterwards. */
+async function whileWrong(breakIt: string, mendIt: string) {
+  await project.sql.unsafe(breakIt)
+  try {
+    return await findings()
+  } finally {
+    await project.sql.unsafe(mendIt)
+  }
+}
+
+describe('doctor', () => {
+  test('finds nothing wrong with a project that works, down to every function, and ends with 0', async () => {
+    await project.sweep()
+    const { code, failed, found } = await findings([], {
+      SUPABASE_DB_URL: `${project.databaseUrl()}?sslmode=disable`,
+      NEON_API_URL: project.neonEmulator.url,
+      NEON_API_KEY: 'napi_localemulator',
+    })
+    expect({ code, failed }).toEqual({ code: 0, failed: [] })
+    const ok = (area: string) =>
+      found.filter((each) => each.area === area && each.status === 'ok').map(({ check }) => check)
+    expect(ok('functions')).toEqual(
+      expect.arrayContaining(['provision-tenant-resources', 'deprovision-tenant-resources']),
+    )
+    expect(ok('database')).toEqual(
+      expect.arrayContaining(['migrations', 'extension pg_cron', 'pg_net worker', 'trigger handle_new_user']),
+    )
+    expect(ok('Vault')).toContain('functions_base_url')
+    expect(ok('cron')).toEqual(expect.arrayContaining(['tenant-provisioning-sweep', 'last sweep']))
+    expect(ok('providers')).toContain('Neon key')
+    expect(ok('advisors')).toHaveLength(1)
+    expect(found).toContainEqual(expect.objectContaining({ check: 'Stripe key', status: 'skipped' }))
+  })
+
+  test('tells a key that the provider refuses, and why the advisors were skipped', async () => {
+    const { code, failed, found } = await findings([], {
+      NEON_API_URL: project.neonEmulator.url,
+      NEON_API_KEY: 'wrong_key_value',
+    })
+    expect(code).toBe(4)
+    expect(failed).toEqual([
+      expect.objectContaining({ check: 'Neon key', found: expect.stringContaining('401') }),
+    ])
+    expect(found).toContainEqual(
+      expect.objectContaining({
+        area: 'advisors',
+        status: 'skipped',
+        found: expect.stringContaining('SUPABASE_DB_URL'),
+      }),
+    )
+    expect(JSON.stringify(found)).not.toContain('wrong_key_value')
+  })
+
+  test('prints a screen with the statement that mends what is missing, and ends with 4', async () => {
+    await project.sql`select cron.unschedule('tenant-provisioning-sweep')`
+    try {
+      const { code, stdout } = await tenants(operatorOf(project), 'doctor', '--quick')
+      expect(code).toBe(4)
+      expect(stdout).toMatch(/^✗ tenant-provisioning-sweep +It is not scheduled\.$/m)
+      const statement = /^ +(select cron\.schedule\('tenant-provisioning-sweep'.+);$/m.exec(stdout)?.[1] ?? ''
+      await project.sql.unsafe(statement)
+      expect((await findings()).failed).toEqual([])
+    } finally {
+      await project.sql`select cron.schedule('tenant-provisioning-sweep', '10 seconds', 'select provisioning.sweep()')`
+    }
+  })
+
+  test('finds a missing address, and the statement that it gives works', async () => {
+    const [before] = await project.sql<
+      { url: string }[]
+    >`select provisioning.vault_secret('functions_base_url') as url`
+    await project.sql`delete from vault.secrets where name = 'functions_base_url'`
+    const { failed } = await findings()
+    const missing = failed.find(({ check }) => check === 'functions_base_url')
+    expect(missing?.found).toBe('It is not in Vault.')
+    await project.sql.unsafe(missing?.sql ?? '')
+    await project.sql`select vault.update_secret(id, ${before?.url ?? ''}) from vault.secrets where name = 'functions_base_url'`
+    expect((await findings()).failed).toEqual([])
+  })
+
+  test('finds a trigger that is switched off', async () => {
+    await project.superuser`alter table auth.users disable trigger user`
+    try {
+      expect((await findings()).failed.map(({ check }) => check)).toContain('trigger handle_new_user')
+    } finally {
+      await project.superuser`alter table auth.users enable trigger user`
+    }
+  })
+
+  test('finds a sweep that does not run, a job that nobody takes and an open circuit breaker', async () => {
+    await project.services.worker.pauseHttp()
+    try {
+      const person = await project.signUp()
+      const { code, failed } = await whileWrong(
+        `update provisioning.dispatch_state set last_swept_at = now() - interval '5 minutes';
+         update public.provisioning_jobs set next_attempt_at = now() - interval '5 minutes' where organization_id = '${person.organizationId}';
+         update provisioning.provider_status set state = 'open', next_try_at = now() + interval '1 hour', last_error = 'no answer' where provider = 'neon'`,
+        `update provisioning.dispatch_state set last_swept_at = now();
+         update provisioning.provider_status set state = 'closed', next_try_at = null, last_error = null where provider = 'neon'`,
+      )
+      expect(code).toBe(4)
+      expect(failed.map(({ check }) => check).toSorted()).toEqual(['Neon', 'last sweep', 'stuck jobs'])
+    } finally {
+      await project.services.worker.resumeHttp()
+    }
+  })
+
+  test('tells functions that the database cannot reach, with --json as one document', async () => {
+    const { rows } = await project.sql`select provisioning.vault_secret('functions_base_url') as url`.then(
+      ([row]) => ({ rows: row }),
+    )
+    await project.sql`select vault.update_secret(id, 'http://127.0.0.1:9/functions/v1') from vault.secrets where name = 'functions_base_url'`
+    try {
+      const { code, failed } = await findings([])
+      expect(code).toBe(4)
+      expect(failed.filter(({ area }) => area === 'functions')[0]?.found).toContain('cannot reach')
+    } finally {
+      await project.sql`select vault.update_secret(id, ${String(rows?.url)}) from vault.secrets where name = 'functions_base_url'`
+    }
+  })
+})

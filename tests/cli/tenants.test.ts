@@ -1,0 +1,421 @@
+import postgres from 'postgres'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { signUp } from '../support/sign-up.ts'
+import { operatorOf, startTenants, tenants, tenantsJson } from './cli.ts'
+
+// Each command is a process that takes a second to start, on a machine that may do much else.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+
+let project: TestProject
+let environment: NodeJS.ProcessEnv
+let auth: postgres.Sql
+let ready: SignedUp
+let slug: string
+
+beforeAll(async () => {
+  project = await startTestProject()
+  environment = operatorOf(project)
+  auth = postgres(project.databaseUrl('supabase_auth_admin'), { max: 1, onnotice: () => undefined })
+  ready = await project.signUp({
+    organization_name: 'Ready Company',
+    full_name: 'Ada Ready',
+    data_region: 'eu',
+  })
+  await project.waitFor(ready.organizationId)
+  slug = await slugOf(ready.organizationId)
+})
+
+afterAll(async () => {
+  await auth?.end()
+  await project?.stop()
+})
+
+afterEach(() => project.neonEmulator.faults.clear())
+
+const run = (...args: string[]) => tenants(environment, ...args)
+const runJson = (...args: string[]) => tenantsJson(environment, ...args)
+
+async function slugOf(organizationId: string): Promise<string> {
+  const [row] = await project.sql<
+    { slug: string }[]
+  >`select slug from public.organizations where id = ${organizationId}`
+  return row?.slug ?? ''
+}
+
+/** A tenant with a Stripe customer, and a Neon project that could not be made. */
+async function failedTenant(): Promise<SignedUp> {
+  project.neonEmulator.faults.add({
+    match: { operation: 'createProject' },
+    action: { type: 'status', status: 422 },
+  })
+  const person = await project.signUp()
+  await project.waitFor(person.organizationId, 'failed')
+  project.neonEmulator.faults.clear()
+  return person
+}
+
+/** Users from before the installation: the same insert, but no trigger fires. */
+async function usersFromBefore(count: number): Promise<string[]> {
+  const emails: string[] = []
+  await project.superuser`alter table auth.users disable trigger user`
+  for (let index = 0; index < count; index++) emails.push((await signUp(auth)).email ?? '')
+  await project.superuser`alter table auth.users enable trigger user`
+  return emails
+}
+
+describe('status', () => {
+  test('verifies a ready user in one screen, by e-mail address in any case, slug and ids', async () => {
+    const endings = await Promise.all(
+      [ready.email.toUpperCase(), slug, ready.organizationId, ready.userId].map((subject) =>
+        run('status', subject),
+      ),
+    )
+    for (const ending of endings) expect(ending).toMatchObject({ code: 0, stderr: '' })
+    const [first] = endings
+    const screen = first?.stdout ?? ''
+    expect(new Set(endings.map(({ stdout }) => stdout)).size).toBe(1)
+    expect(screen).toMatch(/^✓ ready-company is ready\./)
+    const { customers, projects } = await project.resources(ready.organizationId)
+    for (const part of [
+      ready.email,
+      'Ada Ready',
+      'eu-central-1',
+      'aws-eu-central-1',
+      customers[0]?.id,
+      projects[0]?.id,
+    ])
+      expect(screen).toContain(part)
+    for (const check of [
+      'wallet',
+      'ownership',
+      'plan',
+      'credentials',
+      'connection',
+      'verify_connection',
+      'sign_up',
+    ])
+      expect(screen).toMatch(new RegExp(`^✓ .*${check} `, 'm'))
+  })
+
+  test('prints no colours in a pipe, and no secret', async () => {
+    const [password] = await project.sql<{ secret: string }[]>`
+      select decrypted_secret as secret from vault.decrypted_secrets
+      where name = ${`tenant_database_password/${ready.organizationId}`}`
+    const [text, json] = await Promise.all([run('status', slug), run('status', slug, '--json')])
+    expect(text.stdout).not.toContain('\u001b')
+    for (const { stdout, stderr } of [text, json]) {
+      expect(stdout + stderr).not.toContain(password?.secret)
+      expect(stdout + stderr).not.toContain(project.keys.secretKey)
+    }
+  })
+
+  test('names the failed step and the command that mends it, with exit code 3', async () => {
+    const person = await failedTenant()
+    const { code, document } = await runJson('status', person.email)
+    expect(code).toBe(3)
+    expect(document.verdict).toMatchObject({
+      ready: false,
+      state: 'failed',
+      command: `npm run tenants -- retry ${await slugOf(person.organizationId)} --service neon`,
+    })
+    const { stdout } = await run('status', person.email)
+    expect(stdout).toMatch(/^✗ provisioning +failed at neon_project: /m)
+    expect(stdout).toContain('provision_failed')
+    expect(stdout).toContain('--service neon')
+  })
+
+  test('finds an organization whose slug looks like an id', async () => {
+    const id = crypto.randomUUID()
+    const person = await project.signUp({ organization_name: id })
+    expect((await runJson('status', id)).document.organization_id).toBe(person.organizationId)
+  })
+
+  test('says with exit code 3 that nobody is called so', async () => {
+    const { code, document } = await runJson('status', 'nobody@example.com')
+    expect({ code, verdict: document.verdict }).toMatchObject({ code: 3, verdict: { state: 'not_found' } })
+  })
+})
+
+describe('retry and provision', () => {
+  test('retry makes a failed tenant ready and tells each step on standard error', async () => {
+    const person = await failedTenant()
+    const { code, stdout, stderr } = await run(
+      'retry',
+      await slugOf(person.organizationId),
+      '--service',
+      'neon',
+    )
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/ is ready\.\n$/)
+    expect(stderr).toMatch(/ verify_connection succeeded$/m)
+  })
+
+  test('retry of what fails again ends with 3 and the reason', async () => {
+    const person = await failedTenant()
+    project.neonEmulator.faults.add({
+      match: { operation: 'createProject' },
+      action: { type: 'status', status: 422 },
+    })
+    const { code, stdout } = await run('retry', person.organizationId)
+    expect(code).toBe(3)
+    expect(stdout).toContain('failed at neon_project')
+  })
+
+  test('provision makes the whole tenant of somebody from before the installation', async () => {
+    const [email = ''] = await usersFromBefore(1)
+    const { code, document } = await runJson('provision', email, '--region', 'eu')
+    expect(code).toBe(0)
+    expect(document).toMatchObject({ verdict: { ready: true }, user: { email } })
+  })
+
+  test('a service that is not offered is refused with exit code 1, as JSON too', async () => {
+    const { code, document, stderr } = await runJson('retry', slug, '--service', 'mail')
+    expect({ code, error: document.error }).toMatchObject({
+      code: 1,
+      error: { code: 'invalid_body', status: 400 },
+    })
+    expect(stderr).toContain('services')
+  })
+})
+
+describe('watch', () => {
+  test('tells every change as a line of JSON, and the verdict at last', async () => {
+    const person = await project.whileHeld(async () => {
+      const signedUp = await project.signUp()
+      const watching = startTenants(
+        environment,
+        'watch',
+        signedUp.organizationId,
+        '--json',
+        '--interval',
+        '0.1',
+      )
+      await watching.printed('"kind":"provision"')
+      return { ...signedUp, watching }
+    })
+    const { code, stdout } = await person.watching.ended
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(code).toBe(0)
+    expect(lines[0]).toMatchObject({ kind: 'provision', status: 'queued' })
+    expect(lines).toContainEqual(expect.objectContaining({ step: 'verify_connection', status: 'succeeded' }))
+    expect(lines.at(-1)).toMatchObject({ verdict: { ready: true } })
+  })
+
+  test('Ctrl-C ends with 130, leaves the job alone and says how to look again', async () => {
+    await project.services.worker.pauseHttp()
+    try {
+      const person = await project.signUp()
+      const watching = startTenants(environment, 'watch', person.organizationId, '--interval', '0.1')
+      await watching.printed('provision is queued')
+      watching.signalGroup('SIGINT')
+      const { code, stderr } = await watching.ended
+      expect(code).toBe(130)
+      expect(stderr).toContain(`npm run tenants -- watch ${await slugOf(person.organizationId)}`)
+      expect((await project.provisioning(person.organizationId)).status).toBe('queued')
+    } finally {
+      await project.services.worker.resumeHttp()
+    }
+  })
+
+  test('--timeout ends with 3 while the job goes on', async () => {
+    await project.services.worker.pauseHttp()
+    try {
+      const person = await project.signUp()
+      const { code, stdout } = await run('watch', person.email, '--timeout', '0.5', '--interval', '0.1')
+      expect(code).toBe(3)
+      expect(stdout).toContain('being provisioned')
+    } finally {
+      await project.services.worker.resumeHttp()
+    }
+  })
+})
+
+describe('cancel and deprovision', () => {
+  test('do nothing without a terminal unless --yes says so', async () => {
+    const person = await failedTenant()
+    const name = await slugOf(person.organizationId)
+    const [cancel, deprovision, json] = await Promise.all([
+      run('cancel', name),
+      run('deprovision', name),
+      run('deprovision', name, '--json'),
+    ])
+    for (const ending of [cancel, deprovision, json]) {
+      expect(ending.code).toBe(1)
+      expect(ending.stderr).toContain('--yes')
+    }
+    expect(JSON.parse(json.stdout)).toHaveProperty('error.message')
+    expect((await project.provisioning(person.organizationId)).status).toBe('failed')
+  })
+
+  test('cancel undoes a failed provisioning, and refuses a ready tenant', async () => {
+    const person = await failedTenant()
+    const { code, document } = await runJson('cancel', person.email, '--yes')
+    expect(code).toBe(0)
+    expect(document).toMatchObject({ status: 'cancelled', undoJobId: expect.any(String) })
+    const after = await runJson('status', person.email)
+    expect(after).toMatchObject({ code: 3, document: { verdict: { state: 'cancelled' } } })
+    const refused = await runJson('cancel', slug, '--yes')
+    expect(refused).toMatchObject({ code: 1, document: { error: { code: 'nothing_to_cancel' } } })
+  })
+
+  test('deprovision says what it would do, does it, and status knows the deleted organization', async () => {
+    const person = await project.signUp({ organization_name: 'Short Lived' })
+    await project.waitFor(person.organizationId)
+    const dry = await run('deprovision', 'short-lived', '--dry-run')
+    expect(dry).toMatchObject({ code: 0, stderr: '' })
+    expect(dry.stdout).toContain('short-lived would be deleted')
+    expect(await slugOf(person.organizationId)).toBe('short-lived')
+    expect(await run('deprovision', 'short-lived', '--yes')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('short-lived is deleted'),
+    })
+    expect(await slugOf(person.organizationId)).toBe('')
+    const after = await runJson('status', 'short-lived')
+    expect(after).toMatchObject({ code: 3, document: { verdict: { state: 'deleted' } } })
+    expect((await run('events', 'short-lived')).stdout).toContain('sign_up')
+    // A dry run for what is deleted already touches nothing.
+    expect((await run('deprovision', 'short-lived', '--dry-run')).stdout).toContain('is deleted already')
+  })
+})
+
+describe('backfill', () => {
+  test('names those from before and those with missing rows, then repairs them and says who', async () => {
+    const emails = await usersFromBefore(2)
+    await project.sql`delete from public.wallets where user_id = ${ready.userId}`
+    const dry = await runJson('backfill', '--dry-run')
+    expect(dry).toMatchObject({ code: 0, document: { dry_run: true, would_repair: 3, complete: true } })
+    expect((await runJson('backfill', '--dry-run')).document).toMatchObject({ would_repair: 3 })
+    const done = await runJson('backfill')
+    expect(done).toMatchObject({ code: 0, document: { dry_run: false, repaired: 3, failed: 0 } })
+    expect(done.document.users).toContainEqual(
+      expect.objectContaining({ email: ready.email, missing: ['wallet'], outcome: 'repaired' }),
+    )
+    for (const email of emails) expect((await run('status', email)).code).toBeGreaterThanOrEqual(0)
+    expect((await run('backfill')).stdout).toContain('nobody lacks anything')
+  })
+
+  test('asks before it repairs many, which without a terminal means --yes', async () => {
+    await usersFromBefore(12)
+    const unasked = await run('backfill')
+    expect(unasked.code).toBe(1)
+    expect(unasked.stderr).toContain('12 users')
+    expect((await runJson('backfill', '--limit', '5')).document).toMatchObject({
+      repaired: 5,
+      complete: false,
+    })
+    expect((await runJson('backfill', '--yes')).document).toMatchObject({ repaired: 7 })
+  })
+
+  test('goes past a user who cannot be repaired, says so and ends with 1', async () => {
+    const [broken = '', fine = ''] = await usersFromBefore(2)
+    await project.sql.unsafe(
+      `alter table public.profiles add constraint trouble check (email <> '${broken}') not valid`,
+    )
+    try {
+      const { code, document } = await runJson('backfill')
+      expect({ code, document }).toMatchObject({ code: 1, document: { repaired: 1, failed: 1 } })
+      expect(document.users).toContainEqual(
+        expect.objectContaining({
+          email: broken,
+          outcome: 'failed',
+          message: expect.stringContaining('trouble'),
+        }),
+      )
+      expect((await runJson('status', broken)).document.verdict).toMatchObject({
+        ready: false,
+        command: `npm run tenants -- provision ${broken}`,
+      })
+      expect((await runJson('status', fine)).document.organization).not.toBeNull()
+    } finally {
+      await project.sql`alter table public.profiles drop constraint trouble`
+    }
+    expect((await runJson('provision', broken)).document).toMatchObject({
+      sign_up_failure: null,
+      verdict: { ready: true },
+    })
+  })
+
+  test('leaves those alone whose organization was deleted', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    await run('deprovision', person.organizationId, '--yes')
+    expect((await runJson('backfill', '--dry-run')).document).toMatchObject({ users: [] })
+  })
+})
+
+describe('health', () => {
+  test('checks the database now, and shows what was measured', async () => {
+    const { code, document } = await runJson('health', slug, '--deep')
+    expect(code).toBe(0)
+    expect(document).toMatchObject({ health: { status: 'healthy' }, checks: [{ probe: 'connection' }] })
+    const { stdout } = await run('health', slug, '--recorded')
+    expect(stdout).toMatch(/^✓ \S+ is healthy/)
+    expect(stdout).toContain('connect_ms')
+  })
+
+  test('a tenant without a database has no health, which is exit code 1', async () => {
+    const person = await failedTenant()
+    expect(await runJson('health', person.email)).toMatchObject({ code: 1, document: { error: {} } })
+  })
+})
+
+describe('list, events, alerts and connection', () => {
+  test('list filters, pages in the order of slugs, and every page is all of them', async () => {
+    const all = (await runJson('list', '--all')).document.tenants as { slug: string; status: string }[]
+    const [{ count } = { count: 0 }] = await project.sql<{ count: number }[]>`
+      select count(*)::integer as count from public.organizations`
+    expect(all.map((tenant) => tenant.slug)).toEqual(all.map((tenant) => tenant.slug).toSorted())
+    expect(all).toHaveLength(count)
+    const first = (await runJson('list', '--limit', '2')).document
+    expect(first.after).toBe(all[1]?.slug)
+    const second = (await runJson('list', '--limit', '1', '--after', String(first.after))).document
+    expect(second.tenants).toEqual([expect.objectContaining({ slug: all[2]?.slug })])
+    const region = (await runJson('list', '--region', 'aws-eu-central-1', '--status', 'ready')).document
+      .tenants
+    expect(region).toContainEqual(expect.objectContaining({ slug, owner_email: ready.email }))
+    const found = (await runJson('list', '--search', all[0]?.slug.slice(0, 12).toUpperCase() ?? '')).document
+    expect((found.tenants as { slug: string }[]).map(({ slug }) => slug)).toContain(all[0]?.slug)
+    expect((await run('list', '--plan', 'enterprise')).stdout).toBe('No tenant is like that.\n')
+  })
+
+  test('events are the newest first; a deleted or unknown tenant is not an empty list', async () => {
+    const { document } = await runJson('events', slug, '--type', 'step.succeeded', '--limit', '2')
+    expect(document.events).toHaveLength(2)
+    expect(await runJson('events', 'unknown')).toMatchObject({
+      code: 1,
+      document: { error: { code: 'not_found' } },
+    })
+  })
+
+  test('alerts show what is open, with the tenant’s slug', async () => {
+    const person = await failedTenant()
+    const { document } = await runJson('alerts', '--tenant', person.email)
+    expect(document.alerts).toEqual([
+      expect.objectContaining({
+        kind: 'provision_failed',
+        slug: await slugOf(person.organizationId),
+        resolved_at: null,
+      }),
+    ])
+  })
+
+  test('connection shows the password only when asked, and the audit log notes that', async () => {
+    const [row] = await project.sql<{ secret: string }[]>`
+      select decrypted_secret as secret from vault.decrypted_secrets
+      where name = ${`tenant_database_password/${ready.organizationId}`}`
+    const plain = await run('connection', slug)
+    expect(plain).toMatchObject({ code: 0, stdout: expect.not.stringContaining(row?.secret ?? '?') })
+    expect((await run('connection', slug, '--reveal')).stdout).toContain(row?.secret)
+    const audited = await until('audit entry', async () => {
+      const rows = await project.sql`
+        select actor_type from public.audit_logs
+        where organization_id = ${ready.organizationId} and action = 'credentials.revealed'`
+      return rows.length > 0 ? rows : undefined
+    })
+    expect(audited).toEqual([{ actor_type: 'service' }])
+  })
+})

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createWorkplace, type Workplace } from '../local/commands/command.ts'
+import { tenants } from './cli.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const COMMANDS = [
+  'status',
+  'list',
+  'watch',
+  'events',
+  'health',
+  'alerts',
+  'connection',
+  'provision',
+  'retry',
+  'cancel',
+  'deprovision',
+  'backfill',
+  'doctor',
+]
+
+describe('npm run tenants', () => {
+  let workplace: Workplace
+  beforeAll(async () => {
+    workplace = await createWorkplace()
+  })
+  afterAll(() => workplace.remove())
+  const run = (...args: string[]) => tenants(workplace.environment, ...args)
+
+  test('lists its commands and exit codes on --help, and with exit code 2 when no command was given', async () => {
+    const [help, nothing] = await Promise.all([run('--help'), run()])
+    expect(help).toMatchObject({ code: 0, stderr: '' })
+    for (const command of COMMANDS) expect(help.stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'))
+    for (const code of ['0', '1', '2', '3', '4', '130'])
+      expect(help.stdout).toMatch(new RegExp(`^ {2}${code} `, 'm'))
+    expect(nothing).toMatchObject({ code: 2, stdout: '' })
+    expect(nothing.stderr).toContain('Commands:')
+  })
+
+  test('explains each command, --json included, without a project', async () => {
+    const endings = await Promise.all(
+      COMMANDS.map(async (command) => ({ command, ...(await run(command, '--help')) })),
+    )
+    for (const { command, code, stdout, stderr } of endings) {
+      expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: '' })
+      expect(stdout).toContain(`Usage: npm run tenants -- ${command} `)
+      expect(stdout).toContain('--json')
+      expect(stdout.split('\n').every((line) => line.length <= 140)).toBe(true)
+    }
+  })
+
+  test('names what is wrong with the arguments, shows the command’s help, and ends with 2', async () => {
+    const [unknown, missing, option, choice, number, tooMuch] = await Promise.all([
+      run('remove'),
+      run('status'),
+      run('list', '--colour'),
+      run('list', '--health', 'great'),
+      run('events', 'acme', '--limit', '0'),
+      run('status', 'one', 'two'),
+    ])
+    for (const [ending, problem] of [
+      [unknown, "unknown command 'remove'"],
+      [missing, "missing required argument 'tenant'"],
+      [option, "unknown option '--colour'"],
+      [choice, 'Allowed choices are unknown, healthy'],
+      [number, 'a whole number from 1'],
+      [tooMuch, 'too many arguments'],
+    ] as const) {
+      expect(ending).toMatchObject({ code: 2, stdout: '' })
+      expect(ending.stderr).toContain(problem)
+      expect(ending.stderr).toContain('Usage:')
+    }
+  })
+
+  test('says what to set when there is no project, or when half of it is set', async () => {
+    const elsewhere = { ...workplace.environment, SUPABASE_URL: 'http://127.0.0.1:9' }
+    const [none, half, publishable, bad] = await Promise.all([
+      run('list'),
+      tenants(elsewhere, 'list'),
+      tenants({ ...elsewhere, SUPABASE_SECRET_KEY: 'sb_publishable_x' }, 'list'),
+      tenants({ ...elsewhere, SUPABASE_SECRET_KEY: 'sb_secret_a\nb' }, 'list'),
+    ])
+    expect(none.stderr).toContain('npm start')
+    expect(half.stderr).toContain('SUPABASE_SECRET_KEY is not')
+    expect(publishable.stderr).toContain('publishable')
+    expect(bad.stderr).not.toContain('sb_secret_a')
+    for (const ending of [none, half, publishable, bad]) expect(ending).toMatchObject({ code: 1, stdout: '' })
+  })
+
+  test('ends with 1 when the project cannot be reached, and with --json says so as JSON', async () => {
+    const environment = {
+      ...workplace.environment,
+      SUPABASE_URL: 'http://127.0.0.1:9',
+      SUPABASE_SERVICE_ROLE_KEY: 'legacy-key',
+    }
+    const [text, json] = await Promise.all([
+      tenants(environment, 'status', 'acme'),
+      tenants(environment, 'status', 'acme', '--json'),
+    ])
+    const message = 'http://127.0.0.1:9 cannot be reached: check SUPABASE_URL.'
+    expect(text).toEqual({ code: 1, stdout: '', stderr: `${message}\n` })
+    expect(json).toMatchObject({ code: 1, stderr: `${message}\n` })
+    expect(JSON.parse(json.stdout)).toEqual({ error: { code: 'unreachable', message, status: 0 } })
+  })
+})

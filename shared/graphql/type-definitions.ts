@@ -375,6 +375,10 @@ export const typeDefinitions = /* GraphQL */ `
     """
     available: Int!
     """
+    Share of the time in which it was not unhealthy, 0 to 1.
+    """
+    availability: Float
+    """
     Of a single check; null for hours and days.
     """
     status: String

@@ -5,11 +5,14 @@ import type { Failure } from '../provisioning/failures.ts'
 import type { Result } from '../result.ts'
 import { type FleetRead, readFleetPage } from './fleet.ts'
 import { type CheckResult, type ClaimedTenant, type HealthSettings, HealthStore } from './health-store.ts'
+import { oneAtATime } from './one-at-a-time.ts'
 import { ResultWriter } from './result-writer.ts'
-import { checkTenant } from './tenant-check.ts'
+import { checkDueTenant, checkTenant } from './tenant-check.ts'
 
 /** After an answer of the provider that says nothing of the tenant. */
 const TRY_AGAIN_SECONDS = 30
+/** A compute that only checks keep awake is not connected to; it is seen in the list when it sleeps. */
+const LEFT_ALONE_SECONDS = 60
 
 export interface HealthChecker {
   /** Starts checking what is due, unless this process is at it already. Resolves when that has ended. */
@@ -22,43 +25,50 @@ export interface HealthChecker {
  * Checks due tenants, several at once, each within its own time limit, so that a dead one delays nobody. One drain runs in a
  * process at a time; it stops after its share (settings.health_worker_max_tenants, health_worker_max_seconds) and rings for a
  * successor when work is left. What it has claimed and not written when it dies falls due again.
+ * @param now milliseconds, of the clock that the provider's times are compared with
  */
-export function createHealthChecker(sql: Database, neon: NeonProvider): HealthChecker {
+export function createHealthChecker(
+  sql: Database,
+  neon: NeonProvider,
+  now: () => number = Date.now,
+): HealthChecker {
   const store = new HealthStore(sql)
-  let current: Promise<void> | undefined
+  const checks = oneAtATime(() => new Drain(store, neon, now).run())
+  const deliveries = oneAtATime(() => deliverAlerts(sql))
   return {
-    ring() {
-      current ??= Promise.all([new Drain(store, neon).run(), deliverAlerts(sql)])
-        .then(() => undefined)
-        .finally(() => {
-          current = undefined
-        })
-      return current
-    },
+    // Apart from each other: a webhook that does not answer must not keep the next tick from checking.
+    ring: () => Promise.all([checks(), deliveries()]).then(() => undefined),
     async check(organizationId, deep) {
       const tenant = await store.claimOne(organizationId)
       if (!tenant) return undefined
       const { timeoutMs } = await store.settings()
-      const result = await checkTenant({ store, neon, timeoutMs }, tenant, deep)
+      const result = await checkTenant({ store, neon, timeoutMs, now }, tenant, deep)
       if (result.ok) await store.record([result.value])
-      else await store.release([organizationId], result.failure.pauseSeconds ?? TRY_AGAIN_SECONDS)
+      else await store.release([organizationId], pauseAfter(result.failure))
       return result
     },
   }
 }
 
+function pauseAfter({ pauseSeconds, retryAfterSeconds }: Failure): number {
+  return Math.max(pauseSeconds ?? TRY_AGAIN_SECONDS, retryAfterSeconds ?? 0)
+}
+
 class Drain {
   readonly #store: HealthStore
   readonly #neon: NeonProvider
+  readonly #now: () => number
   readonly #active = new Set<Promise<void>>()
   readonly #startedAt = performance.now()
   readonly #writer: ResultWriter
+  readonly #troubles = new Set<string>()
   #fleet: FleetRead | undefined
   #claimed = 0
 
-  constructor(store: HealthStore, neon: NeonProvider) {
+  constructor(store: HealthStore, neon: NeonProvider, now: () => number) {
     this.#store = store
     this.#neon = neon
+    this.#now = now
     this.#writer = new ResultWriter(store)
   }
 
@@ -107,14 +117,7 @@ class Drain {
 
   #start(tenant: ClaimedTenant, timeoutMs: number): void {
     const { organizationId } = tenant
-    const check: Promise<void> = checkTenant(
-      { store: this.#store, neon: this.#neon, timeoutMs },
-      tenant,
-      false,
-    )
-      .then((result) =>
-        result.ok ? this.#writer.add(result.value) : this.#putBack(organizationId, result.failure),
-      )
+    const check: Promise<void> = this.#check(tenant, timeoutMs)
       // The tenant falls due again when its lease has run out.
       .catch((error: unknown) =>
         console.error(`the check of organization ${organizationId} ended early:`, error),
@@ -123,23 +126,28 @@ class Drain {
     this.#active.add(check)
   }
 
-  #putBack(organizationId: string, { pauseSeconds, retryAfterSeconds }: Failure): Promise<void> {
-    return this.#store.release(
-      [organizationId],
-      Math.max(pauseSeconds ?? TRY_AGAIN_SECONDS, retryAfterSeconds ?? 0),
-    )
+  async #check(tenant: ClaimedTenant, timeoutMs: number): Promise<void> {
+    const means = { store: this.#store, neon: this.#neon, timeoutMs, now: this.#now }
+    const result = await checkDueTenant(means, tenant)
+    if (!result.ok) await this.#store.release([tenant.organizationId], this.#noteTrouble(result.failure))
+    else if (result.value === 'left_alone')
+      await this.#store.release([tenant.organizationId], LEFT_ALONE_SECONDS)
+    else this.#writer.add(result.value)
+  }
+
+  /** @returns the seconds until it is worth asking the provider again */
+  #noteTrouble(trouble: Failure): number {
+    if (!this.#troubles.has(trouble.code)) console.error(`health checks are put off: ${trouble.message}`)
+    this.#troubles.add(trouble.code)
+    return pauseAfter(trouble)
   }
 
   /** @returns false when the provider does not answer: there is no use in going on */
   async #readPage(fleet: FleetRead): Promise<boolean> {
-    const page = await readFleetPage(this.#store, this.#neon, fleet)
+    const page = await readFleetPage(this.#store, this.#neon, fleet, this.#now)
     this.#fleet = page.ok ? page.value : undefined
     if (page.ok) return true
-    const { pauseSeconds, retryAfterSeconds } = page.failure
-    await this.#store.abandon(
-      fleet.token,
-      Math.max(pauseSeconds ?? TRY_AGAIN_SECONDS, retryAfterSeconds ?? 0),
-    )
+    await this.#store.abandon(fleet.token, this.#noteTrouble(page.failure))
     return false
   }
 }

@@ -1,4 +1,4 @@
-import type { ListedProject, NeonProvider } from '../providers/neon.ts'
+import { type ListedProject, type NeonProvider, PAGE } from '../providers/neon.ts'
 import { type Result, success } from '../result.ts'
 import type { CheckResult, HealthStore, ListedTenant } from './health-store.ts'
 import { asleep } from './tenant-check.ts'
@@ -20,11 +20,14 @@ export async function readFleetPage(
   store: HealthStore,
   neon: NeonProvider,
   { token, cursor }: FleetRead,
+  clock: () => number,
 ): Promise<Result<FleetRead | undefined>> {
   const page = await neon.projectPage(cursor)
   if (!page.ok) return page
-  const { projects, unavailable, nextCursor } = page.value
-  const now = Date.now()
+  const { projects, unavailable } = page.value
+  // A short page without gaps is the last one; should that be wrong, a tenant that is missing is asked for by its id.
+  const nextCursor = projects.length < PAGE && unavailable === 0 ? undefined : page.value.nextCursor
+  const now = clock()
   const tenants = await store.tenantsOf(projects.map(({ projectId }) => projectId))
   const byId = new Map(projects.map((project) => [project.projectId, project]))
   const awake: string[] = []
@@ -33,7 +36,7 @@ export async function readFleetPage(
     const project = byId.get(tenant.neonProjectId)
     if (!project) continue
     if (needsLook(tenant, project, now)) awake.push(tenant.organizationId)
-    else sleeping.push(asleep(tenant, new Date(now).toISOString(), project.usage, tenant.thresholds))
+    else if (tenant.dueSoon) sleeping.push(asleep(tenant, new Date().toISOString(), project.usage))
   }
   await store.record(sleeping)
   const listed = tenants.map(({ organizationId }) => organizationId)

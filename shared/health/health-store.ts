@@ -18,9 +18,19 @@ export interface ClaimedTenant extends TenantAddress {
   readonly credentialsSecretId: string | null
   /** It is time to connect even if that wakes it. */
   readonly deepCheckDue: boolean
+  /** What the last check found. */
+  readonly reasons: readonly Reason[]
   /** What was measured before. */
   readonly metrics: Metrics
   readonly thresholds: Thresholds
+  /** -1 never suspends. */
+  readonly suspendTimeoutSeconds: number
+  /** How long ago a connection was last tried. */
+  readonly probedSecondsAgo: number
+  /** How long ago somebody else last used it, as far as that was seen. */
+  readonly usedSecondsAgo: number
+  /** The last attempt to connect succeeded. */
+  readonly letIn: boolean
 }
 
 /** A tenant on a page of the provider's list. */
@@ -29,8 +39,11 @@ export interface ListedTenant {
   readonly neonProjectId: string
   /** -1 never suspends. */
   readonly suspendTimeoutSeconds: number
-  readonly due: boolean
+  /** Due, or so soon that it is dealt with, too. */
+  readonly dueSoon: boolean
   readonly deepCheckDue: boolean
+  readonly reasons: readonly Reason[]
+  readonly metrics: Metrics
   readonly thresholds: Thresholds
 }
 
@@ -45,6 +58,8 @@ export interface CheckResult {
   readonly metrics: Metrics
   /** The database let us in. */
   readonly connected: boolean
+  /** How long ago somebody else last used it; absent where nobody did since the last connection. */
+  readonly usedSecondsAgo?: number
 }
 
 export type Plan =
@@ -102,7 +117,9 @@ export class HealthStore {
     return this.#sql<ClaimedTenant[]>`
       select organization_id as "organizationId", neon_project_id as "neonProjectId", host, pooled_host as "pooledHost", port,
         database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
-        credentials_secret_id as "credentialsSecretId", deep_check_due as "deepCheckDue", metrics, thresholds
+        credentials_secret_id as "credentialsSecretId", deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
+        suspend_timeout_seconds as "suspendTimeoutSeconds", probed_seconds_ago as "probedSecondsAgo",
+        used_seconds_ago as "usedSecondsAgo", let_in as "letIn"
       from provisioning.claim_health_checks(${limit}, ${awakeOnly}, ${organizationId})`
   }
 
@@ -121,9 +138,10 @@ export class HealthStore {
 
   async record(results: readonly CheckResult[]): Promise<void> {
     if (results.length === 0) return
-    const rows = results.map(({ organizationId, checkedAt, ...result }) => ({
+    const rows = results.map(({ organizationId, checkedAt, usedSecondsAgo, ...result }) => ({
       organization_id: organizationId,
       checked_at: checkedAt,
+      used_seconds_ago: usedSecondsAgo,
       ...result,
     }))
     await this.#sql`select provisioning.record_health_checks(${JSON.stringify(rows)}::text::jsonb)`
@@ -136,7 +154,8 @@ export class HealthStore {
   async tenantsOf(projectIds: readonly string[]): Promise<ListedTenant[]> {
     return this.#sql<ListedTenant[]>`
       select organization_id as "organizationId", neon_project_id as "neonProjectId",
-        suspend_timeout_seconds as "suspendTimeoutSeconds", due, deep_check_due as "deepCheckDue", thresholds
+        suspend_timeout_seconds as "suspendTimeoutSeconds", due_soon as "dueSoon", deep_check_due as "deepCheckDue", reasons,
+        metrics, thresholds
       from provisioning.fleet_tenants(${[...projectIds]})`
   }
 

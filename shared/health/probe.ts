@@ -1,7 +1,8 @@
 import { checkServerIdentity } from 'node:tls'
 import postgres from 'postgres'
 import { connectionOptions, type TenantAddress } from '../provisioning/tenant-connection.ts'
-import { type Counters, MEANINGFUL_BLOCKS, type Metrics, type SizeSample } from './evaluate.ts'
+import { certificateEnd } from './certificate.ts'
+import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
 import { type Reason, trouble, troubleOf } from './reasons.ts'
 
 /** Growth is told from sizes at least so far apart, and the older one is kept for a day. */
@@ -43,7 +44,8 @@ export async function probeDatabase(
     )
   })
   try {
-    return await Promise.race([timeout, measure(pooled, direct, previous, () => expiresAt)])
+    const measured = measure(pooled, direct, previous, () => expiresAt)
+    return await Promise.race([timeout, measured.then((probe) => nameExpiry(probe, address, timeoutMs))])
   } finally {
     clearTimeout(timer)
     for (const client of clients) void client.end({ timeout: 0 }).catch(() => undefined)
@@ -60,7 +62,7 @@ function clientOptions(
   const options = connectionOptions(address, password, through)
   const ssl = options.ssl
     ? {
-        // Only listens in: what the platform checks by itself is checked in any case.
+        // Only listens in: what the platform checks by itself is checked in any case. Node and Deno (2.9) both call it.
         checkServerIdentity: (host: string, certificate: Parameters<typeof checkServerIdentity>[1]) => {
           if (certificate.valid_to) onCertificate(certificate.valid_to)
           return checkServerIdentity(host, certificate)
@@ -77,14 +79,34 @@ async function measure(
   expiresAt: () => string | undefined,
 ): Promise<Probe> {
   const results = await Promise.allSettled([measureLatency(pooled), measureServer(direct, previous)])
-  const broken = results.find((result) => result.status === 'rejected')
-  if (broken) return { ok: false, reason: troubleOf(broken.reason) }
+  const broken = results.filter((result) => result.status === 'rejected')
+  const [first] = broken
+  if (first) return { ok: false, reason: troubleOf(first.reason, whichHost(results, broken.length)) }
   const [latency, server] = results.map((result) => (result.status === 'fulfilled' ? result.value : {}))
   const certificate = expiresAt()
   return {
     ok: true,
     metrics: { ...latency, ...server, ...(certificate ? { certificate_expires_at: certificate } : {}) },
   }
+}
+
+/** Looks again at a certificate that was refused, because not every platform says that it has expired. */
+async function nameExpiry(
+  probe: Probe,
+  { host, pooledHost, port }: TenantAddress,
+  timeoutMs: number,
+): Promise<Probe> {
+  if (probe.ok || probe.reason.code !== 'certificate_invalid') return probe
+  const hosts = [...new Set([pooledHost, host])].filter((name) => name !== null)
+  const ends = await Promise.all(hosts.map((name) => certificateEnd(name, port ?? 5432, timeoutMs)))
+  const expired = ends.some((end) => end !== undefined && end < Date.now())
+  return expired ? { ok: false, reason: trouble('certificate_expired') } : probe
+}
+
+/** In words, when only one of the two is in trouble. */
+function whichHost([pooled]: readonly PromiseSettledResult<unknown>[], broken: number): string | undefined {
+  if (broken !== 1) return undefined
+  return pooled?.status === 'rejected' ? 'only the pooled host' : 'only the direct host'
 }
 
 /** The first query waits for network, TLS, login and a waking compute; the second one only for its round trip. */
@@ -137,7 +159,7 @@ async function measureServer(sql: postgres.Sql, previous: Metrics): Promise<Metr
       : {}),
     ...(version === undefined ? {} : { schema_version: version }),
     ...rate(row, previous.counters),
-    ...growth(row.now, size, previous.sample),
+    ...growth(row.now, size, previous),
   }
 }
 
@@ -162,15 +184,18 @@ function rate({ now, transactions, statsReset }: ServerRow, before: Counters | u
   if (before === undefined || before.statsReset !== counters.statsReset) return { counters }
   const elapsedMs = now.getTime() - Date.parse(before.at)
   const done = counters.transactions - before.transactions
-  if (elapsedMs < SHORTEST_RATE_MS || done < 0) return { counters }
+  // Counted on, so that somebody who asks again and again gets a rate all the same.
+  if (elapsedMs < SHORTEST_RATE_MS) return { counters: before }
+  if (done < 0) return { counters }
   return { counters, transactions_per_second: rounded((done / elapsedMs) * 1000) }
 }
 
-function growth(now: Date, bytes: number, sample: SizeSample | undefined): Metrics {
+function growth(now: Date, bytes: number, { sample, growth_bytes_per_day: known }: Metrics): Metrics {
   const fresh = { at: now.toISOString(), bytes }
   if (sample === undefined) return { sample: fresh }
   const ageMs = now.getTime() - Date.parse(sample.at)
-  if (ageMs < GROWTH_SAMPLE_MS) return { sample }
+  if (ageMs < GROWTH_SAMPLE_MS)
+    return { sample, ...(known === undefined ? {} : { growth_bytes_per_day: known }) }
   const perDay = Math.round(((bytes - sample.bytes) / ageMs) * DAY_MS)
   return { sample: ageMs > DAY_MS ? fresh : sample, growth_bytes_per_day: perDay }
 }

@@ -54,32 +54,62 @@ export function trouble(code: TroubleCode, detail?: string): Reason {
   return { code, severity: 'unhealthy', message: detail ? `${message} (${detail})` : message }
 }
 
+/** What does not pass while a compute sleeps: only a connection can tell that it is over. */
+const LASTING: readonly ReasonCode[] = [
+  'login_refused',
+  'login_locked_out',
+  'database_missing',
+  'credentials_missing',
+  'certificate_expired',
+  'certificate_invalid',
+]
+
+export function outlastsSleep({ code }: Reason): boolean {
+  return LASTING.includes(code)
+}
+
 /** The worst of them; healthy when none speaks against it. */
 export function statusFrom(reasons: readonly Reason[]): 'healthy' | 'degraded' | 'unhealthy' {
   if (reasons.some(({ severity }) => severity === 'unhealthy')) return 'unhealthy'
   return reasons.some(({ severity }) => severity === 'degraded') ? 'degraded' : 'healthy'
 }
 
-/** Names what a connection or a query failed with: SQLSTATE, system error or TLS error, or what Neon's proxy says in words. */
-export function troubleOf(error: unknown): Reason {
+/**
+ * Names what a connection or a query failed with: SQLSTATE, system error or TLS error, or what Neon's proxy says in words.
+ * @param where which host is meant, in words
+ */
+export function troubleOf(error: unknown, where?: string): Reason {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const said = error instanceof Error ? error.message : ''
-  if (/quota/i.test(said)) return trouble('quota_suspended')
-  if (/endpoint has been disabled/i.test(said)) return trouble('compute_disabled')
-  if (/endpoint could not be found/i.test(said)) return trouble('project_deleted')
-  if (/not permitted to log in/i.test(said)) return trouble('login_locked_out')
-  if (code === '28P01' || code === '28000') return trouble('login_refused')
-  if (code === '3D000') return trouble('database_missing')
-  if (code === '53300') return trouble('too_many_connections')
+  const name = nameOf(code, error instanceof Error ? error.message : '')
+  const detail = [WITH_CODE.includes(name) ? code : '', where ?? ''].filter(Boolean).join(', ')
+  return trouble(name, detail || undefined)
+}
+
+/** The code of the error helps with these. */
+const WITH_CODE: readonly TroubleCode[] = [
+  'certificate_invalid',
+  'unreachable',
+  'connection_lost',
+  'check_failed',
+]
+
+function nameOf(code: string, said: string): TroubleCode {
+  if (/quota/i.test(said)) return 'quota_suspended'
+  if (/endpoint has been disabled/i.test(said)) return 'compute_disabled'
+  if (/endpoint could not be found/i.test(said)) return 'project_deleted'
+  if (/not permitted to log in/i.test(said)) return 'login_locked_out'
+  if (code === '28P01' || code === '28000') return 'login_refused'
+  if (code === '3D000') return 'database_missing'
+  if (code === '53300') return 'too_many_connections'
   if (
     /EXPIRED/.test(code) ||
     /certificate has expired|CertExpired|invalid peer certificate: Expired/i.test(said)
   )
-    return trouble('certificate_expired')
+    return 'certificate_expired'
   if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code) || /certificate/i.test(said))
-    return trouble('certificate_invalid', code || undefined)
-  if (/TIMEOUT|ETIMEDOUT|57014/.test(code)) return trouble('timeout')
-  if (/^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET)/.test(code)) return trouble('unreachable', code)
-  if (/^(ECONN|EPIPE|CONNECTION_|57P0|08)/.test(code)) return trouble('connection_lost', code)
-  return trouble('check_failed', code || undefined)
+    return 'certificate_invalid'
+  if (/TIMEOUT|ETIMEDOUT|57014/.test(code)) return 'timeout'
+  if (/^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET)/.test(code)) return 'unreachable'
+  if (/^(ECONN|EPIPE|CONNECTION_|57P0|08)/.test(code)) return 'connection_lost'
+  return 'check_failed'
 }

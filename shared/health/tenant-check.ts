@@ -1,15 +1,36 @@
-import type { NeonProvider } from '../providers/neon.ts'
+import type { Compute, NeonProvider, ProjectUsage } from '../providers/neon.ts'
 import { type Result, success } from '../result.ts'
 import { latestSchemaVersion } from '../tenant-schema/latest-version.ts'
-import { evaluate, storage, type Thresholds } from './evaluate.ts'
+import { evaluate, type Metrics, storage } from './evaluate.ts'
 import type { CheckResult, ClaimedTenant, HealthStore } from './health-store.ts'
 import { probeDatabase } from './probe.ts'
-import { type Reason, statusFrom, trouble } from './reasons.ts'
+import { outlastsSleep, type Reason, statusFrom, trouble } from './reasons.ts'
 
 export interface TenantCheck {
   readonly store: HealthStore
   readonly neon: NeonProvider
   readonly timeoutMs: number
+  /** Milliseconds, of the clock that the provider's times are compared with. */
+  readonly now: () => number
+}
+
+/** What the provider sees of a connection of ours may last so much longer than the check's beginning. */
+const OWN_ACTIVITY_SECONDS = 15
+
+/**
+ * Checks a tenant that is due, unless nobody but checks has used its compute for so long that it would be asleep without
+ * them: then it is left alone until it is. @returns like checkTenant
+ */
+export async function checkDueTenant(
+  check: TenantCheck,
+  tenant: ClaimedTenant,
+): Promise<Result<CheckResult | 'left_alone'>> {
+  if (tenant.neonProjectId === null) return checkTenant(check, tenant, false)
+  const compute = await check.neon.compute(tenant.neonProjectId)
+  if (!compute.ok) return compute
+  if (compute.value.state === 'active' && isAwakeForUsAlone(tenant, compute.value, check.now()))
+    return success('left_alone')
+  return examine(check, tenant, tenant.neonProjectId, compute.value, tenant.deepCheckDue)
 }
 
 /**
@@ -17,33 +38,70 @@ export interface TenantCheck {
  * or due that a sleeping one is woken. @returns a failure when the provider cannot be asked, which says nothing of the tenant
  */
 export async function checkTenant(
-  { store, neon, timeoutMs }: TenantCheck,
+  check: TenantCheck,
   tenant: ClaimedTenant,
   deep: boolean,
 ): Promise<Result<CheckResult>> {
-  const at = new Date().toISOString()
-  const { neonProjectId, thresholds } = tenant
-  if (neonProjectId === null) return success(unusable(tenant, at, trouble('project_deleted')))
-  const state = await neon.computeState(neonProjectId)
-  if (!state.ok) return state
-  if (state.value === 'gone') return success(unusable(tenant, at, trouble('project_deleted')))
-  if (state.value === 'disabled') return success(unusable(tenant, at, trouble('compute_disabled')))
-  if (state.value !== 'idle' || deep || tenant.deepCheckDue)
-    return success(await connect(store, tenant, at, timeoutMs))
-  const usage = await neon.usage(neonProjectId)
-  return usage.ok ? success(asleep(tenant, at, usage.value, thresholds)) : usage
+  const { neonProjectId } = tenant
+  if (neonProjectId === null)
+    return success(unusable(tenant, new Date().toISOString(), trouble('project_deleted')))
+  const compute = await check.neon.compute(neonProjectId)
+  return compute.ok
+    ? examine(check, tenant, neonProjectId, compute.value, deep || tenant.deepCheckDue)
+    : compute
 }
 
-/** What is known of a database that sleeps: nothing is wrong with that, unless it cannot wake or is nearly full. */
+async function examine(
+  check: TenantCheck,
+  tenant: ClaimedTenant,
+  projectId: string,
+  compute: Compute,
+  mayWake: boolean,
+): Promise<Result<CheckResult>> {
+  const at = new Date().toISOString()
+  if (compute.state === 'gone') return success(unusable(tenant, at, trouble('project_deleted')))
+  if (compute.state === 'disabled') return success(unusable(tenant, at, trouble('compute_disabled')))
+  if (compute.state !== 'idle' || mayWake) {
+    const usedSecondsAgo = usedByOthers(tenant, compute, check.now())
+    const result = await connect(check, tenant, at)
+    return success(usedSecondsAgo === undefined ? result : { ...result, usedSecondsAgo })
+  }
+  const usage = await check.neon.usage(projectId)
+  return usage.ok ? success(asleep(tenant, at, usage.value)) : usage
+}
+
+/** Seconds since somebody else used it; undefined when the provider saw nobody but us since the last connection. */
+function usedByOthers(
+  { probedSecondsAgo }: ClaimedTenant,
+  { lastActiveAt }: Compute,
+  now: number,
+): number | undefined {
+  if (lastActiveAt === undefined) return undefined
+  const activeSecondsAgo = Math.max(0, (now - Date.parse(lastActiveAt)) / 1000)
+  return activeSecondsAgo < probedSecondsAgo - OWN_ACTIVITY_SECONDS ? activeSecondsAgo : undefined
+}
+
+/** Every connection starts the suspend timeout anew, so checks alone could keep a compute awake, and paid for, for ever. */
+function isAwakeForUsAlone(tenant: ClaimedTenant, compute: Compute, now: number): boolean {
+  // What does not let us in has no session of ours that could keep it awake.
+  if (!tenant.letIn || tenant.suspendTimeoutSeconds === -1) return false
+  return (usedByOthers(tenant, compute, now) ?? tenant.usedSecondsAgo) > tenant.suspendTimeoutSeconds
+}
+
+type Sleeper = Pick<ClaimedTenant, 'organizationId' | 'reasons' | 'metrics' | 'thresholds'>
+
+/** What is known of a database that sleeps: nothing is wrong with that, unless it cannot be used when it wakes. */
 export function asleep(
-  { organizationId }: Pick<ClaimedTenant, 'organizationId'>,
+  { organizationId, reasons: known, metrics: { size_bytes: measured }, thresholds }: Sleeper,
   checkedAt: string,
-  { storageBytes, exhaustedQuota }: { readonly storageBytes?: number; readonly exhaustedQuota?: string },
-  thresholds: Thresholds,
+  { storageBytes, exhaustedQuota }: ProjectUsage,
 ): CheckResult {
-  const metrics = storageBytes === undefined ? {} : { size_bytes: storageBytes }
+  // What Neon calls storage includes history, which the quota does not count.
+  const size = measured ?? storageBytes
+  const metrics = size === undefined ? {} : { size_bytes: size }
   const reasons = [
     ...(exhaustedQuota ? [trouble('quota_suspended', exhaustedQuota)] : []),
+    ...known.filter(outlastsSleep),
     ...storage(metrics, thresholds),
   ]
   const status = statusFrom(reasons)
@@ -59,10 +117,9 @@ export function asleep(
 }
 
 async function connect(
-  store: HealthStore,
+  { store, timeoutMs }: TenantCheck,
   tenant: ClaimedTenant,
   checkedAt: string,
-  timeoutMs: number,
 ): Promise<CheckResult> {
   const password = await store.password(tenant.credentialsSecretId)
   if (password === undefined) return unusable(tenant, checkedAt, trouble('credentials_missing'))
@@ -75,20 +132,28 @@ async function connect(
   return { organizationId, checkedAt, probe: 'connection', status, reasons, metrics, connected: true }
 }
 
-/** What was measured before stays, for the rates of the next check. */
+/** What was measured of size and transactions stays, for the rates of the next check. */
 function unusable(
   { organizationId, metrics }: ClaimedTenant,
   checkedAt: string,
   reason: Reason,
 ): CheckResult {
-  const { counters, sample } = metrics
   return {
     organizationId,
     checkedAt,
     probe: 'state',
     status: 'unhealthy',
     reasons: [reason],
-    metrics: { ...(counters ? { counters } : {}), ...(sample ? { sample } : {}) },
+    metrics: kept(metrics),
     connected: false,
+  }
+}
+
+function kept({ counters, sample, size_bytes: size, growth_bytes_per_day: growth }: Metrics): Metrics {
+  return {
+    ...(counters ? { counters } : {}),
+    ...(sample ? { sample } : {}),
+    ...(size === undefined ? {} : { size_bytes: size }),
+    ...(growth === undefined ? {} : { growth_bytes_per_day: growth }),
   }
 }

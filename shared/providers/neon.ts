@@ -27,7 +27,7 @@ const UNLIMITED_QUOTA: Readonly<Record<string, number>> = {
   logical_size_bytes: 0,
 }
 /** The most that Neon lists at once. */
-const PAGE = 400
+export const PAGE = 400
 
 export interface ProjectSpec {
   readonly name: string
@@ -70,6 +70,12 @@ export interface ProjectUsage {
 /** idle: it sleeps, and a connection would wake it. gone: there is no such project, or it has no compute. */
 export type ComputeState = 'active' | 'idle' | 'init' | 'disabled' | 'gone'
 
+export interface Compute {
+  readonly state: ComputeState
+  /** ISO 8601; undefined when it never was. */
+  readonly lastActiveAt?: string
+}
+
 export interface ProjectPage {
   readonly projects: readonly ListedProject[]
   /** Projects that exist but could not be listed: the page, and so the whole list, is incomplete. */
@@ -85,8 +91,8 @@ export interface NeonProvider {
   listProjects(name: string): Promise<Result<string[]>>
   /** A page of up to 400 of all projects of the account or, with NEON_ORG_ID, of that organization. */
   projectPage(cursor?: string): Promise<Result<ProjectPage>>
-  /** Asking does not wake it. */
-  computeState(projectId: string): Promise<Result<ComputeState>>
+  /** How a project's compute is. Asking does not wake it. */
+  compute(projectId: string): Promise<Result<Compute>>
   /** What is used of the project's quota. Fails with neon_request_refused when it is gone. */
   usage(projectId: string): Promise<Result<ProjectUsage>>
   /** Succeeds for a project that is gone already. Neon can recover a deleted one for 7 days. */
@@ -127,7 +133,7 @@ export function createNeonProvider(
     findProject: (name) => attempt((call) => findProject(neon, call, name, org)),
     listProjects: (name) => attempt((call) => listProjects(neon, call, name, org)),
     projectPage: (cursor) => attempt((call) => projectPage(neon, call, cursor, org)),
-    computeState: (projectId) => attempt((call) => computeState(neon, call, projectId)),
+    compute: (projectId) => attempt((call) => readCompute(neon, call, projectId)),
     usage: (projectId) => attempt((call) => readUsage(neon, call, projectId)),
     deleteProject: (projectId, assertLease) =>
       attempt((call) => deleteProject(neon, call, projectId, assertLease)),
@@ -201,7 +207,7 @@ async function projectPage(
   })
 }
 
-async function computeState(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<ComputeState>> {
+async function readCompute(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<Compute>> {
   const request = () =>
     neon.listProjectEndpoints(projectId).catch((error: unknown) => {
       if (isHttpError(error) && error.response?.status === 404) return { data: { endpoints: [] } }
@@ -209,8 +215,11 @@ async function computeState(neon: Neon, call: GuardedCall, projectId: string): P
     })
   const { data } = await call('GET /projects/{id}/endpoints', request)
   const endpoint = data.endpoints.find(({ type }) => type === 'read_write')
-  if (!endpoint) return success('gone')
-  return success(endpoint.disabled ? 'disabled' : endpoint.current_state)
+  if (!endpoint) return success({ state: 'gone' })
+  return success({
+    state: endpoint.disabled ? 'disabled' : endpoint.current_state,
+    ...(endpoint.last_active ? { lastActiveAt: endpoint.last_active } : {}),
+  })
 }
 
 async function readUsage(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<ProjectUsage>> {
@@ -430,7 +439,7 @@ function withoutKey(): NeonProvider {
     findProject: refuse,
     listProjects: refuse,
     projectPage: refuse,
-    computeState: refuse,
+    compute: refuse,
     usage: refuse,
     deleteProject: refuse,
     createProject: refuse,

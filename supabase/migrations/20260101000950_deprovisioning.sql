@@ -129,6 +129,7 @@ begin
     health_status = 'unknown'
   where d.organization_id = v_job.organization_id;
   delete from public.tenant_health h where h.organization_id = v_job.organization_id;
+  perform provisioning.resolve_alert(v_job.organization_id, 'tenant_health');
 end
 $$;
 revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public;

@@ -74,7 +74,7 @@ create table public.tenant_health_hourly (
   available integer not null,
   -- Share of the watched time, 0 to 1, in which it was not unhealthy. Trouble is looked at more often than calm, so the
   -- share of checks would exaggerate it.
-  availability real not null,
+  availability real,
   min_latency_ms real,
   median_latency_ms real,
   p95_latency_ms real,
@@ -332,7 +332,7 @@ begin
         else v_settings.health_interval_seconds end)
     from given g join before b using (organization_id)
     where h.organization_id = g.organization_id
-    returning h.organization_id, h.status
+    returning h.organization_id
   ), recorded as (
     insert into public.tenant_health_checks (organization_id, checked_at, probe, status, reasons, latency_ms, connect_ms,
       pooled_connect_ms, transactions_per_second, cache_hit_ratio, longest_query_seconds, connections, max_connections, size_bytes)
@@ -345,11 +345,12 @@ begin
       size_bytes bigint)
     where b.worth_recording
     on conflict do nothing
-  ), copied as (
-    update public.organization_databases d set health_status = u.status
-    from updated u where d.organization_id = u.organization_id and d.health_status <> u.status
   )
   select coalesce(array_agg(u.organization_id), '{}') into v_newer from updated u;
+  -- Ids in an array, so that the planner knows how few they are.
+  update public.organization_databases d set health_status = h.status
+  from public.tenant_health h
+  where d.organization_id = any (v_newer) and h.organization_id = d.organization_id and d.health_status <> h.status;
   for v_health in
     select h.* from public.tenant_health h
     where h.organization_id = any (v_newer) and (h.troubled_checks > 0 or exists (
@@ -488,12 +489,14 @@ comment on function provisioning.plan_health_checks() is
 fleet: the caller reads the provider''s list, page by page from `cursor`. busy: another worker is reading it.';
 
 create function provisioning.fleet_tenants(p_project_ids text[])
-returns table (organization_id uuid, neon_project_id text, suspend_timeout_seconds integer, deep_check_due boolean, reasons jsonb,
-  metrics jsonb, thresholds jsonb)
+returns table (organization_id uuid, neon_project_id text, suspend_timeout_seconds integer, due_soon boolean, deep_check_due boolean,
+  reasons jsonb, metrics jsonb, thresholds jsonb)
 language plpgsql stable security definer set search_path = '' as $$
 begin
   return query
     select h.organization_id, d.neon_project_id, coalesce(nullif(z.suspend_timeout_seconds, 0), 300),
+      -- More than the tenth by which intervals differ, less than a lease.
+      h.next_check_at <= now() + make_interval(secs => s.health_interval_cap_seconds / 8.0),
       s.health_deep_check_hours > 0 and h.probed_at <= now() - make_interval(hours => s.health_deep_check_hours),
       h.reasons, h.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes)
     from public.organization_databases d
@@ -508,7 +511,8 @@ end
 $$;
 revoke execute on function provisioning.fleet_tenants(text[]) from public;
 comment on function provisioning.fleet_tenants(text[]) is
-  'The tenants behind a page of the provider''s list. suspend_timeout_seconds as claim_health_checks returns it.';
+  'The tenants behind a page of the provider''s list. due_soon: those who are due within an eighth of the longest interval are dealt
+with, too, so that sleepers fall due together and one list serves them all. suspend_timeout_seconds as claim_health_checks returns it.';
 
 create function provisioning.advance_fleet_read(
   p_token uuid, p_next_cursor text, p_incomplete boolean, p_seen integer, p_listed uuid[], p_awake uuid[]

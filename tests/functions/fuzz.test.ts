@@ -7,6 +7,7 @@ const FUNCTIONS: [name: string, fields: string[]][] = [
   ['provision-tenant-resources', ['databaseSize', 'dataRegion', 'services', 'wait']],
   ['deprovision-tenant-resources', ['confirm', 'dryRun', 'wait']],
   ['reconcile-tenants', ['dryRun', 'wait']],
+  ['check-tenant-health', ['deep']],
   ['handle-new-user', ['userId', 'type', 'schema', 'table', 'record']],
 ]
 const RUNS = 80

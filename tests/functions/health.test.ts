@@ -1,45 +1,345 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../local/ports.ts'
+import { startTestProject, type TestProject, until } from '../support/project.ts'
+import {
+  addTenant,
+  addTenants,
+  callHealth,
+  changeProject,
+  type HealthTenant,
+  makeDue,
+  physicalName,
+  readHealth,
+  sweep,
+  useDatabase,
+} from './health-project.ts'
 
 let project: TestProject
-let person: SignedUp
+/** Accepts connections and never says a word. */
+let deadServer: Server
+const deadSockets = new Set<Socket>()
 
 beforeAll(async () => {
-  project = await startTestProject()
-  person = await project.signUp()
-  await project.waitFor(person.organizationId)
+  project = await startTestProject({
+    settings: { health_timeout_seconds: 2, health_requests_per_minute: 1000 },
+  })
+  deadServer = createServer((socket) => {
+    deadSockets.add(socket)
+    socket.on('error', () => undefined)
+  })
+  await new Promise<void>((resolve) => deadServer.listen(0, '127.0.0.1', resolve))
 })
 
-afterAll(() => project?.stop())
+afterEach(() => {
+  project.neonEmulator.faults.clear()
+})
 
-async function check(body: object, token?: string) {
-  const reply = await fetch(`${project.services.url}/functions/v1/check-tenant-health`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      ...(token ? { authorization: `Bearer ${token}` } : { apikey: project.keys.secretKey }),
-    },
-    body: JSON.stringify(body),
-  })
-  return { status: reply.status, body: await reply.json() }
+afterAll(async () => {
+  for (const socket of deadSockets) socket.destroy()
+  deadServer?.close()
+  await project?.stop()
+})
+
+const check = ({ organizationId }: HealthTenant, deep = false) =>
+  callHealth(project, { organizationId, deep })
+const healthOf = ({ organizationId }: HealthTenant) => readHealth(project, organizationId)
+const move = ({ organizationId }: HealthTenant, to: Readonly<Record<string, string | number>>) =>
+  project.sql`update public.organization_databases set ${project.sql({ ...to })} where organization_id = ${organizationId}`
+
+function deadPort(): number {
+  const address = deadServer.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-describe('a check that is asked for', () => {
-  it('measures a database that is awake', async () => {
-    const { status, body } = await check({ organizationId: person.organizationId })
-    console.log(JSON.stringify(body, null, 1))
-    console.log(project.log)
-    expect(status).toBe(200)
-    expect(body).toMatchObject({ status: 'healthy', reasons: [] })
+/** Every trouble that a tenant's database can be in, by the name it must be given. */
+const TROUBLES: Readonly<Record<string, (tenant: HealthTenant) => Promise<unknown>>> = {
+  login_locked_out: async (tenant) => {
+    const role = await physicalName(project, tenant)
+    await project.superuser`alter role ${project.superuser(role)} nologin`
+  },
+  login_refused: (tenant) =>
+    project.sql`select vault.update_secret(credentials_secret_id, 'not the password any more')
+      from public.organization_databases where organization_id = ${tenant.organizationId}`,
+  credentials_missing: (tenant) =>
+    project.sql`delete from vault.secrets where id = (
+      select credentials_secret_id from public.organization_databases where organization_id = ${tenant.organizationId})`,
+  database_missing: async (tenant) => {
+    const database = await physicalName(project, tenant)
+    await project.superuser`drop database ${project.superuser(database)} with (force)`
+  },
+  too_many_connections: async (tenant) => {
+    const role = await physicalName(project, tenant)
+    await project.superuser`alter role ${project.superuser(role)} connection limit 0`
+  },
+  project_deleted: (tenant) => project.neon.deleteProject(tenant.projectId),
+  compute_disabled: (tenant) =>
+    project.neon.updateProjectEndpoint(tenant.projectId, tenant.endpointId, { endpoint: { disabled: true } }),
+  quota_suspended: (tenant) => changeProject(project, tenant, { quotaExceeded: true }),
+  unreachable: async (tenant) => move(tenant, { port: await freePort() }),
+  timeout: (tenant) => move(tenant, { port: deadPort() }),
+}
+
+/** Passes everything on until the server is ready for a query, and nothing after that. */
+async function startStallingProxy(port: number): Promise<{ port: number; stop(): void }> {
+  const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5])
+  const sockets = new Set<Socket>()
+  const server = createServer((client) => {
+    const behind = connect(port, '127.0.0.1')
+    for (const socket of [client, behind]) sockets.add(socket.on('error', () => undefined))
+    client.on('data', (chunk) => behind.write(chunk))
+    const passOn = (chunk: Buffer) => {
+      client.write(chunk)
+      if (chunk.includes(readyForQuery)) behind.off('data', passOn)
+    }
+    behind.on('data', passOn)
   })
-  it('tick', async () => {
-    await project.sql`update public.tenant_health set next_check_at = now()`
-    const [{ rung } = { rung: 0 }] = await project.sql<{ rung: number }[]>`select provisioning.health_tick() as rung`
-    expect(rung).toBe(1)
-    await until('check', async () => {
-      const rows = await project.sql`select * from public.tenant_health_checks`
-      return rows.length > 1 || undefined
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    stop: () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  }
+}
+
+describe('a check', () => {
+  it('of a usable database measures it and says that it is healthy', async () => {
+    const tenant = await addTenant(project)
+    const { status, body } = await check(tenant)
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ organizationId: tenant.organizationId, status: 'healthy', reasons: [] })
+    expect(body.metrics).toEqual({
+      latency_ms: expect.any(Number),
+      connect_ms: expect.any(Number),
+      pooled_connect_ms: expect.any(Number),
+      longest_query_seconds: 0,
+      connections: expect.any(Number),
+      max_connections: expect.any(Number),
+      size_bytes: expect.any(Number),
+      quota_bytes: 536870912,
     })
-    console.log(await project.sql`select * from public.tenant_health_checks`, await project.sql`select * from public.tenant_health`, project.log, project.neonEmulator.stats)
+    expect(await healthOf(tenant)).toMatchObject({ status: 'healthy', calm_checks: 1 })
+  })
+
+  it('counts transactions since the one before', async () => {
+    const tenant = await addTenant(project)
+    await check(tenant)
+    const user = await useDatabase(project, tenant)
+    for (let query = 0; query < 200; query++) await user`select 1`
+    await user.end()
+    // However often it is asked for: over less than a second a rate would be noise.
+    const { body } = await until('rate', async () => {
+      const reply = await check(tenant)
+      return Object(reply.body.metrics).transactions_per_second > 20 ? reply : undefined
+    })
+    expect(body.status).toBe('healthy')
+  })
+
+  it('sees a query that runs for too long, and nearly all connections in use', async () => {
+    const tenant = await addTenant(project)
+    await project.sql`update provisioning.health_thresholds set longest_query_degraded_seconds = 0,
+      connections_degraded_percent = 0, connections_unhealthy_percent = 1`
+    const user = await useDatabase(project, tenant)
+    const sleeping = user`select pg_sleep(2)`.execute()
+    const { body } = await until('long query', async () => {
+      const reply = await check(tenant)
+      return Object(reply.body.metrics).longest_query_seconds > 0 ? reply : undefined
+    })
+    await sleeping
+    await user.end()
+    await project.sql`update provisioning.health_thresholds set longest_query_degraded_seconds = default,
+      connections_degraded_percent = default, connections_unhealthy_percent = default`
+    expect(body).toMatchObject({
+      status: 'unhealthy',
+      reasons: expect.arrayContaining([
+        expect.objectContaining({ code: 'long_query', severity: 'degraded' }),
+        expect.objectContaining({ code: 'connections_high', severity: 'unhealthy' }),
+      ]),
+    })
+  })
+
+  it('goes by the thresholds and the quota of the tenant’s own plan', async () => {
+    const [tight, wide] = await addTenants(project, 2)
+    if (!tight || !wide) throw new Error('two tenants were made')
+    await project.sql`update public.organizations set plan = 'pro' where id = ${wide.organizationId}`
+    await project.sql`update provisioning.health_thresholds set latency_degraded_ms = 0 where plan = 'free'`
+    await project.sql`update provisioning.plans set quota_logical_size_bytes = 1000000 where plan = 'free'`
+    const degraded = await check(tight)
+    const healthy = await check(wide)
+    await project.sql`update provisioning.health_thresholds set latency_degraded_ms = default`
+    await project.sql`update provisioning.plans set quota_logical_size_bytes = 536870912 where plan = 'free'`
+    expect(degraded.body).toMatchObject({
+      status: 'unhealthy',
+      reasons: [
+        { code: 'slow_queries', severity: 'degraded' },
+        { code: 'storage_high', severity: 'unhealthy' },
+      ],
+    })
+    expect(healthy.body).toMatchObject({ status: 'healthy', reasons: [] })
+  })
+
+  it.each(Object.entries(TROUBLES))('recognises %s and names it', async (code, cause) => {
+    const tenant = await addTenant(project)
+    await cause(tenant)
+    const { status, body } = await check(tenant)
+    expect(status).toBe(200)
+    expect(body).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code, severity: 'unhealthy', message: expect.stringMatching(/^The .+\.( \(.+\))?$/) }],
+    })
+    expect(JSON.stringify(body)).not.toContain(tenant.password)
+  })
+
+  it('says which of the two hosts is in trouble', async () => {
+    const tenant = await addTenant(project)
+    await move(tenant, { pooled_host: 'nowhere.invalid' })
+    const { body } = await check(tenant)
+    expect(body).toMatchObject({
+      reasons: [{ code: 'unreachable', message: expect.stringMatching(/only the pooled host\)$/) }],
+    })
+    await move(tenant, { pooled_host: '127.0.0.1', host: 'nowhere.invalid' })
+    expect((await check(tenant)).body).toMatchObject({
+      reasons: [{ code: 'unreachable', message: expect.stringMatching(/only the direct host\)$/) }],
+    })
+  })
+
+  it('gives up on a database that lets it in and then says nothing any more', async () => {
+    const tenant = await addTenant(project)
+    const stalling = await startStallingProxy(project.neonEmulator.postgresPort)
+    await move(tenant, { port: stalling.port })
+    const startedAt = Date.now()
+    const { body } = await check(tenant)
+    stalling.stop()
+    expect(body).toMatchObject({ reasons: [{ code: 'timeout' }] })
+    expect(Date.now() - startedAt).toBeLessThan(3_500)
+  })
+
+  it('names a quota that refuses the connection itself', async () => {
+    const tenant = await addTenant(project)
+    await changeProject(project, tenant, { quotaExceeded: true })
+    expect((await check(tenant, true)).body).toMatchObject({ reasons: [{ code: 'quota_suspended' }] })
+  })
+
+  it('finds a tenant healthy again when its trouble is over', async () => {
+    const tenant = await addTenant(project)
+    const role = await physicalName(project, tenant)
+    await project.superuser`alter role ${project.superuser(role)} nologin`
+    expect((await check(tenant)).body).toMatchObject({ status: 'unhealthy' })
+    await project.superuser`alter role ${project.superuser(role)} login`
+    expect((await check(tenant)).body).toMatchObject({ status: 'healthy', reasons: [] })
+  })
+
+  it('keeps a trouble that does not pass in sleep, when the compute falls asleep', async () => {
+    const tenant = await addTenant(project)
+    await TROUBLES.login_refused?.(tenant)
+    await check(tenant)
+    await changeProject(project, tenant, { suspended: true })
+    expect((await check(tenant)).body).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code: 'login_refused' }],
+    })
+  })
+})
+
+describe('a batch', () => {
+  it('with every trouble there is names each, and finds the sound ones healthy', async () => {
+    const troubled = await Promise.all(
+      Object.entries(TROUBLES).map(async ([code, cause]) => {
+        const tenant = await addTenant(project)
+        await cause(tenant)
+        return { code, tenant }
+      }),
+    )
+    const sound = await addTenants(project, 4)
+    await sweep(project, [...troubled.map(({ tenant }) => tenant), ...sound])
+    for (const { code, tenant } of troubled)
+      expect(await healthOf(tenant), code).toMatchObject({ status: 'unhealthy', reasons: [{ code }] })
+    for (const tenant of sound) expect(await healthOf(tenant)).toMatchObject({ status: 'healthy' })
+    expect(project.log.filter(({ text }) => /ended early|could not be written/.test(text))).toEqual([])
+  })
+
+  it('with dead tenants keeps nobody else waiting', async () => {
+    await project.sql`update provisioning.settings set health_concurrency = 4`
+    const dead = await addTenants(project, 3)
+    const sound = await addTenants(project, 12)
+    for (const tenant of dead) await move(tenant, { port: deadPort() })
+    await sweep(project, [...sound])
+    await makeDue(project, [...dead, ...sound])
+    // The dead ones come first.
+    await project.sql`update public.tenant_health set next_check_at = now() - interval '1 minute'
+      where organization_id = any (${dead.map(({ organizationId }) => organizationId)})`
+    const startedAt = Date.now()
+    await callHealth(project, {})
+    const checkedSince = async (tenants: readonly HealthTenant[]) => {
+      const rows = await Promise.all(tenants.map(healthOf))
+      return rows.every(({ checked_at: at }) => at !== null && at.getTime() >= startedAt - 50) || undefined
+    }
+    await until('check of the sound ones', () => checkedSince(sound), 10_000)
+    expect(Date.now() - startedAt).toBeLessThan(1_900)
+    expect(await checkedSince(dead)).toBeUndefined()
+    await until('check of the dead ones', () => checkedSince(dead), 10_000)
+    expect(Date.now() - startedAt).toBeLessThan(8_000)
+    for (const tenant of dead)
+      expect(await healthOf(tenant)).toMatchObject({ status: 'unhealthy', reasons: [{ code: 'timeout' }] })
+    await project.sql`update provisioning.settings set health_concurrency = default`
+  })
+
+  it('is not checked twice by ticks that overlap', async () => {
+    const tenants = await addTenants(project, 8)
+    await makeDue(project, tenants)
+    const other = await project.startSecondGateway()
+    await callHealth(project, 'warm up', undefined, other.url)
+    const begun = new Date()
+    await Promise.all(
+      [1, 2, 3].flatMap(() => [callHealth(project, {}), callHealth(project, {}, undefined, other.url)]),
+    )
+    const checks = await until('row of each check', async () => {
+      const rows = await project.sql<{ id: string }[]>`
+        select organization_id as id from public.tenant_health_checks where checked_at >= ${begun}
+          and organization_id = any (${tenants.map(({ organizationId }) => organizationId)})`
+      return rows.length >= tenants.length ? rows : undefined
+    })
+    expect(checks).toHaveLength(tenants.length)
+    expect(new Set(checks.map(({ id }) => id)).size).toBe(tenants.length)
+    await other.stop()
+  })
+})
+
+describe.each([
+  ['does not work', { type: 'status', status: 500 }],
+  ['cuts connections', { type: 'reset' }],
+  ['has too many requests', { type: 'status', status: 429, retryAfterSeconds: 40 }],
+  ['does not accept the key', { type: 'status', status: 401 }],
+] as const)('while the provider %s', (_, action) => {
+  it('nothing is said of any tenant, and checks are put off', async () => {
+    const tenants = await addTenants(project, 3)
+    await sweep(project, tenants)
+    const before = await Promise.all(tenants.map(healthOf))
+    project.neonEmulator.faults.add({ match: { method: 'GET' }, action })
+    await makeDue(project, tenants)
+    await callHealth(project, {})
+    await until('end of the read', async () => {
+      const [row] = await project.sql<{ seconds: number | null }[]>`
+        select extract(epoch from lease_expires_at - now())::float8 as seconds from provisioning.fleet_read where token is not null`
+      return (row?.seconds ?? 60) < 45 || undefined
+    })
+    for (const [index, tenant] of tenants.entries()) {
+      const { status, checked_at } = await healthOf(tenant)
+      expect({ status, checked_at }).toEqual({
+        status: 'healthy',
+        checked_at: before[index]?.checked_at,
+      })
+    }
+    const [first] = tenants
+    const reply = await callHealth(project, { organizationId: first?.organizationId })
+    expect(reply).toMatchObject({ status: 503, body: { code: 'provider_unavailable' } })
+    expect(Number(reply.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(await healthOf(first ?? tenants[0] ?? (await addTenant(project)))).toMatchObject({
+      status: 'healthy',
+    })
+    await project.sql`delete from provisioning.token_buckets`
   })
 })

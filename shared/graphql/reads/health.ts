@@ -18,7 +18,8 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
   CHECK: history(
     'checks',
     (argument) => `
-    select c.checked_at as at, 1 as checks, (c.status <> 'unhealthy')::integer as available, c.status,
+    select c.checked_at as at, 1 as checks, (c.status <> 'unhealthy')::integer as available,
+      (c.status <> 'unhealthy')::integer as availability, c.status,
       c.latency_ms as min_latency_ms, c.latency_ms as median_latency_ms, c.latency_ms as p95_latency_ms, c.size_bytes
     from public.tenant_health_checks c
     where c.organization_id = key.id and c.checked_at >= (${argument} ->> 'since')::timestamptz`,
@@ -26,7 +27,7 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
   HOUR: history(
     'hours',
     (argument) => `
-    select h.hour as at, h.checks, h.available, null as status, h.min_latency_ms, h.median_latency_ms, h.p95_latency_ms,
+    select h.hour as at, h.checks, h.available, h.availability, null as status, h.min_latency_ms, h.median_latency_ms, h.p95_latency_ms,
       h.size_bytes
     from public.tenant_health_hourly h
     where h.organization_id = key.id and h.hour >= date_trunc('hour', (${argument} ->> 'since')::timestamptz, 'utc')`,
@@ -35,7 +36,8 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
   DAY: history(
     'days',
     (argument) => `
-    select date_trunc('day', h.hour, 'utc') as at, sum(h.checks) as checks, sum(h.available) as available, null as status,
+    select date_trunc('day', h.hour, 'utc') as at, sum(h.checks) as checks, sum(h.available) as available,
+      avg(h.availability) as availability, null as status,
       min(h.min_latency_ms) as min_latency_ms,
       percentile_cont(0.5) within group (order by h.median_latency_ms) as median_latency_ms,
       max(h.p95_latency_ms) as p95_latency_ms, max(h.size_bytes) as size_bytes
@@ -53,7 +55,7 @@ function history(what: string, points: (argument: string) => string): KeyedQuery
       select jsonb_object_agg(key.id, series.list)
       from (select jsonb_array_elements_text(${argument} -> 'keys')::uuid as id) key
       cross join lateral (
-        select coalesce(jsonb_agg(jsonb_build_object('at', p.at, 'checks', p.checks, 'available', p.available, 'status', p.status,
+        select coalesce(jsonb_agg(jsonb_build_object('at', p.at, 'checks', p.checks, 'available', p.available, 'availability', p.availability, 'status', p.status,
           'minLatencyMs', p.min_latency_ms, 'medianLatencyMs', p.median_latency_ms, 'p95LatencyMs', p.p95_latency_ms,
           'sizeBytes', p.size_bytes) order by p.at), '[]') as list
         from (select * from (${points(argument)}) point order by point.at desc limit 1000) p) series`,

@@ -1,0 +1,176 @@
+import postgres from 'postgres'
+import { type TestProject, until } from '../support/project.ts'
+
+/** A tenant with a real database, made without a sign-up. */
+export interface HealthTenant {
+  readonly organizationId: string
+  readonly projectId: string
+  readonly endpointId: string
+  readonly password: string
+}
+
+export interface HealthRow {
+  readonly status: string
+  readonly reasons: readonly { readonly code: string; readonly severity: string; readonly message: string }[]
+  readonly metrics: Readonly<Record<string, unknown>>
+  readonly calm_checks: number
+  readonly troubled_checks: number
+  readonly connected_at: Date
+  readonly probed_at: Date
+  readonly checked_at: Date | null
+  /** Seconds. */
+  readonly due_in: number
+}
+
+/** Owns every tenant that is made here. */
+const OWNER = '0badcafe-0000-4000-8000-000000000000'
+const QUOTA = { compute_time_seconds: 180_000 }
+
+/** Adds ready tenants; their checks are not due. */
+export function addTenants(project: TestProject, count: number): Promise<HealthTenant[]> {
+  return Promise.all(Array.from({ length: count }, () => addTenant(project)))
+}
+
+export async function addTenant(project: TestProject): Promise<HealthTenant> {
+  await addOwner(project)
+  const organizationId = crypto.randomUUID()
+  const role = `tenant_${organizationId.replaceAll('-', '')}`
+  const { data } = await project.neon.createProject({
+    project: {
+      name: `org-${organizationId}`,
+      settings: { quota: QUOTA },
+      branch: { role_name: role, database_name: role },
+    },
+  })
+  const [connection] = data.connection_uris
+  const [endpoint] = data.endpoints
+  if (!connection || !endpoint) throw new Error('the emulator made a project without a compute')
+  const { host, pooler_host: pooledHost, password } = connection.connection_parameters
+  const { sql } = project
+  await sql`
+    with made as (
+      insert into public.organizations (id, name, slug, owner_id, data_region, hosting_region, provisioning_status)
+      values (${organizationId}, 'A tenant', ${organizationId}, ${OWNER}, 'us-east-1', 'us-east-1', '{}')
+    ), secret as (select vault.create_secret(${password}, ${`tenant_database_password/${organizationId}`}) as id)
+    insert into public.organization_databases (organization_id, neon_project_id, neon_endpoint_id, region, size, host,
+      pooled_host, port, database_name, role_name, ssl_mode, credentials_secret_id)
+    select ${organizationId}, ${data.project.id}, ${endpoint.id}, 'aws-us-east-1', 'small', ${host}, ${pooledHost},
+      ${project.neonEmulator.postgresPort}, ${role}, ${role}, 'disable', secret.id from secret`
+  await sql`insert into public.tenant_health (organization_id, next_check_at) values (${organizationId}, now() + interval '1 day')`
+  return { organizationId, projectId: data.project.id, endpointId: endpoint.id, password }
+}
+
+/** Without triggers, or it would be provisioned. */
+async function addOwner({ superuser }: TestProject): Promise<void> {
+  await superuser.begin(async (tx) => {
+    await tx`set local session_replication_role = replica`
+    await tx`insert into auth.users (id, email) values (${OWNER}, 'owner@example.com') on conflict do nothing`
+  })
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+export async function callHealth(
+  project: TestProject,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = { apikey: project.keys.secretKey },
+  url = project.services.url,
+): Promise<Reply> {
+  const reply = await fetch(`${url}/functions/v1/check-tenant-health`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+  return { status: reply.status, headers: reply.headers, body: Object(await reply.json()) }
+}
+
+export async function readHealth(
+  { sql }: Pick<TestProject, 'sql'>,
+  organizationId: string,
+): Promise<HealthRow> {
+  const [row] = await sql<HealthRow[]>`
+    select *, extract(epoch from next_check_at - clock_timestamp())::float8 as due_in from public.tenant_health
+    where organization_id = ${organizationId}`
+  if (!row) throw new Error(`organization ${organizationId} has no health`)
+  return row
+}
+
+/** Only these tenants are due, as they are after a while in which nobody read the list. */
+export async function makeDue(
+  { sql }: Pick<TestProject, 'sql'>,
+  tenants: readonly HealthTenant[],
+): Promise<void> {
+  const ids = tenants.map(({ organizationId }) => organizationId)
+  await sql`update public.tenant_health set next_check_at = case when organization_id = any (${ids})
+    then now() - interval '1 second' else now() + interval '1 day' end, awake = false`
+  await sql`update provisioning.fleet_read set finished_at = null, token = null, lease_expires_at = null, cursor = null`
+}
+
+/** Rings the function, and waits until each of these tenants, all due, was checked, and the list read to its end. */
+export async function sweep(
+  project: TestProject,
+  tenants: readonly HealthTenant[],
+  timeoutMs = 20_000,
+): Promise<void> {
+  await makeDue(project, tenants)
+  const [begun] = await project.sql<{ at: Date }[]>`select clock_timestamp() as at`
+  const since = begun?.at ?? new Date()
+  const { status } = await callHealth(project, {})
+  if (status !== 202) throw new Error(`the function answered ${status}`)
+  await until(
+    'check of every tenant',
+    async () => {
+      const [row] = await project.sql<{ left: number }[]>`
+        select count(*)::int as left from public.tenant_health
+        where organization_id = any (${tenants.map(({ organizationId }) => organizationId)})
+          and (checked_at is null or checked_at < ${since})`
+      const [read] = await project.sql<
+        { ended: boolean }[]
+      >`select token is null as ended from provisioning.fleet_read`
+      return (row?.left === 0 && read?.ended) || undefined
+    },
+    timeoutMs,
+  )
+}
+
+/** What at Neon only time and bills bring about. */
+export async function changeProject(
+  project: TestProject,
+  { projectId }: HealthTenant,
+  changes: Readonly<Record<string, boolean>>,
+): Promise<void> {
+  const address = new URL(`/_emulator/projects/${projectId}`, project.neonEmulator.url)
+  const reply = await fetch(address, { method: 'PATCH', body: JSON.stringify(changes) })
+  if (!reply.ok) throw new Error(`the emulator answered ${reply.status}`)
+}
+
+/** A connection of somebody else, as an application has it; end() it. */
+export async function useDatabase(project: TestProject, tenant: HealthTenant): Promise<postgres.Sql> {
+  const role = `tenant_${tenant.organizationId.replaceAll('-', '')}`
+  const sql = postgres({
+    host: '127.0.0.1',
+    port: project.neonEmulator.postgresPort,
+    user: role,
+    database: role,
+    password: tenant.password,
+    max: 1,
+    onnotice: () => undefined,
+  })
+  await sql`select 1`
+  return sql
+}
+
+/** All emulated projects share one server, where a tenant's role and database go by another name. */
+export async function physicalName(project: TestProject, tenant: HealthTenant): Promise<string> {
+  const sql = await useDatabase(project, tenant)
+  const [row] = await sql<{ name: string }[]>`select current_user as name`.finally(() => sql.end())
+  return row?.name ?? ''
+}
+
+export function providerCalls(project: TestProject): Readonly<Record<string, number>> {
+  return project.neonEmulator.stats.calls
+}

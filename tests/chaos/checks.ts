@@ -159,7 +159,7 @@ async function secretsAmiss({ project }: Evidence): Promise<string[]> {
     where not exists (select from vault.secrets s where s.id = d.credentials_secret_id)
     union all
     select format('secret %s (%s) is nobody''s', s.id, s.name) from vault.secrets s
-    where s.name not in ('functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key')
+    where s.name not in ('functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key', 'alert_webhook_secret')
       and not exists (select from public.organization_databases d where d.credentials_secret_id = s.id)
     union all
     select format('secret %s is shared by %s', d.credentials_secret_id, count(*)) from public.organization_databases d

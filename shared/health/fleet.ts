@@ -40,7 +40,7 @@ export async function readFleetPage(
   }
   await store.record(sleeping)
   const listed = tenants.map(({ organizationId }) => organizationId)
-  const advanced = await store.advance({
+  const goesOn = await store.advance({
     token,
     nextCursor,
     incomplete: unavailable > 0,
@@ -48,7 +48,7 @@ export async function readFleetPage(
     listed,
     awake,
   })
-  return success(advanced && nextCursor !== undefined ? { token, cursor: nextCursor } : undefined)
+  return success(goesOn && nextCursor !== undefined ? { token, cursor: nextCursor } : undefined)
 }
 
 /** Whether its compute may be awake, or is to be woken because it is time. */

@@ -159,12 +159,12 @@ export class HealthStore {
       from provisioning.fleet_tenants(${[...projectIds]})`
   }
 
-  /** @returns false when another worker has taken the read over */
+  /** @returns whether the read goes on; not when it has ended or another worker has taken it over */
   async advance({ token, nextCursor, incomplete, seen, listed, awake }: FleetPage): Promise<boolean> {
-    const [row] = await this.#sql<{ advanced: boolean }[]>`
+    const [row] = await this.#sql<{ goesOn: boolean }[]>`
       select provisioning.advance_fleet_read(${token}, ${nextCursor ?? null}, ${incomplete}, ${seen}, ${[...listed]},
-        ${[...awake]}) as advanced`
-    return row?.advanced ?? false
+        ${[...awake]}) as "goesOn"`
+    return row?.goesOn ?? false
   }
 
   /** Leaves the read to another worker, which goes on at the same page in so many seconds. */

@@ -528,7 +528,9 @@ begin
   update public.tenant_health h set listed_at = clock_timestamp(),
     awake = h.awake or h.organization_id = any (p_awake) and h.next_check_at <= now()
   where h.organization_id = any (p_listed);
-  if p_next_cursor is not null then
+  -- When every tenant has been seen, the rest of the list is of no interest. Looked at only where the last list ended.
+  if p_next_cursor is not null and (v_read.seen + p_seen < v_read.projects
+    or exists (select from public.tenant_health h where h.listed_at < v_read.started_at)) then
     update provisioning.fleet_read r set cursor = p_next_cursor, incomplete = r.incomplete or p_incomplete, seen = r.seen + p_seen,
       lease_expires_at = clock_timestamp() + make_interval(secs => 60)
     where r.id;
@@ -542,13 +544,14 @@ begin
   update provisioning.fleet_read r set token = null, lease_expires_at = null, cursor = null, finished_at = clock_timestamp(),
     projects = r.seen + p_seen
   where r.id;
-  return true;
+  return false;
 end
 $$;
 revoke execute on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[]) from public;
 comment on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[]) is
   'A page of the list is dealt with: p_seen projects, p_listed tenants of ours, p_awake those to look at closer where they are due.
-A null cursor ends the list. Returns false when another worker has taken the read over.';
+Returns whether the read goes on, at p_next_cursor: not when that is null, every tenant has been seen, or another worker has
+taken the read over.';
 
 create function provisioning.abandon_fleet_read(p_token uuid, p_seconds double precision) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -128,9 +128,9 @@ export class HealthFleet {
   ): Promise<boolean> {
     const { next = null, incomplete = false, listed = [], awake = [], seen = listed.length } = page
     return only(
-      await this.#sql<{ advanced: boolean }[]>`
-        select provisioning.advance_fleet_read(${token}, ${next}, ${incomplete}, ${seen}, ${[...listed]}, ${[...awake]}) as advanced`,
-    ).advanced
+      await this.#sql<{ goesOn: boolean }[]>`
+        select provisioning.advance_fleet_read(${token}, ${next}, ${incomplete}, ${seen}, ${[...listed]}, ${[...awake]}) as "goesOn"`,
+    ).goesOn
   }
 
   async of(id: string): Promise<Health> {

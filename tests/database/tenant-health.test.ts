@@ -302,7 +302,7 @@ describe('a plan', () => {
     const successor = await fleet.plan()
     expect(successor).toMatchObject({ mode: 'fleet', cursor: 'page 2' })
     expect(await fleet.advance(token, { next: 'page 3', listed: [] })).toBe(false)
-    expect(await fleet.advance(successor.token, { listed: ids.slice(2) })).toBe(true)
+    expect(await fleet.advance(successor.token, { listed: ids.slice(2) })).toBe(false)
     for (const id of ids) expect(await fleet.of(id)).toMatchObject({ awake: false })
   })
 
@@ -333,6 +333,18 @@ describe('a read of the list', () => {
     await fleet.advance(token, { listed: [awake, asleep, later], awake: [awake, later] })
     expect(await fleet.claim(10, true)).toEqual([awake])
     expect(await fleet.of(later)).toMatchObject({ awake: false })
+  })
+
+  it('ends when every tenant has been seen, and goes on while one has not', async () => {
+    const ids = await fleet.add(3)
+    const { token } = await fleet.plan()
+    expect(await fleet.advance(token, { next: 'page 2', listed: ids.slice(0, 2), seen: 400 })).toBe(true)
+    expect(await fleet.advance(token, { next: 'page 3', listed: ids.slice(2), seen: 400 })).toBe(false)
+    expect(only(await project.sql`select projects, token from provisioning.fleet_read`)).toEqual({
+      projects: 800,
+      token: null,
+    })
+    for (const id of ids) expect(await fleet.of(id)).toMatchObject({ awake: false })
   })
 
   it('counts the projects of all its pages, for the next plan', async () => {

@@ -137,3 +137,46 @@ describe.each(FUNCTIONS)('%s', (name, fields) => {
     )
   })
 })
+
+describe('graphql', () => {
+  const OPERATIONS = [
+    'query ($a: ID!) { provisioningStatus(organizationId: $a) { overall } }',
+    'query ($a: ID!, $b: Int!, $c: String) { provisioningEvents(organizationId: $a, first: $b, after: $c) { id } }',
+    'query ($a: ID!, $b: DateTime!) { tenantHealthHistory(organizationId: $a, since: $b) { at } }',
+    'query ($a: TenantFilter, $b: TenantSort!) { tenants(filter: $a, sort: $b) { __typename } }',
+    'query ($a: ID!) { tenantConnectionInfo(organizationId: $a) { host } tenantAlerts(organizationId: $a) { id } }',
+    'mutation ($a: ID!, $b: [String!]) { retryTenantProvisioning(organizationId: $a, services: $b) { jobId } }',
+    'mutation ($a: String!, $b: JSON) { provisionUserResources(email: $a, metadata: $b) { success } }',
+    '{ __typename }',
+    '{ nothing }',
+  ]
+  const operation = fc.record({
+    query: fc.oneof(fc.constantFrom(...OPERATIONS), fc.string({ unit: 'binary', maxLength: 60 }), value),
+    variables: fc.oneof(fc.record({ a: value, b: value, c: value }, { requiredKeys: [] }), value),
+  })
+  const anything = fc.oneof(
+    { weight: 3, arbitrary: operation.map((sent) => JSON.stringify(sent)) },
+    { weight: 1, arbitrary: body },
+  )
+
+  it('answers whatever it is sent with data, errors that have a code, or a problem', async () => {
+    const codes = new Set<unknown>()
+    await fc.assert(
+      fc.asyncProperty(fc.record({ method, body: anything, authorization }), async (request) => {
+        const reply = await send('graphql', request)
+        const text = await reply.text()
+        expect(reply.status, text).toBeLessThan(500)
+        expect(text).not.toMatch(/\bat .*:\d+:\d+|node_modules|file:\/\//)
+        const { errors = [], code } = JSON.parse(text)
+        for (const { extensions } of errors) codes.add(extensions?.code)
+        if (code !== undefined) codes.add(code)
+        expect([...codes]).not.toContain(undefined)
+        expect([...codes]).not.toContain('internal_error')
+      }),
+      { numRuns: RUNS * 3 },
+    )
+    expect(codes, 'it has got past the door').toContain('invalid_argument')
+    expect(codes).toContain('invalid_query')
+    expect(codes).toContain('unauthorized')
+  })
+})

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
+import { findProject } from '../local/project-address.ts'
 import { type Api, connectApi } from './api.ts'
-import { findProject } from './project.ts'
 import { padded, watched } from './terminal.ts'
 
 /** The exit codes, as --help lists them. */

@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { parseUsage, runCommand, UsageError } from './command.ts'
-import { readConfiguration } from './configuration.ts'
-import { stackFile } from './directories.ts'
+import { findProject } from './project-address.ts'
 import { supabaseClient } from './supabase-client.ts'
 
 const HELP = `npm run functions:invoke -- NAME ['{"json": "body"}']
@@ -27,7 +25,7 @@ await runCommand(async () => {
   if (!name) throw new UsageError('Which function?', HELP)
   if (rest.length > 0) throw new UsageError(`One body is enough; quote it: ${rest.join(' ')}`, HELP)
   const body = parseBody(text)
-  const { url, secretKey, hint } = await project()
+  const { url, secretKey, hint } = await findProject()
   const { data, error } = await supabaseClient(url, secretKey).functions.invoke(name, { body })
   if (!error) {
     console.log(typeof data === 'string' ? data : JSON.stringify(data, null, 2))
@@ -45,24 +43,6 @@ function parseBody(text: string): Record<string, unknown> {
     // Said below, with what was typed.
   }
   throw new UsageError(`The body is not a JSON object: ${text}`, HELP)
-}
-
-interface Project {
-  readonly url: string
-  readonly secretKey: string
-  /** What to do when it does not answer. */
-  readonly hint: string
-}
-
-async function project(): Promise<Project> {
-  const { SUPABASE_URL: url, SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY } = process.env
-  const secretKey = SUPABASE_SECRET_KEY || SUPABASE_SERVICE_ROLE_KEY
-  if (url && secretKey) return { url, secretKey, hint: 'check SUPABASE_URL.' }
-  const running = await readFile(stackFile(await readConfiguration()), 'utf8').catch(() => undefined)
-  if (running) return { ...JSON.parse(running), hint: 'the local stack is not running, see `npm start`.' }
-  throw new Error(
-    'There is no project to call: run `npm start` in another terminal first, or set SUPABASE_URL and SUPABASE_SECRET_KEY.',
-  )
 }
 
 /** Functions refuse with problem+json, the gateway before them with {code, message}. */

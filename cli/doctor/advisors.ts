@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { readConfiguration } from '../../local/configuration.ts'
 import { supabaseCli } from '../../local/postgres/supabase-cli.ts'
+import type { ProjectAddress } from '../../local/project-address.ts'
 import { maskSecrets } from '../../shared/provisioning/failures.ts'
-import type { ProjectAddress } from '../project.ts'
 import type { Finding } from './finding.ts'
 
 const ABOUT = { area: 'advisors', check: 'security and performance' }

@@ -1,6 +1,6 @@
 import { readConfiguration } from '../../local/configuration.ts'
+import type { ProjectAddress } from '../../local/project-address.ts'
 import { maskSecrets } from '../../shared/provisioning/failures.ts'
-import type { ProjectAddress } from '../project.ts'
 import { time } from '../terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding } from './finding.ts'

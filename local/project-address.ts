@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { readConfiguration } from '../local/configuration.ts'
-import { stackFile } from '../local/directories.ts'
+import { readConfiguration } from './configuration.ts'
+import { stackFile } from './directories.ts'
 
 export interface ProjectAddress {
   readonly url: string

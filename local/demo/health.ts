@@ -4,6 +4,7 @@ import postgres from 'postgres'
 import type { Database } from '../../shared/database/types.ts'
 import { dim, green, red, yellow } from '../command.ts'
 import type { Stack } from '../stack.ts'
+import { withTenantDatabase } from './tenant-database.ts'
 
 type Client = SupabaseClient<Database>
 
@@ -95,15 +96,10 @@ async function showAlert(client: Client, wanted: 'opened' | 'resolved'): Promise
 
 /** All emulated projects share one server, on which her role has another name. */
 async function physicalRole(client: Client): Promise<string> {
-  const { data: own } = await client.from('organizations').select('id').single()
-  const { data, error } = await client.rpc('database_connection', {
-    organization_id: own?.id ?? '',
-    reveal_password: true,
-  })
-  if (error) throw new Error(error.message)
-  const { host, port, database, role, password } = Object(data)
-  const sql = postgres({ host, port, database, username: role, password, max: 1 })
-  const [row] = await sql<{ name: string }[]>`select current_user as name`.finally(() => sql.end())
+  const [row] = await withTenantDatabase(
+    client,
+    (sql) => sql<{ name: string }[]>`select current_user as name`,
+  )
   if (!row) throw new Error('the tenant database did not say who is connected')
   return row.name
 }

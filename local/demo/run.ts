@@ -14,6 +14,7 @@ import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
 import { supabaseClient } from '../supabase-client.ts'
 import { showHealth } from './health.ts'
+import { withTenantDatabase } from './tenant-database.ts'
 import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
 
 type Client = SupabaseClient<Database>
@@ -148,22 +149,12 @@ async function proveIsolation(stack: Stack, ann: Client): Promise<void> {
 }
 
 async function proveDatabase(client: Client): Promise<void> {
-  const { data: own } = await client.from('organizations').select('id').single()
-  const { data, error } = await client.rpc('database_connection', {
-    organization_id: own?.id ?? '',
-    reveal_password: true,
-  })
-  if (error) throw new Error(error.message)
-  const { host, port, database, role, password } = Object(data)
-  const sql = postgres({ host, port, database, username: role, password, max: 1, connect_timeout: 15 })
-  try {
+  await withTenantDatabase(client, async (sql, address) => {
     const tables =
       await sql`select table_name from information_schema.tables where table_schema = 'public' order by 1`
-    console.log(`  ${green('✓')} ${role}@${host}:${port}`)
+    console.log(`  ${green('✓')} ${address}`)
     console.log(`  ${green('✓')} tables: ${tables.map((table) => table.table_name).join(', ')}`)
-  } finally {
-    await sql.end()
-  }
+  })
   const { data: audit } = await client
     .from('audit_logs')
     .select('action')

@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { connect, type Database } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
-import { checkBody, readBody } from '../http/body.ts'
+import { readBody } from '../http/body.ts'
 import { type Caller, createAuthenticator } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
 import { handlePost, jsonReply } from '../http/serve.ts'
 import { inBackground } from '../platform.ts'
 import { createNeonProvider } from '../providers/neon.ts'
-import { createDoorbellVerifier, doorbellSchema } from '../provisioning/doorbell.ts'
+import { createDoorbellReader } from '../provisioning/doorbell.ts'
 import { createHealthChecker, type HealthChecker } from './checker.ts'
 import { HealthStore } from './health-store.ts'
 import { requestHealthCheck } from './request-check.ts'
@@ -29,23 +29,10 @@ export function createHealthFunction(environment: Environment): (request: Reques
   // No waiting in the queue of calls: provisioning comes first.
   const checker = createHealthChecker(sql, createNeonProvider(environment, sql, 0))
   const authenticate = createAuthenticator(environment)
-  const isGenuine = createDoorbellVerifier(sql)
-
-  const answerDoorbell = async (body: unknown): Promise<Response> => {
-    if (typeof body !== 'object' || body === null || !('signature' in body))
-      throw new Problem(
-        'unauthorized',
-        'Send a secret key as apikey, or a user’s access token as Authorization: Bearer.',
-      )
-    if (!(await isGenuine(checkBody(body, doorbellSchema))))
-      throw new Problem('unauthorized', 'The doorbell’s signature is wrong, has expired or was used before.')
-    return ring(checker)
-  }
+  const readDoorbell = createDoorbellReader(sql)
 
   return handlePost(async (request) => {
-    // The database rings without credentials: its signature is in the body.
-    if (!request.headers.has('apikey') && !request.headers.has('authorization'))
-      return answerDoorbell(await readBody(request, z.unknown()))
+    if (await readDoorbell(request)) return ring(checker)
     const caller = await authenticate(request)
     return answerCaller(sql, checker, caller, await readBody(request, bodySchema))
   })

@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { z } from 'zod'
 import type { Database } from '../database/client.ts'
+import { checkBody, readBody } from '../http/body.ts'
 import { equalInConstantTime } from '../http/constant-time.ts'
+import { Problem } from '../http/problem.ts'
 
 /** What the database sends, see provisioning.ring_doorbell. `expiresAt` in milliseconds since 1970. */
 export const doorbellSchema = z.strictObject({
@@ -55,5 +57,28 @@ export function createDoorbellVerifier(
     const [row] = await sql<{ first: boolean }[]>`
       select provisioning.answer_doorbell(${doorbell.signature}, ${doorbell.expiresAt}) as first`
     return row?.first ?? false
+  }
+}
+
+/**
+ * Reads the doorbell of a request without credentials: the database rings without any, its signature is in the body.
+ * @param wanted what anybody else without credentials is told to send
+ * @returns a function that answers the doorbell; undefined for a request with credentials, whose body it leaves unread. It
+ * throws Problem for everything else
+ */
+export function createDoorbellReader(
+  sql: Database,
+  wanted = 'Send a secret key as apikey, or a user’s access token as Authorization: Bearer.',
+): (request: Request) => Promise<Doorbell | undefined> {
+  const isGenuine = createDoorbellVerifier(sql)
+  return async (request) => {
+    if (request.headers.has('apikey') || request.headers.has('authorization')) return undefined
+    const body = await readBody(request, z.unknown())
+    if (typeof body !== 'object' || body === null || !('signature' in body))
+      throw new Problem('unauthorized', wanted)
+    const doorbell = checkBody(body, doorbellSchema)
+    if (!(await isGenuine(doorbell)))
+      throw new Problem('unauthorized', 'The doorbell’s signature is wrong, has expired or was used before.')
+    return doorbell
   }
 }

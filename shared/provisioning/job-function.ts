@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { connect, type Database } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
-import { checkBody, readBody } from '../http/body.ts'
+import { readBody } from '../http/body.ts'
 import { type Caller, createAuthenticator } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
 import { handlePost, jsonReply } from '../http/serve.ts'
 import { inBackground } from '../platform.ts'
 import { createNeonProvider } from '../providers/neon.ts'
 import { createStripeProvider } from '../providers/stripe.ts'
-import { createDoorbellVerifier, type Doorbell, doorbellSchema } from './doorbell.ts'
+import { createDoorbellReader } from './doorbell.ts'
 import { type JobReport, reportJob } from './reports.ts'
 import type { Step } from './step.ts'
 import { createWorker } from './worker.ts'
@@ -47,15 +47,9 @@ export function createJobFunction<Body>(
   }
   const worker = createWorker({ sql, providers, steps: definition.steps }, definition.kinds)
   const authenticate = createAuthenticator(environment)
-  const isGenuine = createDoorbellVerifier(sql)
+  const readDoorbell = createDoorbellReader(sql)
   const ring = () => inBackground(worker.ring())
 
-  const answerDoorbell = async (doorbell: Doorbell): Promise<Response> => {
-    if (!(await isGenuine(doorbell)))
-      throw new Problem('unauthorized', 'The doorbell’s signature is wrong, has expired or was used before.')
-    ring()
-    return jsonReply({ accepted: true }, 202)
-  }
   const answerCaller = async (caller: Caller, body: Body): Promise<Response> => {
     const outcome = await definition.request(sql, caller, body)
     if (outcome instanceof Response) return outcome
@@ -65,25 +59,14 @@ export function createJobFunction<Body>(
   }
 
   return handlePost(async (request) => {
-    // The database rings without credentials: its signature is in the body. Everybody else is checked before the body is read.
-    if (!hasCredentials(request)) return answerDoorbell(await readDoorbell(request))
+    if (await readDoorbell(request)) {
+      ring()
+      return jsonReply({ accepted: true }, 202)
+    }
+    // The caller is checked before the body is read.
     const caller = await authenticate(request)
     return answerCaller(caller, await readBody(request, definition.body))
   })
-}
-
-function hasCredentials(request: Request): boolean {
-  return request.headers.has('apikey') || request.headers.has('authorization')
-}
-
-async function readDoorbell(request: Request): Promise<Doorbell> {
-  const body = await readBody(request, z.unknown())
-  if (typeof body !== 'object' || body === null || !('signature' in body))
-    throw new Problem(
-      'unauthorized',
-      'Send a secret key as apikey, or a user’s access token as Authorization: Bearer.',
-    )
-  return checkBody(body, doorbellSchema)
 }
 
 /** 200 with the outcome, or 202 with how things stand when the job needs longer than a function may take. */

@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { connect } from '../database/client.ts'
 import type { Environment } from '../environment.ts'
-import { checkBody, readBody } from '../http/body.ts'
+import { readBody } from '../http/body.ts'
 import { createAuthenticator } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
 import { handlePost, jsonReply } from '../http/serve.ts'
 import { inBackground } from '../platform.ts'
 import { createNeonProvider } from '../providers/neon.ts'
 import { createStripeProvider } from '../providers/stripe.ts'
-import { createDoorbellVerifier, doorbellSchema } from '../provisioning/doorbell.ts'
+import { createDoorbellReader } from '../provisioning/doorbell.ts'
 import { neonInventory, stripeInventory } from './inventory.ts'
 import { createReconciler } from './reconciler.ts'
 import { RunStore } from './runs.ts'
@@ -39,22 +39,14 @@ export function createReconcileFunction(environment: Environment): (request: Req
   ]
   const reconciler = createReconciler({ runs, inventories })
   const authenticate = createAuthenticator(environment)
-  const isGenuine = createDoorbellVerifier(sql)
-
-  const answerDoorbell = async (body: unknown): Promise<Response> => {
-    if (typeof body !== 'object' || body === null || !('signature' in body))
-      throw new Problem('unauthorized', 'Send a secret key as apikey.')
-    const doorbell = checkBody(body, doorbellSchema)
-    if (!(await isGenuine(doorbell)))
-      throw new Problem('unauthorized', 'The doorbell’s signature is wrong or has expired.')
-    inBackground(reconciler.continue(doorbell.jobId))
-    return jsonReply({ accepted: true }, 202)
-  }
+  const readDoorbell = createDoorbellReader(sql, 'Send a secret key as apikey.')
 
   return handlePost(async (request) => {
-    // The database rings without credentials: its signature is in the body.
-    if (!request.headers.has('apikey') && !request.headers.has('authorization'))
-      return answerDoorbell(await readBody(request, z.unknown()))
+    const doorbell = await readDoorbell(request)
+    if (doorbell) {
+      inBackground(reconciler.continue(doorbell.jobId))
+      return jsonReply({ accepted: true }, 202)
+    }
     const caller = await authenticate(request)
     if (caller.type !== 'service')
       throw new Problem('forbidden', 'Reconciliation is for the project’s own backend, with a secret key.')

@@ -105,8 +105,13 @@ begin
   if to_regclass('provisioning.' || v_name) is not null then
     return false;
   end if;
+  -- One maker at a time, who looks again: `if not exists` alone looks before it waits for the parent's lock.
+  perform pg_catalog.pg_advisory_xact_lock(7225);
+  if to_regclass('provisioning.' || v_name) is not null then
+    return false;
+  end if;
   -- In the private schema: rows are read through the parent, under its policies.
-  execute format('create table if not exists provisioning.%I partition of public.%I for values from (%L) to (%L)', v_name, p_parent, p_from, p_to);
+  execute format('create table provisioning.%I partition of public.%I for values from (%L) to (%L)', v_name, p_parent, p_from, p_to);
   execute format('alter table provisioning.%I enable row level security', v_name);
   return true;
 end
@@ -153,7 +158,7 @@ begin
   loop
     if v_partition.upper_bound <= p_now - make_interval(days => case v_partition.parent
       when 'tenant_health_checks' then v_settings.health_retention_days else v_settings.health_hourly_retention_days end) then
-      execute format('drop table provisioning.%I', v_partition.relname);
+      execute format('drop table if exists provisioning.%I', v_partition.relname);
       v_dropped := v_dropped + 1;
     end if;
   end loop;

@@ -121,7 +121,9 @@ describe('partitions', () => {
   })
 
   it('may be made by several at once', async () => {
-    await Promise.all(Array.from({ length: 4 }, () => make(project.sql, '2033-05-05 00:00+00')))
+    const made = await Promise.all(Array.from({ length: 8 }, () => make(project.sql, '2033-05-05 00:00+00')))
+    // Four days and three months, each by one of them.
+    expect(made.flat().reduce((sum, each) => sum + each.made, 0)).toBe(7)
     expect(await partitionsOf('tenant_health_checks')).toHaveLength(8)
     await project.sql`drop table provisioning.tenant_health_checks_20330505, provisioning.tenant_health_checks_20330506,
       provisioning.tenant_health_checks_20330507, provisioning.tenant_health_checks_20330508,

@@ -142,14 +142,15 @@ describe('a check', () => {
     const tenant = await addTenant(project)
     await project.sql`update provisioning.health_thresholds set longest_query_degraded_seconds = 0,
       connections_degraded_percent = 0, connections_unhealthy_percent = 1`
-    const user = await useDatabase(project, tenant)
-    const sleeping = user`select pg_sleep(2)`.execute()
+    // One percent of the local server's connections, and some.
+    const users = await Promise.all(Array.from({ length: 5 }, () => useDatabase(project, tenant)))
+    const sleeping = users.map((user) => user`select pg_sleep(2)`.execute())
     const { body } = await until('long query', async () => {
       const reply = await check(tenant)
       return Object(reply.body.metrics).longest_query_seconds > 0 ? reply : undefined
     })
-    await sleeping
-    await user.end()
+    await Promise.all(sleeping)
+    await Promise.all(users.map((user) => user.end()))
     await project.sql`update provisioning.health_thresholds set longest_query_degraded_seconds = default,
       connections_degraded_percent = default, connections_unhealthy_percent = default`
     expect(body).toMatchObject({

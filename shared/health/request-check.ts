@@ -1,6 +1,7 @@
 import type { Database } from '../database/client.ts'
 import type { Caller } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
+import { authorize } from '../provisioning/as-caller.ts'
 import type { HealthChecker } from './checker.ts'
 import type { HealthReport, HealthStore } from './health-store.ts'
 
@@ -20,7 +21,7 @@ export async function requestHealthCheck(
   organizationId: string,
   deep: boolean,
 ): Promise<HealthReport> {
-  await authorize(sql, caller, organizationId)
+  await authorize(sql, caller, organizationId, ['owner', 'admin', 'member', 'operator'])
   const seconds = caller.type === 'user' ? await store.countRequest(organizationId) : 0
   if (seconds > 0)
     throw new Problem(
@@ -45,15 +46,4 @@ export async function requestHealthCheck(
   const report = await store.report(organizationId)
   if (!report) throw new Problem('organization_not_found', 'The organization was deleted in the meantime.')
   return report
-}
-
-async function authorize(sql: Database, caller: Caller, organizationId: string): Promise<void> {
-  const userId = caller.type === 'user' ? caller.userId : null
-  const [row] = await sql<{ exists: boolean; allowed: boolean }[]>`
-    select exists (select from public.organizations where id = ${organizationId}) as exists,
-      provisioning.role_in(${organizationId}, ${userId}) is not null
-        or exists (select from provisioning.operators where user_id = ${userId}) as allowed`
-  if (!row?.exists) throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
-  if (caller.type === 'user' && !row.allowed)
-    throw new Problem('forbidden', 'Only members of the organization, and operators, may do this.')
 }

@@ -25,3 +25,15 @@ export async function valueAsCaller<T>(
     throw refusalAsProblem(error) ?? error
   }
 }
+
+export type TenantRole = 'owner' | 'admin' | 'member' | 'operator'
+
+/** Lets the backend pass, and users with one of the roles. @throws Problem organization_not_found or forbidden */
+export async function authorize(
+  sql: Database,
+  caller: Caller,
+  organizationId: string,
+  roles: readonly TenantRole[],
+): Promise<void> {
+  await valueAsCaller(sql, caller, sql`provisioning.assert_may(${organizationId}, ${[...roles]})`)
+}

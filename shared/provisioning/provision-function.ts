@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { authorize } from './as-caller.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
 import type { JobFunction } from './job-function.ts'
 import { provisionUser } from './provision-user.ts'
-import { authorizeManager, requestProvisioning } from './request-provisioning.ts'
+import { requestProvisioning } from './request-provisioning.ts'
 import { provisionSteps } from './steps/index.ts'
 
 /** Sizes, regions and their aliases are words; which ones there are is the database's to say. */
@@ -66,7 +67,7 @@ export const provisionFunction: JobFunction<Fields> = {
     if (email !== undefined) return { jobId: await provisionUser(sql, caller, email, metadata), wait }
     if (organizationId === undefined)
       throw new Error('a body without organizationId or email was let through')
-    await authorizeManager(sql, caller, organizationId)
+    await authorize(sql, caller, organizationId, ['owner', 'admin'])
     if (cancel) return cancelProvisioning(sql, caller, organizationId, dryRun)
     return { jobId: await requestProvisioning(sql, caller, organizationId, wanted), wait }
   },

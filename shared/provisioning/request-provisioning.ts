@@ -1,6 +1,5 @@
 import type { Database } from '../database/client.ts'
 import type { Caller } from '../http/caller.ts'
-import { Problem } from '../http/problem.ts'
 import { valueAsCaller } from './as-caller.ts'
 
 export interface ProvisioningWishes {
@@ -24,15 +23,4 @@ export function requestProvisioning(
     sql`(select job_id from provisioning.request_provisioning(${organizationId},
       ${services ? [...services] : null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}))`,
   )
-}
-
-/** Lets the backend pass, and the owners and admins of the organization. @throws Problem for everybody else */
-export async function authorizeManager(sql: Database, caller: Caller, organizationId: string): Promise<void> {
-  const userId = caller.type === 'user' ? caller.userId : null
-  const [row] = await sql<{ exists: boolean; role: string | null }[]>`
-    select exists (select from public.organizations where id = ${organizationId}) as exists,
-      provisioning.role_in(${organizationId}, ${userId}) as role`
-  if (!row?.exists) throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
-  if (caller.type === 'user' && row.role !== 'owner' && row.role !== 'admin')
-    throw new Problem('forbidden', 'Only owners and admins of the organization may do this.')
 }

@@ -1,7 +1,7 @@
-import type { Database } from '../database/client.ts'
+import { type Database, sqlState } from '../database/client.ts'
 import { failure } from './failures.ts'
 import { type Job, type JobStore, LeaseLost } from './jobs.ts'
-import type { Providers, Step, StepContext, StepOutcome } from './step.ts'
+import type { Providers, Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
 
 export interface JobRunner {
   readonly jobs: JobStore
@@ -69,7 +69,11 @@ async function runStep(
   }
   const context: Parameters<Step>[0] = { job, ...started, sql, providers, signal, secrets, assertLease }
   const outcome = await attempt(steps[name], name, context)
-  if (outcome.type === 'succeeded') return jobs.completeStep(job, name, outcome.output, outcome.record)
+  if (outcome.type === 'succeeded') {
+    const ready = await attemptToComplete(jobs, job, name, outcome)
+    if (!ready) await jobs.failStep(job, name, failure('step_crashed'), outcome.output)
+    return ready ?? []
+  }
   if (outcome.type === 'deferred')
     await jobs.deferStep(job, name, outcome.seconds, outcome.reason, outcome.output ?? {})
   else if (outcome.failure.pauseSeconds === undefined)
@@ -103,5 +107,21 @@ async function attempt(
     if (context.signal.aborted) throw new LeaseLost('the lease was lost')
     console.error(`job ${context.job.id}, step ${name}:`, error)
     return { type: 'failed', failure: failure('step_crashed') }
+  }
+}
+
+/** @returns the steps that may start now; undefined when the database refuses the record, which is this step's failure alone */
+async function attemptToComplete(
+  jobs: JobStore,
+  job: Job,
+  name: string,
+  { output, record }: SucceededStep,
+): Promise<string[] | undefined> {
+  try {
+    return await jobs.completeStep(job, name, output, record)
+  } catch (error) {
+    if (error instanceof LeaseLost || sqlState(error) === undefined) throw error
+    console.error(`job ${job.id}, step ${name}, its record:`, error)
+    return undefined
   }
 }

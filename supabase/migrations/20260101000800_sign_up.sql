@@ -276,7 +276,7 @@ end
 $$;
 revoke execute on function provisioning.backfill(integer) from public;
 comment on function provisioning.backfill(integer) is
-  'Provisions up to p_limit users from before the installation, the oldest first, and returns how many. Call it until it
+  'For pg_cron: provisions up to p_limit users without a profile, the oldest first, and returns how many. Call it until it
 returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to sign_up_failures.';
 
 -- Triggers --------------------------------------------------------------------------------------------------------

@@ -1,25 +1,122 @@
 -- What functions and people may ask of the engine, each checked and audited here.
 
+-- Operators: people who see every tenant ---------------------------------------------------------------------------
+
+create table provisioning.operators (
+  user_id uuid primary key references auth.users (id) on delete cascade,
+  granted_at timestamptz not null default now(),
+  -- Why, or until when.
+  note text not null default ''
+);
+comment on table provisioning.operators is 'Users who may list every tenant. Each change is audited, under the nil organization.';
+alter table provisioning.operators enable row level security;
+
+create function provisioning.audit_operator_change() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- An operator belongs to no organization; rows of the nil one are for the service role's eyes.
+  perform provisioning.audit('00000000-0000-0000-0000-000000000000',
+    case tg_op when 'INSERT' then 'operator.granted' else 'operator.revoked' end,
+    'user', coalesce(new.user_id, old.user_id)::text,
+    jsonb_build_object('note', coalesce(new.note, old.note), 'by_role', session_user));
+  return null;
+end
+$$;
+revoke execute on function provisioning.audit_operator_change() from public;
+create trigger operators_audit after insert or delete on provisioning.operators
+  for each row execute function provisioning.audit_operator_change();
+
+create function provisioning.is_operator() returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (
+    select from provisioning.operators o where o.user_id = (select auth.uid()));
+end
+$$;
+revoke execute on function provisioning.is_operator() from public;
+grant execute on function provisioning.is_operator() to authenticated, service_role;
+comment on function provisioning.is_operator() is 'Whether the calling user is an operator.';
+
+create function provisioning.grant_operator(p_user_id uuid, p_note text default '') returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into provisioning.operators (user_id, note) values (p_user_id, p_note) on conflict do nothing;
+  return found;
+end
+$$;
+revoke execute on function provisioning.grant_operator(uuid, text) from public;
+comment on function provisioning.grant_operator(uuid, text) is
+  'Lets a user see every tenant; false when that was so already. For the owner alone, in SQL; audited.';
+
+create function provisioning.revoke_operator(p_user_id uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from provisioning.operators o where o.user_id = p_user_id;
+  return found;
+end
+$$;
+revoke execute on function provisioning.revoke_operator(uuid) from public;
+comment on function provisioning.revoke_operator(uuid) is
+  'Takes that away; false when the user was no operator. For the owner alone, in SQL; audited.';
+
+-- Who may ask -----------------------------------------------------------------------------------------------------
+
+create function provisioning.assert_may(p_organization_id uuid, p_roles text[]) returns void
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  if not exists (select from public.organizations o where o.id = p_organization_id) then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
+  if auth.role() is distinct from 'service_role'
+    and p_organization_id not in (select provisioning.my_organization_ids(p_roles))
+    and not ('operator' = any (p_roles) and provisioning.is_operator()) then
+    raise exception 'Only % of the organization%may do this.',
+      case when 'member' = any (p_roles) then 'members' else 'owners and admins' end,
+      case when 'operator' = any (p_roles) then ', and operators, ' else ' ' end using errcode = 'TP403';
+  end if;
+end
+$$;
+revoke execute on function provisioning.assert_may(uuid, text[]) from public;
+comment on function provisioning.assert_may(uuid, text[]) is
+  'Lets the service role pass, and callers who have one of the roles: owner, admin or member of the organization, or operator.
+Raises TP404 (no such organization) or TP403.';
+
+-- Requests ------------------------------------------------------------------------------------------------------
+
+create function provisioning.hold_provisioning(
+  p_organization_id uuid, out organization public.organizations, out job public.provisioning_jobs
+) language plpgsql security definer set search_path = '' as $$
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
+  select j.* into job from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
+  select o.* into organization from public.organizations o where o.id = p_organization_id for update;
+  if organization.id is null then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
+end
+$$;
+revoke execute on function provisioning.hold_provisioning(uuid) from public;
+comment on function provisioning.hold_provisioning(uuid) is
+  'Waits for other requests for the organization, then locks its newest provision job (if any) and the organization, in the order
+in which workers lock them. Raises TP404.';
+
 create function provisioning.request_provisioning(
   p_organization_id uuid, p_services text[] default null, p_database_size text default null, p_data_region text default null,
   p_requested_by uuid default null
 ) returns table (job_id uuid, status text)
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_held record;
   v_organization public.organizations;
   v_database public.organization_databases;
   v_region provisioning.regions;
   v_job public.provisioning_jobs;
   v_changed boolean := false;
 begin
-  -- Two requests for one organization take turns. Row locks come in the workers' order, the job before the organization.
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
-  select * into v_job from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
-  select * into v_organization from public.organizations o where o.id = p_organization_id for update;
-  if v_organization.id is null then
-    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
-  end if;
+  select * into v_held from provisioning.hold_provisioning(p_organization_id);
+  v_organization := v_held.organization;
+  v_job := v_held.job;
   if exists (
     select from public.provisioning_jobs j
     where j.organization_id = p_organization_id and j.kind = 'undo' and j.status in ('queued', 'running')) then
@@ -140,15 +237,6 @@ comment on function provisioning.provision_user(text, jsonb) is
   'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome: accepted,
 user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet) or too_many_attempts, which says when to come back.
 A value and no error, because an error would take the count of the call back. Raises TP423 as request_provisioning does.';
-
-create function provisioning.role_in(p_organization_id uuid, p_user_id uuid) returns text
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  return (
-    select m.role from public.organization_members m where m.organization_id = p_organization_id and m.user_id = p_user_id);
-end
-$$;
-revoke execute on function provisioning.role_in(uuid, uuid) from public;
 
 -- What a step writes beside its own row. Each is called in the same statement as complete_step.
 

@@ -152,19 +152,15 @@ create function provisioning.cancel_provisioning(p_organization_id uuid) returns
 language plpgsql security definer set search_path = '' as $$
 declare
   v_settings provisioning.settings;
+  v_held record;
   v_job public.provisioning_jobs;
   v_organization public.organizations;
   v_undo boolean;
 begin
   select * into v_settings from provisioning.settings;
-  -- In turn with other requests, and with the workers' order of row locks, as in request_provisioning.
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
-  select * into v_job from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
-  select * into v_organization from public.organizations o where o.id = p_organization_id for update;
-  if v_organization.id is null then
-    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
-  end if;
+  select * into v_held from provisioning.hold_provisioning(p_organization_id);
+  v_organization := v_held.organization;
+  v_job := v_held.job;
   -- A tenant that was ready once is in use: a later job on it is stopped, and what it uses stays.
   v_undo := v_organization.provisioned_at is null;
   if v_job.id is null or v_job.status in ('succeeded', 'cancelled') or v_job.status = 'failed' and not v_undo then

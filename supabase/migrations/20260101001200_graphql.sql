@@ -1,4 +1,4 @@
--- What the GraphQL function needs of the database: a way to be the caller, the operators, and requests that check who asks.
+-- What the GraphQL function needs of the database: a way to be the caller, lists of tenants, and requests that check who asks.
 
 create function provisioning.query_as(p_claims jsonb, p_query text, p_arguments jsonb) returns jsonb
 language plpgsql volatile security invoker set search_path = '' as $$
@@ -23,65 +23,6 @@ comment on function provisioning.query_as(jsonb, text, jsonb) is
   'Runs a query of the GraphQL function as the caller that the claims name (authenticated or service_role), in one round trip and
 one transaction, which a pooler in transaction mode serves too. The query is a fixed text; what callers say is in p_arguments, its $1.
 For the owner alone: it trusts the claims.';
-
--- Operators: people who see every tenant ---------------------------------------------------------------------------
-
-create table provisioning.operators (
-  user_id uuid primary key references auth.users (id) on delete cascade,
-  granted_at timestamptz not null default now(),
-  -- Why, or until when.
-  note text not null default ''
-);
-comment on table provisioning.operators is 'Users who may list every tenant. Each change is audited, under the nil organization.';
-alter table provisioning.operators enable row level security;
-
-create function provisioning.audit_operator_change() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  -- An operator belongs to no organization; rows of the nil one are for the service role's eyes.
-  perform provisioning.audit('00000000-0000-0000-0000-000000000000',
-    case tg_op when 'INSERT' then 'operator.granted' else 'operator.revoked' end,
-    'user', coalesce(new.user_id, old.user_id)::text,
-    jsonb_build_object('note', coalesce(new.note, old.note), 'by_role', session_user));
-  return null;
-end
-$$;
-revoke execute on function provisioning.audit_operator_change() from public;
-create trigger operators_audit after insert or delete on provisioning.operators
-  for each row execute function provisioning.audit_operator_change();
-
-create function provisioning.is_operator() returns boolean
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  return exists (
-    select from provisioning.operators o where o.user_id = (select auth.uid()));
-end
-$$;
-revoke execute on function provisioning.is_operator() from public;
-grant execute on function provisioning.is_operator() to authenticated, service_role;
-comment on function provisioning.is_operator() is 'Whether the calling user is an operator.';
-
-create function provisioning.grant_operator(p_user_id uuid, p_note text default '') returns boolean
-language plpgsql security definer set search_path = '' as $$
-begin
-  insert into provisioning.operators (user_id, note) values (p_user_id, p_note) on conflict do nothing;
-  return found;
-end
-$$;
-revoke execute on function provisioning.grant_operator(uuid, text) from public;
-comment on function provisioning.grant_operator(uuid, text) is
-  'Lets a user see every tenant; false when that was so already. For the owner alone, in SQL; audited.';
-
-create function provisioning.revoke_operator(p_user_id uuid) returns boolean
-language plpgsql security definer set search_path = '' as $$
-begin
-  delete from provisioning.operators o where o.user_id = p_user_id;
-  return found;
-end
-$$;
-revoke execute on function provisioning.revoke_operator(uuid) from public;
-comment on function provisioning.revoke_operator(uuid) is
-  'Takes that away; false when the user was no operator. For the owner alone, in SQL; audited.';
 
 -- The list of all tenants ------------------------------------------------------------------------------------------
 
@@ -218,23 +159,6 @@ p_sort: CREATED_AT_DESC, CREATED_AT_ASC, NAME_ASC or NAME_DESC; p_after: the cur
 
 -- Requests that check who asks -------------------------------------------------------------------------------------
 
-create function provisioning.assert_role_in(p_organization_id uuid, p_roles text[]) returns void
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  if not exists (select from public.organizations o where o.id = p_organization_id) then
-    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
-  end if;
-  if auth.role() is distinct from 'service_role'
-    and p_organization_id not in (select provisioning.my_organization_ids(p_roles)) then
-    raise exception 'Only the % of the organization may do this.',
-      case when 'member' = any (p_roles) then 'members' else 'owners and admins' end using errcode = 'TP403';
-  end if;
-end
-$$;
-revoke execute on function provisioning.assert_role_in(uuid, text[]) from public;
-comment on function provisioning.assert_role_in(uuid, text[]) is
-  'Lets the service role pass, and users who have one of the roles. Raises TP404 (no such organization) or TP403.';
-
 create function provisioning.provision_as_caller(
   p_organization_id uuid, p_services text[] default null, p_database_size text default null, p_data_region text default null
 ) returns uuid
@@ -243,7 +167,7 @@ declare
   v_job_id uuid;
   v_known text[] := array(select distinct d.service from provisioning.step_definitions d where d.kind = 'provision' order by 1);
 begin
-  perform provisioning.assert_role_in(p_organization_id, '{owner,admin}');
+  perform provisioning.assert_may(p_organization_id, '{owner,admin}');
   if not p_services <@ v_known then
     raise exception 'There is an unknown service in "%". Known: %.', array_to_string(p_services, ', '), array_to_string(v_known, ', ')
       using errcode = 'TP422';
@@ -266,7 +190,7 @@ declare
   v_job_id uuid;
   v_undo_job_id uuid;
 begin
-  perform provisioning.assert_role_in(p_organization_id, '{owner,admin}');
+  perform provisioning.assert_may(p_organization_id, '{owner,admin}');
   select c.job_id, c.undo_job_id into v_job_id, v_undo_job_id from provisioning.cancel_provisioning(p_organization_id) c;
   -- The undo is not due yet; the sweep will ring for it.
   return jsonb_build_object('organizationId', p_organization_id, 'jobId', v_job_id, 'undoJobId', v_undo_job_id);

@@ -313,6 +313,24 @@ describe('a failure that passes is tried again until the tenant is ready, with o
   })
 })
 
+describe('a step whose record the database refuses', () => {
+  it('has failed alone, is tried again at once and not when the lease ends, and what it made is found', async () => {
+    await project.sql`alter table public.organizations add constraint trouble check (stripe_customer_id is null) not valid`
+    const person = await project.signUp()
+    const waiting = await until('failed attempt', async () => {
+      const state = await project.provisioning(person.organizationId)
+      return state.steps.stripe_customer?.status === 'retrying' && state.services.neon === 'ready'
+        ? state
+        : undefined
+    })
+    expect(waiting.steps.stripe_customer?.error).toMatchObject({ code: 'step_crashed', retryable: true })
+    expect((await attempts(person))[0]).toMatchObject({ code: 'step_crashed', attempt: 1 })
+    await project.sql`alter table public.organizations drop constraint trouble`
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+})
+
 describe('a Stripe customer', () => {
   it('whose creation was not confirmed and whom no search shows yet is not made twice', async () => {
     project.stripeEmulator.setTimings({ searchLagMs: 60_000 })

@@ -44,6 +44,16 @@ const DATABASE = 'postgres'
  * workers and provider emulators. @throws PortTakenError, or Error with what the failing part said.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
+  try {
+    return await startStages(options)
+  } catch (error) {
+    // Ctrl-C reaches the programs that a stage runs, too: their failure is not the news then.
+    options.signal?.throwIfAborted()
+    throw error
+  }
+}
+
+async function startStages(options: StackOptions): Promise<Stack> {
   const { configuration } = options
   const progress = (what: string) => {
     options.signal?.throwIfAborted()
@@ -84,8 +94,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return stack
   } catch (error) {
     await postgres.stop()
-    // Ctrl-C reaches the programs that a stage runs, too: their failure is not the news then.
-    options.signal?.throwIfAborted()
     throw error
   }
 }

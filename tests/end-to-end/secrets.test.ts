@@ -183,7 +183,7 @@ async function fullRun(): Promise<void> {
   await whileDoorbellsWait()
   await providerFailures()
   await loginRefused()
-  await crashingWorker()
+  await crashingStep()
   await revealing(ada)
   await lookingAround(ada)
   await refusedRequests(ada)
@@ -256,16 +256,14 @@ async function loginRefused(): Promise<void> {
   })
 }
 
-/** An error of Postgres that nobody thought of, in the very statement that brings the password; its worker gives up. */
-async function crashingWorker(): Promise<void> {
+/** An error of Postgres that nobody thought of, in the very statement that brings the password. */
+async function crashingStep(): Promise<void> {
   await project.sql`alter table public.organization_databases
     add constraint trouble check (credentials_secret_id is null) not valid`
   const person = await signUp()
   await until('crash', () => project.log.some(({ text }) => text.includes('trouble')) || undefined)
   await remember('after a crash')
   await project.sql`alter table public.organization_databases drop constraint trouble`
-  await project.expireLeases()
-  await project.sweep()
   await ready(person)
 }
 
@@ -307,7 +305,10 @@ async function refusedRequests(person: SignedUp): Promise<void> {
   await project.superuser`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and application_name = 'tenant-provisioning'`
-  await asUser(person, name, { organizationId, services: ['stripe', 'neon'], wait: true })
+  await until('function that has a database again', async () => {
+    const { status } = await asUser(person, name, { organizationId, services: ['stripe', 'neon'], wait: true })
+    return status === 200 || undefined
+  })
 }
 
 async function cancelling(): Promise<void> {

@@ -184,13 +184,14 @@ describe('the pg_net worker', () => {
   })
 
   it('runs the requests of a batch side by side', async () => {
-    let concurrent = 0
+    // Nobody is answered before all have asked.
+    const waiting: (() => void)[] = []
     answer = (request, response) => {
-      concurrent += 1
-      setTimeout(() => plainAnswer(request, response), 200)
+      waiting.push(() => plainAnswer(request, response))
     }
     await sql`select net.http_get(${base}) from generate_series(1, 100)`
-    await vi.waitFor(() => expect(concurrent).toBe(100), { timeout: 190, interval: 5 })
+    await vi.waitFor(() => expect(waiting).toHaveLength(100), { timeout: 4000, interval: 5 })
+    for (const reply of waiting) reply()
     await vi.waitFor(async () => {
       const [row] = await sql`select count(*)::integer as waiting from net.http_request_queue`
       expect(row?.waiting).toBe(0)

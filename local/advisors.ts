@@ -6,15 +6,9 @@ import { withThrowawayDatabase } from './postgres/throwaway.ts'
 await runCommand(async () => {
   console.log('Migrating a fresh database and running the security and performance advisors …')
   await withThrowawayDatabase((databaseUrl) =>
-    supabaseCli([
-      'db',
-      'advisors',
-      '--level',
-      'warn',
-      '--fail-on',
-      'warn',
-      `--remote=${databaseUrl}?sslmode=disable`,
-    ]),
+    supabaseCli(['db', 'advisors', '--level', 'warn', '--fail-on', 'warn'], {
+      databaseUrl: `${databaseUrl}?sslmode=disable`,
+    }),
   )
   console.log('The advisors found nothing at warning level or above.')
   return 0

@@ -31,15 +31,9 @@ export async function advisorFindings(project: ProjectAddress): Promise<Finding[
       },
     ]
   try {
-    const output = await supabaseCli([
-      'db',
-      'advisors',
-      '--level',
-      'warn',
-      '--output-format',
-      'json',
-      `--remote=${url}`,
-    ])
+    const output = await supabaseCli(['db', 'advisors', '--level', 'warn', '--output-format', 'json'], {
+      databaseUrl: url,
+    })
     return found(output)
   } catch (error) {
     const told = maskSecrets(error instanceof Error ? error.message : String(error))

@@ -7,8 +7,9 @@ import { supabaseCli } from './supabase-cli.ts'
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<void> {
   const seed = options.seed ? ['--include-seed'] : []
-  await supabaseCli(['db', 'push', '--yes', ...seed, `--remote=${databaseUrl}?sslmode=disable`], {
-    FUNCTIONS_BASE_URL: options.functionsUrl ?? 'http://127.0.0.1:9/functions/v1',
+  await supabaseCli(['db', 'push', '--yes', ...seed], {
+    databaseUrl: `${databaseUrl}?sslmode=disable`,
+    env: { FUNCTIONS_BASE_URL: options.functionsUrl ?? 'http://127.0.0.1:9/functions/v1' },
   })
 }
 

@@ -306,7 +306,11 @@ async function refusedRequests(person: SignedUp): Promise<void> {
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and application_name = 'tenant-provisioning'`
   await until('function that has a database again', async () => {
-    const { status } = await asUser(person, name, { organizationId, services: ['stripe', 'neon'], wait: true })
+    const { status } = await asUser(person, name, {
+      organizationId,
+      services: ['stripe', 'neon'],
+      wait: true,
+    })
     return status === 200 || undefined
   })
 }

@@ -61,7 +61,7 @@ describe('supabase functions deploy --use-api', () => {
         '--profile',
         profile,
       ],
-      { SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}`, HOME: scratch },
+      { env: { SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}`, HOME: scratch } },
     )
   })
   afterAll(async () => {

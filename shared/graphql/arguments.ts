@@ -28,10 +28,30 @@ export function check<T>(argument: string, schema: z.ZodType<T>, value: unknown)
   )
 }
 
+/** @throws Problem for a text that Postgres cannot keep: the character NUL, or half of a surrogate pair */
+export function assertStorable(value: unknown): void {
+  JSON.stringify(value, (name, part: unknown) => {
+    if (typeof part === 'string' && (part.includes('\0') || /\p{Surrogate}/u.test(part)))
+      throw new Problem('invalid_argument', 'Wrong: a text contains a character that cannot be stored', [
+        {
+          path: name,
+          message: 'contains a character that cannot be stored (NUL, or half of a surrogate pair)',
+        },
+      ])
+    return part
+  })
+}
+
 /** The place in a list, as an opaque text: [sort key, id] of a row. */
 export type Position = readonly [sortKey: string, id: string]
 
-const moment = z.tuple([z.iso.datetime({ offset: true, local: true }), z.uuid()])
+/** An ISO 8601 moment with its offset, of the years and offsets that Postgres reads as well. */
+export const isoMoment = z.iso
+  .datetime({ offset: true })
+  .max(40)
+  .refine((text) => !text.startsWith('0000') && !/[+-](1[6-9]|2\d):?\d\d$/.test(text))
+
+const moment = z.tuple([isoMoment, z.uuid()])
 const name = z.tuple([z.string().max(200), z.uuid()])
 
 export function encodeCursor(position: unknown): string {

@@ -1,5 +1,3 @@
-import { costLimitPlugin } from '@escape.tech/graphql-armor-cost-limit'
-import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth'
 import type { ExecutionResult } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import { z } from 'zod'
@@ -11,12 +9,9 @@ import { Problem } from '../http/problem.ts'
 import { handlePost } from '../http/serve.ts'
 import { DEFAULT_TIMING, type GraphqlContext, type GraphqlTiming } from './context.ts'
 import { present } from './errors.ts'
+import { limits } from './limits.ts'
 import { Reader } from './reader.ts'
 import { schema } from './schema.ts'
-
-const MAX_DEPTH = 8
-/** Two full pages of events, say: a page counts as many times as it has rows. */
-const MAX_COST = 5_000
 
 const body = z.strictObject({
   query: z.string().min(1, 'is missing'),
@@ -46,6 +41,11 @@ export function createGraphqlFunction(
     const operation = JSON.stringify(await readBody(request, body))
     const context = { caller, reader: new Reader(sql, caller), sql, environment, timing }
     const reply = await yoga.fetch(plainRequest(request, operation), context)
+    if (reply.status === 406)
+      throw new Problem(
+        'not_acceptable',
+        'Queries and mutations are answered as application/json, subscriptions as text/event-stream. Accept that.',
+      )
     reply.headers.set('cache-control', 'no-store')
     return reply
   })
@@ -64,22 +64,8 @@ function createGraphqlServer() {
     // The platform's own, on Node as well: yoga's stand-ins there do not pass on that a client has gone.
     fetchAPI: { Headers, ReadableStream, Request, Response, TextEncoder },
     maskedErrors: { maskError: present },
-    plugins: [
-      maxDepthPlugin({ n: MAX_DEPTH, onReject: [refuse(`It may be ${MAX_DEPTH} levels deep.`)] }),
-      costLimitPlugin({
-        maxCost: MAX_COST,
-        objectCost: 5,
-        onReject: [refuse('Ask for fewer fields or smaller pages.')],
-      }),
-      codedErrors,
-    ],
+    plugins: [...limits, codedErrors],
   })
-}
-
-function refuse(advice: string): () => never {
-  return () => {
-    throw new Problem('query_too_complex', `The operation asks for too much. ${advice}`)
-  }
 }
 
 /** Errors that never pass `maskError`, because they were found before anything ran. */

@@ -2,6 +2,7 @@ import type postgres from 'postgres'
 import type { Database } from '../database/client.ts'
 import type { Caller } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
+import { assertStorable } from './arguments.ts'
 import { causeAsProblem } from './errors.ts'
 
 /** A scalar SQL query for JSON. Its text is fixed; what callers say is in the JSON object that `argument` names. */
@@ -29,6 +30,8 @@ interface Request {
 /** More fields of one operation would be many times what a page of the console asks for. */
 const MAX_REQUESTS = 60
 const MAX_KEYS = 1_000
+/** Each is a transaction, and may leave an entry in the audit log. */
+const MAX_CALLS = 10
 
 /**
  * Reads as the caller: provisioning.query_as becomes the caller's role with the caller's claims, so that row-level security
@@ -38,6 +41,7 @@ export class Reader {
   readonly #sql: Database
   readonly #claims: string
   #waiting = new Map<string, Request>()
+  #calls = 0
 
   constructor(sql: Database, caller: Caller) {
     this.#sql = sql
@@ -52,18 +56,22 @@ export class Reader {
   /** One key's value; keys asked for in the same tick share a query. @throws Problem */
   async readOf(query: KeyedQuery, key: string, options: Options = {}): Promise<unknown> {
     const request = this.#ask(query, options)
+    if (request.keys.size >= MAX_KEYS && !request.keys.has(key)) throw tooMuch(`${MAX_KEYS} ${query.name}`)
     request.keys.add(key)
-    if (request.keys.size > MAX_KEYS) throw tooMuch(`${MAX_KEYS} ${query.name}`)
     const found = await request.result
     return isObject(found) ? (found[key] ?? query.missing) : query.missing
   }
 
   /** In a statement and transaction of its own: for what writes, or is refused when the caller may not. @throws Problem */
-  call(query: Query, options: Options = {}): Promise<unknown> {
+  async call(query: Query, options: Options = {}): Promise<unknown> {
+    assertStorable(options)
+    this.#calls += 1
+    if (this.#calls > MAX_CALLS) throw tooMuch(`${MAX_CALLS} times for what is written or kept secret`)
     return this.#run(`select (${query.sql('$1')})`, options)
   }
 
   #ask(query: Query, options: Options): Request {
+    assertStorable(options)
     const name = `${query.name} ${JSON.stringify(options)}`
     const waiting = this.#waiting.get(name)
     if (waiting) return waiting

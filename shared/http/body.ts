@@ -5,7 +5,16 @@ const MAX_BODY_BYTES = 64 * 1024
 
 /** Reads a JSON body of at most 64 KB and checks it. @throws Problem that names every field that is wrong. */
 export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
-  return checkBody(await readJson(request), schema)
+  const body = await readJson(request)
+  try {
+    return checkBody(body, schema)
+  } catch (error) {
+    // The checks are recursive, as the values are.
+    if (!(error instanceof RangeError)) throw error
+    throw new Problem('invalid_body', 'Wrong: (body): is nested too deeply', [
+      { path: '(body)', message: 'is nested too deeply' },
+    ])
+  }
 }
 
 export function checkBody<T>(body: unknown, schema: z.ZodType<T>): T {

@@ -11,6 +11,7 @@ const problems = {
   user_not_found: [404, 'No such user'],
   database_not_found: [404, 'No database yet'],
   method_not_allowed: [405, 'Method not allowed'],
+  not_acceptable: [406, 'Not acceptable'],
   nothing_to_cancel: [409, 'There is nothing to cancel'],
   region_is_fixed: [409, 'The region cannot be changed'],
   undo_in_progress: [409, 'An undo is at work'],

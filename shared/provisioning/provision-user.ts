@@ -5,9 +5,16 @@ import { Problem } from '../http/problem.ts'
 import { valueAsCaller } from './as-caller.ts'
 
 interface Outcome {
-  readonly outcome: 'accepted' | 'user_not_found' | 'user_too_old' | 'not_eligible' | 'too_many_attempts'
+  readonly outcome:
+    | 'accepted'
+    | 'user_not_found'
+    | 'user_too_old'
+    | 'not_eligible'
+    | 'too_many_attempts'
+    | 'undo_in_progress'
   readonly job_id: string | null
   readonly retry_after_seconds: number
+  readonly message: string | null
 }
 
 /**
@@ -34,7 +41,7 @@ export async function provisionUser(
   return result.job_id
 }
 
-function refusal({ outcome, retry_after_seconds: seconds }: Outcome, email: string): Problem {
+function refusal({ outcome, retry_after_seconds: seconds, message }: Outcome, email: string): Problem {
   switch (outcome) {
     case 'too_many_attempts':
       return new Problem(
@@ -43,6 +50,8 @@ function refusal({ outcome, retry_after_seconds: seconds }: Outcome, email: stri
         [],
         seconds,
       )
+    case 'undo_in_progress':
+      return new Problem('undo_in_progress', message ?? 'An undo is at work.', [], seconds)
     case 'user_not_found':
       return new Problem('user_not_found', `Nobody has signed up as ${email}.`)
     case 'user_too_old':

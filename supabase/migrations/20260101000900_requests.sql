@@ -202,7 +202,7 @@ comment on function provisioning.count_call(text, integer) is
   'Counts a call and returns 0; or, when this subject has had p_per_minute within the last minute, the seconds until its next may be made.';
 
 create function provisioning.provision_user(p_email text, p_metadata jsonb default '{}')
-returns table (outcome text, organization_id uuid, job_id uuid, retry_after_seconds integer)
+returns table (outcome text, organization_id uuid, job_id uuid, retry_after_seconds integer, message text)
 language plpgsql security definer set search_path = '' as $$
 declare
   v_email text := lower(btrim(p_email));
@@ -226,7 +226,13 @@ begin
     organization_id := provisioning.ensure_user_provisioned(v_user_id, p_metadata);
     outcome := case when organization_id is null then 'not_eligible' else 'accepted' end;
     if organization_id is not null then
-      job_id := (select r.job_id from provisioning.request_provisioning(provision_user.organization_id, p_requested_by => v_user_id) r);
+      begin
+        job_id := (select r.job_id from provisioning.request_provisioning(provision_user.organization_id, p_requested_by => v_user_id) r);
+      exception when sqlstate 'TP423' then
+        outcome := 'undo_in_progress';
+        retry_after_seconds := 60;
+        message := sqlerrm;
+      end;
     end if;
   end if;
   return next;
@@ -235,8 +241,8 @@ $$;
 revoke execute on function provisioning.provision_user(text, jsonb) from public;
 comment on function provisioning.provision_user(text, jsonb) is
   'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome: accepted,
-user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet) or too_many_attempts, which says when to come back.
-A value and no error, because an error would take the count of the call back. Raises TP423 as request_provisioning does.';
+user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), or too_many_attempts and undo_in_progress, which say
+when to come back. Values and no errors, because an error would take the count of the call back.';
 
 -- What a step writes beside its own row. Each is called in the same statement as complete_step.
 
@@ -321,6 +327,9 @@ begin
   if auth.role() is distinct from 'service_role'
     and p_organization_id not in (select provisioning.my_organization_ids('{owner,admin}')) then
     raise exception 'Connection details are for the owners and admins of the organization.' using errcode = '42501';
+  end if;
+  if not exists (select from public.organizations o where o.id = p_organization_id) then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
   end if;
   select * into v_database from public.organization_databases d where d.organization_id = p_organization_id;
   if v_database.host is null then

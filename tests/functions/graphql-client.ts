@@ -88,9 +88,13 @@ export interface InProcess extends AsyncDisposable {
 }
 
 /** The function in the test's own process, where its statements can be counted and its times shortened. */
-export function graphqlInProcess(project: TestProject, timing: GraphqlTiming = DEFAULT_TIMING): InProcess {
+export function graphqlInProcess(
+  project: TestProject,
+  timing: GraphqlTiming = DEFAULT_TIMING,
+  projectUrl = project.services.url,
+): InProcess {
   const environment = readEnvironment({
-    SUPABASE_URL: project.services.url,
+    SUPABASE_URL: projectUrl,
     SUPABASE_DB_URL: project.databaseUrl(),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: project.keys.secretKey }),
   })

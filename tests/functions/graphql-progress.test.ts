@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { importJWK, SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { bearer, graphqlInProcess, graphqlUrl } from './graphql-client.ts'
@@ -157,6 +160,20 @@ describe('a subscription to the progress', () => {
   })
 })
 
+/** Of a project with the legacy shared secret, which the local stack's Auth does not sign with: it knows every token. */
+async function legacyAuthServer(userId: string): Promise<AsyncDisposable & { url: string }> {
+  const server = createServer((_, response) => response.end(JSON.stringify({ id: userId })))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const address = server.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : address}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
 describe('the time of a subscription', () => {
   /** A tenant whose provisioning does not start. */
   async function waitingTenant(): Promise<SignedUp> {
@@ -172,6 +189,26 @@ describe('the time of a subscription', () => {
     const startedAt = Date.now()
     const events = await collect(await api.send(listen(accessToken, organizationId)))
     expect(Date.now() - startedAt).toBeLessThan(1_000)
+    expect(events.map(({ type }) => type)).toEqual(['next', 'complete'])
+  })
+
+  it.each(['ES256', 'HS256'] as const)('ends with the access token’s (%s)', async (algorithm) => {
+    const { userId, organizationId } = await waitingTenant()
+    await using auth = await legacyAuthServer(userId)
+    const projectUrl = algorithm === 'HS256' ? auth.url : project.services.url
+    await using api = graphqlInProcess(
+      project,
+      { pollMs: 20, subscriptionMs: 60_000, provisionWaitMs: 0 },
+      projectUrl,
+    )
+    const secret =
+      algorithm === 'HS256' ? new Uint8Array(32) : await importJWK(project.keys.signingKey, 'ES256')
+    const token = await new SignJWT({ sub: userId, role: 'authenticated', aud: 'authenticated' })
+      .setProtectedHeader({ alg: algorithm, kid: project.keys.signingKey.kid ?? '' })
+      .setIssuer(`${project.services.url}/auth/v1`)
+      .setExpirationTime('3s')
+      .sign(secret)
+    const events = await collect(await api.send(listen(token, organizationId)))
     expect(events.map(({ type }) => type)).toEqual(['next', 'complete'])
   })
 

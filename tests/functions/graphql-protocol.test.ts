@@ -67,6 +67,12 @@ describe('the way in', () => {
     ['is no JSON', '{', 400, 'invalid_json'],
     ['is a list of operations', '[{"query": "{ isOperator }"}]', 400, 'invalid_body'],
     ['has no query', '{}', 400, 'invalid_body'],
+    [
+      'is nested too deeply',
+      `{"query": "{ isOperator }", "variables": {"x": ${'['.repeat(30_000)}${']'.repeat(30_000)}}}`,
+      400,
+      'invalid_body',
+    ],
     ['has a field that nobody knows', '{"query": "{ isOperator }", "x": 1}', 400, 'invalid_body'],
     ['is too large', JSON.stringify({ query: ' '.repeat(70_000) }), 413, 'body_too_large'],
   ])('refuses a body that %s', async (_what, body, status, code) => {
@@ -77,6 +83,25 @@ describe('the way in', () => {
     })
     expect(reply.status).toBe(status)
     expect(await reply.json()).toMatchObject({ code })
+  })
+
+  it('says what to accept to whom accepts nothing that it has', async () => {
+    const subscription = `subscription { provisioningProgress(organizationId: "${cast.organizationId}") { overall } }`
+    for (const [accept, query] of [
+      ['application/json', subscription],
+      ['text/html', '{ isOperator }'],
+    ] as const) {
+      const reply = await fetch(graphqlUrl(project), {
+        method: 'POST',
+        headers: { ...cast.credentials('owner'), accept },
+        body: JSON.stringify({ query }),
+      })
+      expect(reply.status).toBe(406)
+      expect(await reply.json()).toMatchObject({
+        code: 'not_acceptable',
+        detail: expect.stringContaining('text/event-stream'),
+      })
+    }
   })
 
   it('takes the operation that is named', async () => {
@@ -106,6 +131,17 @@ describe('every error has a code of the catalogue', () => {
     ],
     ['a sort order that is none', '{ tenants(sort: RANDOM) { nodes { id } } }', undefined],
     ['a time that is none', '{ tenantHealthHistory(organizationId: "x", since: "soon") { at } }', undefined],
+    [
+      'a time that other programs read',
+      '{ tenantHealthHistory(organizationId: "x", since: "hello 1") { at } }',
+      undefined,
+    ],
+    [
+      'a year that is none',
+      '{ tenantHealthHistory(organizationId: "x", since: "0000-01-01T00:00:00Z") { at } }',
+      undefined,
+    ],
+    ['an argument nested thousands deep', `{ tenants(filter: ${'['.repeat(15_000)}`, undefined],
     ['an operation that is not there', 'fragment X on Query { isOperator }', undefined],
   ])('for %s: invalid_query', async (_what, query, variables) => {
     const reply = await asOwner(query, variables)
@@ -148,37 +184,135 @@ describe('every error has a code of the catalogue', () => {
   })
 })
 
-describe('an operation that asks for too much is refused before it runs', () => {
+describe('an operation that asks for too much is refused', () => {
   const id = '00000000-0000-4000-8000-000000000000'
-  it.each<[string, string]>([
+  const eventFields =
+    'id eventType resourceType resourceId status errorMessage metadata startedAt completedAt cursor'
+  const aliased = (count: number, field: (n: number) => string) =>
+    Array.from({ length: count }, (_, n) => `a${n}: ${field(n)}`).join(' ')
+  const events = (size: string) => `provisioningEvents(organizationId: "${id}", ${size}) { ${eventFields} }`
+
+  it.each<[string, string, Record<string, unknown>?]>([
     [
       'pages that are many times too large',
       `{ provisioningEvents(organizationId: "${id}", first: 9999) { id eventType } }`,
     ],
+    ['too many pages', `{ ${aliased(20, () => events('first: 100'))} }`],
     [
-      'hundreds of aliases',
-      `{ ${Array.from({ length: 900 }, (_, n) => `a${n}: tenantAlerts { id kind message metadata }`).join(' ')} }`,
+      'too many pages whose size is a variable',
+      `query ($n: Int!) { ${aliased(20, () => events('first: $n'))} }`,
+      { n: 100 },
     ],
+    ['too many pages of the usual size', `{ ${aliased(30, () => events(`after: null`))} }`],
+    [
+      'too many pages whose size is in an object',
+      `query ($page: PageInput) { ${aliased(60, () => 'tenants(page: $page) { nodes { id name } }')} }`,
+      { page: { first: 100 } },
+    ],
+    [
+      'the longest histories',
+      `{ ${aliased(9, () => `tenantHealthHistory(organizationId: "${id}") { at status }`)} }`,
+    ],
+    ['hundreds of aliases', `{ ${aliased(900, () => 'isOperator')} }`],
     [
       'more fields than go into one statement',
-      `{ ${Array.from({ length: 61 }, (_, n) => `a${n}: provisioningEvents(organizationId: "${id}", first: ${n + 1}) { id }`).join(' ')} }`,
+      `{ ${aliased(61, (n) => `provisioningEvents(organizationId: "${id}", first: ${n + 1}) { id }`)} }`,
     ],
-    ['a fragment in a fragment in a fragment', deepFragments(12)],
-  ])('%s', async (_what, query) => {
-    expect(new Set(codes(await asOwner(query)))).toEqual(new Set(['query_too_complex']))
+    ['fragments that double sixteen times', doublingFragments(16)],
+    [
+      'a type of a type of a type',
+      `{ __type(name: "Query") { fields { type ${'{ ofType '.repeat(8)} { name } ${'}'.repeat(8)} } } }`,
+    ],
+    [
+      'the schema, many times over',
+      `{ __schema { ${aliased(15, () => 'types { ...B }')} } }
+       fragment B on __Type { ${aliased(15, (n) => `fields { b${n}: name }`)} }`,
+    ],
+    ['a type, many times over', `{ ${aliased(15, () => '__type(name: "Query") { name }')} }`],
+  ])('%s', async (what, query, variables) => {
+    const refused = new Set(codes(await asOwner(query, variables)))
+    // More tokens than the parser takes are no operation at all.
+    expect([['query_too_complex'], ['invalid_query']]).toContainEqual([...refused])
+    if (what !== 'hundreds of aliases') expect([...refused]).toEqual(['query_too_complex'])
   })
 
-  it('but not what a client asks of the schema', async () => {
-    expect((await asOwner(getIntrospectionQuery())).errors).toEqual([])
+  it('and does not do more than a few things that are written down', async () => {
+    const audited = async () => {
+      const [row] = await project.sql<
+        { count: number }[]
+      >`select count(*)::int as count from public.audit_logs`
+      return row?.count ?? 0
+    }
+    const before = await audited()
+    const reply = await asOwner(
+      `{ ${aliased(40, () => `tenantConnectionInfo(organizationId: "${cast.organizationId}", revealPassword: true) { host }`)} }`,
+    )
+    expect(new Set(codes(reply))).toEqual(new Set(['query_too_complex']))
+    expect((await audited()) - before).toBe(10)
+  })
+
+  it.each<[string, string]>([
+    ['what a client asks of the schema', getIntrospectionQuery()],
+    ['a full page', `{ ${events('first: 100')} }`],
+    [
+      'a full page in a fragment',
+      `{ provisioningEvents(organizationId: "${id}", first: 100) { ...E } } fragment E on ProvisioningEvent { ${eventFields} }`,
+    ],
+    [
+      'fragments that stand for few levels',
+      `{ myOrganizations { ...Card } } fragment Card on Organization { name provisioning { ...State } }
+       fragment State on ProvisioningStatus { steps { ...Step } } fragment Step on StepStatus { error { ...Error } }
+       fragment Error on ProvisioningError { code ...Words } fragment Words on ProvisioningError { message }`,
+    ],
+    [
+      'the longest history',
+      `{ tenantHealthHistory(organizationId: "${id}") { at status checks available availability minLatencyMs medianLatencyMs p95LatencyMs sizeBytes } }`,
+    ],
+    [
+      'all of somebody’s organizations',
+      `{ myOrganizations { id name slug plan provisioningStatus events(first: 10) { ${eventFields} }
+         provisioning { overall percent services { service status error { message } } steps { step status attempts error { code message } } }
+         health { status reasons { code message } metrics { latencyMs sizeBytes } } } }`,
+    ],
+  ])('but not %s', async (_what, query) => {
+    expect((await asOwner(query)).errors).toEqual([])
   })
 })
 
-/** Fragments within fragments: each level asks twice for the one below. */
-function deepFragments(levels: number): string {
-  const fragments = Array.from(
-    { length: levels },
-    (_, n) =>
-      `fragment F${n} on Organization { ...${n + 1 === levels ? 'Z' : `F${n + 1}`} a${n}: provisioning { overall } }`,
-  )
+describe('a text that the database cannot keep is the caller’s mistake, and of that field alone', () => {
+  it.each<[string, string, Record<string, unknown>?]>([
+    ['NUL', '{ isOperator tenants(filter: {search: "\\u0000"}) { nodes { id } } }'],
+    [
+      'half a pair',
+      'query ($s: String) { isOperator tenants(filter: {search: $s}) { nodes { id } } }',
+      { s: '\ud800' },
+    ],
+    [
+      'a year that Postgres does not know',
+      `query ($c: String) { isOperator provisioningEvents(organizationId: "00000000-0000-4000-8000-000000000000", after: $c) { id } }`,
+      { c: cursor('0000-01-01T00:00:00Z') },
+    ],
+    [
+      'an offset that Postgres does not know',
+      `query ($c: String) { isOperator provisioningEvents(organizationId: "00000000-0000-4000-8000-000000000000", after: $c) { id } }`,
+      { c: cursor('2026-01-01T00:00:00+23:59') },
+    ],
+  ])('%s', async (_what, query, variables) => {
+    const reply = await ask(project, cast.credentials('service'), query, variables)
+    expect(codes(reply)).toEqual(['invalid_argument'])
+    expect(reply.errors[0]?.path).not.toEqual(['isOperator'])
+  })
+})
+
+function cursor(at: string): string {
+  return btoa(JSON.stringify([at, '00000000-0000-4000-8000-000000000000']))
+}
+
+/** Fragments within fragments: each asks twice for the next one. */
+function doublingFragments(levels: number): string {
+  const fragments = Array.from({ length: levels }, (_, n) => {
+    const next = n + 1 === levels ? 'Z' : `F${n + 1}`
+    return `fragment F${n} on Organization { ...${next} ... on Organization { ...${next} } }`
+  })
   return `{ myOrganizations { ...F0 } } ${fragments.join(' ')} fragment Z on Organization { id }`
 }

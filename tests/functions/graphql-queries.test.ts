@@ -210,6 +210,11 @@ describe('tenantConnectionInfo', () => {
     const reply = await ask(project, bearer(person.accessToken), query, { id: person.organizationId })
     expect(codes(reply)).toEqual(['database_not_found'])
   })
+
+  it('says to the backend that there is no such organization', async () => {
+    const reply = await ask(project, cast.credentials('service'), query, { id: crypto.randomUUID() })
+    expect(codes(reply)).toEqual(['organization_not_found'])
+  })
 })
 
 describe('fields of one operation', () => {

@@ -4,7 +4,6 @@ import { runAs } from '../support/roles.ts'
 
 const TENANTS = 100_000
 /** On a busy machine; each takes a few milliseconds on an idle one. */
-const QUICK_MS = 60
 
 let project: Project
 let operatorId: string
@@ -67,6 +66,9 @@ async function list(
     return row?.page ?? []
   })
 }
+
+/** Reading every row takes this long on this machine at this moment; whatever finds its plan takes a fraction. */
+const scanMs = () => quickest(() => project.sql`select count(to_jsonb(o)) from public.organizations o`)
 
 /** The quickest of a few, because others use the machine too. */
 async function quickest(work: () => Promise<unknown>): Promise<number> {
@@ -136,7 +138,7 @@ describe('the list of 100,000 tenants', () => {
     const rows = await list(filter, sort)
     expect(rows).toHaveLength(count)
     expect(rows.filter((row) => !fits(row))).toEqual([])
-    expect(await quickest(() => list(filter, sort))).toBeLessThan(QUICK_MS)
+    expect(await quickest(() => list(filter, sort))).toBeLessThan((await scanMs()) / 3)
   })
 
   it.each(['CREATED_AT_DESC', 'CREATED_AT_ASC', 'NAME_ASC', 'NAME_DESC'])(
@@ -162,7 +164,7 @@ describe('the list of 100,000 tenants', () => {
     const [row] = await project.sql<{ createdAt: string; id: string }[]>`
       select created_at::text as "createdAt", id from public.organizations order by created_at, id offset 50000 limit 1`
     const after = [row?.createdAt, row?.id]
-    expect(await quickest(() => list({}, 'CREATED_AT_DESC', 50, after))).toBeLessThan(QUICK_MS)
+    expect(await quickest(() => list({}, 'CREATED_AT_DESC', 50, after))).toBeLessThan((await scanMs()) / 3)
     const [statement] = await project.sql<{ text: string }[]>`
       select provisioning.tenant_page_sql('{}', 'CREATED_AT_DESC', ${JSON.stringify(after)}::text::jsonb) as text`
     const text = (statement?.text ?? '')

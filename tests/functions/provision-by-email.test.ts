@@ -131,6 +131,21 @@ describe('the rate limit of calls by e-mail address', () => {
     expect(await call()).toBe('too_many_attempts')
   })
 
+  it('counts calls while an undo is at work too', async () => {
+    project.neonEmulator.faults.add({
+      match: { operation: 'createProject' },
+      action: { type: 'status', status: 401 },
+    })
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId, 'failed')
+    project.neonEmulator.faults.clear()
+    await project.request({ organizationId: person.organizationId, cancel: true })
+    const codes = []
+    for (let call = 0; call < 6; call++)
+      codes.push((await project.request({ email: person.email })).body?.code)
+    expect(codes).toEqual([...Array(5).fill('undo_in_progress'), 'too_many_attempts'])
+  })
+
   it('holds when calls come at once', async () => {
     const email = newEmail()
     const replies = await Promise.all(Array.from({ length: 12 }, () => project.request({ email })))

@@ -123,14 +123,14 @@ isOneToOne: false
                   ]
                 },"provisioning_steps": {
                   Row: {
-                    "attempts": number,"depends_on": (string)[],"error": Json | null,"finished_at": string | null,"job_id": string,"next_attempt_at": string | null,"organization_id": string,"output": NonNullable<Json>,"position": number,"service": string,"started_at": string | null,"status": string,"step": string
+                    "attempts": number,"depends_on": (string)[],"error": Json | null,"finished_at": string | null,"job_id": string,"next_attempt_at": string | null,"organization_id": string,"output": NonNullable<Json>,"position": number,"service": string,"settles_at": string | null,"started_at": string | null,"status": string,"step": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "attempts"?: number,"depends_on": (string)[],"error"?: Json | null,"finished_at"?: string | null,"job_id": string,"next_attempt_at"?: string | null,"organization_id": string,"output"?: NonNullable<Json>,"position": number,"service": string,"started_at"?: string | null,"status"?: string,"step": string
+                    "attempts"?: number,"depends_on": (string)[],"error"?: Json | null,"finished_at"?: string | null,"job_id": string,"next_attempt_at"?: string | null,"organization_id": string,"output"?: NonNullable<Json>,"position": number,"service": string,"settles_at"?: string | null,"started_at"?: string | null,"status"?: string,"step": string
                   }
                   Update: {
-                    "attempts"?: number,"depends_on"?: (string)[],"error"?: Json | null,"finished_at"?: string | null,"job_id"?: string,"next_attempt_at"?: string | null,"organization_id"?: string,"output"?: NonNullable<Json>,"position"?: number,"service"?: string,"started_at"?: string | null,"status"?: string,"step"?: string
+                    "attempts"?: number,"depends_on"?: (string)[],"error"?: Json | null,"finished_at"?: string | null,"job_id"?: string,"next_attempt_at"?: string | null,"organization_id"?: string,"output"?: NonNullable<Json>,"position"?: number,"service"?: string,"settles_at"?: string | null,"started_at"?: string | null,"status"?: string,"step"?: string
                   }
                   Relationships: [
                     {
@@ -157,14 +157,14 @@ isOneToOne: false
                   ]
                 },"tenant_health": {
                   Row: {
-                    "awake": boolean,"calm_checks": number,"checked_at": string | null,"connected_at": string,"listed_at": string,"metrics": NonNullable<Json>,"next_check_at": string,"organization_id": string,"probed_at": string,"reasons": NonNullable<Json>,"recorded_at": string | null,"status": string,"troubled_checks": number,"unhealthy_checks": number,"used_at": string
+                    "awake": boolean,"calm_checks": number,"checked_at": string | null,"connected_at": string,"counted_at": string | null,"leased_until": string | null,"listed_at": string,"metrics": NonNullable<Json>,"next_check_at": string,"organization_id": string,"probed_at": string,"reasons": NonNullable<Json>,"recorded_at": string | null,"status": string,"troubled_checks": number,"unhealthy_checks": number,"used_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id": string,"probed_at"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number,"used_at"?: string
+                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"counted_at"?: string | null,"leased_until"?: string | null,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id": string,"probed_at"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number,"used_at"?: string
                   }
                   Update: {
-                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id"?: string,"probed_at"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number,"used_at"?: string
+                    "awake"?: boolean,"calm_checks"?: number,"checked_at"?: string | null,"connected_at"?: string,"counted_at"?: string | null,"leased_until"?: string | null,"listed_at"?: string,"metrics"?: NonNullable<Json>,"next_check_at"?: string,"organization_id"?: string,"probed_at"?: string,"reasons"?: NonNullable<Json>,"recorded_at"?: string | null,"status"?: string,"troubled_checks"?: number,"unhealthy_checks"?: number,"used_at"?: string
                   }
                   Relationships: [
                     {

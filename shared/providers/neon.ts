@@ -18,6 +18,8 @@ import { seconds } from './stripe.ts'
 const TIMEOUT_MS = 30_000
 /** A create whose reply was lost may still be at work; looking sooner could miss the project that it makes. */
 const SETTLE_SECONDS = 5
+/** Failures that do not say whether the request took effect. */
+const OPEN: readonly Failure['code'][] = ['neon_unreachable', 'neon_unavailable']
 /** 0 lifts a limit; one that is left out stays as it is. */
 const UNLIMITED_QUOTA: Readonly<Record<string, number>> = {
   active_time_seconds: 0,
@@ -63,7 +65,10 @@ export interface ListedProject {
 export interface ProjectUsage {
   /** Undefined while Neon has not measured it. */
   readonly storageBytes?: number
-  /** The quota that is used up, in words: Neon has suspended the compute until the billing period ends. */
+  /**
+   * The quota that is used up, in words: Neon has suspended the compute until the billing period ends. Lists know nothing of
+   * written and transferred data, so that there its absence proves nothing.
+   */
   readonly exhaustedQuota?: string
 }
 
@@ -97,6 +102,8 @@ export interface NeonProvider {
   usage(projectId: string): Promise<Result<ProjectUsage>>
   /** Succeeds for a project that is gone already. Neon can recover a deleted one for 7 days. */
   deleteProject(projectId: string, assertLease: AssertLease): Promise<Result<void>>
+  /** @returns false when Neon knows no such project, or has deleted it */
+  projectExists(projectId: string): Promise<Result<boolean>>
   /** Creates another project at every call: the caller has looked, holds the lease, and never repeats it blindly. */
   createProject(spec: ProjectSpec, assertLease: AssertLease): Promise<Result<NeonConnection>>
   /** Gives an existing project the wanted limits; calls nothing when it has them. */
@@ -137,8 +144,9 @@ export function createNeonProvider(
     usage: (projectId) => attempt((call) => readUsage(neon, call, projectId)),
     deleteProject: (projectId, assertLease) =>
       attempt((call) => deleteProject(neon, call, projectId, assertLease)),
-    createProject: (spec, assertLease) =>
-      attempt((call) => createProject(neon, call, { ...spec, ...org }, assertLease)),
+    projectExists: (projectId) => attempt((call) => projectExists(neon, call, projectId)),
+    createProject: async (spec, assertLease) =>
+      withSettleTime(await attempt((call) => createProject(neon, call, { ...spec, ...org }, assertLease))),
     applyLimits: (projectId, limits) => attempt((call) => applyLimits(neon, call, projectId, limits)),
     connection: (...wanted) => attempt((call) => readConnection(neon, call, ...wanted)),
     isSettled: (projectId) => attempt((call) => isSettled(neon, call, projectId)),
@@ -200,7 +208,10 @@ async function projectPage(
       name: project.name,
       createdAt: project.created_at,
       ...(project.compute_last_active_at ? { lastActiveAt: project.compute_last_active_at } : {}),
-      usage: usageOf(project, project.active_time, project.cpu_used_sec),
+      usage: usageOf(project, {
+        active_time_seconds: project.active_time,
+        compute_time_seconds: project.cpu_used_sec,
+      }),
     })),
     unavailable: data.unavailable_project_ids?.length ?? 0,
     ...(next && next !== cursor ? { nextCursor: next } : {}),
@@ -224,28 +235,32 @@ async function readCompute(neon: Neon, call: GuardedCall, projectId: string): Pr
 
 async function readUsage(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<ProjectUsage>> {
   const { data } = await call('GET /projects/{id}', () => neon.getProject(projectId))
-  const { project } = data
-  return success(usageOf(project, project.active_time_seconds, project.compute_time_seconds))
+  return success(usageOf(data.project, data.project))
 }
 
-/** Lists and single projects name what was used differently. */
+/** The quotas whose end suspends a compute, in words. The one of the logical size only refuses writes. */
+const SUSPENDING_QUOTAS = {
+  active_time_seconds: 'active time',
+  compute_time_seconds: 'compute time',
+  written_data_bytes: 'written data',
+  data_transfer_bytes: 'data transfer',
+} as const
+type SuspendingQuota = keyof typeof SUSPENDING_QUOTAS
+
+/** @param used by the names of the quotas; lists call it otherwise, and leave some out */
 function usageOf(
   {
     settings,
     synthetic_storage_size: storageBytes,
   }: Pick<ProjectListItem, 'settings' | 'synthetic_storage_size'>,
-  activeSeconds: number,
-  computeSeconds: number,
+  used: Readonly<Partial<Record<SuspendingQuota, number>>>,
 ): ProjectUsage {
-  const { active_time_seconds: activeQuota, compute_time_seconds: computeQuota } = settings?.quota ?? {}
-  const exhaustedQuota = isUsedUp(activeQuota, activeSeconds)
-    ? 'active time'
-    : isUsedUp(computeQuota, computeSeconds)
-      ? 'compute time'
-      : undefined
+  const quotas = settings?.quota ?? {}
+  const names = Object.keys(SUSPENDING_QUOTAS) as SuspendingQuota[]
+  const exhausted = names.find((name) => isUsedUp(quotas[name], used[name] ?? 0))
   return {
     ...(storageBytes === undefined ? {} : { storageBytes }),
-    ...(exhaustedQuota ? { exhaustedQuota } : {}),
+    ...(exhausted ? { exhaustedQuota: SUSPENDING_QUOTAS[exhausted] } : {}),
   }
 }
 
@@ -266,6 +281,23 @@ async function deleteProject(
     })
   await call('DELETE /projects/{id}', request, assertLease)
   return success(undefined)
+}
+
+async function projectExists(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<boolean>> {
+  const request = () =>
+    neon.getProject(projectId).then(
+      () => true,
+      (error: unknown) => {
+        if (isHttpError(error) && error.response?.status === 404) return false
+        throw error
+      },
+    )
+  return success(await call('GET /projects/{id}', request))
+}
+
+function withSettleTime<T>(created: Result<T>): Result<T> {
+  if (created.ok || !OPEN.includes(created.failure.code)) return created
+  return failed({ ...created.failure, settleSeconds: SETTLE_SECONDS })
 }
 
 async function createProject(
@@ -442,6 +474,7 @@ function withoutKey(): NeonProvider {
     compute: refuse,
     usage: refuse,
     deleteProject: refuse,
+    projectExists: refuse,
     createProject: refuse,
     applyLimits: refuse,
     connection: refuse,

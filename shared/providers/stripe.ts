@@ -9,6 +9,7 @@ import { sendOnce } from './send-once.ts'
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 20_000
 
+/** All that a customer is made of: requests with the same details and key are the same request to Stripe. */
 export interface CustomerDetails {
   readonly organizationId: string
   readonly name: string
@@ -38,7 +39,7 @@ export interface StripeProvider {
    * date, and when `thorough` also by Stripe's search, which is about a minute behind.
    */
   findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<string | undefined>>
-  /** Fails with stripe_key_reused when the key belongs to a customer that was deleted, or to other details. */
+  /** Fails with stripe_key_reused when the key belongs to other details, or stripe_customer_deleted. */
   createCustomer(
     details: CustomerDetails,
     idempotencyKey: string,
@@ -81,7 +82,7 @@ export function createStripeProvider(
         if (!isReplay(customer.lastResponse)) return success(customer.id)
         const exists = await customerExists(stripe, call, customer.id)
         if (!exists.ok) return exists
-        return exists.value ? success(customer.id) : failed(failure('stripe_key_reused'))
+        return exists.value ? success(customer.id) : failed(failure('stripe_customer_deleted'))
       }),
     customerPage: (cursor) => attempt((call) => customerPage(stripe, call, cursor)),
     deleteCustomer: (customerId, assertLease) =>

@@ -21,7 +21,11 @@ const catalogue = {
   ],
   stripe_key_reused: [
     true,
-    'An earlier request to Stripe for this customer had other details, or its customer was deleted. It will be tried again under a new key.',
+    'An earlier request to Stripe for this customer had other details. What it made is looked for; if it made nothing, it will be tried again under a new key.',
+  ],
+  stripe_customer_deleted: [
+    true,
+    'The customer that an earlier request made has been deleted at Stripe. It will be tried again under a new key.',
   ],
   stripe_paused: [true, 'Stripe is left alone for a while.'],
   neon_paused: [true, 'Neon is left alone for a while.'],
@@ -83,8 +87,13 @@ export interface Failure {
   readonly code: FailureCode
   readonly retryable: boolean
   readonly message: string
-  /** The provider's wish, or the time within which an unanswered request may still take effect. */
+  /** The provider's wish; a person who retries may ignore it. */
   readonly retryAfterSeconds?: number
+  /**
+   * The answer to a request that creates is open: within this time it may still take effect, or what it made cannot be
+   * found for certain. Nobody makes the next attempt come sooner.
+   */
+  readonly settleSeconds?: number
   /** The provider's outage or rate limit, not this job's failure: the attempt does not count, and the next is due then. */
   readonly pauseSeconds?: number
 }

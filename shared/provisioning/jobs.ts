@@ -13,7 +13,7 @@ export interface Job {
   readonly leaseToken: string
 }
 
-/** Names, ids and versions; it is shown to members, so never a secret. */
+/** Names, ids and versions; it is shown to members, so never a secret. Null removes what an earlier attempt left. */
 export type StepOutput = Readonly<Record<string, postgres.JSONValue>>
 
 export interface StartedStep {
@@ -81,25 +81,34 @@ export class JobStore {
     return row?.ready ?? []
   }
 
+  /** Adds to the output of a running step before its end, for attempts that come after a crash. */
+  async saveOutput(job: Job, step: string, output: StepOutput): Promise<void> {
+    await fenced(
+      this
+        .#sql`select provisioning.save_output(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)})`,
+    )
+  }
+
   async failStep(
     job: Job,
     step: string,
-    { retryAfterSeconds, ...failure }: Failure,
+    { retryAfterSeconds, settleSeconds, ...failure }: Failure,
     output: StepOutput = {},
   ): Promise<void> {
     await fenced(this.#sql`select provisioning.fail_step(${job.id}, ${job.leaseToken}, ${step},
-      ${this.#sql.json({ ...failure })}, ${retryAfterSeconds ?? 0}, ${this.#sql.json(output)})`)
+      ${this.#sql.json({ ...failure })}, ${retryAfterSeconds ?? 0}, ${this.#sql.json(output)}, ${settleSeconds ?? 0})`)
   }
 
   async deferStep(
     job: Job,
     step: string,
     seconds: number,
-    { code, message, retryable }: Failure,
+    { code, message, retryable, settleSeconds }: Failure,
     output: StepOutput,
   ): Promise<void> {
     await fenced(this.#sql`select provisioning.defer_step(${job.id}, ${job.leaseToken}, ${step},
-      clock_timestamp() + make_interval(secs => ${seconds}), ${this.#sql.json({ code, message, retryable })}, ${this.#sql.json(output)})`)
+      clock_timestamp() + make_interval(secs => ${seconds}), ${this.#sql.json({ code, message, retryable })},
+      ${this.#sql.json(output)}, ${settleSeconds ?? 0})`)
   }
 
   async finish(job: Job): Promise<void> {

@@ -1,6 +1,6 @@
 import { type Database, sqlState } from '../database/client.ts'
 import { failure } from './failures.ts'
-import { type Job, type JobStore, LeaseLost } from './jobs.ts'
+import { type Job, type JobStore, LeaseLost, type StepOutput } from './jobs.ts'
 import type { Providers, Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
 
 export interface JobRunner {
@@ -67,11 +67,22 @@ async function runStep(
     signal.throwIfAborted()
     await jobs.extendLease(job)
   }
-  const context: Parameters<Step>[0] = { job, ...started, sql, providers, signal, secrets, assertLease }
+  const saveOutput = (output: StepOutput) => jobs.saveOutput(job, name, output)
+  const context: Parameters<Step>[0] = {
+    job,
+    ...started,
+    saveOutput,
+    sql,
+    providers,
+    signal,
+    secrets,
+    assertLease,
+  }
   const outcome = await attempt(steps[name], name, context)
   if (outcome.type === 'succeeded') {
     const ready = await attemptToComplete(jobs, job, name, outcome)
-    if (!ready) await jobs.failStep(job, name, failure('step_crashed'), outcome.output)
+    // Without the output: until the record stands, what it says is not so.
+    if (!ready) await jobs.failStep(job, name, failure('step_crashed'))
     return ready ?? []
   }
   if (outcome.type === 'deferred')

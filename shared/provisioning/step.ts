@@ -14,6 +14,8 @@ export interface StepContext<T extends Tenant | null = Tenant> {
   readonly attempt: number
   /** What earlier attempts at this step left. */
   readonly output: StepOutput
+  /** Adds to it at once: what a later attempt must know even if this one never ends. Throws LeaseLost. */
+  readonly saveOutput: (output: StepOutput) => Promise<void>
   readonly sql: Database
   readonly providers: Providers
   /** Aborted when the lease is lost or the worker stops. */

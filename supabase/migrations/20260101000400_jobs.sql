@@ -46,6 +46,9 @@ create table public.provisioning_steps (
   status provisioning.step_status not null default 'pending',
   attempts integer not null default 0,
   next_attempt_at timestamptz,
+  -- Until then a request of the last attempt whose answer is open may still take effect, or not be findable yet: whoever looked
+  -- sooner could make a second one.
+  settles_at timestamptz,
   -- What the step made, as ids and versions. Never a secret.
   output jsonb not null default '{}',
   -- {"code", "message", "retryable"} of the newest failure.

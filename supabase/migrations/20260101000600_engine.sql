@@ -183,6 +183,21 @@ $$;
 revoke execute on function provisioning.ready_steps(uuid) from public;
 comment on function provisioning.ready_steps(uuid) is 'Steps that may start now: pending or due again, with every dependency succeeded.';
 
+create function provisioning.next_step_at(p_job_id uuid) returns timestamptz
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select min(coalesce(s.next_attempt_at, clock_timestamp())) from public.provisioning_steps s
+    where s.job_id = p_job_id and s.status in ('pending', 'retrying', 'running')
+      and not exists (
+        select from public.provisioning_steps d
+        where d.job_id = s.job_id and d.step = any (s.depends_on) and d.status <> 'succeeded'));
+end
+$$;
+revoke execute on function provisioning.next_step_at(uuid) from public;
+comment on function provisioning.next_step_at(uuid) is
+  'When the first step may start, now for one whose worker is gone; null when none can because of what others have not done.';
+
 create function provisioning.tenant(p_organization_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -220,7 +235,7 @@ begin
     return;
   end if;
   update public.provisioning_steps s set status = 'running', attempts = s.attempts + 1, next_attempt_at = null,
-    started_at = clock_timestamp()
+    settles_at = null, started_at = clock_timestamp()
   where s.job_id = p_job_id and s.step = p_step returning * into v_step;
   if v_step.attempts > (select max_step_attempts from provisioning.settings) then
     -- Only interruptions get here: an ordinary failure stops at the limit by itself.
@@ -237,6 +252,22 @@ revoke execute on function provisioning.start_step(uuid, uuid, text) from public
 comment on function provisioning.start_step(uuid, uuid, text) is
   'Marks a ready step as running and returns the number of the attempt, the output of earlier ones and the tenant; no row when it may not start.';
 
+create function provisioning.save_output(p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.hold_lease(p_job_id, p_lease_token);
+  update public.provisioning_steps s set output = jsonb_strip_nulls(s.output || p_output)
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'running';
+  if not found then
+    raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
+  end if;
+end
+$$;
+revoke execute on function provisioning.save_output(uuid, uuid, text, jsonb) from public;
+comment on function provisioning.save_output(uuid, uuid, text, jsonb) is
+  'Adds to the output of a running step what a later attempt must know although this one may never end. As in every output that
+is written, null removes a key.';
+
 create function provisioning.complete_step(p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb)
 returns setof text
 language plpgsql security definer set search_path = '' as $$
@@ -244,14 +275,14 @@ declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
   v_step public.provisioning_steps;
 begin
-  update public.provisioning_steps s set status = 'succeeded', output = s.output || p_output, error = null,
+  update public.provisioning_steps s set status = 'succeeded', output = jsonb_strip_nulls(s.output || p_output), error = null,
     next_attempt_at = null, finished_at = clock_timestamp()
   where s.job_id = p_job_id and s.step = p_step and s.status = 'running' returning * into v_step;
   if v_step.job_id is null then
     raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
   end if;
   perform provisioning.record_event(v_job.organization_id, p_job_id, 'step.succeeded', p_step, 'succeeded',
-    p_output ->> 'resourceId', null, jsonb_build_object('attempt', v_step.attempts) || (p_output - 'resourceId'),
+    p_output ->> 'resourceId', null, jsonb_build_object('attempt', v_step.attempts) || jsonb_strip_nulls(p_output - 'resourceId'),
     v_step.started_at, v_step.finished_at);
   perform provisioning.refresh_status(v_job.organization_id);
   return query select provisioning.ready_steps(p_job_id);
@@ -275,13 +306,14 @@ comment on function provisioning.backoff_seconds(integer) is
 
 create function provisioning.fail_step(
   p_job_id uuid, p_lease_token uuid, p_step text, p_error jsonb, p_retry_after_seconds double precision default 0,
-  p_output jsonb default '{}'
+  p_output jsonb default '{}', p_settle_seconds double precision default 0
 ) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
   v_step public.provisioning_steps;
   v_error jsonb;
+  v_settles_at timestamptz;
   v_next timestamptz;
 begin
   select * into v_step from public.provisioning_steps s
@@ -290,13 +322,14 @@ begin
     raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
   end if;
   v_error := p_error || jsonb_build_object('step', p_step);
+  v_settles_at := case when p_settle_seconds > 0 then clock_timestamp() + make_interval(secs => p_settle_seconds) end;
   if coalesce((p_error ->> 'retryable')::boolean, false)
     and v_step.attempts < (select max_step_attempts from provisioning.settings) then
-    v_next := clock_timestamp()
-      + make_interval(secs => greatest(provisioning.backoff_seconds(v_step.attempts), p_retry_after_seconds));
+    v_next := greatest(v_settles_at, clock_timestamp()
+      + make_interval(secs => greatest(provisioning.backoff_seconds(v_step.attempts), p_retry_after_seconds)));
   end if;
   update public.provisioning_steps s set status = case when v_next is null then 'failed' else 'retrying' end,
-    error = v_error, output = s.output || p_output, next_attempt_at = v_next,
+    error = v_error, output = jsonb_strip_nulls(s.output || p_output), next_attempt_at = v_next, settles_at = v_settles_at,
     finished_at = case when v_next is null then clock_timestamp() end
   where s.job_id = p_job_id and s.step = p_step;
   update public.provisioning_jobs j set last_error = v_error where j.id = p_job_id;
@@ -309,19 +342,23 @@ begin
   return v_next;
 end
 $$;
-revoke execute on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb) from public;
-comment on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb) is
-  'Writes a failed attempt and returns when the next one is due, never before p_retry_after_seconds; null when it is final.';
+revoke execute on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb, double precision) from public;
+comment on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb, double precision) is
+  'Writes a failed attempt and returns when the next one is due, never before p_retry_after_seconds; null when it is final.
+p_settle_seconds is for a request whose answer is open: within that time not even retry_job makes the step due.';
 
 create function provisioning.defer_step(
-  p_job_id uuid, p_lease_token uuid, p_step text, p_until timestamptz, p_reason jsonb, p_output jsonb default '{}'
+  p_job_id uuid, p_lease_token uuid, p_step text, p_until timestamptz, p_reason jsonb, p_output jsonb default '{}',
+  p_settle_seconds double precision default 0
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_settles_at timestamptz := case when p_settle_seconds > 0 then clock_timestamp() + make_interval(secs => p_settle_seconds) end;
 begin
-  update public.provisioning_steps s set status = 'retrying', attempts = s.attempts - 1, next_attempt_at = p_until,
-    error = p_reason, output = s.output || p_output
+  update public.provisioning_steps s set status = 'retrying', attempts = s.attempts - 1,
+    next_attempt_at = greatest(v_settles_at, p_until), settles_at = v_settles_at,
+    error = p_reason, output = jsonb_strip_nulls(s.output || p_output)
   where s.job_id = p_job_id and s.step = p_step and s.status = 'running';
   if not found then
     raise exception 'step % of job % is not running', p_step, p_job_id using errcode = 'TP002';
@@ -330,9 +367,10 @@ begin
   perform provisioning.refresh_status(v_job.organization_id);
 end
 $$;
-revoke execute on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb) from public;
-comment on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb) is
-  'Puts a running step off without counting the attempt: the provider is busy with it, which is nobody''s failure.';
+revoke execute on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb, double precision) from public;
+comment on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb, double precision) is
+  'Puts a running step off without counting the attempt: the provider is busy with it, which is nobody''s failure.
+p_settle_seconds is as in fail_step.';
 
 create function provisioning.finish_job(p_job_id uuid, p_lease_token uuid)
 returns table (status text, next_attempt_at timestamptz)
@@ -358,11 +396,10 @@ begin
       when bool_or(s.status in ('pending', 'retrying') and s.step not in (select b.step from blocked b)) then 'queued'
       else 'failed'
     end,
-    min(case when s.status = 'retrying' then s.next_attempt_at else clock_timestamp() end) filter (
-      where s.status = 'retrying' or s.step in (select r from provisioning.ready_steps(p_job_id) r)),
     (array_agg(s.error order by s.position) filter (where s.status = 'failed'))[1]
-  into v_status, v_next, v_error
+  into v_status, v_error
   from public.provisioning_steps s where s.job_id = p_job_id;
+  v_next := provisioning.next_step_at(p_job_id);
   update public.provisioning_jobs j set status = v_status, lease_token = null, lease_expires_at = null,
     next_attempt_at = coalesce(v_next, j.next_attempt_at),
     last_error = case v_status when 'succeeded' then null when 'failed' then v_error else j.last_error end,
@@ -371,7 +408,7 @@ begin
   if v_status <> 'queued' and v_job.rerun_services is not null then
     update public.provisioning_jobs j set rerun_services = null where j.id = p_job_id;
     v_status := provisioning.retry_job(p_job_id, v_job.rerun_services);
-    v_next := now();
+    v_next := provisioning.next_step_at(p_job_id);
   end if;
   if v_status <> 'queued' then
     perform provisioning.record_event(v_job.organization_id, p_job_id, 'job.' || v_status, v_job.kind, v_status,
@@ -402,7 +439,12 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs;
   v_reset boolean;
+  v_now timestamptz;
 begin
+  -- An undo and a provisioning exclude each other. Whoever begins either holds the organization's lock
+  -- (provisioning.hold_provisioning) and sees what the other has begun; it comes before the job's row, as there.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(j.organization_id::text, 7224))
+  from public.provisioning_jobs j where j.id = p_job_id and j.kind = 'undo';
   select * into v_job from public.provisioning_jobs where id = p_job_id for update;
   if v_job.status = 'running' and v_job.lease_expires_at > now() then
     if p_services is not null then
@@ -415,8 +457,13 @@ begin
     where p.organization_id = v_job.organization_id and p.kind = 'provision' and p.status <> 'cancelled') then
     raise exception 'The organization has been provisioned again since; this undo would remove what it uses.' using errcode = 'TP409';
   end if;
-  update public.provisioning_steps s set status = 'pending', attempts = 0, next_attempt_at = null, error = null,
-    started_at = null, finished_at = null
+  v_now := clock_timestamp();
+  update public.provisioning_steps s set attempts = 0, started_at = null, finished_at = null,
+    status = case when s.settles_at > v_now then 'retrying' else 'pending' end,
+    next_attempt_at = case when s.settles_at > v_now then s.settles_at end,
+    -- A cancellation has taken the error away.
+    error = case when s.settles_at > v_now then coalesce(s.error,
+      '{"code": "worker_lost", "message": "An earlier request may still take effect, which is waited for.", "retryable": true}') end
   -- A cancelled step comes along whatever was named: without it the job could never succeed.
   where s.job_id = p_job_id and (p_services is null or s.service = any (p_services) or s.status = 'cancelled')
     and (s.status in ('retrying', 'failed', 'cancelled', 'running')
@@ -426,8 +473,8 @@ begin
   if not v_reset and v_job.finished_at is not null then
     return v_job.status;
   end if;
-  update public.provisioning_jobs set status = 'queued', next_attempt_at = now(), last_error = null,
-    lease_token = null, lease_expires_at = null, finished_at = null
+  update public.provisioning_jobs set status = 'queued', next_attempt_at = coalesce(provisioning.next_step_at(p_job_id), now()),
+    last_error = null, lease_token = null, lease_expires_at = null, finished_at = null
   where id = p_job_id;
   perform provisioning.refresh_status(v_job.organization_id);
   return 'queued';
@@ -435,6 +482,7 @@ end
 $$;
 revoke execute on function provisioning.retry_job(uuid, text[]) from public;
 comment on function provisioning.retry_job(uuid, text[]) is
-  'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A finished step is left
-alone unless its service is named; a job at work is too, and looks at the named services again when it is done. Raises TP409 for
-an undo that has been overtaken.';
+  'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A step that has a request
+under way whose answer is open is due when that has settled (settles_at). A finished step is left alone unless its service is
+named; a job at work is too, and looks at the named services again when it is done. Raises TP409 for an undo that has been
+overtaken.';

@@ -139,7 +139,11 @@ begin
     -- From its first attempt on the project may exist, whatever the rows know; only an unknown region made none for certain.
     if v_region.neon_region <> v_database.region and (v_database.neon_project_id is not null or exists (
       select from public.provisioning_steps s where s.job_id = v_job.id and s.step = 'neon_project' and s.attempts > 0
-        and coalesce(s.error ->> 'code', '') <> 'neon_region_unknown')) then
+        and coalesce(s.error ->> 'code', '') <> 'neon_region_unknown')
+      -- A retry counts the attempts anew; the history knows of requests whose answer was lost.
+      or exists (
+        select from public.provisioning_events e where e.job_id = v_job.id and e.resource_type = 'neon_project'
+          and e.metadata ->> 'code' in ('neon_unreachable', 'neon_unavailable'))) then
       raise exception 'The database is being made in % or is there already, and a region is fixed from then on.', v_database.region
         using errcode = 'TP409';
     end if;

@@ -70,6 +70,12 @@ async function checkInvariants({ engine, jobIds, previous }: Real, reset?: numbe
       )
       expect(step.attempts).toBeLessThanOrEqual(MAX_ATTEMPTS + 1)
     }
+    for (const step of steps) {
+      const open = (step.settles_at?.getTime() ?? 0) > Date.now() + 1_000
+      if (open) expect(step.status, 'nothing is tried while an answer is open').not.toMatch(/pending|running/)
+      if (open && step.next_attempt_at)
+        expect(step.next_attempt_at.getTime()).toBeGreaterThanOrEqual(step.settles_at?.getTime() ?? 0)
+    }
     previous[job] = [...steps]
     if (row.finished_at === null) {
       expect(row.lease_expires_at ?? row.next_attempt_at, 'an open job falls due some time').toBeInstanceOf(
@@ -117,7 +123,32 @@ class Claim implements Command {
   toString = () => `claim(${this.limit})`
 }
 
-type Write = 'extend' | 'start' | 'complete' | 'fail' | 'fail for good' | 'defer' | 'finish'
+type Write =
+  | 'extend'
+  | 'start'
+  | 'save'
+  | 'complete'
+  | 'fail'
+  | 'fail for good'
+  | 'lose the reply'
+  | 'lose the last reply'
+  | 'defer'
+  | 'defer a lost reply'
+  | 'finish'
+
+/** Which of them say something of a running step. */
+const OF_A_STEP: readonly Write[] = [
+  'save',
+  'complete',
+  'fail',
+  'fail for good',
+  'lose the reply',
+  'lose the last reply',
+  'defer',
+  'defer a lost reply',
+]
+/** Longer than a test takes, so that only TimePasses settles it. */
+const SETTLE_SECONDS = 600
 
 /** A worker writes: the holder, or one who was the holder `age` leases ago. */
 class WorkerWrites implements Command {
@@ -144,7 +175,7 @@ class WorkerWrites implements Command {
       expect(await real.engine.steps(lease.jobId)).toEqual(at(real.previous, this.job))
     } else {
       const wasRunning = at(at(real.previous, this.job), this.step).status === 'running'
-      const needsRunningStep = ['complete', 'fail', 'fail for good', 'defer'].includes(this.write)
+      const needsRunningStep = OF_A_STEP.includes(this.write)
       expect(code).toBe(needsRunningStep && !wasRunning ? 'TP002' : undefined)
       if (this.write === 'finish') model.held[this.job] = false
       if (this.write === 'extend') model.expired[this.job] = false
@@ -161,14 +192,22 @@ class WorkerWrites implements Command {
         return engine.extend(lease)
       case 'start':
         return engine.start(lease, step)
+      case 'save':
+        return engine.saveOutput(lease, step, { saved: true })
       case 'complete':
         return engine.complete(lease, step)
       case 'fail':
         return engine.fail(lease, step)
       case 'fail for good':
         return engine.fail(lease, step, FINAL)
+      case 'lose the reply':
+        return engine.fail(lease, step, undefined, 0, { settles: SETTLE_SECONDS })
+      case 'lose the last reply':
+        return engine.fail(lease, step, FINAL, 0, { settles: SETTLE_SECONDS })
       case 'defer':
         return engine.defer(lease, step, 30)
+      case 'defer a lost reply':
+        return engine.defer(lease, step, 30, SETTLE_SECONDS)
       case 'finish':
         return engine.finish(lease)
     }
@@ -277,7 +316,9 @@ const commands = fc.commands(
     write('start'),
     write('start'),
     write('complete'),
-    write('complete', 'fail', 'defer'),
+    write('complete', 'fail', 'defer', 'save'),
+    write('lose the reply', 'lose the last reply', 'defer a lost reply'),
+    write('lose the reply', 'finish'),
     write('extend', 'finish', 'fail for good'),
     job.map((value) => new LeaseRunsOut(value)),
     job.map((value) => new Cancel(value)),

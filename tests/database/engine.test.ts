@@ -1,3 +1,4 @@
+import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { seal } from '../../shared/credentials/seal.ts'
 import { closeOpenJobs, createOnlyJob, Engine, FINAL, type Lease } from './engine.ts'
@@ -219,6 +220,7 @@ describe('the writes of a worker that lost its lease', () => {
     ['complete_step', (lease) => engine.complete(lease, 'stripe_customer', { customerId: 'cus_stale' })],
     ['fail_step', (lease) => engine.fail(lease, 'stripe_customer')],
     ['defer_step', (lease) => engine.defer(lease, 'stripe_customer', 1)],
+    ['save_output', (lease) => engine.saveOutput(lease, 'stripe_customer', { customerId: 'cus_stale' })],
     ['finish_job', (lease) => engine.finish(lease)],
     [
       'record_stripe_customer',
@@ -440,6 +442,36 @@ describe('a failed attempt', () => {
   })
 })
 
+describe('what a step leaves for later attempts', () => {
+  it('is there from before its request on, even when the worker dies, and null takes it away', async () => {
+    const { lease, jobId } = await claimedJob()
+    await engine.start(lease, 'stripe_customer')
+    await engine.saveOutput(lease, 'stripe_customer', { openRequest: { key: 'k', email: null }, other: 1 })
+    await engine.expireLease(jobId)
+    const successor = only(await engine.claim())
+    expect((await engine.step(jobId, 'stripe_customer')).output).toEqual({
+      openRequest: { key: 'k' },
+      other: 1,
+    })
+    await engine.start(successor, 'stripe_customer')
+    await engine.fail(successor, 'stripe_customer', RETRYABLE, 0, { output: { other: null } })
+    expect((await engine.step(jobId, 'stripe_customer')).output).toEqual({ openRequest: { key: 'k' } })
+    await engine.passTime(jobId)
+    await engine.start(successor, 'stripe_customer')
+    await engine.complete(successor, 'stripe_customer', { resourceId: 'cus_1', openRequest: null })
+    expect((await engine.step(jobId, 'stripe_customer')).output).toEqual({ resourceId: 'cus_1' })
+    expect(
+      (await engine.events(jobId)).find(({ event_type }) => event_type === 'step.succeeded'),
+    ).toMatchObject({ metadata: { attempt: 3 } })
+  })
+
+  it('is not written of a step that is not running', async () => {
+    const { lease, jobId } = await claimedJob()
+    expect(await refusal(engine.saveOutput(lease, 'neon_project', { made: 1 }))).toBe('TP002')
+    expect((await engine.step(jobId, 'neon_project')).output).toEqual({})
+  })
+})
+
 describe('the end of a run', () => {
   it('is success when every step succeeded', async () => {
     const { lease, jobId } = await claimedJob()
@@ -600,6 +632,85 @@ describe('a retry', () => {
     expect(only(await engine.claim()).jobId).toBe(jobId)
   })
 
+  it('of a step whose answer is open comes with fresh attempts, but not before that has settled', async () => {
+    const { lease, jobId } = await claimedJob()
+    await engine.start(lease, 'stripe_customer')
+    await engine.complete(lease, 'stripe_customer')
+    await engine.start(lease, 'neon_project')
+    const due = await engine.fail(lease, 'neon_project', RETRYABLE, 0, { settles: 600 })
+    expect(secondsFromNow(due)).toBeGreaterThan(590)
+    await engine.finish(lease)
+    for (const services of [null, ['neon'], null]) {
+      expect(await engine.retry(jobId, services)).toBe('queued')
+      expect(await engine.step(jobId, 'neon_project')).toMatchObject({
+        status: 'retrying',
+        attempts: 0,
+        next_attempt_at: due,
+        error: { code: RETRYABLE.code },
+      })
+      expect((await engine.job(jobId)).next_attempt_at).toEqual(due)
+      expect(await engine.claim()).toEqual([])
+    }
+    await engine.passTime(jobId)
+    expect(await engine.run(only(await engine.claim()))).toBe('succeeded')
+  })
+
+  it('of a step that waits longer than its answer is open brings it forward to that time', async () => {
+    const { lease, jobId } = await claimedJob()
+    await engine.start(lease, 'neon_project')
+    await engine.defer(lease, 'neon_project', 3_000, 600)
+    expect(await engine.run(lease)).toBe('queued')
+    const { settles_at } = await engine.step(jobId, 'neon_project')
+    expect(secondsFromNow((await engine.job(jobId)).next_attempt_at)).toBeGreaterThan(2_900)
+    expect(await engine.retry(jobId)).toBe('queued')
+    expect((await engine.job(jobId)).next_attempt_at).toEqual(settles_at)
+  })
+
+  it.each([
+    ['had used up its attempts', async () => undefined],
+    [
+      'was cancelled',
+      async (jobId: string) => {
+        await project.sql`update public.provisioning_steps set error = null, status = 'cancelled'
+        where job_id = ${jobId} and step = 'neon_project'`
+      },
+    ],
+  ])('of a step with an open answer that %s waits as well', async (_what, end) => {
+    const { lease, jobId } = await claimedJob()
+    await engine.start(lease, 'neon_project')
+    expect(await engine.fail(lease, 'neon_project', FINAL, 0, { settles: 600 })).toBeNull()
+    await engine.run(lease)
+    await end(jobId)
+    const { settles_at } = await engine.step(jobId, 'neon_project')
+    expect(await engine.retry(jobId)).toBe('queued')
+    expect(await engine.step(jobId, 'neon_project')).toMatchObject({
+      status: 'retrying',
+      next_attempt_at: settles_at,
+    })
+    expect(await engine.claim()).toEqual([])
+  })
+
+  it('asked for while a worker is at it waits for an open answer too', async () => {
+    const { lease, jobId } = await claimedJob()
+    await engine.start(lease, 'neon_project')
+    await engine.retry(jobId, ['neon'])
+    await engine.fail(lease, 'neon_project', FINAL, 0, { settles: 600 })
+    expect(await engine.run(lease)).toBe('queued')
+    expect(secondsFromNow((await engine.job(jobId)).next_attempt_at)).toBeGreaterThan(590)
+    expect(await engine.claim()).toEqual([])
+  })
+
+  it('of another step goes on at once while an answer is open, and the job then waits without being claimed', async () => {
+    const { lease, jobId } = await claimedJob()
+    await engine.start(lease, 'neon_project')
+    await engine.fail(lease, 'neon_project', RETRYABLE, 0, { settles: 600 })
+    await engine.run(lease, { stripe_customer: FINAL })
+    expect(await engine.retry(jobId)).toBe('queued')
+    expect(await engine.run(only(await engine.claim()))).toBe('queued')
+    expect((await engine.step(jobId, 'stripe_customer')).status).toBe('succeeded')
+    expect(await engine.claim()).toEqual([])
+  })
+
   it('asked for by request_provisioning does not deadlock with the worker', async () => {
     const { lease, jobId, organizationId } = await claimedJob()
     await engine.start(lease, 'stripe_customer')
@@ -612,6 +723,48 @@ describe('a retry', () => {
     })
     expect(await request).toBeUndefined()
     expect((await engine.step(jobId, 'stripe_customer')).status).toBe('succeeded')
+  })
+})
+
+describe('an undo and a provisioning of one organization', () => {
+  /** A cancelled provisioning whose undo has failed. */
+  async function failedUndo() {
+    const { jobId, organizationId } = await claimedJob()
+    await engine.cancel(jobId)
+    const undo = only(
+      await project.sql<{ id: string }[]>`select id from public.provisioning_jobs
+        where organization_id = ${organizationId} and kind = 'undo'`,
+    ).id
+    await engine.passTime(undo)
+    const lease = only(await engine.claim(1, ['undo']))
+    await engine.run(lease, { delete_credentials: FINAL, delete_stripe_customer: FINAL })
+    expect((await engine.job(undo)).status).toBe('failed')
+    return { undo, organizationId }
+  }
+  const request = (sql: Project['sql'] | postgres.TransactionSql, organizationId: string) =>
+    refusal(sql`select * from provisioning.request_provisioning(${organizationId})`)
+
+  it('do not begin at once: a retried undo waits for the request, and is refused', async () => {
+    const { undo, organizationId } = await failedUndo()
+    let retried: Promise<string | undefined> | undefined
+    await project.sql.begin(async (tx) => {
+      expect(await request(tx, organizationId)).toBeUndefined()
+      retried = refusal(engine.retry(undo))
+      await waitUntilWaiting(1)
+    })
+    expect(await retried).toBe('TP409')
+    expect((await engine.job(undo)).status).toBe('failed')
+  })
+
+  it('nor the other way round: a request waits for the retried undo, and is refused', async () => {
+    const { undo, organizationId } = await failedUndo()
+    let requested: Promise<string | undefined> | undefined
+    await project.sql.begin(async (tx) => {
+      expect(await new Engine(tx).retry(undo)).toBe('queued')
+      requested = request(project.sql, organizationId)
+      await waitUntilWaiting(1)
+    })
+    expect(await requested).toBe('TP423')
   })
 })
 

@@ -13,6 +13,7 @@ export interface StepRow {
   readonly status: string
   readonly attempts: number
   readonly next_attempt_at: Date | null
+  readonly settles_at: Date | null
   readonly output: Readonly<Record<string, unknown>>
   readonly error: Readonly<Record<string, unknown>> | null
   readonly started_at: Date | null
@@ -72,16 +73,27 @@ export class Engine {
   }
 
   /** @returns when the next attempt is due; null when there is none */
-  async fail({ jobId, token }: Lease, step: string, error = RETRYABLE, retryAfter = 0): Promise<Date | null> {
+  async fail(
+    { jobId, token }: Lease,
+    step: string,
+    error = RETRYABLE,
+    retryAfter = 0,
+    { settles = 0, output = {} } = {},
+  ): Promise<Date | null> {
     return only(
       await this.#sql<{ next: Date | null }[]>`select provisioning.fail_step(${jobId}, ${token}, ${step},
-        ${JSON.stringify(error)}::text::jsonb, ${retryAfter}) as next`,
+        ${JSON.stringify(error)}::text::jsonb, ${retryAfter}, ${JSON.stringify(output)}::text::jsonb, ${settles}) as next`,
     ).next
   }
 
-  async defer({ jobId, token }: Lease, step: string, seconds: number): Promise<void> {
+  async defer({ jobId, token }: Lease, step: string, seconds: number, settles = 0): Promise<void> {
     await this.#sql`select provisioning.defer_step(${jobId}, ${token}, ${step},
-      clock_timestamp() + make_interval(secs => ${seconds}), ${JSON.stringify(RETRYABLE)}::text::jsonb)`
+      clock_timestamp() + make_interval(secs => ${seconds}), ${JSON.stringify(RETRYABLE)}::text::jsonb, '{}', ${settles})`
+  }
+
+  async saveOutput({ jobId, token }: Lease, step: string, output: object): Promise<void> {
+    await this
+      .#sql`select provisioning.save_output(${jobId}, ${token}, ${step}, ${JSON.stringify(output)}::text::jsonb)`
   }
 
   async finish({ jobId, token }: Lease): Promise<string> {
@@ -140,6 +152,8 @@ export class Engine {
   async passTime(jobId: string): Promise<void> {
     await this.#sql`update public.provisioning_steps set next_attempt_at = now() - interval '1 s'
       where job_id = ${jobId} and status = 'retrying'`
+    await this.#sql`update public.provisioning_steps set settles_at = now() - interval '1 s'
+      where job_id = ${jobId} and settles_at is not null`
     await this.#sql`update public.provisioning_jobs set next_attempt_at = now() - interval '1 s'
       where id = ${jobId} and status = 'queued'`
   }

@@ -516,7 +516,7 @@ describe('database_connection', () => {
 
     it('of an organization that does not exist looks to a user like one that is not theirs', async () => {
       expect(await refusal(connection('owner', false, crypto.randomUUID()))).toBe('42501')
-      expect(await refusal(connection('service_role', false, crypto.randomUUID()))).toBe('PT404')
+      expect(await refusal(connection('service_role', false, crypto.randomUUID()))).toBe('TP404')
     })
   })
 })

@@ -12,9 +12,11 @@ import {
 } from '../support/project.ts'
 
 let project: TestProject
+/** How far the clock that Stripe's idempotency keys and search go by is ahead. */
+let stripeAheadMs = 0
 
 beforeAll(async () => {
-  project = await startTestProject()
+  project = await startTestProject({ stripe: { clock: () => Date.now() + stripeAheadMs } })
 })
 
 afterAll(() => project?.stop())
@@ -71,6 +73,19 @@ async function hurryTo(person: SignedUp, overall: string): Promise<Provisioning>
 async function expectOneOfEach({ organizationId }: SignedUp): Promise<void> {
   const { projects, customers } = await project.resources(organizationId)
   expect({ projects: projects.length, customers: customers.length }).toEqual({ projects: 1, customers: 1 })
+}
+
+/** Signs up, with these columns in the organization's row before anything is made for it. */
+function signUpWith(columns: Record<string, string | null>): Promise<SignedUp> {
+  return project.whileHeld(async () => {
+    const person = await project.signUp()
+    await change(person, columns)
+    return person
+  })
+}
+
+async function change({ organizationId }: SignedUp, columns: Record<string, string | null>): Promise<void> {
+  await project.sql`update public.organizations set ${project.sql(columns)} where id = ${organizationId}`
 }
 
 const retry = (person: SignedUp, wish: Record<string, unknown> = {}) =>
@@ -332,6 +347,21 @@ describe('a step whose record the database refuses', () => {
 })
 
 describe('a Stripe customer', () => {
+  it('whose record the database refuses is the same one later, whatever has changed since', async () => {
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    project.stripeEmulator.faults.add({ match: { operation: 'PostCustomers' }, action: status(401), skip: 1 })
+    await project.sql`alter table public.organizations add constraint trouble check (stripe_customer_id is null) not valid`
+    const person = await signUpWith({ billing_email: null })
+    await hurryTo(person, 'failed').finally(
+      () => project.sql`alter table public.organizations drop constraint trouble`,
+    )
+    project.stripeEmulator.faults.clear()
+    await change(person, { name: 'Another name' })
+    expect((await retry(person, { wait: false })).status).toBe(202)
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+
   it('whose creation was not confirmed and whom no search shows yet is not made twice', async () => {
     project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
     stripeFault('PostCustomers', { type: 'act_then_reset' }, 1)
@@ -345,6 +375,90 @@ describe('a Stripe customer', () => {
     await hurryTo(person, 'ready')
     await expectOneOfEach(person)
     expect(project.stripeEmulator.stats.replays).toBe(replays + 1)
+  })
+
+  it.each([
+    { when: 'a day later, under another billing e-mail', changes: { billing_email: 'new@example.com' } },
+    { when: 'a day later, when there is no e-mail', columns: { billing_email: null }, changes: {} },
+    {
+      when: 'at once, under another billing e-mail',
+      changes: { billing_email: 'new@example.com' },
+      hours: 0,
+    },
+    {
+      when: 'at once, under another name, when there is no e-mail',
+      columns: { billing_email: null },
+      changes: { name: 'Another name' },
+      hours: 0,
+    },
+  ])('whose creation was not confirmed is the one that a retry finds $when', async (c) => {
+    const { columns = {}, changes, hours = 25 } = c
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    stripeFault('PostCustomers', { type: 'act_then_reset' }, 1)
+    // The key goes bad after the first look: the second attempt is the last one.
+    stripeFault('GetCustomersSearch', status(401))
+    project.stripeEmulator.faults.add({ match: { operation: 'GetCustomers' }, action: status(401), skip: 1 })
+    const person = await signUpWith({ name: 'A name', ...columns })
+    await hurryTo(person, 'failed')
+    expect((await attempts(person)).map(({ code }) => code)).toEqual([
+      'stripe_unreachable',
+      'stripe_key_rejected',
+    ])
+    project.stripeEmulator.faults.clear()
+    stripeAheadMs += hours * 3_600_000
+    await change(person, { name: 'A name', ...changes })
+    expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
+    await expectOneOfEach(person)
+  })
+
+  it('that an earlier job asked for in other words is found when the search has caught up, and not before', async () => {
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    const person = await project.whileHeld(async () => {
+      const signedUp = await project.signUp()
+      const { organizationId } = signedUp
+      await project.stripe.customers.create(
+        { name: 'As it was', metadata: { organization_id: organizationId } },
+        { idempotencyKey: `customer-${organizationId}-0` },
+      )
+      return signedUp
+    })
+    const { nextAttemptAt } = await project.waitForStep(person.organizationId, 'stripe_customer', 'retrying')
+    expect(await attempts(person)).toMatchObject([{ code: 'stripe_key_reused' }])
+    expect((await attempts(person))[0]?.waits).toBeGreaterThan(59.9)
+    await project.waitForStep(person.organizationId, 'verify_connection', 'succeeded')
+    await until('job that waits', async () =>
+      (await project.provisioning(person.organizationId)).status === 'queued' ? true : undefined,
+    )
+    expect((await retry(person, { wait: false })).status).toBe(202)
+    expect((await project.provisioning(person.organizationId)).nextAttemptAt).toEqual(nextAttemptAt)
+    stripeAheadMs += 61_000
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+
+  it('without an e-mail, which a 5xx may have made, is looked for when the search has caught up', async () => {
+    stripeFault('PostCustomers', status(500), 1)
+    const person = await signUpWith({ billing_email: null })
+    await project.waitForStep(person.organizationId, 'stripe_customer', 'retrying')
+    expect((await attempts(person))[0]?.waits).toBeGreaterThan(59.9)
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+
+  it.each([
+    { what: 'was refused for certain', faults: [status(401)] },
+    { what: 'was lost, and then refused', faults: [{ type: 'reset' } as const, status(400)] },
+  ])('that $what is asked for with what has been corrected since', async ({ faults }) => {
+    for (const action of faults) stripeFault('PostCustomers', action, 1)
+    const person = await project.signUp()
+    await hurryTo(person, 'failed')
+    await change(person, { billing_email: 'corrected@example.com' })
+    expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
+    const { customers } = await project.resources(person.organizationId)
+    expect(customers.map(({ email }) => email)).toEqual(['corrected@example.com'])
+    const [step] = await project.sql`
+      select output from public.provisioning_steps where job_id = ${person.jobId} and step = 'stripe_customer'`
+    expect(step?.output).not.toHaveProperty('openRequest')
   })
 
   it('that somebody deleted by hand is made again when asked, each time', async () => {
@@ -374,6 +488,8 @@ describe('a Neon project', () => {
       select neon_project_id as id from public.organization_databases where organization_id = ${organizationId}`
     return row?.id ?? null
   }
+
+  const rename = (id: string, name: string) => project.neon.updateProject(id, { project: { name } })
 
   it('that exists with exactly the organization’s name is adopted, with its limits corrected', async () => {
     const { person, id } = await project.whileHeld(async () => {
@@ -434,6 +550,63 @@ describe('a Neon project', () => {
       role_name: tenantRole(person),
     })
     expect(await storedPassword(person)).toBe(new URL(data.uri).password)
+  })
+
+  it.each([
+    {
+      what: 'has another name by now',
+      meddle: async (id: string) => void (await rename(id, 'renamed by hand')),
+    },
+    {
+      what: 'has an older one of the same name beside it',
+      meddle: async (_id: string, name: string, older: string) => void (await rename(older, name)),
+    },
+  ])('that is recorded and $what stays the tenant’s when it is resized', async ({ meddle }) => {
+    const older = (await create('something else')).data.project.id
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const recorded = (await recordedProject(person)) ?? ''
+    await meddle(recorded, `org-${person.organizationId}`, older)
+    const creations = project.neonEmulator.stats.calls.createProject
+    const reply = await retry(person, { databaseSize: 'large' })
+    expect(reply.body).toMatchObject({ status: 'succeeded', error: null })
+    expect(await recordedProject(person)).toBe(recorded)
+    expect(project.neonEmulator.stats.calls.createProject).toBe(creations)
+    const endpointOf = async (id: string) =>
+      (await project.neon.listProjectEndpoints(id)).data.endpoints[0]?.autoscaling_limit_max_cu
+    expect(await endpointOf(recorded)).toBeGreaterThan((await endpointOf(older)) ?? Number.NaN)
+  })
+
+  it('whose creation was cut off and comes late is waited for, however often somebody asks again', async () => {
+    neonFault('createProject', { type: 'reset' })
+    const person = await project.signUp()
+    const { organizationId, email } = person
+    await project.waitForStep(organizationId, 'stripe_customer', 'succeeded')
+    // The settle time, made so long that it cannot pass by itself during the test.
+    await until(
+      'open answer',
+      async () =>
+        (
+          await project.sql`
+            with put_off as (
+              update public.provisioning_steps set settles_at = settles_at + interval '1 hour', next_attempt_at = settles_at + interval '1 hour'
+              where job_id = ${person.jobId} and status = 'retrying' and settles_at is not null returning next_attempt_at)
+            update public.provisioning_jobs set next_attempt_at = put_off.next_attempt_at
+            from put_off where id = ${person.jobId} and status = 'queued' returning id`
+        )[0],
+    )
+    const calls = () => project.neonEmulator.stats.calls
+    const before = { ...calls() }
+    for (const wish of [{ organizationId }, { organizationId, services: ['neon'] }, { email }]) {
+      expect((await project.request(wish)).status).toBe(202)
+      await project.sweep()
+    }
+    await sleep(300)
+    expect(calls()).toEqual(before)
+    project.neonEmulator.faults.clear()
+    await create(`org-${organizationId}`, tenantRole(person))
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
   })
 
   it('that is new is connected to while its operations go on', async () => {

@@ -242,7 +242,7 @@ describe('asking again', () => {
     })
     expect(reply.body?.status).toBe('succeeded')
     expect(project.stripeEmulator.stats.calls).toEqual(stripe)
-    expect(project.neonEmulator.stats.calls.listProjects).toBeGreaterThan(neon.listProjects ?? 0)
+    expect(project.neonEmulator.stats.calls.getProject).toBeGreaterThan(neon.getProject ?? 0)
     expect(creations()).toEqual(before)
   })
 
@@ -281,6 +281,19 @@ describe('asking again', () => {
     })
     expect(reply.body?.status).toBe('succeeded')
     expect((await projectOf(person)).endpoint?.autoscaling_limit_max_cu).toBe(8)
+  })
+
+  it('with another region is refused after a creation whose answer was lost, also when a retry counts anew', async () => {
+    project.neonEmulator.faults.add({
+      match: { operation: 'createProject' },
+      action: { type: 'act_then_reset' },
+      times: 1,
+    })
+    const person = await project.signUp()
+    await project.waitForStep(person.organizationId, 'neon_project', 'retrying')
+    await project.request({ organizationId: person.organizationId })
+    const reply = await project.request({ organizationId: person.organizationId, dataRegion: 'eu' })
+    expect(reply.body?.code).toBe('region_is_fixed')
   })
 
   it('with another region moves a database that does not exist yet', async () => {

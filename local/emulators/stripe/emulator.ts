@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { PORT_USES } from '../../ports.ts'
 import type { Clock } from '../clock.ts'
 import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'
@@ -58,7 +59,7 @@ const DEFAULT_LIMITS: StripeLimits = { requestsPerSecond: 25 }
 
 /**
  * Starts a stand-in for Stripe's /v1/customers on 127.0.0.1.
- * @throws when the port is taken.
+ * @throws PortTakenError
  */
 export async function startStripeEmulator(options: StripeEmulatorOptions): Promise<StripeEmulator> {
   const { apiKey, clock = Date.now } = options
@@ -88,7 +89,12 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
     calls[operation] = (calls[operation] ?? 0) + 1
   }
   const controlled = { name: 'stripe', faults, timings, limits, count, stats }
-  const server = await startEmulatorServer(provider, controlled, options.port)
+  const server = await startEmulatorServer(provider, controlled, PORT_USES.stripe, options.port).catch(
+    (error: unknown) => {
+      journal.close()
+      throw error
+    },
+  )
   let stopped: Promise<void> | undefined
   return {
     url: `http://${HOST}:${server.port}`,

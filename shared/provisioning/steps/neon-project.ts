@@ -10,11 +10,17 @@ const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]
 const PUT_OFF_SECONDS = 5
 
 /**
- * One Neon project for the organization, with its limits applied. Neon has no idempotency keys, so the project has a
- * name that only this organization's can have: look for exactly that, and create only what is certainly absent.
+ * One Neon project for the organization, with its limits applied. The recorded one holds the tenant's data, whatever it is
+ * called by now and whatever else has its name. Without one: Neon has no idempotency keys, so the project has a name that
+ * only this organization's can have; look for exactly that, and create only what is certainly absent.
  */
 export const neonProject: TenantStep = async (context) => {
   const { tenant, providers } = context
+  if (tenant.neonProjectId) {
+    const exists = await providers.neon.projectExists(tenant.neonProjectId)
+    if (!exists.ok) return { type: 'failed', failure: exists.failure }
+    if (exists.value) return adopt(context, tenant.neonProjectId)
+  }
   const found = await providers.neon.findProject(projectName(tenant.organizationId))
   if (!found.ok) return { type: 'failed', failure: found.failure }
   return found.value ? adopt(context, found.value.projectId) : create(context)

@@ -1,13 +1,13 @@
 import { deliverAlerts } from '../alerts/deliver.ts'
 import type { Database } from '../database/client.ts'
-import type { NeonProvider } from '../providers/neon.ts'
 import type { Failure } from '../provisioning/failures.ts'
 import type { Result } from '../result.ts'
 import { type FleetRead, readFleetPage } from './fleet.ts'
 import { type CheckResult, type ClaimedTenant, type HealthSettings, HealthStore } from './health-store.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { ResultWriter } from './result-writer.ts'
-import { checkDueTenant, checkTenant } from './tenant-check.ts'
+import { waitOutShortPauses } from './short-pauses.ts'
+import { checkDueTenant, checkTenant, type HealthProvider } from './tenant-check.ts'
 
 /** After an answer of the provider that says nothing of the tenant. */
 const TRY_AGAIN_SECONDS = 30
@@ -29,10 +29,11 @@ export interface HealthChecker {
  */
 export function createHealthChecker(
   sql: Database,
-  neon: NeonProvider,
+  provider: HealthProvider,
   now: () => number = Date.now,
 ): HealthChecker {
   const store = new HealthStore(sql)
+  const neon = waitOutShortPauses(provider)
   const checks = oneAtATime(() => new Drain(store, neon, now).run())
   const deliveries = oneAtATime(() => deliverAlerts(sql))
   return {
@@ -44,7 +45,7 @@ export function createHealthChecker(
       const { timeoutMs } = await store.settings()
       const result = await checkTenant({ store, neon, timeoutMs, now }, tenant, deep)
       if (result.ok) await store.record([result.value])
-      else await store.release([organizationId], pauseAfter(result.failure))
+      else await store.release([organizationId], pauseAfter(result.failure), true)
       return result
     },
   }
@@ -56,7 +57,7 @@ function pauseAfter({ pauseSeconds, retryAfterSeconds }: Failure): number {
 
 class Drain {
   readonly #store: HealthStore
-  readonly #neon: NeonProvider
+  readonly #neon: HealthProvider
   readonly #now: () => number
   readonly #active = new Set<Promise<void>>()
   readonly #startedAt = performance.now()
@@ -65,7 +66,7 @@ class Drain {
   #fleet: FleetRead | undefined
   #claimed = 0
 
-  constructor(store: HealthStore, neon: NeonProvider, now: () => number) {
+  constructor(store: HealthStore, neon: HealthProvider, now: () => number) {
     this.#store = store
     this.#neon = neon
     this.#now = now
@@ -129,9 +130,10 @@ class Drain {
   async #check(tenant: ClaimedTenant, timeoutMs: number): Promise<void> {
     const means = { store: this.#store, neon: this.#neon, timeoutMs, now: this.#now }
     const result = await checkDueTenant(means, tenant)
-    if (!result.ok) await this.#store.release([tenant.organizationId], this.#noteTrouble(result.failure))
+    if (!result.ok)
+      await this.#store.release([tenant.organizationId], this.#noteTrouble(result.failure), true)
     else if (result.value === 'left_alone')
-      await this.#store.release([tenant.organizationId], LEFT_ALONE_SECONDS)
+      await this.#store.release([tenant.organizationId], LEFT_ALONE_SECONDS, false)
     else this.#writer.add(result.value)
   }
 

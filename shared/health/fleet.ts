@@ -1,7 +1,8 @@
-import { type ListedProject, type NeonProvider, PAGE } from '../providers/neon.ts'
+import { type ListedProject, PAGE } from '../providers/neon.ts'
 import { type Result, success } from '../result.ts'
 import type { CheckResult, HealthStore, ListedTenant } from './health-store.ts'
-import { asleep } from './tenant-check.ts'
+import { isUnlisted } from './reasons.ts'
+import { asleep, type HealthProvider } from './tenant-check.ts'
 
 /** The provider notes activity with some delay: a compute counts as asleep only when it must have been for so long. */
 const SLACK_MS = 60_000
@@ -14,16 +15,22 @@ export interface FleetRead {
 
 /**
  * Reads one page of the fleet and writes down what is known of its sleepers; those awake become due for a closer look.
+ * A page that is refused ends the read: its cursor may be from another account, or of a project that is gone.
  * @returns how the read goes on; undefined when it has ended or another worker has taken it over
  */
 export async function readFleetPage(
   store: HealthStore,
-  neon: NeonProvider,
+  neon: HealthProvider,
   { token, cursor }: FleetRead,
   clock: () => number,
 ): Promise<Result<FleetRead | undefined>> {
+  // When it was asked: whatever a check that begins from here on finds out is newer.
+  const checkedAt = new Date().toISOString()
   const page = await neon.projectPage(cursor)
-  if (!page.ok) return page
+  if (!page.ok) {
+    if (page.failure.code === 'neon_request_refused' && cursor !== undefined) await store.endRead(token)
+    return page
+  }
   const { projects, unavailable } = page.value
   // A short page without gaps is the last one; should that be wrong, a tenant that is missing is asked for by its id.
   const nextCursor = projects.length < PAGE && unavailable === 0 ? undefined : page.value.nextCursor
@@ -36,7 +43,7 @@ export async function readFleetPage(
     const project = byId.get(tenant.neonProjectId)
     if (!project) continue
     if (needsLook(tenant, project, now)) awake.push(tenant.organizationId)
-    else if (tenant.dueSoon) sleeping.push(asleep(tenant, new Date().toISOString(), project.usage))
+    else if (tenant.dueSoon) sleeping.push(asleep(tenant, checkedAt, project.usage))
   }
   await store.record(sleeping)
   const listed = tenants.map(({ organizationId }) => organizationId)
@@ -51,13 +58,16 @@ export async function readFleetPage(
   return success(goesOn && nextCursor !== undefined ? { token, cursor: nextCursor } : undefined)
 }
 
-/** Whether its compute may be awake, or is to be woken because it is time. */
+/** Whether its compute may be awake, is to be woken because it is time, or may be kept from waking by what no list tells. */
 function needsLook(
-  { suspendTimeoutSeconds, deepCheckDue }: ListedTenant,
+  { suspendTimeoutSeconds, deepCheckDue, reasons, checkedSecondsAgo }: ListedTenant,
   { lastActiveAt }: ListedProject,
   now: number,
 ): boolean {
-  if (deepCheckDue || suspendTimeoutSeconds === -1) return true
+  if (deepCheckDue || suspendTimeoutSeconds === -1 || reasons.some(isUnlisted)) return true
   if (lastActiveAt === undefined) return false
-  return Date.parse(lastActiveAt) + suspendTimeoutSeconds * 1000 + SLACK_MS > now
+  const activeAt = Date.parse(lastActiveAt)
+  // Used since the last check: that may have used up a quota that no list tells of.
+  if (checkedSecondsAgo !== null && activeAt > now - checkedSecondsAgo * 1000) return true
+  return activeAt + suspendTimeoutSeconds * 1000 + SLACK_MS > now
 }

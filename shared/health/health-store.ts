@@ -29,7 +29,7 @@ export interface ClaimedTenant extends TenantAddress {
   readonly probedSecondsAgo: number
   /** How long ago somebody else last used it, as far as that was seen. */
   readonly usedSecondsAgo: number
-  /** The last attempt to connect succeeded. */
+  /** The last attempt to connect opened a session. */
   readonly letIn: boolean
 }
 
@@ -42,6 +42,8 @@ export interface ListedTenant {
   /** Due, or so soon that it is dealt with, too. */
   readonly dueSoon: boolean
   readonly deepCheckDue: boolean
+  /** Null before the first check. */
+  readonly checkedSecondsAgo: number | null
   readonly reasons: readonly Reason[]
   readonly metrics: Metrics
   readonly thresholds: Thresholds
@@ -56,7 +58,7 @@ export interface CheckResult {
   readonly status: HealthStatus
   readonly reasons: readonly Reason[]
   readonly metrics: Metrics
-  /** The database let us in. */
+  /** A session was opened, pooled or direct, whatever became of it. */
   readonly connected: boolean
   /** How long ago somebody else last used it; absent where nobody did since the last connection. */
   readonly usedSecondsAgo?: number
@@ -147,15 +149,16 @@ export class HealthStore {
     await this.#sql`select provisioning.record_health_checks(${JSON.stringify(rows)}::text::jsonb)`
   }
 
-  async release(organizationIds: readonly string[], seconds: number): Promise<void> {
-    await this.#sql`select provisioning.release_health_checks(${[...organizationIds]}, ${seconds})`
+  /** @param awake whether those that the list showed awake still count as such */
+  async release(organizationIds: readonly string[], seconds: number, awake: boolean): Promise<void> {
+    await this.#sql`select provisioning.release_health_checks(${[...organizationIds]}, ${seconds}, ${awake})`
   }
 
   async tenantsOf(projectIds: readonly string[]): Promise<ListedTenant[]> {
     return this.#sql<ListedTenant[]>`
       select organization_id as "organizationId", neon_project_id as "neonProjectId",
-        suspend_timeout_seconds as "suspendTimeoutSeconds", due_soon as "dueSoon", deep_check_due as "deepCheckDue", reasons,
-        metrics, thresholds
+        suspend_timeout_seconds as "suspendTimeoutSeconds", due_soon as "dueSoon", deep_check_due as "deepCheckDue",
+        checked_seconds_ago as "checkedSecondsAgo", reasons, metrics, thresholds
       from provisioning.fleet_tenants(${[...projectIds]})`
   }
 
@@ -170,6 +173,11 @@ export class HealthStore {
   /** Leaves the read to another worker, which goes on at the same page in so many seconds. */
   async abandon(token: string, seconds: number): Promise<void> {
     await this.#sql`select provisioning.abandon_fleet_read(${token}, ${seconds})`
+  }
+
+  /** Gives the read up; the next one begins at the first page. */
+  async endRead(token: string): Promise<void> {
+    await this.#sql`select provisioning.end_fleet_read(${token})`
   }
 
   /** Rings for a successor. */

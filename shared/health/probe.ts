@@ -10,10 +10,19 @@ const GROWTH_SAMPLE_MS = 3_600_000
 const DAY_MS = 86_400_000
 /** Rates over less than this would be noise. */
 const SHORTEST_RATE_MS = 1_000
+/** Of the time for the whole probe, so that it ends knowing what each of its two connections did. */
+const MEASUREMENT_SHARE = 0.9
 
 export type Probe =
   | { readonly ok: true; readonly metrics: Metrics }
-  | { readonly ok: false; readonly reason: Reason }
+  | {
+      readonly ok: false
+      readonly reason: Reason
+      /** Of the host that is not in trouble. */
+      readonly metrics: Metrics
+      /** A session was opened on one of the hosts at least. */
+      readonly letIn: boolean
+    }
 
 /**
  * Connects through the pooler and directly, measures, and closes both; wakes a sleeping compute. Ends after `timeoutMs` at the
@@ -26,30 +35,38 @@ export async function probeDatabase(
   previous: Metrics,
   timeoutMs: number,
 ): Promise<Probe> {
-  let expiresAt: string | undefined
+  const seen: Seen = { letIn: false, certificateExpiresAt: undefined }
   const clients = (['pooled', 'direct'] as const).map((through) =>
-    postgres(
-      clientOptions(address, password, through, timeoutMs, (validTo) => {
-        expiresAt = new Date(validTo).toISOString()
-      }),
-    ),
+    postgres(clientOptions(address, password, through, timeoutMs, seen)),
   )
   const [pooled, direct] = clients
   if (!pooled || !direct) throw new Error('two clients were made')
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const timeout = new Promise<Probe>((resolve) => {
-    timer = setTimeout(
-      () => resolve({ ok: false, reason: trouble('timeout', `${timeoutMs / 1000} s`) }),
-      timeoutMs,
-    )
-  })
+  const measurementMs = timeoutMs * MEASUREMENT_SHARE
+  const deadline = performance.now() + timeoutMs
   try {
-    const measured = measure(pooled, direct, previous, () => expiresAt)
-    return await Promise.race([timeout, measured.then((probe) => nameExpiry(probe, address, timeoutMs))])
+    const results = await Promise.allSettled([
+      within(measurementMs, measureLatency(pooled)),
+      within(measurementMs, measureServer(direct, previous)),
+    ])
+    return await nameExpiry(judge(results, seen), address, deadline - performance.now())
   } finally {
-    clearTimeout(timer)
     for (const client of clients) void client.end({ timeout: 0 }).catch(() => undefined)
   }
+}
+
+/** What is noted while connections are made. */
+interface Seen {
+  letIn: boolean
+  certificateExpiresAt: string | undefined
+}
+
+/** @throws an error with the code TIMEOUT */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error('too slow'), { code: 'TIMEOUT' })), ms)
+  })
+  return Promise.race([work, timeout]).finally(() => clearTimeout(timer))
 }
 
 function clientOptions(
@@ -57,37 +74,39 @@ function clientOptions(
   password: string,
   through: 'direct' | 'pooled',
   timeoutMs: number,
-  onCertificate: (validTo: string) => void,
+  seen: Seen,
 ): postgres.Options<Record<string, never>> {
   const options = connectionOptions(address, password, through)
   const ssl = options.ssl
     ? {
         // Only listens in: what the platform checks by itself is checked in any case. Node and Deno (2.9) both call it.
         checkServerIdentity: (host: string, certificate: Parameters<typeof checkServerIdentity>[1]) => {
-          if (certificate.valid_to) onCertificate(certificate.valid_to)
+          if (certificate.valid_to) seen.certificateExpiresAt = new Date(certificate.valid_to).toISOString()
           return checkServerIdentity(host, certificate)
         },
       }
     : false
-  return { ...options, ssl, connect_timeout: timeoutMs / 1000 }
+  // The first thing that a server says in a session; a login that is refused never gets so far.
+  const onparameter = () => {
+    seen.letIn = true
+  }
+  return { ...options, ssl, connect_timeout: timeoutMs / 1000, onparameter }
 }
 
-async function measure(
-  pooled: postgres.Sql,
-  direct: postgres.Sql,
-  previous: Metrics,
-  expiresAt: () => string | undefined,
-): Promise<Probe> {
-  const results = await Promise.allSettled([measureLatency(pooled), measureServer(direct, previous)])
+function judge(
+  results: readonly PromiseSettledResult<Metrics>[],
+  { letIn, certificateExpiresAt }: Seen,
+): Probe {
+  const [pooled, direct] = results.map((result) => (result.status === 'fulfilled' ? result.value : {}))
+  const metrics = {
+    ...pooled,
+    ...direct,
+    ...(certificateExpiresAt ? { certificate_expires_at: certificateExpiresAt } : {}),
+  }
   const broken = results.filter((result) => result.status === 'rejected')
   const [first] = broken
-  if (first) return { ok: false, reason: troubleOf(first.reason, whichHost(results, broken.length)) }
-  const [latency, server] = results.map((result) => (result.status === 'fulfilled' ? result.value : {}))
-  const certificate = expiresAt()
-  return {
-    ok: true,
-    metrics: { ...latency, ...server, ...(certificate ? { certificate_expires_at: certificate } : {}) },
-  }
+  if (!first) return { ok: true, metrics }
+  return { ok: false, reason: troubleOf(first.reason, whichHost(results, broken.length)), metrics, letIn }
 }
 
 /** Looks again at a certificate that was refused, because not every platform says that it has expired. */
@@ -100,7 +119,7 @@ async function nameExpiry(
   const hosts = [...new Set([pooledHost, host])].filter((name) => name !== null)
   const ends = await Promise.all(hosts.map((name) => certificateEnd(name, port ?? 5432, timeoutMs)))
   const expired = ends.some((end) => end !== undefined && end < Date.now())
-  return expired ? { ok: false, reason: trouble('certificate_expired') } : probe
+  return expired ? { ...probe, reason: trouble('certificate_expired') } : probe
 }
 
 /** In words, when only one of the two is in trouble. */
@@ -139,9 +158,11 @@ async function measureServer(sql: postgres.Sql, previous: Metrics): Promise<Metr
   const [row] = await sql<ServerRow[]>`
     select now(), pg_database_size(d.datname) as size, d.xact_commit + d.xact_rollback as transactions, d.blks_hit as hits,
       d.blks_read as reads, d.stats_reset as "statsReset", current_setting('max_connections')::int as "maxConnections",
-      (select count(*)::int from pg_stat_activity a where a.datname = d.datname) as connections,
+      (select count(*)::int from pg_stat_activity a
+        where a.datname = d.datname and a.backend_type = 'client backend') as connections,
       (select max(extract(epoch from now() - a.query_start))::float8 from pg_stat_activity a
-        where a.datname = d.datname and a.state = 'active' and a.pid <> pg_backend_pid()) as "longestSeconds"
+        where a.datname = d.datname and a.state = 'active' and a.backend_type = 'client backend'
+          and a.pid <> pg_backend_pid()) as "longestSeconds"
     from pg_stat_database d where d.datname = current_database()`
   const connectMs = performance.now() - startedAt
   if (!row) throw new Error('the database has no statistics of itself')

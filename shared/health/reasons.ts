@@ -56,6 +56,7 @@ export function trouble(code: TroubleCode, detail?: string): Reason {
 
 /** What does not pass while a compute sleeps: only a connection can tell that it is over. */
 const LASTING: readonly ReasonCode[] = [
+  'certificate_expires',
   'login_refused',
   'login_locked_out',
   'database_missing',
@@ -66,6 +67,13 @@ const LASTING: readonly ReasonCode[] = [
 
 export function outlastsSleep({ code }: Reason): boolean {
   return LASTING.includes(code)
+}
+
+/** What the provider tells of a single project alone: its list shows such a compute as one that sleeps. */
+const UNLISTED: readonly ReasonCode[] = ['project_deleted', 'compute_disabled', 'quota_suspended']
+
+export function isUnlisted({ code }: Reason): boolean {
+  return UNLISTED.includes(code)
 }
 
 /** The worst of them; healthy when none speaks against it. */

@@ -6,9 +6,12 @@ import type { CheckResult, ClaimedTenant, HealthStore } from './health-store.ts'
 import { probeDatabase } from './probe.ts'
 import { outlastsSleep, type Reason, statusFrom, trouble } from './reasons.ts'
 
+/** What health asks of the provider. */
+export type HealthProvider = Pick<NeonProvider, 'compute' | 'usage' | 'projectPage'>
+
 export interface TenantCheck {
   readonly store: HealthStore
-  readonly neon: NeonProvider
+  readonly neon: HealthProvider
   readonly timeoutMs: number
   /** Milliseconds, of the clock that the provider's times are compared with. */
   readonly now: () => number
@@ -124,9 +127,17 @@ async function connect(
   const password = await store.password(tenant.credentialsSecretId)
   if (password === undefined) return unusable(tenant, checkedAt, trouble('credentials_missing'))
   const probe = await probeDatabase(tenant, password, tenant.metrics, timeoutMs)
-  if (!probe.ok) return { ...unusable(tenant, checkedAt, probe.reason), probe: 'connection' }
   const { quota_bytes: quota } = tenant.thresholds
   const metrics = { ...probe.metrics, ...(quota === null ? {} : { quota_bytes: quota }) }
+  if (!probe.ok) {
+    const result = unusable(tenant, checkedAt, probe.reason)
+    return {
+      ...result,
+      probe: 'connection',
+      metrics: { ...result.metrics, ...probe.metrics },
+      connected: probe.letIn,
+    }
+  }
   const { status, reasons } = evaluate(metrics, tenant.thresholds, latestSchemaVersion, Date.now())
   const { organizationId } = tenant
   return { organizationId, checkedAt, probe: 'connection', status, reasons, metrics, connected: true }

@@ -130,11 +130,11 @@ begin
   if v_event is null or provisioning.vault_secret('alert_webhook_url') is null then
     return null;
   end if;
-  -- News of an alert whose opening was not sent are not sent either, unless it got worse.
+  -- Who was told of an alert hears of its end, whatever the policies say by then; and nobody else.
   insert into provisioning.alert_deliveries (alert_id, event)
-  select new.id, v_event from provisioning.alert_policies p
-  where p.severity = new.severity and p.notify
-    and (v_event <> 'resolved' or exists (select from provisioning.alert_deliveries d where d.alert_id = new.id))
+  select new.id, v_event
+  where case v_event when 'resolved' then exists (select from provisioning.alert_deliveries d where d.alert_id = new.id)
+    else exists (select from provisioning.alert_policies p where p.severity = new.severity and p.notify) end
   on conflict do nothing;
   return null;
 exception when others then

@@ -19,13 +19,17 @@ create table public.tenant_health (
   used_at timestamptz not null default now(),
   -- When the next check is due; while a worker has the tenant, when another one may take it.
   next_check_at timestamptz not null default now(),
+  -- Until when a worker has the tenant; null when none does. What it finds out counts more than the fleet's list.
+  leased_until timestamptz,
   -- The fleet's list says that its compute is awake, or it is time to wake it: a worker is to look closer.
   awake boolean not null default false,
   -- When the fleet's list last had it.
   listed_at timestamptz not null default now(),
   -- When a row in tenant_health_checks was last written.
   recorded_at timestamptz,
-  -- In a row: healthy or sleeping; degraded or unhealthy; unhealthy.
+  -- When a check was last counted: checks on demand must not make a moment's trouble look like a lasting one.
+  counted_at timestamptz,
+  -- Counted checks in a row: healthy or sleeping; degraded or unhealthy; unhealthy.
   calm_checks integer not null default 0,
   troubled_checks integer not null default 0,
   unhealthy_checks integer not null default 0
@@ -110,9 +114,11 @@ begin
   if to_regclass('provisioning.' || v_name) is not null then
     return false;
   end if;
-  -- In the private schema: rows are read through the parent, under its policies.
-  execute format('create table provisioning.%I partition of public.%I for values from (%L) to (%L)', v_name, p_parent, p_from, p_to);
+  -- In the private schema: rows are read through the parent, under its policies. Attached, because `partition of` would lock
+  -- the parent against everybody, readers included, until the transaction ends.
+  execute format('create table provisioning.%I (like public.%I including all)', v_name, p_parent);
   execute format('alter table provisioning.%I enable row level security', v_name);
+  execute format('alter table public.%I attach partition provisioning.%I for values from (%L) to (%L)', p_parent, v_name, p_from, p_to);
   return true;
 end
 $$;
@@ -142,8 +148,16 @@ revoke execute on function provisioning.make_health_partitions(timestamptz) from
 comment on function provisioning.make_health_partitions(timestamptz) is
   'Makes what is missing of the partitions of today and three days ahead, and of last, this and next month; returns how many.';
 
+create table provisioning.health_state (
+  id boolean primary key default true check (id),
+  -- Trends are complete up to here.
+  rolled_up_until timestamptz not null default date_trunc('hour', now(), 'utc')
+);
+insert into provisioning.health_state default values;
+alter table provisioning.health_state enable row level security;
+
 create function provisioning.drop_health_partitions(p_now timestamptz default now()) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set lock_timeout = '1s' as $$
 declare
   v_settings provisioning.settings;
   v_partition record;
@@ -157,8 +171,16 @@ begin
     where i.inhparent in ('public.tenant_health_checks'::regclass, 'public.tenant_health_hourly'::regclass)
   loop
     if v_partition.upper_bound <= p_now - make_interval(days => case v_partition.parent
-      when 'tenant_health_checks' then v_settings.health_retention_days else v_settings.health_hourly_retention_days end) then
-      execute format('drop table if exists provisioning.%I', v_partition.relname);
+        when 'tenant_health_checks' then v_settings.health_retention_days else v_settings.health_hourly_retention_days end)
+      -- After a pause of the project the trends of its last days may still be due.
+      and (v_partition.parent <> 'tenant_health_checks'
+        or v_partition.upper_bound <= (select h.rolled_up_until from provisioning.health_state h)) then
+      begin
+        execute format('drop table if exists provisioning.%I', v_partition.relname);
+      exception when lock_not_available then
+        -- Whoever comes after a drop that waits for its lock waits, too. The next call tries again.
+        return v_dropped;
+      end;
       v_dropped := v_dropped + 1;
     end if;
   end loop;
@@ -167,30 +189,24 @@ end
 $$;
 revoke execute on function provisioning.drop_health_partitions(timestamptz) from public;
 comment on function provisioning.drop_health_partitions(timestamptz) is
-  'Drops days and months that are wholly older than settings keep them; returns how many.';
-
-create table provisioning.health_state (
-  id boolean primary key default true check (id),
-  -- Trends are complete up to here.
-  rolled_up_until timestamptz not null default date_trunc('hour', now(), 'utc')
-);
-insert into provisioning.health_state default values;
-alter table provisioning.health_state enable row level security;
+  'Drops days and months that are wholly older than settings keep them, and days only when their trends are written; returns how
+many. It gives up for now when a table is in use for more than a second.';
 
 create function provisioning.roll_up_health(p_now timestamptz default now()) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_until timestamptz;
   v_from timestamptz;
-  v_to timestamptz := date_trunc('hour', p_now, 'utc');
+  v_to timestamptz;
   v_rows integer;
 begin
-  select s.rolled_up_until into v_from from provisioning.health_state s for update;
-  if v_to <= v_from then
+  select s.rolled_up_until into v_until from provisioning.health_state s for update;
+  v_to := v_until + interval '1 hour';
+  if v_to > p_now then
     return 0;
   end if;
-  -- An hour once more: results may come in a little later than they were measured.
-  v_from := v_from - interval '1 hour';
-  perform provisioning.make_health_partitions(p_now);
+  -- The hour before once more: results may come in a little later than they were measured.
+  v_from := v_until - interval '1 hour';
   with watched as (
     -- A check speaks for the time until the next one, or until the hour ends.
     select c.organization_id, date_trunc('hour', c.checked_at, 'utc') as hour, c.status <> 'unhealthy' as available, c.latency_ms,
@@ -218,7 +234,7 @@ end
 $$;
 revoke execute on function provisioning.roll_up_health(timestamptz) from public;
 comment on function provisioning.roll_up_health(timestamptz) is
-  'Brings the trends up to the last full hour, however long ago that was done last; returns how many rows were written.';
+  'Adds the oldest full hour that the trends lack, one a call, so that no transaction is long; returns how many rows were written.';
 
 -- Alerts --------------------------------------------------------------------------------------------------------------
 
@@ -268,7 +284,8 @@ begin
   insert into public.tenant_health as h (organization_id, status, checked_at, next_check_at)
   select p_organization_id, 'healthy', clock_timestamp(), now() + make_interval(secs => s.health_interval_seconds)
   from provisioning.settings s
-  on conflict (organization_id) do update set connected_at = now(), probed_at = now(), used_at = now(), next_check_at = now();
+  on conflict (organization_id) do update set connected_at = now(), probed_at = now(), used_at = now(), next_check_at = now(),
+    leased_until = null;
   update public.organization_databases d set health_status = 'healthy'
   where d.organization_id = p_organization_id and d.health_status = 'unknown';
 end
@@ -281,41 +298,49 @@ create function provisioning.record_health_checks(p_results jsonb) returns integ
 language plpgsql security definer set search_path = '' as $$
 declare
   v_settings provisioning.settings;
+  v_ids uuid[] := array(select (r ->> 'organization_id')::uuid from jsonb_array_elements(p_results) r);
   v_newer uuid[];
   v_health public.tenant_health;
 begin
   select * into v_settings from provisioning.settings;
   -- Cron makes partitions ahead, but not while the project is paused.
-  if to_regclass('provisioning.tenant_health_checks' || to_char(now() at time zone 'utc', '_YYYYMMDD')) is null then
-    perform provisioning.make_health_partitions();
-  end if;
+  perform provisioning.add_partition('tenant_health_checks', d.day, d.day + interval '24 hours') from (
+    select distinct date_trunc('day', (r ->> 'checked_at')::timestamptz, 'utc') as day from jsonb_array_elements(p_results) r) d;
+  -- Every transaction locks a tenant's database, then its health, then its alert, and of several tenants the lowest id first;
+  -- so none waits for one that waits for it. Provisioning and deletions begin with the database.
+  perform from public.organization_databases d where d.organization_id = any (v_ids) order by d.organization_id for no key update;
   with given as (
     select distinct on (r.organization_id) r.*
     from jsonb_to_recordset(p_results) as r (organization_id uuid, checked_at timestamptz, probe text, status text, reasons jsonb,
       metrics jsonb, connected boolean, used_seconds_ago double precision)
     order by r.organization_id, r.checked_at desc
   ), before as (
-    -- In one order, so that two workers with some of the same tenants cannot wait for each other.
     select h.organization_id, g.checked_at, h.status is distinct from g.status or g.probe = 'connection' or h.recorded_at is null
-      or h.recorded_at <= g.checked_at - make_interval(mins => v_settings.health_sleeping_record_minutes) as worth_recording
+      or h.recorded_at <= g.checked_at - make_interval(mins => v_settings.health_sleeping_record_minutes)
+      -- Checks come less often than the hour is divided by; without this, trends would lack some hours of a sleeper.
+      or v_settings.health_sleeping_record_minutes <= 60
+        and date_trunc('hour', h.recorded_at, 'utc') <> date_trunc('hour', g.checked_at, 'utc') as worth_recording,
+      -- What could not be found out says nothing for or against; nor does asking again at once.
+      g.status <> 'unknown' and (h.counted_at is null
+        or h.counted_at <= g.checked_at - make_interval(secs => v_settings.health_interval_seconds / 2.0)) as counts
     from public.tenant_health h join given g using (organization_id)
     where h.checked_at is null or h.checked_at < g.checked_at
     order by h.organization_id for update of h
   ), updated as (
     update public.tenant_health h set status = g.status, reasons = coalesce(g.reasons, '[]'),
       metrics = case g.probe when 'connection' then '{}' else h.metrics end || coalesce(g.metrics, '{}'),
-      checked_at = g.checked_at, awake = false,
+      checked_at = g.checked_at, awake = false, leased_until = null,
       connected_at = case when g.connected then g.checked_at else h.connected_at end,
       probed_at = case g.probe when 'connection' then g.checked_at else h.probed_at end,
       used_at = greatest(h.used_at, g.checked_at - make_interval(secs => g.used_seconds_ago)),
       recorded_at = case when b.worth_recording then g.checked_at else h.recorded_at end,
-      -- What could not be found out says nothing for or against.
-      calm_checks = case g.status when 'unknown' then h.calm_checks
-        else case when g.status in ('healthy', 'sleeping') then least(h.calm_checks, 1000) + 1 else 0 end end,
-      troubled_checks = case g.status when 'unknown' then h.troubled_checks
-        else case when g.status in ('degraded', 'unhealthy') then h.troubled_checks + 1 else 0 end end,
-      unhealthy_checks = case g.status when 'unknown' then h.unhealthy_checks
-        else case g.status when 'unhealthy' then h.unhealthy_checks + 1 else 0 end end,
+      counted_at = case when b.counts then g.checked_at else h.counted_at end,
+      calm_checks = case when not b.counts then h.calm_checks
+        when g.status in ('healthy', 'sleeping') then least(h.calm_checks, 1000) + 1 else 0 end,
+      troubled_checks = case when not b.counts then h.troubled_checks
+        when g.status in ('degraded', 'unhealthy') then h.troubled_checks + 1 else 0 end,
+      unhealthy_checks = case when not b.counts then h.unhealthy_checks
+        when g.status = 'unhealthy' then h.unhealthy_checks + 1 else 0 end,
       next_check_at = clock_timestamp() + make_interval(secs => (1 - random() / 10) * case
         when g.status in ('healthy', 'sleeping')
           then least(v_settings.health_interval_cap_seconds, v_settings.health_interval_seconds * power(2, least(h.calm_checks, 20)))
@@ -356,7 +381,8 @@ $$;
 revoke execute on function provisioning.record_health_checks(jsonb) from public;
 comment on function provisioning.record_health_checks(jsonb) is
   'Writes results [{organization_id, checked_at, probe, status, reasons, metrics, connected, used_seconds_ago}] and what follows from
-them: the time of the next check, trends'' rows, alerts. A result that is not newer than what is known changes nothing. Returns how many were.';
+them: the time of the next check, trends'' rows, alerts. A result that is not newer than what is known changes nothing. Checks in a
+row are counted when half of settings.health_interval_seconds lie between them. Returns how many results were newer.';
 
 create function provisioning.claim_health_checks(p_limit integer, p_awake_only boolean, p_organization_id uuid default null)
 returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text, role_name text,
@@ -379,7 +405,8 @@ begin
   ), due as (
     select a.organization_id from awake a union all select x.organization_id from others x union all select p_organization_id
   ), claimed as (
-    update public.tenant_health h set next_check_at = now() + make_interval(secs => v_settings.health_lease_seconds)
+    update public.tenant_health h set next_check_at = now() + make_interval(secs => v_settings.health_lease_seconds),
+      leased_until = now() + make_interval(secs => v_settings.health_lease_seconds)
     from due where h.organization_id = due.organization_id
     returning h.organization_id, h.connected_at, h.probed_at, h.used_at, h.reasons, h.metrics
   )
@@ -401,19 +428,20 @@ revoke execute on function provisioning.claim_health_checks(integer, boolean, uu
 comment on function provisioning.claim_health_checks(integer, boolean, uuid) is
   'Takes up to p_limit due tenants, those that the fleet''s list showed awake first, or the one that is named, due or not. No other worker
 takes them for settings.health_lease_seconds. suspend_timeout_seconds is Neon''s default of 300 where the size leaves it open, -1 for
-never; let_in: the last attempt to connect succeeded.';
+never; let_in: the last attempt to connect opened a session.';
 
-create function provisioning.release_health_checks(p_organization_ids uuid[], p_seconds double precision) returns void
+create function provisioning.release_health_checks(p_organization_ids uuid[], p_seconds double precision, p_awake boolean) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  update public.tenant_health h set awake = false,
+  update public.tenant_health h set awake = h.awake and p_awake, leased_until = null,
     next_check_at = clock_timestamp() + make_interval(secs => p_seconds * (1 + random() / 5))
   where h.organization_id = any (p_organization_ids);
 end
 $$;
-revoke execute on function provisioning.release_health_checks(uuid[], double precision) from public;
-comment on function provisioning.release_health_checks(uuid[], double precision) is
-  'Puts claimed tenants back, due in p_seconds and up to a fifth later each: nothing could be found out now.';
+revoke execute on function provisioning.release_health_checks(uuid[], double precision, boolean) from public;
+comment on function provisioning.release_health_checks(uuid[], double precision, boolean) is
+  'Puts claimed tenants back, due in p_seconds and up to a fifth later each: nothing could be found out now. p_awake: whether those
+that the fleet''s list showed awake still count as such, so that they need no list to be claimed.';
 
 -- The fleet's list -----------------------------------------------------------------------------------------------------
 
@@ -480,15 +508,16 @@ fleet: the caller reads the provider''s list, page by page from `cursor`. busy: 
 
 create function provisioning.fleet_tenants(p_project_ids text[])
 returns table (organization_id uuid, neon_project_id text, suspend_timeout_seconds integer, due_soon boolean, deep_check_due boolean,
-  reasons jsonb, metrics jsonb, thresholds jsonb)
+  checked_seconds_ago double precision, reasons jsonb, metrics jsonb, thresholds jsonb)
 language plpgsql stable security definer set search_path = '' as $$
 begin
   return query
     select h.organization_id, d.neon_project_id, coalesce(nullif(z.suspend_timeout_seconds, 0), 300),
-      -- More than the tenth by which intervals differ, less than a lease.
-      h.next_check_at <= now() + make_interval(secs => s.health_interval_cap_seconds / 8.0),
+      -- An eighth: more than the tenth by which intervals differ.
+      h.next_check_at <= now() + make_interval(secs => s.health_interval_cap_seconds / 8.0)
+        and coalesce(h.leased_until <= now(), true),
       s.health_deep_check_hours > 0 and h.probed_at <= now() - make_interval(hours => s.health_deep_check_hours),
-      h.reasons, h.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes)
+      extract(epoch from now() - h.checked_at)::double precision, h.reasons, h.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes)
     from public.organization_databases d
     join public.tenant_health h on h.organization_id = d.organization_id
     join public.organizations o on o.id = d.organization_id
@@ -502,7 +531,8 @@ $$;
 revoke execute on function provisioning.fleet_tenants(text[]) from public;
 comment on function provisioning.fleet_tenants(text[]) is
   'The tenants behind a page of the provider''s list. due_soon: those who are due within an eighth of the longest interval are dealt
-with, too, so that sleepers fall due together and one list serves them all. suspend_timeout_seconds as claim_health_checks returns it.';
+with, too, so that sleepers fall due together and one list serves them all, unless a worker has them. suspend_timeout_seconds as
+claim_health_checks returns it.';
 
 create function provisioning.advance_fleet_read(
   p_token uuid, p_next_cursor text, p_incomplete boolean, p_seen integer, p_listed uuid[], p_awake uuid[]
@@ -515,6 +545,8 @@ begin
   if v_read.token is distinct from p_token then
     return false;
   end if;
+  -- In the order of all, see record_health_checks.
+  perform from public.tenant_health h where h.organization_id = any (p_listed) order by h.organization_id for no key update;
   update public.tenant_health h set listed_at = clock_timestamp(),
     awake = h.awake or h.organization_id = any (p_awake) and h.next_check_at <= now()
   where h.organization_id = any (p_listed);
@@ -526,11 +558,17 @@ begin
     where r.id;
     return true;
   end if;
-  -- Not on the list: a worker asks for each by its id, and only that answer counts. Of an incomplete list, which may lack
-  -- hundreds because Neon has trouble, only those that lists have lacked for long.
+  -- Not on the list: a worker asks for each by its id, and only that answer counts; one that has it already is at it. Of an
+  -- incomplete list, which may lack hundreds because Neon has trouble, only those that lists have lacked for long.
+  with missing as (
+    select h.organization_id from public.tenant_health h
+    where h.listed_at < v_read.started_at and coalesce(h.leased_until <= now(), true)
+      and (not (v_read.incomplete or p_incomplete) or h.listed_at < now() - (
+        select make_interval(secs => s.health_interval_cap_seconds) from provisioning.settings s))
+    order by h.organization_id for no key update
+  )
   update public.tenant_health h set awake = true, next_check_at = least(h.next_check_at, now())
-  where h.listed_at < v_read.started_at and (not (v_read.incomplete or p_incomplete) or h.listed_at < now() - (
-    select make_interval(secs => s.health_interval_cap_seconds) from provisioning.settings s));
+  from missing m where h.organization_id = m.organization_id;
   update provisioning.fleet_read r set token = null, lease_expires_at = null, cursor = null, finished_at = clock_timestamp(),
     projects = r.seen + p_seen
   where r.id;
@@ -553,6 +591,17 @@ $$;
 revoke execute on function provisioning.abandon_fleet_read(uuid, double precision) from public;
 comment on function provisioning.abandon_fleet_read(uuid, double precision) is
   'The page cannot be read now, or the worker has done its share; another worker goes on at the same page in p_seconds.';
+
+create function provisioning.end_fleet_read(p_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update provisioning.fleet_read r set token = null, lease_expires_at = null, cursor = null where r.token = p_token;
+end
+$$;
+revoke execute on function provisioning.end_fleet_read(uuid) from public;
+comment on function provisioning.end_fleet_read(uuid) is
+  'The provider refuses the page, as it does when the cursor came from another account: the next read begins at the first page.
+Of whom this one has not seen nothing is concluded.';
 
 -- The tick ------------------------------------------------------------------------------------------------------------
 
@@ -582,17 +631,9 @@ comment on function provisioning.health_tick() is
   'Rings for tenants whose check is due and for alerts to be delivered, one doorbell for each worker''s share, and returns how many.
 It reads only what is due, and only as much as it can ring for. Workers claim; so a lost doorbell loses nothing.';
 
-create function provisioning.maintain_health() returns void
-language plpgsql security definer set search_path = '' as $$
-begin
-  perform provisioning.make_health_partitions();
-  perform provisioning.roll_up_health();
-  perform provisioning.drop_health_partitions();
-end
-$$;
-revoke execute on function provisioning.maintain_health() from public;
-comment on function provisioning.maintain_health() is 'Hourly: partitions ahead, trends, and what is old enough to go.';
-
+-- Apart from each other, so that none waits within the transaction, and under the locks, of another.
 select provisioning.make_health_partitions();
 select cron.schedule('tenant-health-tick', '30 seconds', 'select provisioning.health_tick()');
-select cron.schedule('tenant-health-maintenance', '3 * * * *', 'select provisioning.maintain_health()');
+select cron.schedule('tenant-health-partitions', '3 * * * *', 'select provisioning.make_health_partitions()');
+select cron.schedule('tenant-health-trends', '*/5 * * * *', 'select provisioning.roll_up_health()');
+select cron.schedule('tenant-health-retention', '33 * * * *', 'select provisioning.drop_health_partitions()');

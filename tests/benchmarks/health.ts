@@ -180,6 +180,7 @@ async function measureStorage(
   }
   const awake = await dayOf(96, Math.ceil(rows / 96), true)
   const asleep = await dayOf(24, Math.ceil(rows / 10 / 24), false)
+  await superuser`update provisioning.health_state set rolled_up_until = 'infinity'`
   await superuser`checkpoint`
   const startedAt = performance.now()
   await superuser`select provisioning.drop_health_partitions(now() + interval '8 days')`

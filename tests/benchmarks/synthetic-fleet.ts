@@ -73,6 +73,5 @@ function sleepingProject(number: number): ProjectRecord {
     database: { id: number, name: `tenant_${number}` },
     physicalName: `synthetic_${number}`,
     operations: [],
-    quotaExceeded: false,
   }
 }

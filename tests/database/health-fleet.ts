@@ -27,6 +27,7 @@ export interface Health {
   readonly awake: boolean
   readonly listed_at: Date
   readonly recorded_at: Date | null
+  readonly leased_until: Date | null
   readonly calm_checks: number
   readonly troubled_checks: number
   readonly unhealthy_checks: number
@@ -35,6 +36,9 @@ export interface Health {
   /** The copy in organization_databases. */
   readonly copied: Status
 }
+
+/** settings.health_interval_seconds: checks that are closer to each other count as one. */
+export const INTERVAL_MS = 30_000
 
 /** Tenants as rows alone, and the functions of tenant_health.sql as workers call them. */
 export class HealthFleet {
@@ -97,10 +101,10 @@ export class HealthFleet {
     ).written
   }
 
-  /** Records results of one tenant one after the other, each a second later than the one before, the last one now. */
+  /** Records results of one tenant one after the other, each an interval later than the one before. */
   async recordAll(id: string, statuses: readonly Status[], base = Date.now()): Promise<void> {
     for (const [index, status] of statuses.entries())
-      await this.record([result(id, status, { at: base + (index - statuses.length) * 1000 })])
+      await this.record([result(id, status, { at: base + (index - statuses.length) * INTERVAL_MS })])
   }
 
   async claim(limit: number, awakeOnly = false): Promise<string[]> {
@@ -154,7 +158,8 @@ export class HealthFleet {
       update public.tenant_health set checked_at = checked_at - make_interval(secs => ${seconds}),
         connected_at = connected_at - make_interval(secs => ${seconds}), probed_at = probed_at - make_interval(secs => ${seconds}),
         used_at = used_at - make_interval(secs => ${seconds}), listed_at = listed_at - make_interval(secs => ${seconds}),
-        recorded_at = recorded_at - make_interval(secs => ${seconds}),
+        recorded_at = recorded_at - make_interval(secs => ${seconds}), counted_at = counted_at - make_interval(secs => ${seconds}),
+        leased_until = leased_until - make_interval(secs => ${seconds}),
         next_check_at = next_check_at - make_interval(secs => ${seconds})
       where organization_id = any (${[...ids]})`
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { HealthFleet, result, type Status } from './health-fleet.ts'
+import { HealthFleet, INTERVAL_MS, result, type Status } from './health-fleet.ts'
 import { only, openProject, type Project } from './project.ts'
 
 const URL_NAME = 'alert_webhook_url'
@@ -89,10 +89,28 @@ describe('the alerts of a tenant whose checks are', () => {
     expect(await alertsOf(id)).toMatchObject([{ open: false }])
   })
 
+  it('asked for again and again within a moment open and resolve nothing', async () => {
+    const id = await fleet.addOne()
+    const begun = Date.now() - 600_000
+    const askOften = async (status: Status, from: number) => {
+      for (let time = 0; time < 10; time++)
+        await fleet.record([result(id, status, { at: from + time * 100 })])
+    }
+    await askOften('unhealthy', begun)
+    expect(await alertsOf(id)).toEqual([])
+    expect(await fleet.of(id)).toMatchObject({ status: 'unhealthy', troubled_checks: 1, unhealthy_checks: 1 })
+    await askOften('unhealthy', begun + INTERVAL_MS)
+    await askOften('unhealthy', begun + 2 * INTERVAL_MS)
+    expect(await alertsOf(id)).toMatchObject([{ severity: 'critical', open: true }])
+    await askOften('healthy', begun + 3 * INTERVAL_MS)
+    expect(await alertsOf(id)).toMatchObject([{ open: true }])
+    expect(await fleet.of(id)).toMatchObject({ status: 'healthy', calm_checks: 1 })
+  })
+
   it('written by several workers at once are one alert', async () => {
     const ids = await fleet.add(5)
     const batches = Array.from({ length: 6 }, (_, index) =>
-      ids.map((id) => result(id, 'unhealthy', { at: Date.now() + index * 1000 })),
+      ids.map((id) => result(id, 'unhealthy', { at: Date.now() + index * INTERVAL_MS })),
     )
     for (const batch of batches) await Promise.all([fleet.record(batch), fleet.record([...batch].reverse())])
     for (const id of ids) expect(await alertsOf(id)).toHaveLength(1)
@@ -107,8 +125,8 @@ describe('an alert', () => {
       { code: 'schema_outdated', severity: 'info', message: 'The schema is at version 1 of 2.' },
       { code: 'slow_queries', severity: 'degraded', message: 'A round trip takes 900 ms.' },
     ]
-    for (const second of [3, 2, 1])
-      await fleet.record([result(id, 'unhealthy', { at: Date.now() - second * 1000, reasons })])
+    for (const ago of [3, 2, 1])
+      await fleet.record([result(id, 'unhealthy', { at: Date.now() - ago * INTERVAL_MS, reasons })])
     expect(await alertsOf(id)).toMatchObject([
       {
         message: '96 % of the storage quota is used. A round trip takes 900 ms.',
@@ -200,6 +218,13 @@ describe('a delivery', () => {
     expect(await enqueued()).toEqual([])
     await trouble('ddduuuhh')
     expect(await enqueued()).toEqual(['escalated', 'resolved'])
+  })
+
+  it('is made for the end of an alert whose opening was sent, though its severity is kept quiet by then', async () => {
+    await setUrl()
+    await project.sql`update provisioning.alert_policies set notify = false where severity = 'critical'`
+    await trouble('ddduuuhh')
+    expect(await enqueued()).toEqual(['opened', 'resolved'])
   })
 
   it('is not made for the end of an alert that opened before there was an address', async () => {

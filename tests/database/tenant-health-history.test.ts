@@ -137,6 +137,8 @@ describe('partitions', () => {
       await tx`create table provisioning.elsewhere_2020 partition of provisioning.elsewhere
         for values from ('2020-01-01') to ('2021-01-01')`
       await make(tx, '2031-05-10 12:00+00')
+      const rolledUp = (until: string) => tx`update provisioning.health_state set rolled_up_until = ${until}`
+      await rolledUp('2031-05-10 23:00+00')
       const drop = async (at: string) => {
         await tx`select provisioning.drop_health_partitions(${at})`
         const days = await partitionsOf('tenant_health_checks', tx)
@@ -145,11 +147,47 @@ describe('partitions', () => {
       }
       // Seven days, and ninety.
       expect(await drop('2031-05-17 23:59+00')).toEqual(['20310510', '20310401'])
+      // The last hour of the day is not yet in the trends.
+      expect(await drop('2031-05-18 00:00+00')).toEqual(['20310510', '20310401'])
+      await rolledUp('2031-08-01 00:00+00')
       expect(await drop('2031-05-18 00:00+00')).toEqual(['20310511', '20310401'])
       expect(await drop('2031-07-29 23:59+00')).toEqual([undefined, '20310401'])
       expect(await drop('2031-07-30 00:00+00')).toEqual([undefined, '20310501'])
       expect(await tx`select from pg_class where relname = 'elsewhere_2020'`).toHaveLength(1)
     })
+  })
+
+  it('are made without keeping anybody from reading and writing meanwhile', async () => {
+    const id = await fleet.addOne()
+    await tentatively(async (tx) => {
+      const { made } = only(await make(tx, '2034-05-05 00:00+00'))
+      expect(made).toBe(7)
+      // Another connection, which is refused rather than kept waiting.
+      await project.sql.begin(async (other) => {
+        await other`set local lock_timeout = '2s'`
+        await other`select from public.tenant_health_checks limit 1`
+        await other`select from public.tenant_health_hourly limit 1`
+        await other`insert into public.tenant_health_checks (organization_id, checked_at, probe, status)
+          values (${id}, now(), 'state', 'sleeping')`
+      })
+    })
+  })
+
+  it('that are in use are not dropped now: nobody is kept waiting behind the drop', async () => {
+    await make(project.sql, '2020-05-05 00:00+00')
+    const drop = async () =>
+      only(
+        await project.sql<{ dropped: number }[]>`
+          select provisioning.drop_health_partitions('2020-05-13 00:00+00') as dropped`,
+      ).dropped
+    const reader = await project.sql.reserve()
+    await reader`begin`
+    await reader`select from public.tenant_health_checks limit 1`
+    expect(await drop()).toBe(0)
+    await reader`commit`
+    reader.release()
+    expect(await drop()).toBe(1)
+    await project.sql`select provisioning.drop_health_partitions('2021-01-01 00:00+00')`
   })
 
   it('have row-level security of their own, and nobody but their owner may read them', async () => {
@@ -168,11 +206,15 @@ describe('partitions', () => {
     }
   })
 
-  it('are kept up, and trends with them, by cron once an hour', async () => {
-    const jobs =
-      await project.sql`select schedule, command from cron.job where jobname = 'tenant-health-maintenance'`
-    expect(jobs).toEqual([{ schedule: '3 * * * *', command: 'select provisioning.maintain_health()' }])
-    await project.sql`select provisioning.maintain_health()`
+  it('and trends are kept up by cron, in transactions apart from each other', async () => {
+    const jobs = await project.sql<{ schedule: string; command: string }[]>`
+      select schedule, command from cron.job where command ~ 'health' and jobname <> 'tenant-health-tick' order by jobname`
+    expect(jobs).toEqual([
+      { schedule: '3 * * * *', command: 'select provisioning.make_health_partitions()' },
+      { schedule: '33 * * * *', command: 'select provisioning.drop_health_partitions()' },
+      { schedule: '*/5 * * * *', command: 'select provisioning.roll_up_health()' },
+    ])
+    for (const { command } of jobs) await project.sql.unsafe(command)
   })
 })
 
@@ -194,9 +236,15 @@ async function insertChecks(id: string, hour: number, checks: readonly Check[]):
       values (${id}, ${at(hour, minute)}, 'connection', ${status}, ${latency}, ${size})`
 }
 
-const rollUp = async (hour: number, minute = 5) =>
+const rollUpOnce = async (hour: number, minute = 5) =>
   only(await project.sql<{ rows: number }[]>`select provisioning.roll_up_health(${at(hour, minute)}) as rows`)
     .rows
+/** As cron calls it in the course of time: as often as there are hours in a day. @returns the rows of all calls */
+const rollUp = async (hour: number, minute = 5) => {
+  let rows = 0
+  for (let call = 0; call < 24; call++) rows += await rollUpOnce(hour, minute)
+  return rows
+}
 const rolledUpUntil = (hour: number) =>
   project.sql`update provisioning.health_state set rolled_up_until = ${at(hour)}`
 const trendsOf = (id: string) =>
@@ -274,6 +322,15 @@ describe('the roll-up', () => {
     expect((await trendsOf(id)).map(({ hour }) => hour)).toEqual([10, 13, 19])
   })
 
+  it('takes one hour a call, so that no transaction is long', async () => {
+    const id = await fleet.addOne()
+    for (const hour of [10, 11, 12]) await insertChecks(id, hour, [{ minute: 7, latency: hour }])
+    for (const hours of [[10], [10, 11], [10, 11, 12], [10, 11, 12]]) {
+      await rollUpOnce(20)
+      expect((await trendsOf(id)).map(({ hour }) => hour)).toEqual(hours)
+    }
+  })
+
   it('changes nothing when it is called again, or for an hour before', async () => {
     const id = await fleet.addOne()
     await insertChecks(id, 10, [{ minute: 7, latency: 3 }])
@@ -298,7 +355,7 @@ describe('the roll-up', () => {
   it('may be called by several at once', async () => {
     const ids = await fleet.add(10)
     for (const id of ids) await insertChecks(id, 10, [{ minute: 7, latency: 3 }])
-    const rows = await Promise.all([rollUp(11), rollUp(11), rollUp(11)])
+    const rows = await Promise.all([rollUpOnce(11), rollUpOnce(11), rollUpOnce(11)])
     expect(rows.sort()).toEqual([0, 0, 10])
   })
 })

@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { queuedDoorbells } from './doorbells.ts'
-import { HealthFleet, result } from './health-fleet.ts'
+import { HealthFleet, INTERVAL_MS, result } from './health-fleet.ts'
 import { createTenant, only, openProject, type Project } from './project.ts'
 
 let project: Project
@@ -55,7 +55,7 @@ describe('a result', () => {
   it('of the newest check wins, whichever of two workers writes first', async () => {
     const ids = await fleet.add(20)
     const at = Date.now()
-    const older = ids.map((id) => result(id, 'unhealthy', { at: at - 1000 }))
+    const older = ids.map((id) => result(id, 'unhealthy', { at: at - INTERVAL_MS }))
     const newer = ids.map((id) => result(id, 'healthy', { at })).reverse()
     await Promise.all([fleet.record(older), fleet.record(newer), fleet.record(older)])
     for (const id of ids) expect(await fleet.of(id)).toMatchObject({ status: 'healthy', calm_checks: 1 })
@@ -89,9 +89,20 @@ describe('a result', () => {
 
   it('is written also when cron has made no partition for today', async () => {
     const id = await fleet.addOne()
+    await project.sql`update provisioning.health_state set rolled_up_until = 'infinity'`
     await project.sql`select provisioning.drop_health_partitions(now() + interval '1 year')`
     expect(await fleet.record([result(id, 'healthy')])).toBe(1)
     expect(await fleet.checksOf(id)).toHaveLength(1)
+  })
+
+  it('of a day whose partition is gone is written all the same, and the rest of its batch', async () => {
+    const [late = '', prompt = ''] = await fleet.add(2)
+    const written = await fleet.record([
+      result(late, 'healthy', { at: Date.now() - 20 * 86_400_000 }),
+      result(prompt, 'healthy'),
+    ])
+    expect(written).toBe(2)
+    for (const id of [late, prompt]) expect(await fleet.checksOf(id)).toHaveLength(1)
   })
 
   it('tells apart when a connection was made, tried, and when others used the database', async () => {
@@ -115,9 +126,9 @@ describe('the interval', () => {
   it('doubles with every calm check, up to the cap, with a tenth of chance', async () => {
     const id = await fleet.addOne()
     const intervals: number[] = []
-    const base = Date.now() - 60_000
+    const base = Date.now() - 8 * INTERVAL_MS
     for (let check = 0; check < 8; check++) {
-      await fleet.record([result(id, check % 2 ? 'healthy' : 'sleeping', { at: base + check * 1000 })])
+      await fleet.record([result(id, check % 2 ? 'healthy' : 'sleeping', { at: base + check * INTERVAL_MS })])
       intervals.push((await fleet.of(id)).due_in)
     }
     const wanted = [30, 60, 120, 240, 480, 900, 900, 900]
@@ -161,9 +172,10 @@ describe('rows in tenant_health_checks', () => {
   it('are left by a sleeper when it falls asleep, and then as often as the settings say', async () => {
     await fleet.set({ health_sleeping_record_minutes: 10 })
     const id = await fleet.addOne()
-    await fleet.record([result(id, 'healthy', { at: Date.now() - 3_600_000 })])
-    const minutes = [59, 58, 50, 49, 48, 47, 39, 38]
-    for (const ago of minutes) await fleet.record([result(id, 'sleeping', { at: Date.now() - ago * 60_000 })])
+    const hour = Math.floor(Date.now() / 3_600_000 - 1) * 3_600_000
+    await fleet.record([result(id, 'healthy', { at: hour })])
+    for (const minute of [1, 2, 10, 11, 12, 13, 21, 22])
+      await fleet.record([result(id, 'sleeping', { at: hour + minute * 60_000 })])
     expect((await fleet.checksOf(id)).map(({ status }) => status)).toEqual([
       'healthy',
       'sleeping',
@@ -171,6 +183,21 @@ describe('rows in tenant_health_checks', () => {
       'sleeping',
     ])
   })
+
+  it.each([
+    [60, 24],
+    [120, 12],
+  ])(
+    'are left by a sleeper who is checked every 14 minutes of a day, with %d minutes in the settings: %d',
+    async (minutes, rows) => {
+      await fleet.set({ health_sleeping_record_minutes: minutes })
+      const id = await fleet.addOne()
+      const day = Math.floor(Date.now() / 86_400_000 - 2) * 86_400_000
+      for (let at = day; at < day + 86_400_000; at += 14 * 60_000)
+        await fleet.record([result(id, 'sleeping', { at })])
+      expect(await fleet.checksOf(id)).toHaveLength(rows)
+    },
+  )
 
   it('are left by a change that only the provider told of', async () => {
     const id = await fleet.addOne()
@@ -230,11 +257,22 @@ describe('claiming', () => {
   it('is undone by a release, a little later for each', async () => {
     const ids = await fleet.add(30)
     await fleet.claim(30)
-    await project.sql`select provisioning.release_health_checks(${ids}, 50)`
+    await project.sql`select provisioning.release_health_checks(${ids}, 50, true)`
     const due = await Promise.all(ids.map(async (id) => (await fleet.of(id)).due_in))
     expect(Math.min(...due)).toBeGreaterThan(48)
     expect(Math.max(...due)).toBeLessThanOrEqual(60)
     expect(new Set(due.map((seconds) => Math.round(seconds * 10))).size).toBeGreaterThan(5)
+  })
+
+  it('is undone without forgetting who is awake, except of those who are left alone', async () => {
+    const [paused = '', leftAlone = ''] = await fleet.add(2)
+    await project.sql`update public.tenant_health set awake = true`
+    await fleet.claim(2)
+    await project.sql`select provisioning.release_health_checks(${[paused]}, 0, true)`
+    await project.sql`select provisioning.release_health_checks(${[leftAlone]}, 0, false)`
+    expect(await fleet.of(paused)).toMatchObject({ awake: true, leased_until: null })
+    expect(await fleet.of(leftAlone)).toMatchObject({ awake: false, leased_until: null })
+    expect(await fleet.claim(10, true)).toEqual([paused])
   })
 
   it.each([
@@ -326,6 +364,17 @@ describe('a plan', () => {
 })
 
 describe('a read of the list', () => {
+  it('that the provider refuses to go on with ends, and the next one begins at the first page', async () => {
+    const [seen = '', unseen = ''] = await fleet.add(5)
+    const { token } = await fleet.plan()
+    await fleet.advance(token, { next: 'page 2', listed: [seen] })
+    await project.sql`select provisioning.end_fleet_read(${crypto.randomUUID()})`
+    expect(await fleet.plan()).toMatchObject({ mode: 'busy' })
+    await project.sql`select provisioning.end_fleet_read(${token})`
+    expect(await fleet.of(unseen)).toMatchObject({ awake: false })
+    expect(await fleet.plan()).toMatchObject({ mode: 'fleet', cursor: null })
+  })
+
   it('makes those due that are awake and due, and leaves the rest', async () => {
     const [awake = '', asleep = '', later = ''] = await fleet.add(3)
     await fleet.backdate([later], -600)
@@ -363,10 +412,27 @@ describe('a read of the list', () => {
     await project.sql`update public.tenant_health set next_check_at = now() + make_interval(secs => case organization_id
       when ${soon} then 100 when ${later} then 130 else -1 end)`
     expect(await fleet.claim(1)).toEqual([claimed])
-    const rows = await project.sql<{ id: string }[]>`
-      select f.organization_id as id from provisioning.fleet_tenants(array(
-        select neon_project_id from public.organization_databases)) f where f.due_soon`
-    expect(rows.map(({ id }) => id)).toEqual([soon])
+    const dueSoon = async () => {
+      const rows = await project.sql<{ id: string }[]>`
+        select f.organization_id as id from provisioning.fleet_tenants(array(
+          select neon_project_id from public.organization_databases)) f where f.due_soon`
+      return rows.map(({ id }) => id)
+    }
+    expect(await dueSoon()).toEqual([soon])
+    // Also towards the end of its lease.
+    await fleet.backdate([claimed], 100)
+    expect(await dueSoon()).toEqual([soon])
+    await fleet.backdate([claimed], 21)
+    expect(await dueSoon()).toEqual(expect.arrayContaining([soon, claimed]))
+  })
+
+  it('leaves a tenant that it lacks to the worker that has it', async () => {
+    const [there = '', claimed = ''] = await fleet.add(2)
+    const { token } = await fleet.plan()
+    await project.sql`select from provisioning.claim_health_checks(1, false, ${claimed})`
+    await fleet.advance(token, { listed: [there] })
+    expect(await fleet.of(claimed)).toMatchObject({ awake: false })
+    expect(await fleet.claim(10)).toEqual([there])
   })
 
   it('makes whom a complete list lacks due at once, each for a closer look', async () => {
@@ -407,6 +473,87 @@ describe('a read of the list', () => {
     const late = await fleet.addOne()
     await fleet.advance(token, {})
     expect(await fleet.of(late)).toMatchObject({ awake: false })
+  })
+})
+
+/** Runs `second` in a transaction that `first` keeps waiting, and `then` in that of `first`: neither may be ended as a deadlock. */
+async function crossing(
+  first: (tx: postgres.ISql) => Promise<unknown>,
+  second: (tx: postgres.ISql) => Promise<unknown>,
+  then: (tx: postgres.ISql) => Promise<unknown>,
+): Promise<void> {
+  const [one, other] = await Promise.all([project.sql.reserve(), project.sql.reserve()])
+  try {
+    const { pid } = only(await other<{ pid: number }[]>`select pg_backend_pid() as pid`)
+    await one`begin`
+    await first(one)
+    const waiting = second(other).catch((error: unknown) => error)
+    await expect
+      .poll(
+        async () =>
+          only(await project.sql`select cardinality(pg_blocking_pids(${pid})) as blockers`).blockers,
+        { timeout: 10_000 },
+      )
+      .toBe(1)
+    await then(one)
+    await one`commit`
+    expect(await waiting).not.toBeInstanceOf(Error)
+  } finally {
+    await one`rollback`
+    one.release()
+    other.release()
+  }
+}
+
+describe('results that are written', () => {
+  const record = (id: string) => (tx: postgres.ISql) =>
+    tx`select provisioning.record_health_checks(${JSON.stringify([result(id, 'unhealthy')])}::text::jsonb)`
+
+  it.each<[string, (id: string) => [first: string, then: string]]>([
+    [
+      'while its connection is verified',
+      (id) => [
+        `update public.organization_databases set ssl_verified_at = now() where organization_id = '${id}'`,
+        `select provisioning.begin_health_checks('${id}')`,
+      ],
+    ],
+    [
+      'while its project is forgotten',
+      (id) => [
+        `update public.organization_databases set neon_project_id = null where organization_id = '${id}'`,
+        `delete from public.tenant_health where organization_id = '${id}'`,
+      ],
+    ],
+    [
+      'while its organization is deleted',
+      (id) => [
+        `delete from public.organization_databases where organization_id = '${id}'`,
+        `delete from public.organizations where id = '${id}'`,
+      ],
+    ],
+  ])('of a tenant %s wait for that', async (_, statementsOf) => {
+    const id = await fleet.addOne()
+    const [first, then] = statementsOf(id)
+    await crossing(
+      (tx) => tx.unsafe(first),
+      record(id),
+      (tx) => tx.unsafe(then),
+    )
+  })
+
+  it('while a page of the list is dealt with lock its tenants in the same order', async () => {
+    const ids = await fleet.add(20)
+    const { token } = await fleet.plan()
+    // The rows lie in the order in which they were added, which is not that of their ids.
+    const [lowest = ''] = [...ids].sort()
+    const before = ids.filter((id) => id > lowest && ids.indexOf(id) < ids.indexOf(lowest))
+    const higher = before.length > 0 ? before : ids.filter((id) => id !== lowest)
+    await crossing(
+      (tx) => tx`select from public.tenant_health where organization_id = ${lowest} for update`,
+      (tx) =>
+        tx`select provisioning.advance_fleet_read(${token}, null, false, 20, ${[...ids].reverse()}, ${[]}::uuid[])`,
+      (tx) => tx`select from public.tenant_health where organization_id = any (${higher}) for update`,
+    )
   })
 })
 

@@ -24,7 +24,12 @@ export interface HealthRow {
 
 /** Owns every tenant that is made here. */
 const OWNER = '0badcafe-0000-4000-8000-000000000000'
-const QUOTA = { compute_time_seconds: 180_000 }
+const QUOTA = {
+  active_time_seconds: 360_000,
+  compute_time_seconds: 180_000,
+  written_data_bytes: 5_368_709_120,
+  data_transfer_bytes: 5_368_709_120,
+}
 
 /** Adds ready tenants; their checks are not due. */
 export function addTenants(project: TestProject, count: number): Promise<HealthTenant[]> {
@@ -141,7 +146,7 @@ export async function sweep(
 export async function changeProject(
   project: TestProject,
   { projectId }: HealthTenant,
-  changes: Readonly<Record<string, boolean>>,
+  changes: Readonly<Record<string, boolean | string>>,
 ): Promise<void> {
   const address = new URL(`/_emulator/projects/${projectId}`, project.neonEmulator.url)
   const reply = await fetch(address, { method: 'PATCH', body: JSON.stringify(changes) })

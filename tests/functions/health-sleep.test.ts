@@ -140,6 +140,83 @@ describe(`a fleet of ${FLEET} sleepers`, () => {
     await project.sql`update public.tenant_health set metrics = '{}'`
   })
 
+  it.each(['active_time_seconds', 'compute_time_seconds', 'written_data_bytes', 'data_transfer_bytes'])(
+    'has one whose quota of %s is used up told as unhealthy by every kind of check, until it is free again',
+    async (quota) => {
+      const exhausted = tenants[2] ?? first()
+      const suspended = { status: 'unhealthy', reasons: [{ code: 'quota_suspended' }] }
+      const ask = async (deep: boolean) =>
+        (await callHealth(project, { organizationId: exhausted.organizationId, deep })).body
+      await changeProject(project, exhausted, { quotaExceeded: quota })
+      expect(await ask(false)).toMatchObject(suspended)
+      expect(await ask(true)).toMatchObject(suspended)
+      for (let time = 0; time < 2; time++) {
+        await sweep(project, tenants)
+        expect(await healthOf(exhausted)).toMatchObject(suspended)
+      }
+      await changeProject(project, exhausted, { quotaExceeded: false })
+      await sweep(project, tenants)
+      expect(await healthOf(exhausted)).toMatchObject({ status: 'sleeping', reasons: [] })
+    },
+  )
+
+  it('has one that was used since the last check, and whose quota no list tells of, found by the list', async () => {
+    const exhausted = tenants[3] ?? first()
+    await changeProject(project, exhausted, { suspended: false })
+    await changeProject(project, exhausted, { quotaExceeded: 'data_transfer_bytes' })
+    // Seen last before that, and seen again only when it must have been asleep for long.
+    behindMs = -600_000
+    await project.sql`update public.tenant_health set checked_at = now() - interval '20 minutes'`
+    const cost = await costOf(() => sweep(project, tenants))
+    behindMs = 0
+    await changeProject(project, exhausted, { quotaExceeded: false })
+    expect(cost).toMatchObject({ wakeUps: 0, connections: 0 })
+    expect(await healthOf(exhausted)).toMatchObject({
+      reasons: [{ code: 'quota_suspended', message: expect.stringContaining('data transfer') }],
+    })
+  })
+
+  it('has one whose compute is disabled told as unhealthy by the list, too, until it is enabled', async () => {
+    const disabled = tenants[4] ?? first()
+    const enable = (yes: boolean) =>
+      project.neon.updateProjectEndpoint(disabled.projectId, disabled.endpointId, {
+        endpoint: { disabled: !yes },
+      })
+    await enable(false)
+    await sweep(project, [disabled])
+    expect(await healthOf(disabled)).toMatchObject({ reasons: [{ code: 'compute_disabled' }] })
+    await sweep(project, tenants)
+    expect(await healthOf(disabled)).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code: 'compute_disabled' }],
+    })
+    await enable(true)
+    await sweep(project, tenants)
+    expect(await healthOf(disabled)).toMatchObject({ status: 'sleeping', reasons: [] })
+  })
+
+  it('keeps a certificate that will expire, which sleep does not renew', async () => {
+    const reason = { code: 'certificate_expires', severity: 'degraded', message: 'It expires in 3 days.' }
+    await project.sql`update public.tenant_health set reasons = ${project.sql.json([reason])}
+      where organization_id = ${first().organizationId}`
+    await sweep(project, tenants)
+    expect(await healthOf(first())).toMatchObject({ status: 'degraded', reasons: [reason] })
+  })
+
+  it('is read from the first page on after Neon has refused a page, as it does with a cursor from elsewhere', async () => {
+    await makeDue(project, tenants)
+    await project.sql`update provisioning.fleet_read set token = gen_random_uuid(), cursor = 'of-another-account',
+      lease_expires_at = now() - interval '1 second', started_at = now()`
+    await callHealth(project, {})
+    await until('end of the read', async () => {
+      const [row] = await project.sql<
+        { ended: boolean }[]
+      >`select token is null and cursor is null as ended from provisioning.fleet_read`
+      return row?.ended || undefined
+    })
+    expect(await costOf(() => sweep(project, tenants))).toMatchObject({ calls: { listProjects: 1 } })
+  })
+
   it('is not read again and again while Neon leaves some of it out of its list', async () => {
     const missing = tenants.slice(0, 5)
     for (const tenant of missing) await changeProject(project, tenant, { unavailable: true })
@@ -214,6 +291,38 @@ describe('a compute that is awake', () => {
     await changeProject(project, first(), { suspended: true })
     await sweep(project, [first()])
     expect(await healthOf(first())).toMatchObject({ status: 'sleeping' })
+  })
+
+  it('and lets us in through one of its hosts only is left alone for as long', async () => {
+    const tenant = tenants[5] ?? first()
+    await project.sql`update public.organization_databases set pooled_host = 'nowhere.invalid'
+      where organization_id = ${tenant.organizationId}`
+    const { body } = await callHealth(project, { organizationId: tenant.organizationId, deep: true })
+    expect(body).toMatchObject({ status: 'unhealthy', metrics: { connect_ms: expect.any(Number) } })
+    await project.sql`update public.tenant_health set used_at = now() - interval '301 seconds'
+      where organization_id = ${tenant.organizationId}`
+    await makeDue(project, [tenant])
+    const cost = await costOf(async () => {
+      await callHealth(project, {})
+      await until('release', async () => {
+        const { due_in: seconds } = await healthOf(tenant)
+        return (seconds > 50 && seconds < 75) || undefined
+      })
+    })
+    expect(cost).toEqual({ calls: { listProjectEndpoints: 1 }, wakeUps: 0, connections: 0 })
+  })
+
+  it('and does not let us in is tried all the same', async () => {
+    const tenant = tenants[6] ?? first()
+    await project.sql`select vault.update_secret(credentials_secret_id, 'not the password')
+      from public.organization_databases where organization_id = ${tenant.organizationId}`
+    await callHealth(project, { organizationId: tenant.organizationId, deep: true })
+    await project.sql`update public.tenant_health set used_at = now() - interval '301 seconds'
+      where organization_id = ${tenant.organizationId}`
+    const { checked_at: before } = await healthOf(tenant)
+    await sweep(project, [tenant])
+    expect(await healthOf(tenant)).toMatchObject({ reasons: [{ code: 'login_refused' }] })
+    expect((await healthOf(tenant)).checked_at).not.toEqual(before)
   })
 
   it('and never sleeps, by its size, is connected to however long nobody has used it', async () => {

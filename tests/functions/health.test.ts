@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../local/ports.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
@@ -80,17 +81,21 @@ const TROUBLES: Readonly<Record<string, (tenant: HealthTenant) => Promise<unknow
   timeout: (tenant) => move(tenant, { port: deadPort() }),
 }
 
-/** Passes everything on until the server is ready for a query, and nothing after that. */
-async function startStallingProxy(port: number): Promise<{ port: number; stop(): void }> {
+/** Passes everything on until the server is ready for a query, and nothing after that; or only nothing from a certain query on. */
+async function startStallingProxy(port: number, fromQuery?: string): Promise<{ port: number; stop(): void }> {
   const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5])
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
     const behind = connect(port, '127.0.0.1')
     for (const socket of [client, behind]) sockets.add(socket.on('error', () => undefined))
-    client.on('data', (chunk) => behind.write(chunk))
+    const ask = (chunk: Buffer) => {
+      if (fromQuery && chunk.includes(fromQuery)) client.off('data', ask)
+      else behind.write(chunk)
+    }
+    client.on('data', ask)
     const passOn = (chunk: Buffer) => {
       client.write(chunk)
-      if (chunk.includes(readyForQuery)) behind.off('data', passOn)
+      if (!fromQuery && chunk.includes(readyForQuery)) behind.off('data', passOn)
     }
     behind.on('data', passOn)
   })
@@ -205,6 +210,48 @@ describe('a check', () => {
     expect((await check(tenant)).body).toMatchObject({
       reasons: [{ code: 'unreachable', message: expect.stringMatching(/only the direct host\)$/) }],
     })
+  })
+
+  it('keeps what the direct host says while the pooled one hangs, and says which of them does', async () => {
+    const tenant = await addTenant(project)
+    // The first query through the pooler.
+    const stalling = await startStallingProxy(project.neonEmulator.postgresPort, 'select 1')
+    await move(tenant, { port: stalling.port })
+    const { body } = await check(tenant)
+    stalling.stop()
+    expect(body).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code: 'timeout', message: expect.stringMatching(/only the pooled host\)$/) }],
+      metrics: { connect_ms: expect.any(Number), size_bytes: expect.any(Number) },
+    })
+    expect(body.metrics).not.toHaveProperty('latency_ms')
+  })
+
+  it('takes no replication for a query that runs for too long', async () => {
+    const tenant = await addTenant(project)
+    const url = new URL(project.databaseUrl('supabase_admin'))
+    const role = await physicalName(project, tenant)
+    url.pathname = role
+    // As a member of neon_superuser it sees what sessions of others do.
+    await project.superuser`grant pg_monitor to ${project.superuser(role)}`
+    const subscriber = postgres(url.href, {
+      max: 1,
+      fetch_types: false,
+      connection: { application_name: 'subscriber', replication: 'database' },
+    })
+    const [wal] = await project.superuser<{ end: string }[]>`select pg_current_wal_flush_lsn() as end`
+    // Its lexer knows the words in capitals only.
+    const stream = await subscriber.unsafe(`START_REPLICATION PHYSICAL ${wal?.end}`).writable()
+    // As it ends with its connection.
+    stream.on('error', () => undefined)
+    await until('replication', async () => {
+      const rows = await project.superuser`select from pg_stat_activity where application_name = 'subscriber'
+        and backend_type = 'walsender' and state = 'active' and query_start < clock_timestamp() - interval '100 ms'`
+      return rows.length > 0 || undefined
+    })
+    const { body } = await check(tenant)
+    await subscriber.end({ timeout: 0 })
+    expect(body.metrics).toMatchObject({ longest_query_seconds: 0 })
   })
 
   it('gives up on a database that lets it in and then says nothing any more', async () => {

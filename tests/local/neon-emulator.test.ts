@@ -401,6 +401,11 @@ describe('a compute', () => {
     expect((await neon.startProjectEndpoint(created.project.id, endpoint)).status).toBe(412)
     await control('PATCH', `/projects/${created.project.id}`, { quotaExceeded: false })
     await whoAmI(session(uri(created)))
+    await control('PATCH', `/projects/${created.project.id}`, { quotaExceeded: 'data_transfer_bytes' })
+    await expect(session(uri(created))`select 1`).rejects.toMatchObject({
+      message: expect.stringContaining('exceeded the data transfer quota'),
+    })
+    await control('PATCH', `/projects/${created.project.id}`, { quotaExceeded: false })
     expect((await control('PATCH', `/projects/${created.project.id}`, { quota: 1 })).status).toBe(400)
     expect((await control('PATCH', '/projects/none', {})).status).toBe(404)
   })

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Reply } from '../http/server.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import type { CheckedInput, MatchedOperation } from './contract.ts'
-import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, QUOTA_MESSAGE } from './errors.ts'
+import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, quotaMessage } from './errors.ts'
 import { newId } from './ids.ts'
 import type { NeonLimits, NeonTimings } from './options.ts'
 import {
@@ -163,7 +163,6 @@ export class NeonApi {
       database: { id: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0, name: databaseName },
       physicalName: fresh.physicalName,
       operations: [],
-      quotaExceeded: false,
     }
     return withOperations(project, ['create_timeline', 'start_compute'], operationMs, now)
   }
@@ -303,7 +302,7 @@ export class NeonApi {
   }
 
   #startEndpoint(project: ProjectRecord): Reply {
-    if (project.quotaExceeded) throw new NeonApiError(412, QUOTA_MESSAGE)
+    if (project.exhaustedQuota) throw new NeonApiError(412, quotaMessage(project.exhaustedQuota))
     if (project.endpoint.disabled) throw new NeonApiError(412, 'endpoint is disabled')
     if (this.#parts.fleet.state(project) !== 'idle') return this.#endpointChange(project, [])
     const { wakeMs, operationMs } = this.#parts.timings

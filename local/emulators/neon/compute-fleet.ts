@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
-import { ConnectionRefusal, QUOTA_MESSAGE } from './errors.ts'
+import { ConnectionRefusal, quotaMessage } from './errors.ts'
 import {
   type ComputeState,
   computeState,
@@ -106,7 +106,7 @@ export class ComputeFleet {
     if (project.deletedAt !== undefined) {
       throw new ConnectionRefusal('XX000', 'The requested endpoint could not be found.')
     }
-    if (project.quotaExceeded) throw new ConnectionRefusal('XX000', QUOTA_MESSAGE)
+    if (project.exhaustedQuota) throw new ConnectionRefusal('XX000', quotaMessage(project.exhaustedQuota))
     if (project.endpoint.disabled) {
       throw new ConnectionRefusal(
         'XX000',

@@ -1,4 +1,5 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { listen, PORT_USES } from '../../ports.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import { ConnectionRefusal } from './errors.ts'
 import type { ProjectRecord } from './project.ts'
@@ -26,6 +27,7 @@ const ENDPOINT_OPTION = /(?:^|\s)(?:endpoint|project)(?:=|%3D)(\S+)/
  * Stands between tenants and the server as Neon's proxy does: it finds the project, wakes its compute, and from
  * then on passes bytes. Without TLS there is no host name to go by, so the project is found by the startup option
  * `endpoint=ep-…` or else by role and database, which have to be unique then.
+ * @throws PortTakenError
  */
 export async function startComputeProxy(
   store: ProjectStore,
@@ -48,15 +50,8 @@ export async function startComputeProxy(
     if (client.destroyed) return
     bridge(client, connect({ ...server, noDelay: true }), ready, startup)
   }
-  await listen(proxy, port)
-  return { port: (proxy.address() as AddressInfo).port, stop: () => stop(proxy, sockets) }
-}
-
-function listen(proxy: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    proxy.once('error', reject)
-    proxy.listen({ port, host: '127.0.0.1', backlog: LISTEN_BACKLOG }, () => resolve())
-  })
+  const assigned = await listen(proxy, { port, backlog: LISTEN_BACKLOG }, PORT_USES.tenants)
+  return { port: assigned, stop: () => stop(proxy, sockets) }
 }
 
 function stop(proxy: Server, sockets: ReadonlySet<Socket>): Promise<void> {

@@ -1,3 +1,4 @@
+import { PORT_USES } from '../../ports.ts'
 import type { Clock } from '../clock.ts'
 import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'
@@ -54,7 +55,7 @@ const HOST = '127.0.0.1'
  * Starts a stand-in for Neon on 127.0.0.1: its HTTP API, checked against its OpenAPI file, and its proxy in front
  * of the databases, which are real. Differences: one branch, endpoint, role and database a project; every
  * database runs the server's Postgres version; no TLS; roles are shared by the server, so their real names differ.
- * @throws when a port is taken or Postgres does not answer.
+ * @throws PortTakenError, or Error when Postgres does not answer.
  */
 export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<NeonEmulator> {
   const clock = options.clock ?? Date.now
@@ -63,7 +64,15 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
   const storage = await openStorage(options)
   const { store, databases } = storage
   const fleet = new ComputeFleet(store, databases, timings.values, clock)
-  const proxy = await startComputeProxy(store, fleet, serverAddress(options.adminUrl), options.postgresPort)
+  const proxy = await startComputeProxy(
+    store,
+    fleet,
+    serverAddress(options.adminUrl),
+    options.postgresPort,
+  ).catch(async (error: unknown) => {
+    await closeStorage(storage, false)
+    throw error
+  })
   const provider = new NeonProvider({
     api: new NeonApi({
       store,
@@ -82,7 +91,13 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
     validateReplies: options.validateReplies ?? true,
   })
   const controlled = controls(options, { store, fleet, clock, timings, limits })
-  const server = await startEmulatorServer(provider, controlled, options.apiPort)
+  const server = await startEmulatorServer(provider, controlled, PORT_USES.neon, options.apiPort).catch(
+    async (error: unknown) => {
+      await proxy.stop()
+      await closeStorage(storage, false)
+      throw error
+    },
+  )
   void databases.fillSpares().catch(() => undefined)
   let stopped: Promise<void> | undefined
   return {

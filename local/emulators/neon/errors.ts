@@ -1,3 +1,5 @@
+import type { SuspendingQuota } from './project.ts'
+
 /** A refusal in Neon's terms; becomes `{request_id, code, message}` with this status. */
 export class NeonApiError extends Error {
   readonly status: number
@@ -23,9 +25,16 @@ export const projectBusy = () =>
 export const projectsLimitExceeded = (limit: number, have: number) =>
   new NeonApiError(422, `projects limit of ${limit} exceeded, got ${have}`, 'PROJECTS_LIMIT_EXCEEDED')
 
+const QUOTA_NAMES: Readonly<Record<SuspendingQuota, string>> = {
+  active_time_seconds: 'active time',
+  compute_time_seconds: 'compute time',
+  written_data_bytes: 'written data',
+  data_transfer_bytes: 'data transfer',
+}
+
 /** Neon's wording for a project whose quota is used up, in replies and in refused connections alike. */
-export const QUOTA_MESSAGE =
-  'Your account or project has exceeded the compute time quota. Upgrade your plan to increase limits.'
+export const quotaMessage = (quota: SuspendingQuota) =>
+  `Your account or project has exceeded the ${QUOTA_NAMES[quota]} quota. Upgrade your plan to increase limits.`
 
 /** A refusal in the form of Postgres' FATAL error. */
 export class ConnectionRefusal extends Error {

@@ -47,11 +47,20 @@ export interface ProjectRecord {
   /** What the database and its role are really called on the server that all projects share. */
   readonly physicalName: string
   readonly operations: readonly OperationRecord[]
-  /** Set over /_emulator/: connections are refused as on a project whose quota is used up. */
-  readonly quotaExceeded: boolean
+  /** Set over /_emulator/: the quota that is used up. Its connections are refused. */
+  readonly exhaustedQuota?: SuspendingQuota | undefined
   /** Set over /_emulator/: lists name it only among those whose details could not be fetched in time. */
   readonly unavailable?: boolean | undefined
 }
+
+/** The quotas whose end suspends the compute. */
+export const SUSPENDING_QUOTAS = [
+  'active_time_seconds',
+  'compute_time_seconds',
+  'written_data_bytes',
+  'data_transfer_bytes',
+] as const
+export type SuspendingQuota = (typeof SUSPENDING_QUOTAS)[number]
 
 export interface EndpointRecord {
   readonly id: string

@@ -3,6 +3,7 @@ import {
   type ComputeState,
   type OperationRecord,
   type ProjectRecord,
+  type SuspendingQuota,
   startingUntil,
   suspendedSince,
 } from './project.ts'
@@ -28,10 +29,10 @@ export function projectJson(project: ProjectRecord, view: View) {
   return {
     ...projectBasics(project, view),
     data_storage_bytes_hour: 0,
-    data_transfer_bytes: 0,
-    written_data_bytes: 0,
-    compute_time_seconds: usedComputeSeconds(project),
-    active_time_seconds: 0,
+    data_transfer_bytes: used(project, 'data_transfer_bytes'),
+    written_data_bytes: used(project, 'written_data_bytes'),
+    compute_time_seconds: used(project, 'compute_time_seconds'),
+    active_time_seconds: used(project, 'active_time_seconds'),
     consumption_period_start: isoSeconds(period.start),
     consumption_period_end: isoSeconds(period.end),
   }
@@ -40,7 +41,7 @@ export function projectJson(project: ProjectRecord, view: View) {
 export function projectListItemJson(project: ProjectRecord, view: View) {
   return {
     ...projectBasics(project, view),
-    active_time: 0,
+    active_time: used(project, 'active_time_seconds'),
     ...(project.deletedAt === undefined
       ? {}
       : {
@@ -64,7 +65,7 @@ function projectBasics(project: ProjectRecord, view: View) {
     branch_logical_size_limit: BRANCH_SIZE_LIMIT_BYTES / 1024 ** 2,
     branch_logical_size_limit_bytes: BRANCH_SIZE_LIMIT_BYTES,
     store_passwords: project.storePasswords,
-    cpu_used_sec: usedComputeSeconds(project),
+    cpu_used_sec: used(project, 'compute_time_seconds'),
     creation_source: 'console',
     history_retention_seconds: project.historyRetentionSeconds,
     created_at: isoSeconds(project.createdAt),
@@ -77,13 +78,8 @@ function projectBasics(project: ProjectRecord, view: View) {
 }
 
 /** Nothing is metered here: a quota is used up when the control address says so. */
-function usedComputeSeconds({ quotaExceeded, settings }: ProjectRecord): number {
-  const quota = settings.quota
-  const limit =
-    typeof quota === 'object' && quota !== null && 'compute_time_seconds' in quota
-      ? Number(quota.compute_time_seconds)
-      : 0
-  return quotaExceeded ? limit : 0
+function used({ exhaustedQuota, settings }: ProjectRecord, name: SuspendingQuota): number {
+  return exhaustedQuota === name ? Number(Object(settings.quota)[name] ?? 0) : 0
 }
 
 export function branchJson(project: ProjectRecord, view: View) {

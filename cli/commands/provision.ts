@@ -52,7 +52,7 @@ export function registerRetry(program: Command, define: Define): void {
     waiting(
       program
         .command('retry')
-        .description('try again what failed, or look at a service again, and follow it')
+        .description('try again what failed, be it a removal, or look at a service again, and follow it')
         .argument('<tenant>', 'slug, e-mail address or id')
         .addOption(
           new Option(
@@ -64,17 +64,27 @@ export function registerRetry(program: Command, define: Define): void {
     async (session, subject: string, options: RetryOptions) => {
       const api = await session.connect()
       const tenant = await api.find(subject)
-      // Of a deleted organization the undo is left, which another function does.
-      const deleted = tenant.organization === null
-      if (deleted && options.service)
+      const removal = removalToRetry(tenant)
+      if (tenant.organization === null && options.service)
         throw new ProjectError('The organization is deleted; its undo is retried as a whole.', 'deleted', 409)
-      await api.invoke(deleted ? 'deprovision-tenant-resources' : 'provision-tenant-resources', {
-        organizationId: tenant.organization_id,
-        ...(options.service ? { services: options.service } : {}),
-      })
-      return outcome(session, api, tenant.organization_id, options)
+      // A service that is named is to be made.
+      if (removal === undefined || options.service) {
+        await api.invoke('provision-tenant-resources', {
+          organizationId: tenant.organization_id,
+          ...(options.service ? { services: options.service } : {}),
+        })
+        return outcome(session, api, tenant.organization_id, options)
+      }
+      await api.invoke('deprovision-tenant-resources', { organizationId: tenant.organization_id })
+      return outcome(session, api, tenant.organization_id, options, removal)
     },
   )
+}
+
+/** The kind of job that is to be tried again, when it is a removal; see provisioning.retryable_removal. */
+function removalToRetry({ organization, jobs }: Tenant): string | undefined {
+  if (organization === null) return 'deprovision'
+  return jobs.undo?.status === 'failed' && jobs.provision?.status === 'cancelled' ? 'undo' : undefined
 }
 
 function waiting(command: Command): Command {
@@ -83,7 +93,7 @@ function waiting(command: Command): Command {
     .addOption(new Option('--timeout <seconds>', 'how long to follow it').default(300).argParser(seconds))
     .addHelpText(
       'after',
-      '\nExit codes: 0 ready (with --no-wait: asked for), 1 refused, 3 not ready in time or failed.',
+      '\nExit codes: 0 ready, or removed (with --no-wait: asked for), 1 refused, 3 not ready in time or failed.',
     )
 }
 
@@ -101,7 +111,7 @@ async function withRows(session: Session, api: Api, subject: string): Promise<st
     throw new ProjectError([before.verdict.summary, before.verdict.next].join(' '), 'not_found', 404)
   if (!lacks && before.organization) return before.organization.id
   const repaired = repair.parse(
-    await api.read('The repair', api.client.rpc('repair_user', { user_id: before.user.id })),
+    await api.change('The repair', api.client.rpc('repair_user', { user_id: before.user.id })),
   )
   if (!repaired.organization_id)
     throw new ProjectError(
@@ -120,6 +130,7 @@ async function outcome(
   api: Api,
   organizationId: string,
   { wait, timeout }: Waiting,
+  removal?: string,
 ): Promise<number> {
   if (!wait) {
     const tenant = await api.describe(organizationId)
@@ -130,6 +141,13 @@ async function outcome(
   }
   const options = { intervalMs: POLL_MS, timeoutMs: timeout * 1000 }
   const { tenant, timedOut } = await follow(session, api, organizationId, options, session.json)
+  // What is removed is not ready, and as it should be.
+  if (removal !== undefined && tenant.jobs[removal]?.status === 'succeeded') {
+    session.print(tenant, () =>
+      labelled(sign('ok'), `Everything of ${nameOf(tenant)} outside is removed.`, 2),
+    )
+    return exit.fine
+  }
   session.print(tenant, () => ending(tenant, timedOut))
   return timedOut ? exit.notReady : exitCodeOf(tenant)
 }

@@ -13,7 +13,7 @@ const body = z.strictObject({
     .string()
     .regex(/^[a-z0-9-]{1,63}$/, 'is not a slug')
     .optional(),
-  /** Only tell what would be deleted, or which undo would be tried again. */
+  /** Only tell what would be deleted, and which removal would be tried again. */
   dryRun: z.boolean().default(false),
   /** Reply when the job has ended instead of at once. With a grace period that is never soon. */
   wait: z.boolean().default(false),
@@ -23,8 +23,8 @@ type Body = z.infer<typeof body>
 
 /**
  * Deletes an organization and what it has outside, in reverse order: {organizationId, confirm, dryRun?, wait?}. For the
- * backend alone. For an organization that is deleted already, it tries its unfinished undo again. Its workers also undo what
- * cancelled provisionings had made.
+ * backend alone. What a removal could not remove it tries again: that of an organization that is deleted already, and,
+ * without `confirm`, the failed undo of a cancelled provisioning. Its workers do the undos as well.
  */
 export const deprovisionFunction: JobFunction<Body> = {
   kinds: ['deprovision', 'undo'],
@@ -33,13 +33,18 @@ export const deprovisionFunction: JobFunction<Body> = {
   async request(sql, caller, { organizationId, confirm, dryRun, wait }) {
     if (caller.type !== 'service')
       throw new Problem('forbidden', 'Deleting a tenant is for the project’s own backend, with a secret key.')
-    const plan = await wouldDelete(sql, organizationId)
-    if (plan && dryRun) return jsonReply({ dryRun: true, organizationId, wouldDelete: plan })
-    if (dryRun)
-      return jsonReply({ dryRun: true, organizationId, wouldRetry: await undoOf(sql, organizationId) })
-    if (!plan) return { jobId: await retryUndo(sql, organizationId), wait }
-    const deletion = sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
-    return { jobId: await valueAsCaller<string>(sql, caller, deletion), wait }
+    const [plan, removal] = [
+      await wouldDelete(sql, organizationId),
+      await retryableRemoval(sql, organizationId),
+    ]
+    if (!plan && !removal)
+      throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
+    if (dryRun) return jsonReply({ dryRun, organizationId, wouldDelete: plan, wouldRetry: removal })
+    const retry = removal !== undefined && (!plan || confirm === undefined)
+    const change = retry
+      ? sql`provisioning.retry_removal(${organizationId})`
+      : sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
+    return { jobId: await valueAsCaller<string>(sql, caller, change), wait }
   },
 }
 
@@ -61,17 +66,14 @@ async function wouldDelete(sql: Database, organizationId: string): Promise<Plan 
   return plan
 }
 
-/** How the undo of an organization that is deleted already stands. @throws Problem when there is none */
-async function undoOf(sql: Database, organizationId: string): Promise<{ jobId: string; status: string }> {
-  const [job] = await sql<{ jobId: string; status: string }[]>`
-    select id as "jobId", status from public.provisioning_jobs
-    where organization_id = ${organizationId} and kind = 'deprovision' order by created_at desc limit 1`
-  if (!job) throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
-  return job
+interface Removal {
+  readonly jobId: string
+  readonly kind: 'deprovision' | 'undo'
+  readonly status: string
 }
 
-async function retryUndo(sql: Database, organizationId: string): Promise<string> {
-  const { jobId } = await undoOf(sql, organizationId)
-  await sql`select provisioning.retry_job(${jobId})`
-  return jobId
+async function retryableRemoval(sql: Database, organizationId: string): Promise<Removal | undefined> {
+  const [removal] = await sql<Removal[]>`
+    select id as "jobId", kind, status from provisioning.retryable_removal(${organizationId}) where id is not null`
+  return removal
 }

@@ -47,20 +47,24 @@ comment on function provisioning.audit(uuid, text, text, text, jsonb) is
 create function provisioning.audit_member_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  -- Who arrives with the organization itself is no change of it: that is an event of its own, the sign-up. Both rows come in
+  -- one transaction, and so with one time.
+  if tg_op = 'INSERT' and new.role = 'owner' and exists (
+    select from public.organizations o
+    where o.id = new.organization_id and o.owner_id = new.user_id and o.created_at = now()) then
+    return null;
+  end if;
   perform provisioning.audit(
     coalesce(new.organization_id, old.organization_id),
-    'member.' || case tg_op when 'INSERT' then 'added' when 'DELETE' then 'removed' else 'role_changed' end,
+    case tg_op when 'INSERT' then 'member.added' when 'DELETE' then 'member.removed' else 'member.role_changed' end,
     'user', coalesce(new.user_id, old.user_id)::text,
     jsonb_strip_nulls(jsonb_build_object('from', old.role, 'to', new.role)));
   return null;
 end
 $$;
 revoke execute on function provisioning.audit_member_change() from public;
-create trigger organization_members_audit after delete or update of role on public.organization_members
+create trigger organization_members_audit after insert or delete or update of role on public.organization_members
   for each row execute function provisioning.audit_member_change();
--- Not for owners: an organization's first owner arrives with the sign-up, which is an event of its own.
-create trigger organization_members_audit_insert after insert on public.organization_members
-  for each row when (new.role <> 'owner') execute function provisioning.audit_member_change();
 
 create function provisioning.audit_organization_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -76,3 +80,16 @@ create trigger organizations_audit after update on public.organizations
   for each row when ((old.name, old.slug, old.plan, old.billing_email)
     is distinct from (new.name, new.slug, new.plan, new.billing_email))
   execute function provisioning.audit_organization_change();
+
+create function provisioning.audit_owner_change() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.audit(new.id, 'organization.owner_changed', 'user', new.owner_id::text,
+    jsonb_build_object('from', old.owner_id, 'to', new.owner_id));
+  return null;
+end
+$$;
+revoke execute on function provisioning.audit_owner_change() from public;
+create trigger organizations_audit_owner after update of owner_id on public.organizations
+  for each row when (old.owner_id is distinct from new.owner_id)
+  execute function provisioning.audit_owner_change();

@@ -1,7 +1,7 @@
 -- From auth.users to a tenant in the making, inside the sign-up's own transaction and without ever failing it.
 
 create table provisioning.sign_up_failures (
-  user_id uuid primary key,
+  user_id uuid primary key references auth.users (id) on delete cascade,
   sqlstate text not null,
   message text not null,
   attempts integer not null default 1,
@@ -145,15 +145,15 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job_id uuid;
 begin
-  insert into public.organization_members (organization_id, user_id, role)
+  insert into public.organization_members as m (organization_id, user_id, role)
   select o.id, p_user_id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user_id
-  on conflict do nothing;
+  on conflict (organization_id, user_id) do update set role = excluded.role where m.role <> excluded.role;
   insert into public.profiles as p (id, email, full_name, avatar_url, organization_id)
   values (p_user_id, p_email,
     coalesce(p_metadata ->> 'full_name', p_metadata ->> 'name'),
     coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture'), p_organization_id)
-  on conflict (id) do update set email = excluded.email, organization_id = coalesce(p.organization_id, excluded.organization_id)
-  where p.organization_id is null or p.email is distinct from excluded.email;
+  on conflict (id) do update set email = excluded.email, organization_id = excluded.organization_id
+  where (p.organization_id, p.email) is distinct from (excluded.organization_id, excluded.email);
   insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
   on conflict (user_id) do nothing;
   insert into public.organization_databases (organization_id, region, size)
@@ -172,6 +172,20 @@ revoke execute on function provisioning.complete_organization(uuid, uuid, text, 
 comment on function provisioning.complete_organization(uuid, uuid, text, jsonb) is
   'Adds what is missing around an organization that exists: a repair, or a user whose profile was lost.';
 
+create function provisioning.profile_organization(p_user_id uuid) returns uuid
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select p.organization_id from public.profiles p
+    where p.id = p_user_id and (
+      exists (select from public.organization_members m where m.organization_id = p.organization_id and m.user_id = p_user_id)
+      or exists (select from public.organizations o where o.id = p.organization_id and o.owner_id = p_user_id)));
+end
+$$;
+revoke execute on function provisioning.profile_organization(uuid) from public;
+comment on function provisioning.profile_organization(uuid) is
+  'The organization that a profile names; null when the user does not belong to it (any more).';
+
 create function provisioning.ensure_user_provisioned(p_user_id uuid, p_metadata jsonb default '{}') returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -186,7 +200,7 @@ begin
   select u.email, coalesce(u.raw_user_meta_data, '{}') || p_metadata, not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
     coalesce(
-      (select p.organization_id from public.profiles p where p.id = p_user_id),
+      provisioning.profile_organization(p_user_id),
       (select m.organization_id from public.organization_members m where m.user_id = p_user_id order by m.created_at limit 1),
       (select o.id from public.organizations o where o.owner_id = p_user_id order by o.created_at limit 1))
   into v_email, v_metadata, v_eligible, v_confirmed, v_organization_id
@@ -242,8 +256,11 @@ declare
   v_repaired integer := 0;
 begin
   for v_user_id in
-    select f.user_id from provisioning.sign_up_failures f where f.next_attempt_at <= now()
-    order by f.next_attempt_at limit p_limit for update skip locked
+    -- The user is locked here, before anything is made: a deletion of them waits for the whole repair. Were it to come in
+    -- between, it would wait for the failure's row and the repair for the user's.
+    select f.user_id from provisioning.sign_up_failures f join auth.users u on u.id = f.user_id
+    where f.next_attempt_at <= now()
+    order by f.next_attempt_at limit p_limit for key share of u skip locked for update of f skip locked
   loop
     if provisioning.try_to_provision_user(v_user_id) then
       delete from provisioning.sign_up_failures f where f.user_id = v_user_id;
@@ -314,12 +331,13 @@ exception when others then
 end
 $$;
 revoke execute on function provisioning.handle_user_updated() from public;
--- Signing in updates auth.users too; the condition keeps that free of charge.
+-- Signing in updates auth.users too; the condition keeps that free of charge. What a soft deletion writes, a hash for an
+-- address and no name, is not to be copied.
 create trigger tenant_provisioning_user_updated after update on auth.users
-  for each row when (
+  for each row when (new.deleted_at is null and (
     old.email is distinct from new.email
     or old.raw_user_meta_data is distinct from new.raw_user_meta_data
     or old.is_anonymous is distinct from new.is_anonymous
     or (old.email_confirmed_at is null and new.email_confirmed_at is not null)
-    or (old.phone_confirmed_at is null and new.phone_confirmed_at is not null))
+    or (old.phone_confirmed_at is null and new.phone_confirmed_at is not null)))
   execute function provisioning.handle_user_updated();

@@ -37,7 +37,7 @@ begin
     user_id := (select o.owner_id from public.organizations o where o.id = organization_id);
   elsif user_id is not null and organization_id is null then
     organization_id := coalesce(
-      (select p.organization_id from public.profiles p where p.id = user_id),
+      provisioning.profile_organization(user_id),
       (select m.organization_id from public.organization_members m where m.user_id = find_tenant.user_id order by m.created_at limit 1),
       (select o.id from public.organizations o where o.owner_id = user_id order by o.created_at limit 1));
   end if;
@@ -204,7 +204,10 @@ begin
     v_command, v_sql);
   return next provisioning.checked('profile',
     case when v_profile ->> 'id' is null then 'There is none.'
-      when v_profile ->> 'organization_id' is null then 'It names no organization.' end,
+      -- Who has lost the organization on purpose is told so below.
+      when v_profile ->> 'organization_id' is null and p_facts #>> '{organization,id}' is not null then 'It names no organization.'
+      when v_profile ->> 'organization_id' is not null and provisioning.profile_organization((p_facts #>> '{user,id}')::uuid) is null
+        then 'It names an organization that the user does not belong to.' end,
     coalesce(v_profile ->> 'full_name', 'without a name'), v_fix, v_command, v_sql);
   if v_profile ->> 'email' is distinct from v_email and v_profile ->> 'id' is not null then
     return next provisioning.checked('profile_email',
@@ -301,7 +304,8 @@ begin
       return provisioning.checked('provisioning', concat_ws(': ', 'failed' || (' at ' || (v_failed ->> 'step')), v_trouble), null,
         provisioning.failure_fix(v_job #>> '{last_error,code}'), v_command || coalesce(' --service ' || (v_failed ->> 'service'), ''), v_sql);
     when 'cancelled' then
-      return provisioning.checked('provisioning', 'It was cancelled.', null, 'Start it again.', v_command, v_sql);
+      return provisioning.checked('provisioning', 'It was cancelled.', null, 'Start it again.',
+        'npm run tenants -- provision ' || v_slug, v_sql);
     when 'queued', 'running' then
       return provisioning.checked('provisioning', concat_ws(' ', format('%s of %s steps done, %s.', v_done, v_steps,
           case when v_job ->> 'status' = 'running' and v_due > now() then 'at work'
@@ -403,8 +407,12 @@ begin
   for v_undo in
     select j from jsonb_each(p_facts -> 'jobs') e (kind, j) where e.kind in ('undo', 'deprovision')
   loop
-    -- Of a living organization only an undo that is not done yet is news.
-    continue when v_undo ->> 'status' in ('succeeded', 'cancelled') and p_facts #>> '{organization,id}' is not null;
+    -- Of a living organization only an undo that is not done yet is news, and one that failed only until the provisioning is
+    -- begun anew: that takes over what it has left.
+    continue when p_facts #>> '{organization,id}' is not null and (v_undo ->> 'status' in ('succeeded', 'cancelled')
+      or v_undo ->> 'kind' = 'undo' and v_undo ->> 'status' = 'failed' and p_facts #>> '{jobs,provision,status}' <> 'cancelled');
+    -- Of a deleted one, its undo's cancellation is none.
+    continue when v_undo ->> 'kind' = 'undo' and v_undo ->> 'status' = 'cancelled';
     v_due := (v_undo ->> 'next_attempt_at')::timestamptz;
     return next provisioning.checked(v_undo ->> 'kind',
       case v_undo ->> 'status'
@@ -416,7 +424,7 @@ begin
       case v_undo ->> 'status' when 'failed' then provisioning.failure_fix(v_undo #>> '{last_error,code}')
         else 'Nothing to do: it goes on by itself.' end,
       case v_undo ->> 'status' when 'failed' then 'npm run tenants -- retry ' || (p_facts ->> 'organization_id') end,
-      case v_undo ->> 'status' when 'failed' then format('select provisioning.retry_job(%L);', v_undo ->> 'id') end,
+      case v_undo ->> 'status' when 'failed' then format('select provisioning.retry_removal(%L);', p_facts ->> 'organization_id') end,
       case v_undo ->> 'status' when 'failed' then 'failed' else 'waiting' end);
   end loop;
 end
@@ -568,11 +576,12 @@ begin
     select u.id, u.email::text, u.is_anonymous, u.deleted_at, coalesce(u.email_confirmed_at, u.phone_confirmed_at) as confirmed_at
     from auth.users u where u.id > p_after order by u.id limit p_window
   ), placed as materialized (
-    select e.id, e.email, p.id as profile_id, p.organization_id as profile_organization_id, coalesce(p.organization_id,
+    select e.id, e.email, p.id as profile_id, b.organization_id as profile_organization_id, coalesce(b.organization_id,
       (select m.organization_id from public.organization_members m where m.user_id = e.id order by m.created_at limit 1),
       (select o.id from public.organizations o where o.owner_id = e.id order by o.created_at limit 1)) as organization_id
     from examined e
-    left join lateral (select i.id, i.organization_id from public.profiles i where i.id = e.id limit 1) p on true
+    left join lateral (select i.id from public.profiles i where i.id = e.id limit 1) p on true
+    left join lateral (select provisioning.profile_organization(e.id) as organization_id) b on true
     where not e.is_anonymous and e.deleted_at is null
       and (e.confirmed_at is not null or (select s.provision_on from provisioning.settings s) = 'sign_up')
   ), counted as materialized (
@@ -581,13 +590,13 @@ begin
       case when p.organization_id is null then 'organization' end,
       case when p.profile_id is not null and p.profile_organization_id is null and p.organization_id is not null
         then 'profile_organization' end,
-      case when o.owner_id = p.id and m.user_id is null then 'membership' end,
+      case when o.owner_id = p.id and m.role is distinct from 'owner' then 'membership' end,
       case when w.id is null then 'wallet' end,
       case when o.id is not null and d.id is null then 'database' end,
       case when o.id is not null and j.id is null then 'job' end], null) as missing
     from placed p
     left join lateral (select i.id, i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
-    left join lateral (select i.user_id from public.organization_members i
+    left join lateral (select i.role from public.organization_members i
       where i.organization_id = p.organization_id and i.user_id = p.id limit 1) m on true
     left join lateral (select i.id from public.wallets i where i.user_id = p.id limit 1) w on true
     left join lateral (select i.id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true

@@ -262,6 +262,39 @@ describe('cancel and deprovision', () => {
     expect(refused).toMatchObject({ code: 1, document: { error: { code: 'nothing_to_cancel' } } })
   })
 
+  test('retry of a failed undo removes what is left, and provisions nothing', async () => {
+    const person = await failedTenant()
+    const { organizationId } = person
+    await run('cancel', organizationId, '--yes')
+    const fault = project.stripeEmulator.faults.add({
+      match: { operation: 'DeleteCustomersCustomer' },
+      action: { type: 'status', status: 401 },
+    })
+    await until('failed undo', async () => {
+      await project.sql`update public.provisioning_jobs set next_attempt_at = now()
+        where organization_id = ${organizationId} and kind = 'undo' and status = 'queued'`
+      await project.sweep()
+      const [undo] = await project.sql`select status from public.provisioning_jobs
+        where organization_id = ${organizationId} and kind = 'undo'`
+      return undo?.status === 'failed' || undefined
+    })
+    project.stripeEmulator.faults.clear(fault.id)
+    expect((await runJson('status', person.email)).document.verdict).toMatchObject({
+      command: `npm run tenants -- retry ${organizationId}`,
+    })
+    const { code, stdout } = await run('retry', organizationId)
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('is removed') })
+    const { projects, customers } = await project.resources(organizationId)
+    expect([projects, customers]).toEqual([[], []])
+    const provisionings = await project.sql`select status from public.provisioning_jobs
+      where organization_id = ${organizationId} and kind = 'provision'`
+    expect(provisionings).toEqual([{ status: 'cancelled' }])
+    // To start again is another command, which the verdict names now.
+    const { verdict } = (await runJson('status', organizationId)).document
+    expect(verdict).toMatchObject({ command: `npm run tenants -- provision ${await slugOf(organizationId)}` })
+    expect((await run('provision', await slugOf(organizationId))).code).toBe(0)
+  })
+
   test('deprovision says what it would do, does it, and status knows the deleted organization', async () => {
     const person = await project.signUp({ organization_name: 'Short Lived' })
     await project.waitFor(person.organizationId)

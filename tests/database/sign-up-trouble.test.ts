@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
+import { blocked } from './blocked.ts'
 import { queuedDoorbells } from './doorbells.ts'
 import { createTenant, only, openProject, type Project } from './project.ts'
 
@@ -169,6 +170,30 @@ describe('when provisioning cannot work', () => {
     await project.sql`alter table public.purses rename to wallets`
     await project.auth`delete from users where id = ${id}`
     expect([...(await troubles())]).toEqual([])
+  })
+})
+
+describe('when the user is deleted while the sweep repairs them', () => {
+  it('the deletion waits for the repair, and then undoes it', async () => {
+    await project.sql`alter table public.wallets rename to purses`
+    const { id } = await signUp(project.auth)
+    await project.sql`alter table public.purses rename to wallets`
+    // Only the test's own locks decide who waits for whom, and for how long.
+    await project.sql`alter function provisioning.try_to_provision_user(uuid) set lock_timeout = '0'`
+    const holder = await project.sql.reserve()
+    await holder`begin`
+    await holder`select pg_advisory_xact_lock(hashtextextended(${id}, 7222))`
+    const repair = project.sql<{ repaired: number }[]>`
+      select provisioning.repair_sign_ups(10) as repaired`.execute()
+    await blocked(project, 1)
+    const deletion = project.auth`delete from users where id = ${id}`.execute()
+    await blocked(project, 2)
+    await holder`commit`
+    holder.release()
+    const [repaired] = await Promise.all([repair, deletion])
+    expect(only(repaired).repaired).toBe(1)
+    expect([...(await troubles())]).toEqual([])
+    expect(await project.sql`select from public.provisioning_jobs where kind = 'deprovision'`).toHaveLength(1)
   })
 })
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
+import { blocked } from './blocked.ts'
 import { fingerprint } from './fingerprint.ts'
 import { createTenant, only, openProject, type Project, refusal, type Tenant } from './project.ts'
 
@@ -178,6 +179,165 @@ describe('the removal of a user whose organization has another owner', () => {
   })
 })
 
+describe('the removal of two owners at once', () => {
+  /** Deletes the second owner in a transaction of its own, and the first while that is open. */
+  async function removeBoth(
+    first: Tenant,
+    second: string,
+    ending: 'commit' | 'rollback',
+    soft = false,
+  ): Promise<void> {
+    await addMember(first.organizationId, second, 'owner')
+    const other = await project.auth.reserve()
+    await other`begin`
+    if (soft) await other`update users set deleted_at = now() where id = ${second}`
+    else await other`delete from users where id = ${second}`
+    const removal = removeUser(first.user.id).execute()
+    await blocked(project, 1)
+    await other.unsafe(ending)
+    other.release()
+    await removal
+  }
+
+  it('removes their organization: nobody inherits who has gone by then', async () => {
+    const tenant = await createTenant(project)
+    const other = await createTenant(project)
+    await removeBoth(tenant, other.user.id, 'commit')
+    expect(await organization(tenant.organizationId)).toHaveLength(0)
+    expect(await jobs(tenant.organizationId, 'deprovision')).toHaveLength(1)
+    expect(await jobs(other.organizationId, 'deprovision')).toHaveLength(1)
+  })
+
+  it('removes it as well when the other deletion is a soft one', async () => {
+    const tenant = await createTenant(project)
+    const other = await createTenant(project)
+    await removeBoth(tenant, other.user.id, 'commit', true)
+    expect(await organization(tenant.organizationId)).toHaveLength(0)
+  })
+
+  it('passes it on when the other removal is taken back', async () => {
+    const tenant = await createTenant(project)
+    const other = await createTenant(project)
+    await removeBoth(tenant, other.user.id, 'rollback')
+    expect(only(await organization(tenant.organizationId)).owner_id).toBe(other.user.id)
+  })
+})
+
+describe('a soft deletion', () => {
+  /** What GoTrue writes: a hash for the address with the time of the deletion, then nothing in place of the metadata. */
+  async function softDelete(...ids: string[]): Promise<void> {
+    await project.auth.begin(async (tx) => {
+      await tx`update users set email = 'hash-of-' || id, encrypted_password = '', deleted_at = now() where id = any (${ids})`
+      await tx`update users set raw_user_meta_data = '{}' where id = any (${ids})`
+    })
+  }
+  const wallet = (id: string) => project.sql`select from public.wallets where user_id = ${id}`
+  const personal = (id: string) => project.sql`
+    select 'profile' as what from public.profiles where id = ${id}
+    union all select 'membership' from public.organization_members where user_id = ${id}
+    union all select 'operator' from provisioning.operators where user_id = ${id}
+    union all select 'failure' from provisioning.sign_up_failures where user_id = ${id}`
+
+  it('of the last owner removes the organization as a deletion does, and keeps the account’s row and wallet', async () => {
+    const { user, organizationId, external } = await provisionedTenant()
+    await project.sql`select provisioning.grant_operator(${user.id})`
+    await project.sql`select provisioning.record_sign_up_failure(${user.id}, 'XX000', 'trouble')`
+    await softDelete(user.id)
+    expect(await organization(organizationId)).toHaveLength(0)
+    expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({
+      status: 'queued',
+      request: { ...external, billing_email: user.email },
+    })
+    expect([...(await personal(user.id))]).toEqual([])
+    expect(await wallet(user.id)).toHaveLength(1)
+    expect(await project.sql`select from auth.users where id = ${user.id}`).toHaveLength(1)
+  })
+
+  it('of one owner of two passes the organization on, with nothing of the hash in it', async () => {
+    const { user, organizationId } = await createTenant(project)
+    const heir = await createTenant(project)
+    await addMember(organizationId, heir.user.id, 'owner')
+    await softDelete(user.id)
+    expect(only(await organization(organizationId))).toMatchObject({
+      owner_id: heir.user.id,
+      billing_email: user.email,
+    })
+    expect(await jobs(organizationId, 'deprovision')).toHaveLength(0)
+    expect(await auditOf(organizationId)).toEqual([
+      'member.added',
+      'member.removed',
+      'organization.owner_changed',
+    ])
+  })
+
+  it('leaves nobody as an heir: the next removal takes the organization along', async () => {
+    const { user, organizationId } = await createTenant(project)
+    const [first, second] = [await createTenant(project), await createTenant(project)]
+    await addMember(organizationId, first.user.id, 'owner')
+    await addMember(organizationId, second.user.id, 'owner')
+    await softDelete(first.user.id, second.user.id)
+    await removeUser(user.id)
+    expect(await organization(organizationId)).toHaveLength(0)
+  })
+
+  it('of both owners in one statement removes it as well', async () => {
+    const { user, organizationId } = await createTenant(project)
+    const other = await createTenant(project)
+    await addMember(organizationId, other.user.id, 'owner')
+    await softDelete(user.id, other.user.id)
+    expect(await organization(organizationId)).toHaveLength(0)
+    expect(await jobs(organizationId, 'deprovision')).toHaveLength(1)
+  })
+
+  it('whose undo cannot be enqueued does not happen', async () => {
+    const { user } = await provisionedTenant()
+    await project.sql.unsafe('alter function provisioning.enqueue(uuid, text, jsonb, uuid) rename to lost')
+    await expect(softDelete(user.id)).rejects.toMatchObject({ code: '42883' })
+    await project.sql.unsafe('alter function provisioning.lost(uuid, text, jsonb, uuid) rename to enqueue')
+    expect(
+      only(await project.sql`select deleted_at from auth.users where id = ${user.id}`).deleted_at,
+    ).toBeNull()
+  })
+
+  it('copies nothing of what it writes, whichever trigger comes first', async () => {
+    const { user, organizationId } = await createTenant(project)
+    const trigger = 'trigger tenant_provisioning_user_soft_deleted'
+    await project.superuser.unsafe(`alter table auth.users disable ${trigger}`)
+    await softDelete(user.id)
+    await project.superuser.unsafe(`alter table auth.users enable ${trigger}`)
+    expect(only(await organization(organizationId)).billing_email).toBe(user.email)
+    expect(only(await project.sql`select email from public.profiles where id = ${user.id}`).email).toBe(
+      user.email,
+    )
+  })
+
+  it('waits for whoever is making the user’s rows, and removes those too', async () => {
+    const trigger = 'trigger tenant_provisioning_user_created'
+    await project.superuser.unsafe(`alter table auth.users disable ${trigger}`)
+    const { id } = await signUp(project.auth)
+    await project.superuser.unsafe(`alter table auth.users enable ${trigger}`)
+    const maker = await project.sql.reserve()
+    await maker`begin`
+    await maker`select provisioning.ensure_user_provisioned(${id})`
+    const deletion = softDelete(id)
+    await blocked(project, 1)
+    await maker`commit`
+    maker.release()
+    await deletion
+    expect(await project.sql`select from public.organizations where owner_id = ${id}`).toHaveLength(0)
+    expect([...(await personal(id))]).toEqual([])
+  })
+
+  it('is not undone by the sweep or a backfill', async () => {
+    const { user } = await createTenant(project)
+    await softDelete(user.id)
+    await project.sql`select provisioning.sweep(), provisioning.backfill(100)`
+    await project.auth`update users set email_confirmed_at = null where id = ${user.id}`
+    await project.auth`update users set email_confirmed_at = now() where id = ${user.id}`
+    expect([...(await personal(user.id))]).toEqual([])
+  })
+})
+
 describe('the removal of a mere member', () => {
   it('leaves the organization untouched and is in its audit log', async () => {
     const { user, organizationId } = await createTenant(project)
@@ -214,6 +374,35 @@ describe('the removal of an organization', () => {
     const { organizationId, external } = await provisionedTenant()
     await project.sql`delete from public.organizations where id = ${organizationId}`
     expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({ request: external })
+  })
+
+  it('resolves its alerts and gives a failed undo up, so that nothing of it counts as failed any more', async () => {
+    const { organizationId, jobId } = await createTenant(project)
+    await project.sql`update public.provisioning_jobs set status = 'failed', finished_at = now() where id = ${jobId}`
+    const undo = only(
+      await project.sql<{ id: string }[]>`
+        select provisioning.enqueue(${organizationId}, 'undo', '{"stripe_customer": "delete"}') as id`,
+    )
+    await project.sql`update public.provisioning_jobs set status = 'failed', finished_at = now() where id = ${undo.id}`
+    await project.sql`select provisioning.open_alert(${organizationId}, 'neon_project_missing', 'critical', 'gone')`
+    const open = () => project.sql`
+      select kind from public.tenant_alerts where organization_id = ${organizationId} and resolved_at is null order by kind`
+    expect((await open()).map(({ kind }) => kind)).toEqual([
+      'neon_project_missing',
+      'provision_failed',
+      'undo_failed',
+    ])
+    await project.sql`delete from public.organizations where id = ${organizationId}`
+    expect(await open()).toHaveLength(0)
+    expect(only(await jobs(organizationId, 'undo')).status).toBe('cancelled')
+    const { id } = only(await jobs(organizationId, 'deprovision'))
+    await project.sql`update public.provisioning_jobs set status = 'failed', finished_at = now() where id = ${id}`
+    expect((await open()).map(({ kind }) => kind)).toEqual(['deprovision_failed'])
+    const checks = only(
+      await project.sql<{ checks: string[] }[]>`select array(
+        select c ->> 'check' from jsonb_array_elements(provisioning.describe_tenant(${organizationId}) -> 'checks') c) as checks`,
+    )
+    expect(checks.checks).toEqual(['deprovision'])
   })
 
   it('cancels what was still to be done, and the undo waits until a call under way has ended', async () => {

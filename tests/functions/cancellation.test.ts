@@ -31,6 +31,40 @@ async function failedTenant(): Promise<SignedUp> {
   return person
 }
 
+/** One whose undo could not delete the customer either. */
+async function failedUndo(): Promise<SignedUp> {
+  const person = await failedTenant()
+  await cancel(person)
+  project.stripeEmulator.faults.add({
+    match: { operation: 'DeleteCustomersCustomer' },
+    action: failing(403),
+  })
+  await undone(person, 'failed')
+  project.stripeEmulator.faults.clear()
+  return person
+}
+
+async function removal(body: object): Promise<Record<string, unknown>> {
+  const reply = await fetch(`${project.services.url}/functions/v1/deprovision-tenant-resources`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', apikey: project.keys.secretKey },
+    body: JSON.stringify(body),
+  })
+  return reply.json()
+}
+
+async function openAlerts({ organizationId }: SignedUp): Promise<string[]> {
+  const alerts = await project.sql<{ kind: string }[]>`
+    select kind from public.tenant_alerts where organization_id = ${organizationId} and resolved_at is null`
+  return alerts.map(({ kind }) => kind)
+}
+
+async function verdict({ organizationId }: SignedUp): Promise<unknown> {
+  const [row] = await project.sql<{ verdict: unknown }[]>`
+    select provisioning.describe_tenant(${organizationId}) -> 'verdict' as verdict`
+  return row?.verdict
+}
+
 const cancel = ({ organizationId }: SignedUp, more: object = {}) =>
   project.request({ organizationId, cancel: true, ...more })
 
@@ -163,20 +197,50 @@ describe('after a cancellation', () => {
     })
   })
 
-  it('an undo that failed and was overtaken cannot be tried again', async () => {
-    const person = await failedTenant()
-    await cancel(person)
-    project.stripeEmulator.faults.add({
-      match: { operation: 'DeleteCustomersCustomer' },
-      action: failing(403),
+  it('an undo that failed can be tried again, by the function that deletes, and by a call that confirms no deletion', async () => {
+    const person = await failedUndo()
+    const { organizationId } = person
+    expect(await openAlerts(person)).toEqual(['undo_failed'])
+    expect(await verdict(person)).toMatchObject({
+      state: 'cancelled',
+      command: `npm run tenants -- retry ${organizationId}`,
+      sql: `select provisioning.retry_removal('${organizationId}');`,
     })
-    await undone(person, 'failed')
-    project.stripeEmulator.faults.clear()
+    const dry = await removal({ organizationId, dryRun: true })
+    expect(dry).toMatchObject({ wouldRetry: { kind: 'undo', status: 'failed' }, wouldDelete: {} })
+    expect(await removal({ organizationId, wait: true })).toMatchObject({ status: 'succeeded' })
+    expect(await left(person)).toEqual(NOTHING)
+    expect(await openAlerts(person)).toEqual([])
+    // What is left to do now is to start again; nothing remains that a call without confirmation would do.
+    expect(await verdict(person)).toMatchObject({
+      command: expect.stringContaining('npm run tenants -- provision '),
+    })
+    expect(await removal({ organizationId })).toMatchObject({ code: 'confirmation_required' })
+    const audit = await project.sql`select actor_type, metadata from public.audit_logs
+      where organization_id = ${organizationId} and action = 'removal.retried'`
+    expect(audit).toEqual([{ actor_type: 'service', metadata: { kind: 'undo' } }])
+  })
+
+  it('an undo that failed and was overtaken counts no more, and cannot be tried again', async () => {
+    const person = await failedUndo()
+    refuseProjects()
+    await project.request({ organizationId: person.organizationId, wait: true })
+    // From its beginning on, the new provisioning is what counts: the undo would remove what it uses.
+    expect(await removal({ organizationId: person.organizationId })).toMatchObject({
+      code: 'confirmation_required',
+    })
+    expect(await verdict(person)).toMatchObject({
+      state: 'failed',
+      command: expect.stringContaining('--service neon'),
+    })
+    project.neonEmulator.faults.clear()
     const reply = await project.request({ organizationId: person.organizationId, wait: true })
     expect(reply.body).toMatchObject({ status: 'succeeded' })
     const retry = project.sql`select provisioning.retry_job(id) from public.provisioning_jobs
       where organization_id = ${person.organizationId} and kind = 'undo'`
     await expect(retry).rejects.toMatchObject({ code: 'TP409' })
+    expect(await openAlerts(person)).toEqual([])
+    expect(await verdict(person)).toMatchObject({ ready: true })
     expect(await left(person)).toMatchObject({ projects: 1, customers: 1, secrets: 1 })
   })
 

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
@@ -174,7 +176,66 @@ describe('the undo', () => {
     const reply = await call({ organizationId: person.organizationId, wait: true })
     expect(reply).toMatchObject({ status: 200, body: { status: 'succeeded', provisioningStatus: null } })
     expect(await alerts()).toMatchObject([{ open: false }])
+    expect(await auditOf(person.organizationId)).toContain('removal.retried by service')
     expect((await project.resources(person.organizationId)).projects).toHaveLength(0)
+  })
+})
+
+describe('a deletion that is taken back as the documentation says', () => {
+  async function takeBack({ organizationId, userId }: SignedUp): Promise<void> {
+    const page = await readFile(new URL('../../docs/tenants.md', import.meta.url), 'utf8')
+    const [, block = ''] = /\*\*To take a deletion back[\s\S]+?```sql\n([\s\S]+?)```/.exec(page) ?? []
+    const connection = postgres(project.databaseUrl(), { max: 1, onnotice: () => undefined })
+    await connection
+      .unsafe(block.replaceAll('ORGANIZATION_ID', organizationId).replaceAll('OWNER_ID', userId))
+      .simple()
+    await connection.end()
+    await project.sweep()
+  }
+
+  it('leaves the tenant ready with its project, and one that was ready: cancelling a change removes nothing', async () => {
+    const person = await readyTenant()
+    const { organizationId } = person
+    const [before] = await project.sql`
+      select provisioned_at, stripe_customer_id from public.organizations where id = ${organizationId}`
+    const { projects } = await project.resources(organizationId)
+    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 72`
+    await call({ organizationId, confirm: person.slug })
+    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 0`
+    await passTime(organizationId)
+    await until('password that is gone', async () =>
+      (await secretsOf(organizationId)).length === 0 ? true : undefined,
+    )
+    // Even a removal that has failed meanwhile is done with.
+    await until('waiting removal', async () =>
+      (await undoOf(organizationId))?.status === 'queued' ? true : undefined,
+    )
+    await project.sql`update public.provisioning_jobs set status = 'failed', finished_at = now()
+      where organization_id = ${organizationId} and kind = 'deprovision'`
+
+    const held = await project.whileHeld(async () => {
+      await takeBack(person)
+      return (await call({ organizationId, dryRun: true })).body
+    })
+    expect(held).toMatchObject({ wouldDelete: { organization: person.slug } })
+    expect(
+      await project.sql`select provisioned_at, stripe_customer_id from public.organizations where id = ${organizationId}`,
+    ).toEqual([before])
+    // Before its job has succeeded: what was ready once is in use.
+    const cancelled = await project.request({ organizationId, cancel: true })
+    expect(cancelled.body).toMatchObject({ status: 'cancelled', undoJobId: null })
+    await project.request({ organizationId })
+    await project.waitFor(organizationId)
+    expect(await secretsOf(organizationId)).toHaveLength(1)
+    expect((await project.resources(organizationId)).projects.map(({ id }) => id)).toEqual(
+      projects.map(({ id }) => id),
+    )
+    const [verdict] = await project.sql`
+      select provisioning.describe_tenant(${organizationId}) -> 'verdict' ->> 'ready' as ready`
+    expect(verdict?.ready).toBe('true')
+    expect(
+      await project.sql`select kind from public.tenant_alerts where organization_id = ${organizationId} and resolved_at is null`,
+    ).toEqual([])
   })
 })
 
@@ -219,6 +280,12 @@ describe('a request', () => {
       await project.sql`select 1 from public.organizations where id = ${person.organizationId}`,
     ).toHaveLength(0)
     expect(await auditOf(person.organizationId)).toContain('organization.deleted by service')
+    // Sent again because the reply was lost: the removal is not hurried, calls of stopped workers may be under way.
+    const again = await call({ organizationId: person.organizationId, confirm: person.slug })
+    expect(again).toMatchObject({ status: 202, body: { jobId: reply.body.jobId, status: 'queued' } })
+    const [job] = await project.sql`
+      select next_attempt_at > now() as waits from public.provisioning_jobs where id = ${reply.body.jobId}`
+    expect(job?.waits).toBe(true)
     await undone(person.organizationId)
   })
 

@@ -24,9 +24,11 @@ export interface Api {
   describe(subject: string): Promise<Tenant>
   /** The same, for commands that need one. @throws ProjectError `not_found` */
   find(subject: string): Promise<Tenant & { organization_id: string }>
-  /** What a query of the client brought. @throws ProjectError */
-  read<T>(what: string, query: PromiseLike<Answer<T>>): Promise<T>
-  /** An Edge Function's reply. @throws ProjectError with the code of its problem */
+  /** What a query of the client brought. @throws ProjectError, or Interrupted on Ctrl-C */
+  read<T>(what: string, query: Query<T>): Promise<T>
+  /** The same for a call that changes something: Ctrl-C waits for it, so that what was done is known. @throws ProjectError */
+  change<T>(what: string, query: Query<T>): Promise<T>
+  /** An Edge Function's reply. @throws ProjectError with the code of its problem, or Interrupted on Ctrl-C */
   invoke(name: string, body: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>
 }
 
@@ -36,24 +38,42 @@ interface Answer<T> {
   readonly status: number
 }
 
-export function connectApi(project: ProjectAddress, stop: AbortSignal): Api {
+interface Query<T> extends PromiseLike<Answer<T>> {
+  abortSignal(signal: AbortSignal): PromiseLike<Answer<T>>
+}
+
+/** How long an answer is waited for; a server may accept a call and never answer. */
+export interface Patience {
+  /** Of the Data API, whose statements end after seconds. */
+  readonly dataMs: number
+  /** Of a function, which the platform ends after 150 s. */
+  readonly functionMs: number
+}
+
+const PATIENCE: Patience = { dataMs: 60_000, functionMs: 180_000 }
+
+export function connectApi(project: ProjectAddress, stop: AbortSignal, patience = PATIENCE): Api {
   const client = supabaseClient(project.url, project.secretKey)
-  const read = async <T>(what: string, query: PromiseLike<Answer<T>>): Promise<T> => {
-    const { data, error, status } = await query
+  const ask = async <T>(what: string, query: Query<T>, ...ends: AbortSignal[]): Promise<T> => {
+    const limit = AbortSignal.timeout(patience.dataMs)
+    const { data, error, status } = await query.abortSignal(AbortSignal.any([limit, ...ends]))
     // An answer that has come all the same is kept: it says what was done.
     if (error) {
-      stop.throwIfAborted()
+      for (const end of ends) end.throwIfAborted()
+      if (limit.aborted) throw unanswered(project, what, patience.dataMs)
       throw dataApiError(project, what, error, status)
     }
     if (data === null) throw new ProjectError(`${what}: the answer is empty.`, 'empty', status)
     return data
   }
+  const read = <T>(what: string, query: Query<T>) => ask(what, query, stop)
   const describe = async (subject: string) =>
-    tenantSchema.parse(await read('The tenant', client.rpc('describe_tenant', { subject }).abortSignal(stop)))
+    tenantSchema.parse(await read('The tenant', client.rpc('describe_tenant', { subject })))
   return {
     project,
     client,
     read,
+    change: (what, query) => ask(what, query),
     describe,
     find: async (subject) => {
       const tenant = await describe(subject)
@@ -62,12 +82,25 @@ export function connectApi(project: ProjectAddress, stop: AbortSignal): Api {
       throw new ProjectError([verdict.summary, verdict.next].filter(Boolean).join(' '), 'not_found', 404)
     },
     invoke: async (name, body) => {
-      const { data, error } = await client.functions.invoke(name, { body: { ...body }, signal: stop })
-      if (error) stop.throwIfAborted()
-      if (error) throw await functionError(project, name, error.context)
+      const limit = AbortSignal.timeout(patience.functionMs)
+      const signal = AbortSignal.any([limit, stop])
+      const { data, error } = await client.functions.invoke(name, { body: { ...body }, signal })
+      if (error) {
+        stop.throwIfAborted()
+        if (limit.aborted) throw unanswered(project, `The function ${name}`, patience.functionMs)
+        throw await functionError(project, name, error.context)
+      }
       return z.record(z.string(), z.unknown()).parse(data)
     },
   }
+}
+
+function unanswered({ url }: ProjectAddress, what: string, limitMs: number): ProjectError {
+  return new ProjectError(
+    `${what}: ${url} takes calls, but has not answered in ${limitMs / 1000} s. Whether the call was carried out is not known; try again, and look at the load and the logs of the project when it stays so.`,
+    'no_answer',
+    0,
+  )
 }
 
 function unreachable({ url, hint }: ProjectAddress): ProjectError {

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { z } from 'zod'
 
 /** @throws InvalidArgumentError */
 export function seconds(text: string): number {
@@ -14,6 +15,23 @@ export function count(text: string): number {
   if (!Number.isSafeInteger(value) || value < 1)
     throw new InvalidArgumentError('It must be a whole number from 1.')
   return value
+}
+
+/** The Data API answers with no more rows than this. */
+export const MAX_ROWS = 1000
+
+/** The size of a page. @throws InvalidArgumentError */
+export function pageSize(text: string): number {
+  if (count(text) > MAX_ROWS)
+    throw new InvalidArgumentError(`It must be at most ${MAX_ROWS}; go on with --after.`)
+  return count(text)
+}
+
+/** An id. @throws InvalidArgumentError */
+export function uuid(text: string): string {
+  if (!z.guid().safeParse(text).success)
+    throw new InvalidArgumentError('It must be an id, as the page before named it.')
+  return text
 }
 
 /** For options that may be repeated, or hold several words with commas. */

@@ -8,10 +8,12 @@ export const exit = { fine: 0, refused: 1, usage: 2, notReady: 3, problems: 4, i
 
 /** Somebody was asked, and did not say yes. */
 export class Declined extends Error {
+  readonly code: 'declined' | 'interrupted'
   readonly exitCode: number
-  constructor(message: string, exitCode: number) {
+  constructor(message: string, code: Declined['code'] = 'declined') {
     super(message)
-    this.exitCode = exitCode
+    this.code = code
+    this.exitCode = code === 'declined' ? exit.refused : exit.interrupted
   }
 }
 
@@ -21,6 +23,8 @@ export class Session {
   readonly stop: AbortSignal
   /** Said when the command is interrupted: what has been done, what goes on, and how to look. */
   standing = 'Nothing was changed.'
+  /** The result is on standard output; with --json nothing may follow it. */
+  printed = false
 
   constructor(json: boolean, stop: AbortSignal) {
     this.json = json
@@ -35,6 +39,7 @@ export class Session {
   /** The result: the document with --json, else the screen. */
   print(document: unknown, screen: () => string): void {
     console.log(this.json ? JSON.stringify(document, null, 2) : screen())
+    this.printed = true
   }
 
   /** One line of several: an object with --json (NDJSON), else text. */
@@ -56,7 +61,6 @@ export class Session {
     if (!watched || !process.stdin.isTTY)
       throw new Declined(
         `${question} Say so with --yes; there is no terminal to ask on. Nothing was changed.`,
-        exit.refused,
       )
     // Read only now: the other commands start faster without it.
     const { confirm, isCancel } = await import('@clack/prompts')
@@ -66,8 +70,8 @@ export class Session {
       output: process.stderr,
       signal: this.stop,
     })
-    if (isCancel(answer)) throw new Declined('Nothing was changed.', exit.interrupted)
-    if (!answer) throw new Declined('Nothing was changed.', exit.refused)
+    if (isCancel(answer)) throw new Declined('Nothing was changed.', 'interrupted')
+    if (!answer) throw new Declined('Nothing was changed.')
   }
 }
 

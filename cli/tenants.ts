@@ -18,15 +18,20 @@ const AFTERWORD = [
     ['130', 'interrupted'],
   ]),
   listed('With --json', [
-    ['stdout', 'one JSON document (watch: one a line), or {"error": {code, message}}'],
+    ['stdout', 'one JSON document (watch: one a line), or {"error": {code, message, status}}'],
     ['stderr', 'progress, questions and messages'],
   ]),
 ].join('\n')
 
+interface Asked {
+  readonly json: boolean
+  session?: Session
+}
+
 await runCommand(async () => {
   const stop = stopRequest()
   let code: number = exit.fine
-  const asked: { json: boolean; session?: Session } = { json: process.argv.includes('--json') }
+  const asked: Asked = { json: process.argv.includes('--json') }
   const define: Define = (command, action) =>
     command.option('--json', 'print JSON instead of text').action(async (...given: unknown[]) => {
       // Commander hands over the arguments, the options and the command. It knows no types: the action, which stands beside the
@@ -41,7 +46,7 @@ await runCommand(async () => {
     await program.parseAsync()
     return code
   } catch (error) {
-    if (error instanceof CommanderError) return usageFailure(error, program)
+    if (error instanceof CommanderError) return usageFailure(error, program, asked)
     return failure(error, asked)
   }
 })
@@ -60,29 +65,47 @@ function createProgram(define: Define): Command {
 }
 
 /** @returns the exit code of help @throws UsageError with the help of the command that was meant */
-function usageFailure(error: CommanderError, program: Command): number {
+function usageFailure(error: CommanderError, program: Command, asked: Asked): number {
   if (error.exitCode === 0) return exit.fine
-  // Without a command, its list has just been printed.
-  if (error.code === 'commander.help') return exit.usage
-  const meant = program.commands.find((command) => process.argv.slice(2).includes(command.name())) ?? program
-  throw new UsageError(error.message.replace(/^error: /, ''), meant.helpInformation().trimEnd())
+  if (error.code === 'commander.help') {
+    // The list of commands has just been printed.
+    printError(asked, 'usage', 'Which command?')
+    return exit.usage
+  }
+  const problem = error.message.replace(/^error: /, '')
+  printError(asked, 'usage', problem)
+  // The program itself has no option with a value: the first word is the command, any other may be its argument.
+  const name = process.argv.slice(2).find((word) => !word.startsWith('-'))
+  const meant = program.commands.find((command) => command.name() === name) ?? program
+  throw new UsageError(problem, meant.helpInformation().trimEnd())
 }
 
 /** @returns the exit code @throws what is for runCommand to print */
-function failure(error: unknown, { json, session }: { json: boolean; session?: Session }): number {
+function failure(error: unknown, asked: Asked): number {
+  const { session } = asked
   if (error instanceof Interrupted || (session?.stop.aborted && !(error instanceof ProjectError))) {
-    console.error(`\nInterrupted. ${session?.standing ?? 'Nothing was changed.'}`)
+    const told = `Interrupted. ${session?.standing ?? 'Nothing was changed.'}`
+    printError(asked, 'interrupted', told)
+    console.error(`\n${told}`)
     return session?.stop.reason instanceof Interrupted ? session.stop.reason.exitCode : exit.interrupted
   }
   const told = maskSecrets(error instanceof Error ? error.message : String(error))
-  if (json) {
-    const { code, status } = error instanceof ProjectError ? error : { code: 'failed', status: null }
-    console.log(JSON.stringify({ error: { code, message: told, status } }, null, 2))
-  }
+  if (error instanceof ProjectError) printError(asked, error.code, told, error.status)
+  else printError(asked, error instanceof Declined ? error.code : 'failed', told)
   if (error instanceof Declined) {
     console.error(told)
     return error.exitCode
   }
   if (process.env.DEBUG) console.error(error)
   throw new Error(told)
+}
+
+/** With --json a command that fails has a document too, on one line as the results of `watch`; never a second document. */
+function printError(
+  { json, session }: Asked,
+  code: string,
+  message: string,
+  status: number | null = null,
+): void {
+  if (json && !session?.printed) console.log(JSON.stringify({ error: { code, message, status } }))
 }

@@ -1,9 +1,23 @@
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net'
+
+/** What a port is for, and the setting that chooses another one. */
+export interface PortUse {
+  readonly purpose: string
+  readonly setting: string
+}
+
+export const PORT_USES = {
+  database: { purpose: 'database', setting: 'LOCAL_DB_PORT' },
+  api: { purpose: 'API gateway', setting: 'LOCAL_API_PORT' },
+  neon: { purpose: 'Neon emulator', setting: 'LOCAL_NEON_PORT' },
+  tenants: { purpose: 'tenant databases', setting: 'LOCAL_NEON_POSTGRES_PORT' },
+  stripe: { purpose: 'Stripe emulator', setting: 'LOCAL_STRIPE_PORT' },
+} as const satisfies Record<string, PortUse>
 
 /** A port that something else listens on. The message says which, and how to choose another. */
 export class PortTakenError extends Error {
   readonly code = 'PORT_TAKEN'
-  constructor(port: number, purpose: string, setting: string) {
+  constructor(port: number, { purpose, setting }: PortUse) {
     super(
       `Port ${port} (${purpose}) is already in use. Stop the program that uses it, or choose another port: ` +
         `set ${setting}=NUMBER in .env or in front of the command.`,
@@ -12,24 +26,34 @@ export class PortTakenError extends Error {
 }
 
 export async function freePort(): Promise<number> {
-  return listenBriefly(0)
+  return listenBriefly(0, { purpose: 'any', setting: 'none' })
 }
 
 /** Throws PortTakenError unless 127.0.0.1:port can be listened on. */
-export async function assertPortFree(port: number, purpose: string, setting: string): Promise<void> {
-  await listenBriefly(port).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EADDRINUSE') throw new PortTakenError(port, purpose, setting)
-    throw error
+export async function assertPortFree(port: number, use: PortUse): Promise<void> {
+  await listenBriefly(port, use)
+}
+
+/**
+ * Listens on 127.0.0.1, or where the options say. What was free when the stack began to start may be taken by now.
+ * @returns the port @throws PortTakenError
+ */
+export function listen(
+  server: Server,
+  options: ListenOptions & { port: number },
+  use: PortUse,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'EADDRINUSE' ? new PortTakenError(options.port, use) : error)
+    })
+    server.listen({ host: '127.0.0.1', ...options }, () => resolve((server.address() as AddressInfo).port))
   })
 }
 
-function listenBriefly(port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
-      const { port: assigned } = server.address() as AddressInfo
-      server.close(() => resolve(assigned))
-    })
-  })
+async function listenBriefly(port: number, use: PortUse): Promise<number> {
+  const server = createServer()
+  const assigned = await listen(server, { port }, use)
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return assigned
 }

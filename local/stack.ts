@@ -7,7 +7,7 @@ import type { NeonEmulatorOptions } from './emulators/neon/emulator.ts'
 import type { StripeEmulatorOptions } from './emulators/stripe/emulator.ts'
 import type { FunctionLogLine } from './gateway/functions/processes.ts'
 import { createProjectKeys, type ProjectKeys } from './gateway/keys.ts'
-import { assertPortFree } from './ports.ts'
+import { assertPortFree, PORT_USES } from './ports.ts'
 import { migrate } from './postgres/migrate.ts'
 import { createPlatformDatabase, isPlatformDatabase } from './postgres/platform.ts'
 import { type PostgresServer, startPostgres } from './postgres/server.ts'
@@ -100,10 +100,15 @@ async function startStages(options: StackOptions): Promise<Stack> {
 
 /** Starts Postgres so that it does not outlive this process, however that ends; only SIGKILL leaves no time for it. */
 async function startDatabase(options: StackOptions): Promise<PostgresServer> {
+  const { LOCAL_DB_PORT: port } = options.configuration
   const postgres = await startPostgres({
     directory: options.directory,
-    port: options.configuration.LOCAL_DB_PORT,
+    port,
     ...(options.postgresSettings ? { settings: options.postgresSettings } : {}),
+  }).catch(async (error: unknown) => {
+    // The first start unpacks for seconds before Postgres listens.
+    await assertPortFree(port, PORT_USES.database)
+    throw error
   })
   const [pid] = readFileSync(path.join(postgres.dataDir, 'postmaster.pid'), 'utf8').split('\n')
   const end = () => process.kill(Number(pid), 'SIGQUIT')
@@ -118,18 +123,14 @@ async function startDatabase(options: StackOptions): Promise<PostgresServer> {
 }
 
 async function assertPortsFree(configuration: Configuration): Promise<void> {
-  await assertPortFree(configuration.LOCAL_DB_PORT, 'database', 'LOCAL_DB_PORT')
-  await assertPortFree(configuration.LOCAL_API_PORT, 'API gateway', 'LOCAL_API_PORT')
+  await assertPortFree(configuration.LOCAL_DB_PORT, PORT_USES.database)
+  await assertPortFree(configuration.LOCAL_API_PORT, PORT_USES.api)
   if (!configuration.NEON_API_KEY) {
-    await assertPortFree(configuration.LOCAL_NEON_PORT, 'Neon emulator', 'LOCAL_NEON_PORT')
-    await assertPortFree(
-      configuration.LOCAL_NEON_POSTGRES_PORT,
-      'tenant databases',
-      'LOCAL_NEON_POSTGRES_PORT',
-    )
+    await assertPortFree(configuration.LOCAL_NEON_PORT, PORT_USES.neon)
+    await assertPortFree(configuration.LOCAL_NEON_POSTGRES_PORT, PORT_USES.tenants)
   }
   if (!configuration.STRIPE_SECRET_KEY)
-    await assertPortFree(configuration.LOCAL_STRIPE_PORT, 'Stripe emulator', 'LOCAL_STRIPE_PORT')
+    await assertPortFree(configuration.LOCAL_STRIPE_PORT, PORT_USES.stripe)
 }
 
 function startServices(options: StackOptions, keys: ProjectKeys): Promise<ProjectServices> {

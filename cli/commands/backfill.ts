@@ -69,7 +69,7 @@ export function registerBackfill(program: Command, define: Define): void {
   )
 }
 
-/** Goes through all users in portions. A portion that has begun is waited for, so that its users are in the summary. */
+/** Goes through all users in portions. A repair that has begun is waited for, so that its users are in the summary. */
 async function run(
   session: Session,
   api: Api,
@@ -78,6 +78,11 @@ async function run(
 ): Promise<Result> {
   const result: Result = { dry_run: dryRun, examined: 0, complete: false, users: [] }
   const progress = startProgress()
+  const waiting = () => {
+    progress.clear()
+    session.note('Waiting for the portion that is being repaired; Ctrl-C again ends at once.')
+  }
+  if (!dryRun) session.stop.addEventListener('abort', waiting, { once: true })
   let after: string | null = null
   let total = 0
   while (!session.stop.aborted && result.users.length < limit) {
@@ -98,6 +103,7 @@ async function run(
       total > 0 ? result.examined / total : 1,
     )
   }
+  session.stop.removeEventListener('abort', waiting)
   progress.clear()
   return result
 }
@@ -108,7 +114,9 @@ async function readPortion(api: Api, maxUsers: number, dryRun: boolean, after: s
     dry_run: dryRun,
     ...(after === null ? {} : { after }),
   })
-  return portionSchema.parse(await api.read('The backfill', call))
+  return portionSchema.parse(
+    await (dryRun ? api.read('The backfill', call) : api.change('The backfill', call)),
+  )
 }
 
 function report(session: Session, result: Result): number {

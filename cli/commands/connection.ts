@@ -28,6 +28,8 @@ export function registerConnection(program: Command, define: Define): void {
         organization_id: organizationId,
         reveal_password: reveal,
       })
+      if (reveal)
+        session.standing = 'No password was shown, but the audit log may note that it was asked for.'
       const connection = connectionSchema.parse(await api.read('The connection', call))
       session.print(connection, () => screen(connection, reveal))
       return exit.fine

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { dim } from '../../local/command.ts'
 import type { Api } from '../api.ts'
-import { count } from '../options.ts'
+import { pageSize } from '../options.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit } from '../session.ts'
 import { coloured, table, time } from '../terminal.ts'
@@ -63,7 +63,7 @@ export function registerList(program: Command, define: Define): void {
       .option('--region <region>', 'data region or Neon region, such as eu-central-1')
       .option('--plan <plan>', 'such as free')
       .option('--search <text>', 'a part of the name, the slug or the billing e-mail address')
-      .addOption(new Option('--limit <tenants>', 'a page').default(50).argParser(count))
+      .addOption(new Option('--limit <tenants>', 'a page').default(50).argParser(pageSize))
       .option('--after <slug>', 'the page behind this slug')
       .option('--all', 'every page'),
     async (session, options: Options) => {

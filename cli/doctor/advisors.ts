@@ -19,7 +19,7 @@ const adviceSchema = z.looseObject({
 })
 
 /** What the Supabase advisors say of the database itself. They need a connection to it: SUPABASE_DB_URL, or the local stack. */
-export async function advisorFindings(project: ProjectAddress): Promise<Finding[]> {
+export async function advisorFindings(project: ProjectAddress, stop: AbortSignal): Promise<Finding[]> {
   const url = await databaseUrl(project)
   if (!url)
     return [
@@ -36,6 +36,8 @@ export async function advisorFindings(project: ProjectAddress): Promise<Finding[
     })
     return found(output)
   } catch (error) {
+    // Ctrl-C ends the Supabase CLI too.
+    stop.throwIfAborted()
     const told = maskSecrets(error instanceof Error ? error.message : String(error))
     return [
       { ...ABOUT, status: 'warning', found: `They could not be run: ${told}`, fix: 'Check SUPABASE_DB_URL.' },

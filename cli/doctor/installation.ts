@@ -1,7 +1,7 @@
 import { ago } from '../terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding, type Repair } from './finding.ts'
-import type { BundledMigrations } from './migrations.ts'
+import type { BundledMigrations, CronJob } from './migrations.ts'
 
 /** The sweep runs every 10 seconds; six that did not come are no accident. */
 const SWEEP_OVERDUE_MS = 60_000
@@ -9,10 +9,14 @@ const SWEEP_OVERDUE_MS = 60_000
 const SKEW_WARNING_MS = 2_000
 const SKEW_FAILURE_MS = 30_000
 
-/** Whether all that the migrations and the platform have to provide is there and at work. */
+/**
+ * Whether all that the migrations and the platform have to provide is there and at work.
+ * @param functionsUrl where the project has its functions @param now the database's time
+ */
 export function installationFindings(
   diagnosis: Diagnosis,
   bundled: BundledMigrations,
+  functionsUrl: string,
   now: number,
 ): Finding[] {
   return [
@@ -29,19 +33,8 @@ export function installationFindings(
         },
       ),
     ),
-    ...diagnosis.triggers.map(({ function: name, table, enabled }) =>
-      finding(
-        'database',
-        `trigger ${name}`,
-        !enabled && `No enabled trigger on ${table} calls it.`,
-        `on ${table}`,
-        {
-          fix: 'Create or enable the trigger, as its migration does. Until then sign-ups are found by the backfill alone.',
-          command: 'npm run tenants -- backfill --dry-run',
-        },
-      ),
-    ),
-    ...diagnosis.vault.map(vaultFinding),
+    ...diagnosis.triggers.map((trigger) => triggerFinding(trigger, bundled)),
+    ...diagnosis.vault.map((secret) => vaultFinding(secret, functionsUrl)),
     ...cronFindings(diagnosis, bundled, now),
     finding(
       'database',
@@ -78,11 +71,44 @@ function migrationFinding({ migrations }: Diagnosis, { versions }: BundledMigrat
   )
 }
 
+/** What goes wrong while the trigger that calls the function is missing or switched off. */
+const WITHOUT_TRIGGER: Readonly<Record<string, string>> = {
+  handle_new_user:
+    'new users get no rows and no tenant; afterwards provision who was missed, with the command below',
+  handle_user_updated:
+    'changed names and addresses are not copied, and a confirmed address starts no tenant; afterwards provision who was missed, with the command below',
+  handle_user_deleted: 'the accounts of owners cannot be deleted (a foreign key refuses it)',
+  handle_user_soft_deleted: 'users who are soft-deleted keep their organizations, memberships and resources',
+  handle_organization_deleted:
+    'what a deleted organization has outside (Neon project, Stripe customer, password in Vault) is not removed',
+  handle_provisioning_succeeded:
+    'the failed undo of an earlier cancellation and its alert stay open after the tenant was provisioned anew',
+  alert_on_job_end: 'failed jobs open no alert, and the alerts of those that succeed stay open',
+  enqueue_alert_delivery: 'the webhook is not told of alerts; those missed are in public.tenant_alerts',
+}
+/** After these somebody may lack rows. */
+const MISSED_BY = ['handle_new_user', 'handle_user_updated']
+
+function triggerFinding(
+  { function: name, table, enabled }: Diagnosis['triggers'][number],
+  { triggers }: BundledMigrations,
+): Finding {
+  const without = WITHOUT_TRIGGER[name]
+  const statement = triggers.get(name)
+  return finding(
+    'database',
+    `trigger ${name}`,
+    !enabled && `No enabled trigger on ${table} calls it.`,
+    `on ${table}`,
+    {
+      fix: `Make it again with the statement, which also switches it on.${without ? ` Until then ${without}.` : ''}`,
+      ...(MISSED_BY.includes(name) ? { command: 'npm run tenants -- backfill' } : {}),
+      ...(statement ? { sql: statement } : {}),
+    },
+  )
+}
+
 const VAULT_REPAIRS: Readonly<Record<string, Repair>> = {
-  functions_base_url: {
-    fix: 'Tell the database where the functions are.',
-    sql: "select vault.create_secret('https://YOUR-PROJECT.supabase.co/functions/v1', 'functions_base_url');",
-  },
   provisioning_doorbell_key: {
     fix: 'Make a new one; functions notice within 30 s.',
     sql: "select vault.create_secret(encode(extensions.gen_random_bytes(32), 'hex'), 'provisioning_doorbell_key');",
@@ -93,8 +119,17 @@ const VAULT_REPAIRS: Readonly<Record<string, Repair>> = {
   },
 }
 
-function vaultFinding({ name, present, plausible }: Diagnosis['vault'][number]): Finding {
-  const repair = VAULT_REPAIRS[name] ?? {}
+function vaultFinding(
+  { name, present, plausible }: Diagnosis['vault'][number],
+  functionsUrl: string,
+): Finding {
+  const repair =
+    name === 'functions_base_url'
+      ? {
+          fix: 'Tell the database where the functions are.',
+          sql: `select vault.create_secret('${functionsUrl}', 'functions_base_url');`,
+        }
+      : (VAULT_REPAIRS[name] ?? {})
   if (present && plausible) return { area: 'Vault', check: name, status: 'ok', found: 'there' }
   if (!present)
     return { area: 'Vault', check: name, status: 'failed', found: 'It is not in Vault.', ...repair }
@@ -118,15 +153,20 @@ function cronFindings(diagnosis: Diagnosis, { cronJobs }: BundledMigrations, now
   const sweptAt = diagnosis.dispatch.last_swept_at
   const overdue = sweptAt === null || now - Date.parse(sweptAt) > SWEEP_OVERDUE_MS
   return [
-    ...missing.map(({ name, schedule, command }) => ({
+    ...missing.map((job) => ({
       area: 'cron',
-      check: name,
+      check: job.name,
       status: 'failed' as const,
       found: 'It is not scheduled.',
       fix: 'Schedule it.',
-      sql: `select cron.schedule('${name}', '${schedule}', '${command}');`,
+      sql: scheduling(job),
     })),
-    ...diagnosis.cron.map(cronFinding),
+    ...diagnosis.cron.map((job) =>
+      cronFinding(
+        job,
+        cronJobs.find(({ name }) => name === job.name),
+      ),
+    ),
     finding(
       'cron',
       'last sweep',
@@ -143,24 +183,44 @@ function cronFindings(diagnosis: Diagnosis, { cronJobs }: BundledMigrations, now
   ]
 }
 
-function cronFinding({ name, schedule, active, here, last_run: last }: Diagnosis['cron'][number]): Finding {
-  const problem = !active
-    ? 'It is switched off.'
-    : !here
-      ? 'It runs in another database.'
-      : last?.status === 'failed'
-        ? `Its last run failed: ${last.message ?? 'without a message'}`
-        : undefined
-  const fine = last?.started_at
-    ? `${schedule}, last run ${ago(last.started_at)}`
-    : `${schedule}, has not run yet`
-  return finding('cron', name, problem, fine, {
-    fix: active ? 'Mend what the message names.' : 'Switch it on.',
-    sql: active
-      ? `select * from cron.job_run_details d join cron.job j using (jobid) where j.jobname = '${name}' order by runid desc limit 5;`
-      : `select cron.alter_job(jobid, active := true) from cron.job where jobname = '${name}';`,
-  })
+function cronFinding(
+  { name, schedule, active, here, last_run: last }: Diagnosis['cron'][number],
+  bundled: CronJob | undefined,
+): Finding {
+  const sql = `select * from cron.job_run_details d join cron.job j using (jobid) where j.jobname = '${name}' order by runid desc limit 5;`
+  if (!active)
+    return finding('cron', name, 'It is switched off.', '', {
+      fix: 'Switch it on.',
+      sql: `select cron.alter_job(jobid, active := true) from cron.job where jobname = '${name}';`,
+    })
+  if (!here)
+    return finding('cron', name, 'It runs in another database.', '', {
+      fix: 'Schedule it here instead.',
+      ...(bundled ? { sql: `select cron.unschedule('${name}'); ${scheduling(bundled)}` } : {}),
+    })
+  if (last?.status === 'failed')
+    return finding('cron', name, `Its last run failed: ${last.message ?? 'without a message'}`, '', {
+      fix: 'Mend what the message names.',
+      sql,
+    })
+  if (bundled && bundled.schedule !== schedule)
+    return finding(
+      'cron',
+      name,
+      `Its schedule is "${schedule}"; the migrations have "${bundled.schedule}".`,
+      '',
+      {
+        fix: 'When nobody meant that, schedule it as the migrations do.',
+        sql: scheduling(bundled),
+      },
+      'warning',
+    )
+  const ran = last?.started_at ? `last run ${ago(last.started_at)}` : 'has not run yet'
+  return { area: 'cron', check: name, status: 'ok', found: `${schedule}, ${ran}` }
 }
+
+const scheduling = ({ name, schedule, command }: CronJob) =>
+  `select cron.schedule('${name}', '${schedule}', '${command}');`
 
 function pgNetFinding({ pg_net: { last_hour: calls } }: Diagnosis): Finding {
   const bad = calls.filter(

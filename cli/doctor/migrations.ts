@@ -6,10 +6,20 @@ import { projectRoot } from '../../local/project.ts'
 export interface BundledMigrations {
   readonly versions: readonly string[]
   /** As the migrations schedule them; quotes in commands are doubled, as in SQL. */
-  readonly cronJobs: readonly { readonly name: string; readonly schedule: string; readonly command: string }[]
+  readonly cronJobs: readonly CronJob[]
+  /** By the function that each calls: the statement that makes it again, and switches it on. */
+  readonly triggers: ReadonlyMap<string, string>
+}
+
+export interface CronJob {
+  readonly name: string
+  readonly schedule: string
+  readonly command: string
 }
 
 const SCHEDULED = /cron\.schedule\('([\w-]+)',\s*'([^']+)',\s*'((?:[^']|'')+)'\)/g
+
+const TRIGGER = /^create trigger ([^;]+ execute function provisioning\.(\w+)\(\);)/gm
 
 export async function readMigrations(root = projectRoot): Promise<BundledMigrations> {
   const directory = path.join(root, 'supabase/migrations')
@@ -23,6 +33,14 @@ export async function readMigrations(root = projectRoot): Promise<BundledMigrati
         schedule,
         command,
       })),
+    ),
+    triggers: new Map(
+      texts.flatMap((text) =>
+        [...text.matchAll(TRIGGER)].map(([, definition = '', name = '']) => [
+          name,
+          `create or replace trigger ${definition.replaceAll(/\s+/g, ' ')}`,
+        ]),
+      ),
     ),
   }
 }

@@ -8,34 +8,63 @@ import { type Finding, finding } from './finding.ts'
 const CALL_LIMIT_MS = 10_000
 
 /** How the functions fare with the providers: their circuit breakers, and failures that blame a key. */
-export function providerFindings({ providers, failed_jobs: failed }: Diagnosis): Finding[] {
-  return providers.map(
-    ({ provider, label, state, consecutive_failures: failures, next_try_at: next, last_error: error }) => {
-      const service = provider.startsWith('stripe') ? 'stripe' : provider
-      const blamed = failed.find(({ code }) => code?.startsWith(`${service}_key_`))
-      const problem =
-        state !== 'closed'
-          ? `The circuit breaker is ${state}; next try at ${time(next)} UTC. ${error ?? ''}`.trim()
-          : blamed && `${blamed.jobs} tenants failed with ${blamed.code}: ${blamed.message ?? ''}`
-      const fine = failures > 0 ? `answers, after ${failures} failures in a row` : 'circuit breaker closed'
-      return finding(
-        'providers',
-        label,
-        problem,
-        fine,
-        {
-          fix: blamed
-            ? 'Set the key of the functions, then retry.'
-            : 'The provider is down or cannot be reached; the jobs wait, and go on by themselves.',
-          command: blamed
-            ? `npx supabase secrets set ${service === 'stripe' ? 'STRIPE_SECRET_KEY' : 'NEON_API_KEY'}=…`
-            : 'npm run tenants -- list --status provisioning',
-        },
-        state === 'half_open' ? 'warning' : 'failed',
-      )
+export function providerFindings(diagnosis: Diagnosis): Finding[] {
+  return [...diagnosis.providers.map(breakerFinding), ...blamedKeyFindings(diagnosis)]
+}
+
+function breakerFinding({
+  label,
+  state,
+  consecutive_failures: failures,
+  next_try_at: next,
+  last_error: error,
+}: Diagnosis['providers'][number]): Finding {
+  return finding(
+    'providers',
+    label,
+    state !== 'closed' &&
+      `The circuit breaker is ${state}; next try at ${time(next)} UTC. ${error ?? ''}`.trim(),
+    failures > 0 ? `answers, after ${failures} failures in a row` : 'circuit breaker closed',
+    {
+      fix: 'The provider is down or cannot be reached; the jobs wait, and go on by themselves.',
+      command: 'npm run tenants -- list --status provisioning',
     },
+    state === 'half_open' ? 'warning' : 'failed',
   )
 }
+
+/** Of each key only once: Stripe has a breaker for each of its modes, and a failed job does not say in which it was. */
+function blamedKeyFindings({ failed_jobs: failed }: Diagnosis): Finding[] {
+  return FUNCTION_KEYS.flatMap(({ check, codes, variable }) => {
+    const blaming = failed.filter(({ code }) => code !== null && codes.includes(code))
+    const [first] = blaming
+    if (!first) return []
+    const jobs = blaming.reduce((sum, each) => sum + each.jobs, 0)
+    return finding(
+      'providers',
+      check,
+      `${jobs} job${jobs === 1 ? '' : 's'} failed with ${first.code}: ${first.message ?? ''}`,
+      '',
+      {
+        fix: 'Set the key of the functions, then retry.',
+        command: `npx supabase secrets set ${variable}=…`,
+      },
+    )
+  })
+}
+
+const FUNCTION_KEYS: readonly { check: string; codes: readonly string[]; variable: string }[] = [
+  {
+    check: 'Neon key of the functions',
+    codes: ['neon_key_missing', 'neon_key_rejected'],
+    variable: 'NEON_API_KEY',
+  },
+  {
+    check: 'Stripe key of the functions',
+    codes: ['stripe_key_missing', 'stripe_key_rejected'],
+    variable: 'STRIPE_SECRET_KEY',
+  },
+]
 
 interface KeyCheck {
   readonly name: string

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import type { ProjectAddress } from '../../local/project-address.ts'
 import type { Api } from '../api.ts'
 import { type Finding, finding, type Repair } from './finding.ts'
 
@@ -15,6 +16,9 @@ const resultSchema = z.object({
   refused_by_platform: z.boolean(),
 })
 type Result = z.infer<typeof resultSchema>
+
+/** Where a project has its functions, as a part of a statement: without a quotation mark that would end the literal. */
+export const functionsUrl = ({ url }: ProjectAddress) => `${url}/functions/v1`.replaceAll("'", '%27')
 
 /** Has the database call every function, without credentials, the way its doorbell does. */
 export async function reachFindings(
@@ -35,7 +39,7 @@ export async function reachFindings(
       },
     ]
   const results = await collect(api, ids, stop)
-  return names.map((name) => reachFinding(name, results.get(requests[name] ?? -1)))
+  return names.map((name) => reachFinding(name, results.get(requests[name] ?? -1), functionsUrl(api.project)))
 }
 
 async function collect(api: Api, ids: readonly number[], stop: AbortSignal): Promise<Map<number, Result>> {
@@ -53,7 +57,7 @@ async function collect(api: Api, ids: readonly number[], stop: AbortSignal): Pro
   }
 }
 
-function reachFinding(name: string, result: Result | undefined): Finding {
+function reachFinding(name: string, result: Result | undefined, url: string): Finding {
   const about = (problem: string, fix: string, repair: Repair = {}) =>
     finding('functions', name, problem, '', { fix, ...repair })
   const deploy = { command: `npx supabase functions deploy ${name} --use-api` }
@@ -68,7 +72,7 @@ function reachFinding(name: string, result: Result | undefined): Finding {
       `The database cannot reach it: ${error ?? 'no answer'}`,
       'Correct the address in Vault (functions_base_url).',
       {
-        sql: "select vault.update_secret(id, 'https://YOUR-PROJECT.supabase.co/functions/v1') from vault.secrets where name = 'functions_base_url';",
+        sql: `select vault.update_secret(id, '${url}') from vault.secrets where name = 'functions_base_url';`,
       },
     )
   if (status === 404) return about('It is not deployed.', 'Deploy it.', deploy)

@@ -1,8 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import postgres from 'postgres'
-import { PortTakenError } from '../ports.ts'
+import { listen, PORT_USES } from '../ports.ts'
 import { projectRoot } from '../project.ts'
 import { type AuthContext, type AuthSettings, handleAuth } from './auth/auth-api.ts'
 import { createTokenSigner } from './auth/sessions.ts'
@@ -73,7 +72,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const config = await readProjectConfig(options.configFile)
   // Beyond Node's default of 16 KB, since filters travel in the URL.
   const server = createServer({ maxHeaderSize: 64 * 1024 })
-  const url = await listen(server, options)
+  const port = await listen(server, { port: options.port, host: options.host }, PORT_USES.api)
+  const url = `http://${options.host}:${port}`
   const parts = await startParts(options, config, url).catch(async (error: unknown) => {
     await close(server)
     throw error
@@ -267,22 +267,6 @@ function refuseReservedNames(functionEnv: Readonly<Record<string, string>>): voi
     `${reserved.join(', ')} cannot be set for functions: names that start with SUPABASE_ are the platform's own. ` +
       'Choose another name.',
   )
-}
-
-function listen(server: Server, options: GatewayOptions): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new PortTakenError(options.port, 'API gateway', 'LOCAL_API_PORT')
-          : error,
-      )
-    })
-    server.listen(options.port, options.host, () => {
-      const { port } = server.address() as AddressInfo
-      resolve(`http://${options.host}:${port}`)
-    })
-  })
 }
 
 function close(server: Server): Promise<void> {

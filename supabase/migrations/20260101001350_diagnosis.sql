@@ -29,7 +29,9 @@ begin
         where t.tgrelid = w.relation::regclass and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')))
         order by w.name)
       from (values ('handle_new_user', 'auth.users'), ('handle_user_updated', 'auth.users'), ('handle_user_deleted', 'auth.users'),
-        ('handle_organization_deleted', 'public.organizations')) w (name, relation)),
+        ('handle_user_soft_deleted', 'auth.users'), ('handle_organization_deleted', 'public.organizations'),
+        ('handle_provisioning_succeeded', 'public.provisioning_jobs'), ('alert_on_job_end', 'public.provisioning_jobs'),
+        ('enqueue_alert_delivery', 'public.tenant_alerts')) w (name, relation)),
     'cron', (
       select coalesce(jsonb_agg(jsonb_build_object('name', j.jobname, 'schedule', j.schedule, 'active', j.active,
         'here', j.database = current_database(), 'last_run', (
@@ -67,11 +69,18 @@ begin
         from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id
         where j.status in ('queued', 'running') and coalesce(j.lease_expires_at, j.next_attempt_at) < now() - interval '1 minute'
         order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 20) s),
-    -- Of tenants whose newest provisioning failed, and of undos; a failure that was retried with success counts no more.
+    -- The newest job of its kind: a failure that another job made good counts no more, and of a deleted organization only
+    -- the removal does. Not from the alerts, which a trigger opens that may be missing.
     'failed_jobs', (
       select coalesce(jsonb_agg(to_jsonb(f) order by f.jobs desc), '[]') from (
-        select a.kind, a.metadata ->> 'code' as code, count(*) as jobs, min(a.message) as message
-        from public.tenant_alerts a where a.resolved_at is null and a.kind like '%\_failed' group by 1, 2) f),
+        select j.kind, j.last_error ->> 'code' as code, count(*) as jobs, min(j.last_error ->> 'message') as message
+        from public.provisioning_jobs j
+        where j.status = 'failed'
+          and (j.kind = 'deprovision' or exists (select from public.organizations o where o.id = j.organization_id))
+          and not exists (
+            select from public.provisioning_jobs n
+            where n.organization_id = j.organization_id and n.kind = j.kind and n.created_at > j.created_at)
+        group by 1, 2) f),
     'sign_up_failures', (
       select jsonb_build_object('users', count(*), 'message', min(f.message)) from provisioning.sign_up_failures f),
     'users_without_profile', (

@@ -9,6 +9,7 @@ interface Found {
   readonly check: string
   readonly status: string
   readonly found: string
+  readonly fix?: string
   readonly command?: string
   readonly sql?: string
 }
@@ -102,16 +103,80 @@ describe('doctor', () => {
     const missing = failed.find(({ check }) => check === 'functions_base_url')
     expect(missing?.found).toBe('It is not in Vault.')
     await project.sql.unsafe(missing?.sql ?? '')
-    await project.sql`select vault.update_secret(id, ${before?.url ?? ''}) from vault.secrets where name = 'functions_base_url'`
+    expect(await project.sql`select provisioning.vault_secret('functions_base_url') as url`).toEqual([before])
     expect((await findings()).failed).toEqual([])
   })
 
-  test('finds a trigger that is switched off', async () => {
-    await project.superuser`alter table auth.users disable trigger user`
+  test('finds triggers that are switched off, says what fails without them, and gives statements that work', async () => {
+    const tables = ['auth.users', 'public.organizations', 'public.provisioning_jobs', 'public.tenant_alerts']
+    const switched = (how: string) =>
+      project.superuser.unsafe(tables.map((table) => `alter table ${table} ${how} trigger user;`).join(' '))
+    await switched('disable')
     try {
-      expect((await findings()).failed.map(({ check }) => check)).toContain('trigger handle_new_user')
+      const { failed } = await findings()
+      expect(failed.map(({ check }) => check).toSorted()).toEqual(
+        [
+          'alert_on_job_end',
+          'enqueue_alert_delivery',
+          'handle_new_user',
+          'handle_organization_deleted',
+          'handle_provisioning_succeeded',
+          'handle_user_deleted',
+          'handle_user_soft_deleted',
+          'handle_user_updated',
+        ].map((name) => `trigger ${name}`),
+      )
+      const consequence = (name: string) => failed.find(({ check }) => check === `trigger ${name}`)?.fix
+      expect(consequence('handle_new_user')).toContain('new users get no rows')
+      expect(consequence('handle_organization_deleted')).toContain('is not removed')
+      expect(consequence('alert_on_job_end')).toContain('failed jobs open no alert')
+      // As whoever uses the SQL editor: not the owner of auth.users.
+      for (const { sql } of failed) await project.sql.unsafe(sql ?? '')
+      expect((await findings()).failed).toEqual([])
     } finally {
-      await project.superuser`alter table auth.users enable trigger user`
+      await switched('enable')
+    }
+  })
+
+  test('warns of another schedule than the migrations have, with the statement that restores it', async () => {
+    const schedule = async () =>
+      await project.sql`select schedule from cron.job where jobname = 'tenant-provisioning-prune'`
+    const before = await schedule()
+    await project.sql`
+      select cron.alter_job(jobid, schedule := '1 1 1 1 *') from cron.job where jobname = 'tenant-provisioning-prune'`
+    const { code, found } = await findings()
+    const changed = found.find(({ check }) => check === 'tenant-provisioning-prune')
+    expect({ code, changed }).toMatchObject({
+      code: 0,
+      changed: { status: 'warning', found: expect.stringContaining('"1 1 1 1 *"') },
+    })
+    await project.sql.unsafe(changed?.sql ?? '')
+    expect(await schedule()).toEqual(before)
+  })
+
+  test('counts failed jobs that no alert tells of, and blames a key once', async () => {
+    await project.services.worker.pauseHttp()
+    await project.superuser`alter table public.provisioning_jobs disable trigger provisioning_jobs_alert`
+    try {
+      const person = await project.signUp()
+      const { failed } = await whileWrong(
+        `update public.provisioning_jobs set status = 'failed', finished_at = now(),
+           last_error = '{"code": "stripe_key_rejected", "message": "The key was refused."}' where organization_id = '${person.organizationId}'`,
+        `alter table public.provisioning_jobs enable trigger provisioning_jobs_alert;
+         update public.provisioning_jobs set status = 'cancelled' where organization_id = '${person.organizationId}'`,
+      )
+      expect(failed.map(({ check }) => check).toSorted()).toEqual([
+        'Stripe key of the functions',
+        'failed jobs',
+        'trigger alert_on_job_end',
+      ])
+      expect(failed.find(({ check }) => check === 'failed jobs')?.found).toBe(
+        '1 × stripe_key_rejected. The key was refused.',
+      )
+      expect((await findings()).failed).toEqual([])
+    } finally {
+      await project.superuser`alter table public.provisioning_jobs enable trigger provisioning_jobs_alert`
+      await project.services.worker.resumeHttp()
     }
   })
 
@@ -141,7 +206,10 @@ describe('doctor', () => {
     try {
       const { code, failed } = await findings([])
       expect(code).toBe(4)
-      expect(failed.filter(({ area }) => area === 'functions')[0]?.found).toContain('cannot reach')
+      const [unreached] = failed.filter(({ area }) => area === 'functions')
+      expect(unreached?.found).toContain('cannot reach')
+      // The project's own address, not one to be filled in.
+      expect(unreached?.sql).toContain(`'${String(rows?.url)}'`)
     } finally {
       await project.sql`select vault.update_secret(id, ${String(rows?.url)}) from vault.secrets where name = 'functions_base_url'`
     }

@@ -35,6 +35,7 @@ test('a backfill that is interrupted says exactly how many it repaired, and the 
   const before = await repaired()
   expect(before).toBeLessThan(USERS)
   expect(JSON.parse(stdout)).toMatchObject({ repaired: before, complete: false })
+  expect(stderr).toContain('Waiting for the portion that is being repaired; Ctrl-C again ends at once.')
   expect(stderr).toContain(`${before} users were repaired; start it again to go on.`)
   const { document } = await tenantsJson(environment, 'backfill', '--yes')
   expect(document).toMatchObject({ repaired: USERS - before, failed: 0, complete: true })

@@ -57,7 +57,7 @@ describe('npm run tenants', () => {
       run('list', '--colour'),
       run('list', '--health', 'great'),
       run('events', 'acme', '--limit', '0'),
-      run('status', 'one', 'two'),
+      run('list', 'status'),
     ])
     for (const [ending, problem] of [
       [unknown, "unknown command 'remove'"],
@@ -70,6 +70,26 @@ describe('npm run tenants', () => {
       expect(ending).toMatchObject({ code: 2, stdout: '' })
       expect(ending.stderr).toContain(problem)
       expect(ending.stderr).toContain('Usage:')
+    }
+    // A command's name may also be an argument.
+    expect(tooMuch.stderr).toContain('Usage: npm run tenants -- list ')
+  })
+
+  test('with --json also says as one document on standard output that the arguments are wrong', async () => {
+    const [choice, unknown, nothing] = await Promise.all([
+      run('list', '--health', 'great', '--json'),
+      run('remove', '--json'),
+      run('--json'),
+    ])
+    for (const [ending, problem] of [
+      [choice, 'Allowed choices are unknown, healthy'],
+      [unknown, "unknown command 'remove'"],
+      [nothing, '--json'],
+    ] as const) {
+      expect(ending).toMatchObject({ code: 2, stderr: expect.stringContaining('Usage:') })
+      expect(JSON.parse(ending.stdout)).toEqual({
+        error: { code: 'usage', message: expect.stringContaining(problem), status: null },
+      })
     }
   })
 

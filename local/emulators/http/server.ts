@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { listen, type PortUse } from '../../ports.ts'
 import { answerControl, type ControlledEmulator } from './control.ts'
 import {
   type EndingFault,
@@ -48,10 +48,11 @@ const MAX_BODY_BYTES = 1024 * 1024
 const LISTEN_BACKLOG = 4096
 const STOP_GRACE_MS = 1000
 
-/** Serves a provider on 127.0.0.1, with faults and with control under /_emulator/. */
+/** Serves a provider on 127.0.0.1, with faults and with control under /_emulator/. @throws PortTakenError */
 export async function startEmulatorServer(
   provider: Provider,
   emulator: ControlledEmulator,
+  use: PortUse,
   port = 0,
 ): Promise<EmulatorServer> {
   const underWay = new Set<Promise<void>>()
@@ -63,18 +64,10 @@ export async function startEmulatorServer(
     underWay.add(exchange)
     void exchange.finally(() => underWay.delete(exchange))
   })
-  await listen(server, port)
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server, { port, backlog: LISTEN_BACKLOG }, use),
     stop: () => stopServer(server, underWay),
   }
-}
-
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ port, host: '127.0.0.1', backlog: LISTEN_BACKLOG }, () => resolve())
-  })
 }
 
 async function stopServer(server: Server, underWay: ReadonlySet<Promise<void>>): Promise<void> {

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { waitUntilReady } from '../../../local/demo/watch.ts'
-import { assertPortFree } from '../../../local/ports.ts'
+import { assertPortFree, freePort } from '../../../local/ports.ts'
 import { supabaseClient } from '../../../local/supabase-client.ts'
 import {
   announced,
@@ -31,7 +31,8 @@ afterAll(() => workplace.remove())
 /** Nothing that was started runs any more, and everything that was listened on is free. */
 async function expectNothingLeft(): Promise<void> {
   await expect.poll(() => leftRunning(workplace), { timeout: 3000 }).toEqual([])
-  for (const name of PORT_SETTINGS) await assertPortFree(workplace.ports[name], 'a test', name)
+  for (const name of PORT_SETTINGS)
+    await assertPortFree(workplace.ports[name], { purpose: 'a test', setting: name })
 }
 
 async function signInAsDemo(output: string) {
@@ -85,6 +86,22 @@ describe('npm start', () => {
       expect(announced(start.stdout(), name)).toBe(announced(firstOutput, name))
     expect(await demoTenant(start.stdout())).toEqual(firstTenant)
     start.signal('SIGTERM')
+    expect(await start.ended).toMatchObject({ code: 0, stderr: '' })
+    await expectNothingLeft()
+  })
+
+  test('makes tenants also after LOCAL_API_PORT was changed', async () => {
+    const moved = await freePort()
+    const environment = { ...workplace.environment, LOCAL_API_PORT: String(moved) }
+    const start = await startStack({ ...workplace, environment })
+    expect(announced(start.stdout(), 'API')).toBe(`http://127.0.0.1:${moved}`)
+    const client = supabaseClient(
+      announced(start.stdout(), 'API'),
+      announced(start.stdout(), 'Publishable key'),
+    )
+    await client.auth.signUp({ email: 'moved@example.com', password: 'correct horse battery' })
+    await waitUntilReady(client, READY_LIMIT_MS)
+    start.signal('SIGINT')
     expect(await start.ended).toMatchObject({ code: 0, stderr: '' })
     await expectNothingLeft()
   })

@@ -1,0 +1,90 @@
+import { once } from 'node:events'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type Api, connectApi } from '../../cli/api.ts'
+import { createWorkplace } from '../local/commands/command.ts'
+import { startTenants } from './cli.ts'
+
+/** Takes every call, and answers only when it is told to. */
+let server: Server
+let url: string
+let calls: ServerResponse[]
+beforeEach(async () => {
+  calls = []
+  server = createServer((_, response) => void calls.push(response)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+afterEach(() => {
+  server.closeAllConnections()
+  server.close()
+})
+
+const connect = (stop: AbortSignal, ms = 60_000): Api =>
+  connectApi({ url, secretKey: 'sb_secret_test', hint: '', isLocal: false }, stop, {
+    dataMs: ms,
+    functionMs: ms,
+  })
+const called = () => vi.waitUntil(() => calls.length > 0)
+const list = (api: Api) => api.client.rpc('list_tenants')
+
+describe('a project that takes calls and does not answer', () => {
+  test('is given up after a while', async () => {
+    const api = connect(new AbortController().signal, 50)
+    const told = { code: 'no_answer', message: expect.stringContaining('has not answered in 0.05 s') }
+    await expect(api.read('The list', list(api))).rejects.toMatchObject(told)
+    await expect(api.read('The alerts', api.client.from('tenant_alerts').select())).rejects.toMatchObject(
+      told,
+    )
+    await expect(api.change('The repair', list(api))).rejects.toMatchObject(told)
+    await expect(api.invoke('check-tenant-health', {})).rejects.toMatchObject(told)
+  })
+
+  test('does not keep Ctrl-C waiting while something is read', async () => {
+    for (const read of [
+      (api: Api) => api.read('The list', list(api)),
+      (api: Api) => api.read('The alerts', api.client.from('tenant_alerts').select()),
+      (api: Api) => api.describe('acme'),
+      (api: Api) => api.invoke('check-tenant-health', {}),
+    ]) {
+      calls = []
+      const interruption = new AbortController()
+      const reading = read(connect(interruption.signal))
+      const outcome = expect(reading).rejects.toThrow('Interrupted')
+      await called()
+      interruption.abort(new Error('Interrupted'))
+      await outcome
+    }
+  })
+
+  test('is waited for, Ctrl-C or not, when something is being changed', async () => {
+    const interruption = new AbortController()
+    const api = connect(interruption.signal)
+    const changing = api.change('The repair', list(api))
+    await called()
+    interruption.abort(new Error('Interrupted'))
+    for (const response of calls) response.setHeader('content-type', 'application/json').end('{"done": 3}')
+    expect(await changing).toEqual({ done: 3 })
+  })
+
+  test.each(['list', 'alerts', 'backfill --yes'])(
+    'lets Ctrl-C end %s with 130, and with a document for --json',
+    async (command) => {
+      await using workplace = await createWorkplace()
+      const environment = {
+        ...workplace.environment,
+        SUPABASE_URL: url,
+        SUPABASE_SECRET_KEY: 'sb_secret_test',
+      }
+      const running = startTenants(environment, ...command.split(' '), '--json')
+      await vi.waitUntil(() => calls.length > 0, { timeout: 30_000 })
+      running.signalGroup('SIGINT')
+      const { code, stdout, stderr } = await running.ended
+      expect(code).toBe(130)
+      expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'interrupted' } })
+      expect(stderr).toMatch(/^\nInterrupted\. Nothing was changed/)
+    },
+    40_000,
+  )
+})

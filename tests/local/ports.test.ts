@@ -1,0 +1,51 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
+import { startStripeEmulator } from '../../local/emulators/stripe/emulator.ts'
+import { assertPortFree, freePort, PORT_USES } from '../../local/ports.ts'
+import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+
+// The stack looks for free ports before it starts Postgres; these are taken in the seconds after that.
+let other: Server
+let taken: number
+let directory: string
+beforeEach(async () => {
+  other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  taken = (other.address() as AddressInfo).port
+  directory = await mkdtemp(path.join(tmpdir(), 'ports-'))
+})
+afterEach(async () => {
+  other.close()
+  await rm(directory, { recursive: true })
+})
+
+const refusal = (use: { purpose: string; setting: string }) =>
+  `Port ${taken} (${use.purpose}) is already in use. Stop the program that uses it, or choose another port: ` +
+  `set ${use.setting}=NUMBER in .env or in front of the command.`
+
+const startNeon = (ports: { apiPort: number; postgresPort: number }) =>
+  startNeonEmulator({
+    adminUrl: databaseUrl(inject('postgresPort'), 'template1', SUPERUSER),
+    apiKey: 'napi_ports',
+    stateFile: path.join(directory, 'neon.jsonl'),
+    ...ports,
+  })
+
+test('the emulators say by which setting another port can be chosen when theirs was taken meanwhile', async () => {
+  await expect(startStripeEmulator({ apiKey: 'sk_test_ports', port: taken })).rejects.toThrow(
+    refusal(PORT_USES.stripe),
+  )
+  await expect(startNeon({ apiPort: taken, postgresPort: 0 })).rejects.toThrow(refusal(PORT_USES.neon))
+  await expect(startNeon({ apiPort: 0, postgresPort: taken })).rejects.toThrow(refusal(PORT_USES.tenants))
+})
+
+test('an emulator that cannot start leaves nothing listening', async () => {
+  const postgresPort = await freePort()
+  await expect(startNeon({ apiPort: taken, postgresPort })).rejects.toThrow(refusal(PORT_USES.neon))
+  await assertPortFree(postgresPort, PORT_USES.tenants)
+})

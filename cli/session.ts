@@ -36,6 +36,11 @@ export class Session {
     return connectApi(await findProject(), this.stop)
   }
 
+  /** Before a request that changes something: whoever interrupts it cannot know whether it arrived. */
+  requesting(tenant: string): void {
+    this.standing = `The request was on its way. Whether it arrived: npm run tenants -- status ${tenant}`
+  }
+
   /** The result: the document with --json, else the screen. */
   print(document: unknown, screen: () => string): void {
     console.log(this.json ? JSON.stringify(document, null, 2) : screen())

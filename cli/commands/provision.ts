@@ -37,6 +37,7 @@ export function registerProvision(program: Command, define: Define): void {
     async (session, subject: string, options: Wishes) => {
       const api = await session.connect()
       const organizationId = await withRows(session, api, subject)
+      session.requesting(organizationId)
       await api.invoke('provision-tenant-resources', {
         organizationId,
         ...(options.size === undefined ? {} : { databaseSize: options.size }),
@@ -67,6 +68,7 @@ export function registerRetry(program: Command, define: Define): void {
       const removal = removalToRetry(tenant)
       if (tenant.organization === null && options.service)
         throw new ProjectError('The organization is deleted; its undo is retried as a whole.', 'deleted', 409)
+      session.requesting(tenant.organization_id)
       // A service that is named is to be made.
       if (removal === undefined || options.service) {
         await api.invoke('provision-tenant-resources', {

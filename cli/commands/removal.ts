@@ -41,7 +41,7 @@ export function registerCancel(program: Command, define: Define): void {
       const lines = cancelLines(nameOf(tenant), cancelPlan.parse(plan).wouldDelete)
       if (options.dryRun) return printed(session, plan, lines)
       await agreed(session, lines, `Cancel the provisioning of ${nameOf(tenant)}?`, options)
-      session.standing = sent(tenant)
+      session.requesting(nameOf(tenant))
       const done = await api.invoke('provision-tenant-resources', request)
       const { undoJobId } = cancellation.parse(done)
       const undo = undoJobId
@@ -88,7 +88,7 @@ async function deprovision(
   const lines = deletionLines(tenant, deletionPlan.parse(plan).wouldDelete)
   if (options.dryRun) return printed(session, plan, lines)
   await agreed(session, lines, `Delete ${slug}?`, options)
-  session.standing = sent(tenant)
+  session.requesting(nameOf(tenant))
   const done = await api.invoke('deprovision-tenant-resources', { ...request, confirm: slug })
   const after = await api.describe(tenant.organization_id)
   const at = newestJob(after)?.request.delete_neon_project_at
@@ -110,6 +110,7 @@ async function retryUndo(session: Session, api: Api, tenant: Found, options: Opt
   ]
   if (options.dryRun || undo.status === 'succeeded') return printed(session, { dryRun: true, undo }, lines)
   await agreed(session, lines, 'Try the undo again?', options)
+  session.requesting(tenant.organization_id)
   const done = await api.invoke('deprovision-tenant-resources', { organizationId: tenant.organization_id })
   session.print(done, () =>
     labelled(sign('queued'), `Asked for. Look: npm run tenants -- watch ${tenant.organization_id}`, 2),
@@ -141,9 +142,6 @@ async function agreed(
   if (!yes) for (const line of lines) session.note(line)
   await session.confirm(question, yes)
 }
-
-const sent = (tenant: Tenant) =>
-  `The request was on its way. Whether it arrived: npm run tenants -- status ${nameOf(tenant)}`
 
 function cancelLines(
   name: string,

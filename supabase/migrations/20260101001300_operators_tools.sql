@@ -390,7 +390,10 @@ begin
     case when v_health in ('unhealthy', 'degraded') then concat_ws(': ', v_health, v_reasons) end,
     concat_ws(', ', v_health, 'checked at ' || provisioning.told((p_facts #>> '{health,checked_at}')::timestamptz)),
     'Look at the database itself.', 'npm run tenants -- health ' || v_slug || ' --deep', null,
-    case v_health when 'unhealthy' then 'failed' else 'warning' end);
+    -- Provisioning has connected since, so the trouble may be over; the next check is due.
+    case when v_health = 'unhealthy'
+      and not (p_facts #>> '{health,connected_at}')::timestamptz > (p_facts #>> '{health,checked_at}')::timestamptz
+      then 'failed' else 'warning' end);
   return next provisioning.checked('alerts',
     (select format('%s open: %s', count(*), string_agg(a ->> 'kind', ', ')) from jsonb_array_elements(v_alerts) a having count(*) > 0),
     'none open', 'An alert is resolved when what opened it has passed.', 'npm run tenants -- alerts --tenant ' || v_slug, null, 'warning');

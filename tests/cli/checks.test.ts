@@ -141,6 +141,16 @@ describe('the verification of a user', () => {
     },
   )
 
+  it('fails for an unhealthy database, and only warns when provisioning has connected to it since', async () => {
+    await project.sql`insert into public.tenant_health (organization_id, status, checked_at, connected_at)
+      values (${tenant.organizationId}, 'unhealthy', now(), now() - interval '1 hour')
+      on conflict (organization_id) do update set status = excluded.status, checked_at = excluded.checked_at, connected_at = excluded.connected_at`
+    expect(statusOf(await describeTenant(), 'health')).toBe('failed')
+    await project.sql`select provisioning.begin_health_checks(${tenant.organizationId})`
+    expect(statusOf(await describeTenant(), 'health')).toBe('warning')
+    expect((await describeTenant()).verdict.ready).toBe(true)
+  })
+
   it('says of somebody whose organization was deleted that this may be as it should be', async () => {
     await project.sql`select provisioning.delete_organization(o.id, o.slug) from public.organizations o
       where o.id = ${tenant.organizationId}`

@@ -55,7 +55,7 @@ const catalogue = {
   tenant_database_unreachable: [true, 'The tenant database cannot be reached. It will be tried again.'],
   tenant_database_login_refused: [
     true,
-    'The tenant database refused the login. It will be tried again; if that does not help, retry the service neon, which fetches the password again.',
+    'The tenant database refused the login. A changed password is fetched again by a retry of the service neon; a role without LOGIN must be given it first.',
   ],
   tenant_database_not_encrypted: [
     false,

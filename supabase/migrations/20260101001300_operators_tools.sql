@@ -274,7 +274,9 @@ begin
     when p_code = 'neon_region_unknown' then 'Correct provisioning.regions, then ask again with another dataRegion.'
     when p_code in ('tenant_schema_failed', 'tenant_schema_changed')
       then 'Correct the file in tenant-schema/, npm run tenant-schema, supabase functions deploy, then retry.'
-    when p_code in ('credentials_missing', 'tenant_database_login_refused') then 'Retry the service neon, which fetches the password again.'
+    when p_code = 'credentials_missing' then 'Retry the service neon, which fetches the password again.'
+    when p_code = 'tenant_database_login_refused'
+      then 'Give the role LOGIN again if somebody took it; then retry the service neon, which fetches the password again.'
     when p_code = 'attempts_exhausted' then 'Every attempt was cut off: look at the function''s log, then retry.'
     else 'Mend what the message names (docs/architecture.md explains each code), then retry.' end;
 end

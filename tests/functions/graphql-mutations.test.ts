@@ -45,11 +45,11 @@ describe('provisionTenant', () => {
   it('rings the doorbell itself: the work begins though no sweep runs', async () => {
     const person = await project.signUp()
     await project.waitFor(person.organizationId)
-    const before = project.neonEmulator.stats.calls.listProjects ?? 0
+    const before = project.neonEmulator.stats.calls.getProject ?? 0
     const reply = await as(person, mutation, { databaseSize: 'large' })
     expect(reply.data.provisionTenant.provisioning.overall).toBe('provisioning')
     await until('worker', () =>
-      (project.neonEmulator.stats.calls.listProjects ?? 0) > before ? true : undefined,
+      (project.neonEmulator.stats.calls.getProject ?? 0) > before ? true : undefined,
     )
     await project.waitFor(person.organizationId)
   })

@@ -1,7 +1,7 @@
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth'
 import { type ExecutionArgs, getOperationAST, getVariableValues, type ValidationRule } from 'graphql'
 import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity'
-import type { Plugin } from 'graphql-yoga'
+import { createGraphQLError, type Plugin } from 'graphql-yoga'
 import { Problem } from '../http/problem.ts'
 import type { GraphqlContext } from './context.ts'
 import { present } from './errors.ts'
@@ -9,7 +9,7 @@ import { present } from './errors.ts'
 const MAX_DEPTH = 8
 /** Values in the answer, at most: nine full pages of events, say, or the longest history of health. */
 const MAX_COST = 10_000
-/** Every field of the schema takes less than half. It also keeps the parser, which is recursive, from running out of stack. */
+/** Every field of the schema takes less than half. */
 const MAX_TOKENS = 2_000
 /** How long a list without a page size is thought to be: organizations of a user, steps of a job. */
 const USUAL_ROWS = 10
@@ -25,7 +25,15 @@ const ROWS: Readonly<Record<string, number>> = {
 export const limits: Plugin<GraphqlContext>[] = [
   {
     onParse({ parseFn, setParseFn }) {
-      setParseFn((source, options) => parseFn(source, { ...options, maxTokens: MAX_TOKENS }))
+      setParseFn((source, options) => {
+        try {
+          return parseFn(source, { ...options, maxTokens: MAX_TOKENS })
+        } catch (error) {
+          // The parser is recursive; how deep it gets is the platform's.
+          if (error instanceof RangeError) throw createGraphQLError('The operation is nested too deeply.')
+          throw error
+        }
+      })
     },
     onValidate: ({ addValidationRule }) => addValidationRule(noAliasInTheSchema),
     onExecute({ args, setResultAndStopExecution }) {

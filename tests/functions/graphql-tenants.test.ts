@@ -68,7 +68,11 @@ async function list(
 }
 
 /** Reading every row takes this long on this machine at this moment; whatever finds its plan takes a fraction. */
-const scanMs = () => quickest(() => project.sql`select count(to_jsonb(o)) from public.organizations o`)
+async function scanMs(): Promise<number> {
+  const startedAt = performance.now()
+  await project.sql`select count(to_jsonb(o)) from public.organizations o`
+  return performance.now() - startedAt
+}
 
 /** The quickest of a few, because others use the machine too. */
 async function quickest(work: () => Promise<unknown>): Promise<number> {

@@ -815,8 +815,9 @@ describe('a function', () => {
       where application_name = 'tenant-provisioning' and datname = current_database()`
     await sleep(600)
     expect(processes()).toEqual(before)
-    // A worker may meet its second broken connection only after it has taken the job over: that lease runs out too.
-    const expiring = setInterval(() => void project.expireLeases().catch(() => undefined), 3_000)
+    // A worker may meet its second broken connection only after it has taken the job over: that lease runs out too, but not
+    // before a busy machine has done the job.
+    const expiring = setInterval(() => void project.expireLeases().catch(() => undefined), 7_000)
     await project.expireLeases()
     await hurryTo(person, 'ready').finally(() => clearInterval(expiring))
     expect(processes()).toEqual(before)

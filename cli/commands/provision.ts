@@ -36,7 +36,7 @@ export function registerProvision(program: Command, define: Define): void {
     ),
     async (session, subject: string, options: Wishes) => {
       const api = await session.connect()
-      const organizationId = await withRows(session, api, subject)
+      const organizationId = await withRows(session, api, subject, options.region)
       session.requesting(organizationId)
       await api.invoke('provision-tenant-resources', {
         organizationId,
@@ -105,15 +105,24 @@ const repair = z.looseObject({
   organization_id: z.string().nullish(),
 })
 
-/** @returns the organization of a user, made with all its rows when there was none */
-async function withRows(session: Session, api: Api, subject: string): Promise<string> {
+/**
+ * The region goes along: from the moment that there is an organization, a worker may begin its database.
+ * @returns the organization of a user, made with all its rows when there was none
+ */
+async function withRows(session: Session, api: Api, subject: string, region?: string): Promise<string> {
   const before = await api.describe(subject)
   const lacks = before.checks.some(({ check, status }) => ROWS.has(check) && status !== 'ok')
   if (before.user === null)
     throw new ProjectError([before.verdict.summary, before.verdict.next].join(' '), 'not_found', 404)
   if (!lacks && before.organization) return before.organization.id
   const repaired = repair.parse(
-    await api.change('The repair', api.client.rpc('repair_user', { user_id: before.user.id })),
+    await api.change(
+      'The repair',
+      api.client.rpc('repair_user', {
+        user_id: before.user.id,
+        ...(region === undefined ? {} : { metadata: { data_region: region } }),
+      }),
+    ),
   )
   if (!repaired.organization_id)
     throw new ProjectError(

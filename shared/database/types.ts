@@ -245,7 +245,7 @@ isOneToOne: true
 { Args: { "requests": (number)[] }; Returns: Json
                            },
 "repair_user":
-{ Args: { "user_id": string }; Returns: Json
+{ Args: { "metadata"?: Json,"user_id": string }; Returns: Json
                            },
 "search_profiles":
 { Args: { "query": string }; Returns: {

@@ -621,7 +621,7 @@ revoke execute on function provisioning.users_with_missing_rows(uuid, integer) f
 comment on function provisioning.users_with_missing_rows(uuid, integer) is
   'Of the next p_window users after p_after, in the order of their ids, those who should be provisioned and lack rows.';
 
-create function provisioning.repair_user(p_user_id uuid, p_missing text[] default null) returns jsonb
+create function provisioning.repair_user(p_user_id uuid, p_missing text[] default null, p_metadata jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_email text := (select u.email from auth.users u where u.id = p_user_id);
@@ -631,7 +631,7 @@ begin
     raise exception 'There is no user %.', p_user_id using errcode = 'TP404';
   end if;
   begin
-    v_organization_id := provisioning.ensure_user_provisioned(p_user_id);
+    v_organization_id := provisioning.ensure_user_provisioned(p_user_id, p_metadata);
   exception when others then
     perform provisioning.record_sign_up_failure(p_user_id, sqlstate, sqlerrm);
     return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'failed', 'message', sqlerrm);
@@ -647,19 +647,20 @@ begin
     'organization_id', v_organization_id, 'slug', (select o.slug from public.organizations o where o.id = v_organization_id));
 end
 $$;
-revoke execute on function provisioning.repair_user(uuid, text[]) from public;
-grant execute on function provisioning.repair_user(uuid, text[]) to service_role;
-comment on function provisioning.repair_user(uuid, text[]) is
+revoke execute on function provisioning.repair_user(uuid, text[], jsonb) from public;
+grant execute on function provisioning.repair_user(uuid, text[], jsonb) to service_role;
+comment on function provisioning.repair_user(uuid, text[], jsonb) is
   'Makes what a user lacks, as the sign-up would have, and returns {user_id, email, outcome, …}: repaired, not_eligible, or failed
-with a message, which the sweep will try again. Audited with p_missing. Raises TP404 for an unknown user.';
+with a message, which the sweep will try again. p_metadata goes over what the user gave at the sign-up, for rows that have still to
+be made. Audited with p_missing. Raises TP404 for an unknown user.';
 
-create function public.repair_user(user_id uuid) returns jsonb
+create function public.repair_user(user_id uuid, metadata jsonb default '{}') returns jsonb
 language sql volatile security invoker set search_path = '' as $$
-  select provisioning.repair_user(user_id)
+  select provisioning.repair_user(user_id, null, metadata)
 $$;
-revoke execute on function public.repair_user(uuid) from public, anon, authenticated;
-grant execute on function public.repair_user(uuid) to service_role;
-comment on function public.repair_user(uuid) is 'For the backend: makes whatever rows a user lacks. See provisioning.repair_user.';
+revoke execute on function public.repair_user(uuid, jsonb) from public, anon, authenticated;
+grant execute on function public.repair_user(uuid, jsonb) to service_role;
+comment on function public.repair_user(uuid, jsonb) is 'For the backend: makes whatever rows a user lacks. See provisioning.repair_user.';
 
 create function provisioning.backfill_users(p_max_users integer, p_dry_run boolean, p_after uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$

@@ -71,7 +71,7 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'list_tenants(jsonb,integer,text)': ['service_role'],
   'probe_functions(text[])': ['service_role'],
   'probe_results(bigint[])': ['service_role'],
-  'repair_user(uuid)': ['service_role'],
+  'repair_user(uuid,jsonb)': ['service_role'],
 }
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
@@ -89,7 +89,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.diagnose_provisioning()': ['service_role'],
   'provisioning.probe_functions(text[])': ['service_role'],
   'provisioning.probe_results(bigint[])': ['service_role'],
-  'provisioning.repair_user(uuid,text[])': ['service_role'],
+  'provisioning.repair_user(uuid,text[],jsonb)': ['service_role'],
   'provisioning.tenant_page(jsonb,integer,text)': ['service_role'],
 }
 

@@ -1,5 +1,11 @@
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth'
-import { type ExecutionArgs, getOperationAST, getVariableValues, type ValidationRule } from 'graphql'
+import {
+  type ExecutionArgs,
+  type ExecutionResult,
+  getOperationAST,
+  getVariableValues,
+  type ValidationRule,
+} from 'graphql'
 import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity'
 import { createGraphQLError, type Plugin } from 'graphql-yoga'
 import { Problem } from '../http/problem.ts'
@@ -36,14 +42,8 @@ export const limits: Plugin<GraphqlContext>[] = [
       })
     },
     onValidate: ({ addValidationRule }) => addValidationRule(noAliasInTheSchema),
-    onExecute({ args, setResultAndStopExecution }) {
-      const problem = tooCostly(args)
-      if (problem) setResultAndStopExecution({ errors: [present(problem)] })
-    },
-    onSubscribe({ args, setResultAndStopExecution }) {
-      const problem = tooCostly(args)
-      if (problem) setResultAndStopExecution({ errors: [present(problem)] })
-    },
+    onExecute: refuseWhatCostsTooMuch,
+    onSubscribe: refuseWhatCostsTooMuch,
   },
   maxDepthPlugin({
     n: MAX_DEPTH,
@@ -67,6 +67,17 @@ const noAliasInTheSchema: ValidationRule = (context) => ({
     if (node.alias && ofTheSchema) throw tooMuch('Fields of the schema may have no aliases.')
   },
 })
+
+function refuseWhatCostsTooMuch({
+  args,
+  setResultAndStopExecution,
+}: {
+  readonly args: ExecutionArgs
+  setResultAndStopExecution(result: ExecutionResult): void
+}): void {
+  const problem = tooCostly(args)
+  if (problem) setResultAndStopExecution({ errors: [present(problem)] })
+}
 
 function tooCostly({ schema, document, variableValues, operationName }: ExecutionArgs): Problem | undefined {
   const operation = getOperationAST(document, operationName)

@@ -48,11 +48,11 @@ export async function withProject<T>(
       })
       await liftRateLimits(server)
       const keys = await createProjectKeys()
-      const services = await startServices(server, tenants, apiPort, keys, needs)
+      const services = await startServices(server, tenants, apiPort, keys)
       try {
         await warmUp(services)
         progress(`making ${needs.spareDatabases} databases ahead of time`)
-        await interruptible(services.neon?.fillSpares() ?? Promise.resolve(), signal)
+        await interruptible(services.neon?.fillSpares(needs.spareDatabases) ?? Promise.resolve(), signal)
         return await withClients(server, needs, (superuser, auth) =>
           postmasterPid(server).then((postgresPid) => work({ services, keys, postgresPid, superuser, auth })),
         )
@@ -77,7 +77,6 @@ function startServices(
   tenants: PostgresServer,
   apiPort: number,
   keys: ProjectKeys,
-  { spareDatabases }: ProjectNeeds,
 ): Promise<ProjectServices> {
   return startProjectServices({
     postgresPort: server.port,
@@ -87,7 +86,6 @@ function startServices(
     neon: {
       adminUrl: tenants.url('template1'),
       limits: { requestsPerMinute: UNLIMITED, requestsPerSecondPerRoute: UNLIMITED },
-      spareDatabases,
       // That its replies are Neon's is for the tests to see; here it would be counted as the provider's time.
       validateReplies: false,
     },

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { type ChaosReport, runChaos } from './chaos.ts'
-import { makePlan } from './plan.ts'
+import { makePlan, makePlans } from './plan.ts'
 
 const require = createRequire(import.meta.url)
 const program = fileURLToPath(new URL('run.ts', import.meta.url))
@@ -44,6 +44,14 @@ describe('a storm', () => {
   it('is planned by its seed alone', () => {
     expect(makePlan(5, 100)).toEqual(makePlan(5, 100))
     expect(makePlan(6, 100)).not.toEqual(makePlan(5, 100))
+  })
+
+  it('is one of several rounds when there are many sign-ups, each with a plan of its own', () => {
+    const [first, second, third] = makePlans(5, 2_200)
+    expect(first).toEqual(makePlan(5, 1_000))
+    expect([second?.signUps.length, third?.signUps.length]).toEqual([1_000, 200])
+    expect(second?.lanes).not.toEqual(first.lanes)
+    expect([second?.guarded, third?.guarded]).toEqual([first.guarded, first.guarded])
   })
 
   it('comes with and without rate limits and breakers, depending on the seed', () => {

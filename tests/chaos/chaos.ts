@@ -1,9 +1,11 @@
 import { setMaxListeners } from 'node:events'
 import { type Check, verify } from './checks.ts'
-import { makePlan } from './plan.ts'
+import { makePlans, type Plan } from './plan.ts'
 import { type ChaosProject, withProject } from './project.ts'
 import { Dice } from './random.ts'
-import { runStorm, waitForQuiet } from './storm.ts'
+import { runStorm, type StormTallies, waitForQuiet } from './storm.ts'
+import { Tally } from './tally.ts'
+import { emptyDatabases, makeDatabases } from './tenant-databases.ts'
 
 export interface ChaosOptions {
   readonly signUps: number
@@ -39,43 +41,85 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, signUps, signal, progress } = options
   // Everybody who waits listens to it.
   setMaxListeners(0, signal)
-  const plan = makePlan(seed, signUps)
-  const { guarded } = plan
+  const plans = makePlans(seed, signUps)
+  const { guarded } = plans[0]
   const startedAt = performance.now()
-  const needs = { seed, guarded, spareDatabases: signUps, defaultSettings: false, signal, progress }
+  const needs = { seed, guarded, defaultSettings: false, signal, progress }
   return withProject(needs, async (project) => {
-    const stormAt = performance.now()
-    progress(`${signUps} sign-ups in a storm of ${plan.stormMs / 1000} s`)
-    const { userIds, ...storm } = await runStorm(project, plan, options)
-    const quietAt = performance.now()
-    progress('the storm is over; waiting until all is quiet')
-    const limitMs = 120_000 + signUps * (guarded ? 1_000 : 400)
-    const quiet = await waitForQuiet(project, { limitMs, signal, progress })
-    const verifyAt = performance.now()
-    progress(quiet ? 'verifying' : 'it does not become quiet; verifying')
-    const checks = await verify(project, userIds, new Dice(seed).fork('verify'), signal)
+    const rounds = await runRounds(project, plans, options)
+    progress(rounds.quiet ? 'verifying' : 'it does not become quiet; verifying')
+    const { userIds, emptied } = rounds
+    const checks = await verify({ project, userIds, emptied, dice: new Dice(seed).fork('verify') }, signal)
     for (const line of project.functionLog) options.functionLog?.(line)
     return {
       seed,
       guarded,
-      signUps: { asked: signUps, ...storm.signUps.toObject() },
-      injected: storm.injected.toObject(),
+      signUps: { asked: signUps, ...rounds.signUps.toObject() },
+      injected: rounds.injected.toObject(),
       met: await readMet(project),
       calls: readCalls(project),
       checks,
-      stormSeconds: seconds(stormAt, quietAt),
-      quietSeconds: seconds(quietAt, verifyAt),
-      seconds: seconds(startedAt, performance.now()),
+      stormSeconds: seconds(rounds.stormMs),
+      quietSeconds: seconds(rounds.quietMs),
+      seconds: seconds(performance.now() - startedAt),
     }
   })
+}
+
+interface Rounds extends StormTallies {
+  readonly userIds: string[]
+  /** See emptyDatabases. */
+  readonly emptied: Set<string>
+  quiet: boolean
+  stormMs: number
+  quietMs: number
+}
+
+/** One storm after the other, each until all is quiet again; the first that does not become quiet is the last. */
+async function runRounds(
+  project: ChaosProject,
+  plans: readonly Plan[],
+  options: ChaosOptions,
+): Promise<Rounds> {
+  const { signal, progress } = options
+  const rounds: Rounds = {
+    userIds: [],
+    emptied: new Set(),
+    injected: new Tally(),
+    signUps: new Tally(),
+    quiet: true,
+    stormMs: 0,
+    quietMs: 0,
+  }
+  for (const [index, plan] of plans.entries()) {
+    if (!rounds.quiet) break
+    const { length: signUps } = plan.signUps
+    if (index > 0) {
+      progress('making room for more databases')
+      await emptyDatabases(project, rounds.emptied, signal)
+    }
+    await makeDatabases(project, signUps, progress)
+    signal.throwIfAborted()
+    const round = plans.length > 1 ? `round ${index + 1} of ${plans.length}: ` : ''
+    progress(`${round}${signUps} sign-ups in a storm of ${plan.stormMs / 1000} s`)
+    const stormAt = performance.now()
+    rounds.userIds.push(...(await runStorm(project, plan, rounds, options)))
+    const quietAt = performance.now()
+    progress('the storm is over; waiting until all is quiet')
+    const limitMs = 120_000 + signUps * (plan.guarded ? 1_000 : 400)
+    rounds.quiet = await waitForQuiet(project, { limitMs, signal, progress })
+    rounds.stormMs += quietAt - stormAt
+    rounds.quietMs += performance.now() - quietAt
+  }
+  return rounds
 }
 
 export function isClean({ checks }: Pick<ChaosReport, 'checks'>): boolean {
   return checks.every(({ ok }) => ok)
 }
 
-function seconds(from: number, to: number): number {
-  return Math.round((to - from) / 100) / 10
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10
 }
 
 async function readMet({ superuser }: ChaosProject): Promise<Record<string, number>> {

@@ -3,6 +3,7 @@ import { signUp } from '../support/sign-up.ts'
 import type { ChaosOptions } from './chaos.ts'
 import { type ChaosProject, withProject } from './project.ts'
 import { waitForQuiet } from './storm.ts'
+import { makeDatabases } from './tenant-databases.ts'
 
 export interface DeadProviderReport {
   readonly jobs: number
@@ -26,13 +27,13 @@ export async function runDeadProvider(options: ChaosOptions): Promise<DeadProvid
   const { seed, signUps: jobs, signal, progress } = options
   const needs = {
     seed,
-    spareDatabases: jobs,
     guarded: true,
     defaultSettings: true,
     signal,
     progress,
   }
   return withProject(needs, async (project) => {
+    await makeDatabases(project, jobs, progress)
     project.neon.faults.add({ action: { type: 'status', status: 503 } })
     progress(`${jobs} sign-ups; Neon is dead for ${DEAD_SECONDS} s`)
     await Promise.all(Array.from({ length: jobs }, () => signUp(project.auth)))

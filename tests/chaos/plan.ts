@@ -52,7 +52,20 @@ const STOP_PREPARATION_MS = 4_500
 /** The shortest that settings allow. */
 export const LEASE_SECONDS = 45
 
-/** Everything that is decided by the seed: a seed names an experiment. */
+/** More sign-ups come in storms of at most so many, one after the other: the disk does not hold all their databases. */
+export const ROUND = 1_000
+
+/** Everything that is decided by the seed: a seed names an experiment. All rounds are guarded when the first one is. */
+export function makePlans(seed: number, signUps: number): readonly [Plan, ...Plan[]] {
+  const first = makePlan(seed, Math.min(ROUND, signUps))
+  const further = Array.from({ length: Math.ceil(signUps / ROUND) - 1 }, (_, index): Plan => {
+    const ownSeed = new Dice(seed).fork(`round ${index + 2}`).between(0, 2 ** 32 - 1)
+    const plan = makePlan(ownSeed, Math.min(ROUND, signUps - (index + 1) * ROUND))
+    return { ...plan, guarded: first.guarded }
+  })
+  return [first, ...further]
+}
+
 export function makePlan(seed: number, signUps: number): Plan {
   const dice = new Dice(seed)
   const stormMs = 15_000 + signUps * 150

@@ -36,8 +36,6 @@ const QUICK_SETTINGS = {
 
 export interface ProjectOptions {
   readonly seed: number
-  /** Tenants that can be made without waiting for `create database`. */
-  readonly spareDatabases: number
   /** See plan.ts. */
   readonly guarded: boolean
   /** Whether provisioning.settings are the bundle's own, and the sweep comes every ten seconds. */
@@ -49,6 +47,8 @@ export interface ProjectOptions {
 /** A project with several instances of its functions, on a database that can crash without taking the tenants' along. */
 export interface ChaosProject {
   readonly server: RestartableServer
+  /** What is behind the Neon projects. */
+  readonly tenants: RestartableServer
   readonly services: ProjectServices
   readonly neon: NeonEmulator
   readonly stripe: StripeEmulator
@@ -107,10 +107,7 @@ async function startProject(
   doorbells.connect(instances.map(({ url }) => url))
   const superuser = pool(server, SUPERUSER, 4, cleanUps)
   const auth = pool(server, 'supabase_auth_admin', 8, cleanUps)
-  progress(`making ${options.spareDatabases} databases ahead of time`)
-  await neon.fillSpares()
-  signal.throwIfAborted()
-  return { server, services, neon, stripe, instances, superuser, auth, functionLog }
+  return { server, tenants, services, neon, stripe, instances, superuser, auth, functionLog }
 }
 
 interface Parts {
@@ -141,7 +138,7 @@ async function takeGuardsDown(sql: postgres.Sql): Promise<void> {
 }
 
 function startServices({ server, tenants, options, functionLog, keys }: Parts): Promise<ProjectServices> {
-  const { seed, spareDatabases, guarded } = options
+  const { seed, guarded } = options
   return startProjectServices({
     postgresPort: server.port,
     database: DATABASE,
@@ -150,7 +147,6 @@ function startServices({ server, tenants, options, functionLog, keys }: Parts): 
       adminUrl: tenants.url('template1'),
       seed,
       timings: NEON_TIMINGS,
-      spareDatabases,
       ...(guarded ? {} : { limits: { requestsPerMinute: UNLIMITED, requestsPerSecondPerRoute: UNLIMITED } }),
     },
     stripe: {

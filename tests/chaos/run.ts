@@ -11,7 +11,7 @@ Signs people up while processes are killed and stopped, Postgres crashes, doorbe
 way they know; waits until all is quiet, and looks whether every tenant is ready, once. A seed names an experiment: what
 is done, and when, follows from it alone. Exit code 1 when anything is off.
 
-  --sign-ups N      how many (default 200, at most 5000)
+  --sign-ups N      how many (default 200, at most 10000); more than 1000 come in storms of 1000, one after the other
   --seed S          a whole number from 0 (default: another one each time)
   --json            the report as one JSON object on standard output
   --log             what the functions printed, on standard error at the end
@@ -54,7 +54,7 @@ function readArguments() {
     },
   })
   const { json, log, help } = values
-  const signUps = wholeNumber('--sign-ups', values['sign-ups'], 1, 5_000)
+  const signUps = wholeNumber('--sign-ups', values['sign-ups'], 1, 10_000)
   return {
     signUps,
     seed: wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1),

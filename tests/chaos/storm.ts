@@ -5,25 +5,28 @@ import { expireSilentLeases } from './leases.ts'
 import type { Injection, Plan } from './plan.ts'
 import { type ChaosProject, FUNCTION } from './project.ts'
 import { signEverybodyUp } from './sign-ups.ts'
-import { Tally } from './tally.ts'
+import type { Tally } from './tally.ts'
 
 const POLL_MS = 500
 
-export interface StormOutcome {
-  /** Ids of the users whose sign-up was committed. */
-  readonly userIds: readonly string[]
+/** What a storm adds to. */
+export interface StormTallies {
+  /** What was done to the system, and how often. */
   readonly injected: Tally
+  /** How the sign-ups went for those who signed up. */
   readonly signUps: Tally
 }
 
-/** Signs everybody up while everything goes wrong that the plan holds; ends with everything in working order. */
+/**
+ * Signs everybody up while everything goes wrong that the plan holds; ends with everything in working order.
+ * @returns the ids of the users whose sign-up was committed
+ */
 export async function runStorm(
   project: ChaosProject,
   plan: Plan,
+  { injected, signUps }: StormTallies,
   { signal, progress }: { signal: AbortSignal; progress: (what: string) => void },
-): Promise<StormOutcome> {
-  const injected = new Tally()
-  const signUps = new Tally()
+): Promise<readonly string[]> {
   const injector = { project, tally: injected, signal, stopped: new Set<number>(), progress }
   const lanes = Promise.allSettled(plan.lanes.map((lane) => runLane(injector, lane)))
   try {
@@ -31,7 +34,7 @@ export async function runStorm(
     await lanes
     signal.throwIfAborted()
     await calm(project, signal)
-    return { userIds, injected, signUps }
+    return userIds
   } finally {
     // Also when somebody stopped it: nothing may be restarted while it is being removed.
     await lanes

@@ -701,6 +701,13 @@ test('spare databases make a burst of creations quick, each with a database of i
   expect(new Set(names).size).toBe(20)
 })
 
+test('a project whose database was removed to make room is listed as before, and opens no more', async () => {
+  const created = await createProject({ name: 'emptied' })
+  await emulator.dropDatabase(created.project.id)
+  expect((await neon.listProjects({ search: 'emptied' })).data.projects).toHaveLength(1)
+  await expect(session(uri(created))`select 1`).rejects.toThrow(/does not exist|authentication failed/)
+})
+
 test('a burst of creations without spares all succeed', async () => {
   const created = await Promise.all(Array.from({ length: 30 }, () => createProject()))
   expect(new Set(created.map(({ project }) => project.id)).size).toBe(30)

@@ -43,8 +43,10 @@ export interface NeonEmulator {
   setTimings(changes: Partial<NeonTimings>): void
   /** Also fills the rate limits' buckets. */
   setLimits(changes: Partial<NeonLimits>): void
-  /** Resolves when there are as many spare databases as asked for. */
-  fillSpares(): Promise<void>
+  /** Resolves when there are that many spare databases; without a number, as many as the options ask for. */
+  fillSpares(count?: number): Promise<void>
+  /** Frees the disk of a project's database; the project itself stays. For more projects than the disk could hold. */
+  dropDatabase(projectId: string): Promise<void>
   /** Ends both servers; with `drop` also every database that the emulator made. */
   stop(options?: { readonly drop?: boolean }): Promise<void>
 }
@@ -109,7 +111,11 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
     faults: controlled.faults,
     setTimings: (changes) => void timings.change(changes),
     setLimits: (changes) => void limits.change(changes),
-    fillSpares: () => databases.fillSpares(),
+    fillSpares: (count) => databases.fillSpares(count),
+    dropDatabase: async (projectId) => {
+      const project = storage.store.get(projectId)
+      if (project) await databases.drop(project.physicalName)
+    },
     stop: ({ drop = false } = {}) => {
       stopped ??= Promise.all([server.stop(), proxy.stop()]).then(() => closeStorage(storage, drop))
       return stopped

@@ -20,12 +20,12 @@ export class TenantDatabases {
   readonly #sql: postgres.Sql
   readonly #journal: Journal
   readonly #spares: FreshDatabase[] = []
-  readonly #wantedSpares: number
+  readonly #keptSpares: number
   #filling: Promise<void> | undefined
   #refill: NodeJS.Timeout | undefined
   #closing = false
 
-  constructor(adminUrl: string, journal: Journal, wantedSpares: number) {
+  constructor(adminUrl: string, journal: Journal, keptSpares: number) {
     this.#sql = postgres(adminUrl, {
       max: ADMIN_CONNECTIONS,
       idle_timeout: 30,
@@ -37,7 +37,7 @@ export class TenantDatabases {
       },
     })
     this.#journal = journal
-    this.#wantedSpares = wantedSpares
+    this.#keptSpares = keptSpares
   }
 
   /** Drops what an emulator that was killed half-way left behind: databases that no project of ours uses. */
@@ -54,9 +54,9 @@ export class TenantDatabases {
     return spare
   }
 
-  /** Makes databases ahead of time, until there are as many spares as wanted. */
-  fillSpares(): Promise<void> {
-    this.#filling ??= this.#fill().finally(() => {
+  /** Makes databases ahead of time, until there are that many spares; as a rule as many as are kept. */
+  fillSpares(count = this.#keptSpares): Promise<void> {
+    this.#filling ??= this.#fill(count).finally(() => {
       this.#filling = undefined
     })
     return this.#filling
@@ -102,9 +102,9 @@ export class TenantDatabases {
     this.#refill = setTimeout(() => void this.fillSpares().catch(() => undefined), REFILL_AFTER_MS).unref()
   }
 
-  async #fill(): Promise<void> {
-    while (this.#spares.length < this.#wantedSpares && !this.#closing) {
-      const missing = Math.min(ADMIN_CONNECTIONS, this.#wantedSpares - this.#spares.length)
+  async #fill(count: number): Promise<void> {
+    while (this.#spares.length < count && !this.#closing) {
+      const missing = Math.min(ADMIN_CONNECTIONS, count - this.#spares.length)
       this.#spares.push(...(await Promise.all(Array.from({ length: missing }, () => this.#create()))))
     }
   }

@@ -17,6 +17,19 @@ revoke execute on function provisioning.hold_lease(uuid, uuid) from public;
 comment on function provisioning.hold_lease(uuid, uuid) is
   'Locks the job until the end of the transaction and returns it. Raises TP001 when another worker has taken it over.';
 
+create function provisioning.hold_owner(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform from public.organizations o join auth.users u on u.id = o.owner_id
+  where o.id = p_organization_id for key share of u;
+end
+$$;
+revoke execute on function provisioning.hold_owner(uuid) from public;
+comment on function provisioning.hold_owner(uuid) is
+  'Keeps the owner''s account from being deleted until the end of the transaction, or waits until it is. Comes before the lock of a
+job wherever a transaction may write the organization''s row twice: the second write looks the owner up again, and would wait for
+a deletion that waits for the job.';
+
 create function provisioning.record_event(
   p_organization_id uuid, p_job_id uuid, p_event_type text, p_resource_type text, p_status text,
   p_resource_id text default null, p_error_message text default null, p_metadata jsonb default '{}',

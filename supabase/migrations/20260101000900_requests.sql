@@ -88,6 +88,7 @@ create function provisioning.hold_provisioning(
 ) language plpgsql security definer set search_path = '' as $$
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
+  perform provisioning.hold_owner(p_organization_id);
   select j.* into job from public.provisioning_jobs j
   where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
   select o.* into organization from public.organizations o where o.id = p_organization_id for update;
@@ -98,8 +99,8 @@ end
 $$;
 revoke execute on function provisioning.hold_provisioning(uuid) from public;
 comment on function provisioning.hold_provisioning(uuid) is
-  'Waits for other requests for the organization, then locks its newest provision job (if any) and the organization, in the order
-in which workers lock them. Raises TP404.';
+  'Waits for other requests for the organization, then locks its owner''s account, its newest provision job (if any) and the
+organization, in the order in which workers lock them. Raises TP404.';
 
 create function provisioning.request_provisioning(
   p_organization_id uuid, p_services text[] default null, p_database_size text default null, p_data_region text default null,
@@ -253,8 +254,11 @@ when to come back. Values and no errors, because an error would take the count o
 create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_job public.provisioning_jobs;
 begin
+  -- The status in the same row follows with complete_step.
+  perform provisioning.hold_owner((select j.organization_id from public.provisioning_jobs j where j.id = p_job_id));
+  v_job := provisioning.hold_lease(p_job_id, p_lease_token);
   update public.organizations o set stripe_customer_id = p_customer_id
   where o.id = v_job.organization_id
     and o.stripe_customer_id is distinct from p_customer_id;

@@ -1,6 +1,8 @@
+import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
 import { blocked } from './blocked.ts'
+import { createOnlyJob, Engine } from './engine.ts'
 import { fingerprint } from './fingerprint.ts'
 import { createTenant, only, openProject, type Project, refusal, type Tenant } from './project.ts'
 
@@ -220,6 +222,67 @@ describe('the removal of two owners at once', () => {
     const other = await createTenant(project)
     await removeBoth(tenant, other.user.id, 'rollback')
     expect(only(await organization(tenant.organizationId)).owner_id).toBe(other.user.id)
+  })
+})
+
+describe('the removal of a user whose tenant is being written to at that moment', () => {
+  /** Removes the owner while `written` and `then` happen in one transaction, and the removal waits in between. */
+  async function removeMeanwhile(
+    { user }: Tenant,
+    written: (tx: postgres.TransactionSql) => Promise<unknown>,
+    then: (tx: postgres.TransactionSql) => Promise<unknown>,
+  ): Promise<void> {
+    let removal: Promise<string | undefined> | undefined
+    await project.sql.begin(async (tx) => {
+      await written(tx)
+      removal = refusal(removeUser(user.id))
+      await blocked(project, 1)
+      expect(await refusal(then(tx))).toBeUndefined()
+    })
+    expect(await removal).toBeUndefined()
+  }
+
+  it('waits for the worker that records a Stripe customer, and takes the customer along', async () => {
+    const tenant = await createOnlyJob(project)
+    const engine = new Engine(project.sql)
+    const lease = only(await engine.claim())
+    await engine.start(lease, 'stripe_customer')
+    await removeMeanwhile(
+      tenant,
+      (tx) => tx`select provisioning.record_stripe_customer(${lease.jobId}, ${lease.token}, 'cus_late')`,
+      (tx) => new Engine(tx).complete(lease, 'stripe_customer', { resourceId: 'cus_late' }),
+    )
+    expect(only(await jobs(tenant.organizationId, 'deprovision')).request).toMatchObject({
+      stripe_customer_id: 'cus_late',
+    })
+  })
+
+  it('waits for the worker also when that comes second: its lease is gone then', async () => {
+    const tenant = await createOnlyJob(project)
+    const engine = new Engine(project.sql)
+    const lease = only(await engine.claim())
+    await engine.start(lease, 'stripe_customer')
+    let recorded: Promise<string | undefined> | undefined
+    await project.auth.begin(async (tx) => {
+      await tx`delete from users where id = ${tenant.user.id}`
+      recorded = refusal(
+        project.sql`select provisioning.record_stripe_customer(${lease.jobId}, ${lease.token}, 'cus_late')`,
+      )
+      await blocked(project, 1)
+    })
+    expect(await recorded).toBe('TP001')
+  })
+
+  it('waits for a request that moves the tenant to another region', async () => {
+    const tenant = await createTenant(project)
+    const request = (tx: postgres.TransactionSql, region: string) =>
+      tx`select * from provisioning.request_provisioning(${tenant.organizationId}, p_data_region => ${region})`
+    await removeMeanwhile(
+      tenant,
+      (tx) => request(tx, 'eu'),
+      (tx) => request(tx, 'us'),
+    )
+    expect(await organization(tenant.organizationId)).toHaveLength(0)
   })
 })
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { UNSTORABLE_MESSAGE, unstorableKey } from '../database/storable.ts'
 import { Problem } from '../http/problem.ts'
 
 const MAX_PAGE = 100
@@ -28,18 +29,13 @@ export function check<T>(argument: string, schema: z.ZodType<T>, value: unknown)
   )
 }
 
-/** @throws Problem for a text that Postgres cannot keep: the character NUL, or half of a surrogate pair */
+/** @throws Problem for a text that Postgres cannot keep */
 export function assertStorable(value: unknown): void {
-  JSON.stringify(value, (name, part: unknown) => {
-    if (typeof part === 'string' && (part.includes('\0') || /\p{Surrogate}/u.test(part)))
-      throw new Problem('invalid_argument', 'Wrong: a text contains a character that cannot be stored', [
-        {
-          path: name,
-          message: 'contains a character that cannot be stored (NUL, or half of a surrogate pair)',
-        },
-      ])
-    return part
-  })
+  const path = unstorableKey(value)
+  if (path === undefined) return
+  throw new Problem('invalid_argument', `Wrong: ${path}: ${UNSTORABLE_MESSAGE}`, [
+    { path, message: UNSTORABLE_MESSAGE },
+  ])
 }
 
 /** The place in a list, as an opaque text: [sort key, id] of a row. */

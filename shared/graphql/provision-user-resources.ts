@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Database } from '../database/client.ts'
 import { Problem, type ProblemCode } from '../http/problem.ts'
+import { userMetadata } from '../provisioning/metadata.ts'
 import { provisionUser } from '../provisioning/provision-user.ts'
 import { type JobReport, reportJob } from '../provisioning/reports.ts'
 import { check } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 
 const emailAddress = z.email('is not an e-mail address').max(320)
-const object = z.record(z.string(), z.json(), 'is not an object')
 
 /** Answers with which the call has done its work: the backend goes on from them. Everything else is an error. */
 const EXPECTED: readonly ProblemCode[] = [
@@ -46,7 +46,7 @@ export async function provisionUserResources(
   { caller, sql, timing }: GraphqlContext,
 ): Promise<Result> {
   const address = check('email', emailAddress, email)
-  const given = check('metadata', object.nullish(), metadata) ?? {}
+  const given = check('metadata', userMetadata.nullish(), metadata) ?? {}
   try {
     const jobId = await provisionUser(sql, caller, address, given)
     await sql`select provisioning.ring_doorbell(${jobId}, 'provision')`

@@ -1,3 +1,5 @@
+import { storable } from '../database/storable.ts'
+
 /**
  * The catalogue of what can go wrong while provisioning. Whether trying again can help is a property of the code;
  * the message is a sentence that a person can act on.
@@ -115,12 +117,12 @@ export function paused(cause: Failure, seconds: number, now: Date = new Date()):
   return { ...cause, message: `${cause.message} Next try at ${nextTry} UTC.`, pauseSeconds: seconds }
 }
 
-/** Replaces passwords in URLs and connection strings, keys and bearer tokens, and keeps the text short enough for a status row. */
+/** Replaces passwords in URLs and connection strings, keys and bearer tokens, and makes the text one that a status row can keep. */
 export function maskSecrets(text: string): string {
-  return text
+  const masked = text
     .replace(/(\w+:\/\/[^:/\s@]*:)\S+@/g, '$1***@')
     .replace(/\b(password|passwd|pwd)(\s*=\s*)[^\s&;]+/gi, '$1$2***')
     .replace(/\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec)_[\w+/=-]+/g, '$1_***')
     .replace(/\bBearer\s+[\w.~+/-]+=*/gi, 'Bearer ***')
-    .slice(0, 500)
+  return storable(masked.slice(0, 500))
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { authorize } from './as-caller.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
 import type { JobFunction } from './job-function.ts'
+import { userMetadata } from './metadata.ts'
 import { provisionUser } from './provision-user.ts'
 import { requestProvisioning } from './request-provisioning.ts'
 import { provisionSteps } from './steps/index.ts'
@@ -25,7 +26,7 @@ const fields = z.strictObject({
   /** Of a user who has signed up just now; instead of the organization, for the backend alone. */
   email: z.email().max(320).optional(),
   /** Goes over the user's own metadata, for what has still to be made. */
-  metadata: z.record(z.string(), z.json()).optional(),
+  metadata: userMetadata.optional(),
   /** Reply when the job has ended instead of at once. */
   wait: z.boolean().default(false),
 })

@@ -46,6 +46,12 @@ describe('what a provider said', () => {
     expect(maskSecrets('x'.repeat(10_000))).toHaveLength(500)
   })
 
+  it('is left with nothing that the database could not store, also where it is cut off', () => {
+    expect(maskSecrets('a\0b')).toBe('a\ufffdb')
+    const cut = maskSecrets(`${'x'.repeat(499)}😀`)
+    expect(cut).toBe(`${'x'.repeat(499)}\ufffd`)
+  })
+
   it('stands in parentheses behind our own sentence', () => {
     expect(failure('neon_request_refused', 'at postgres://u:secret@h')).toEqual({
       code: 'neon_request_refused',

@@ -232,6 +232,7 @@ describe('provisionUserResources', () => {
   it.each<[string, Record<string, unknown>, string]>([
     ['an address that is none', { email: 'nobody' }, 'email'],
     ['metadata that is no object', { email: 'a@example.com', metadata: [1] }, 'metadata'],
+    ['metadata that cannot be stored', { email: 'a@example.com', metadata: { a: 'b\0' } }, 'metadata'],
   ])('is refused for %s', async (_what, variables, argument) => {
     const reply = await asBackend(variables)
     expect(reply.errors).toMatchObject([

@@ -60,6 +60,18 @@ describe('a body that is not valid', () => {
       ['services'],
     ],
     ['a wait that is no boolean', () => ({ organizationId: id(), wait: 'yes' }), 'invalid_body', ['wait']],
+    [
+      'metadata with NUL in a text',
+      () => ({ email: 'a@example.com', metadata: { name: 'a\0b' } }),
+      'invalid_body',
+      ['metadata'],
+    ],
+    [
+      'metadata with half of a surrogate pair in a name, deep inside',
+      () => `{"email": "a@example.com", "metadata": {"a": [{"\\ud800": 1}]}}`,
+      'invalid_body',
+      ['metadata'],
+    ],
     ['an empty size', () => ({ organizationId: id(), databaseSize: '' }), 'invalid_body', ['databaseSize']],
     [
       'several of these at once',

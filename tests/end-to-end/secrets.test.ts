@@ -11,6 +11,7 @@ import { databaseUrl } from '../../local/postgres/server.ts'
 import { projectRoot } from '../../local/project.ts'
 import { supabaseClient } from '../../local/supabase-client.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { everyOperation } from './graphql-operations.ts'
 import { CONNECTION_URI, dumpTables, findSecrets, type Place, type Secret } from './secret-search.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 180_000 })
@@ -30,7 +31,7 @@ const hookLog: FunctionLogLine[] = []
 const secrets: Secret[] = [...PROVIDER_KEYS, { kind: 'hook secret', value: HOOK_SECRET }]
 /** Everything that was read in the course of the run. */
 const places: Place[] = []
-/** Every reply of the gateway, by the path that was asked for. */
+/** Every reply of the gateway, by the path that was asked for, and what the asker wrote behind `#` (it is not sent). */
 const replies: Place[] = []
 
 const learn = (kind: string, value: string | null | undefined) => {
@@ -48,9 +49,9 @@ function recordReplies(): void {
   const send = globalThis.fetch
   globalThis.fetch = async (input, init) => {
     const reply = await send(input, init)
-    const { pathname } = new URL(input instanceof Request ? input.url : input)
+    const { pathname, hash } = new URL(input instanceof Request ? input.url : input)
     const headers = JSON.stringify([...reply.headers])
-    replies.push({ name: `reply of ${pathname}`, text: `${headers}\n${await reply.clone().text()}` })
+    replies.push({ name: `reply of ${pathname}${hash}`, text: `${headers}\n${await reply.clone().text()}` })
     return reply
   }
 }
@@ -281,14 +282,45 @@ async function revealing({ client, organizationId }: SignedUp): Promise<void> {
     await client.from(table).select()
 }
 
-/** The health of a tenant and what GraphQL tells of it. */
+/** The health of a tenant, and all that GraphQL tells and does, once without and once with the password. */
 async function lookingAround(person: SignedUp): Promise<void> {
-  const { organizationId } = person
+  const { organizationId, email, accessToken } = person
   await asUser(person, 'check-tenant-health', { organizationId, deep: true })
   await asBackend('check-tenant-health', { organizationId, deep: true })
   const fields = '{ __schema { types { name fields { name } } } }'
   await asUser(person, 'graphql', { query: fields })
   await asUser(person, 'graphql', { query: '{ nothingOfTheKind }' })
+  const askers = [{ authorization: `Bearer ${accessToken}` }, { apikey: project.keys.secretKey }]
+  const literals = {
+    organizationId: `"${organizationId}"`,
+    email: `"${email}"`,
+    services: '["stripe", "neon"]',
+    first: '5',
+    deep: 'true',
+    includeResolved: 'true',
+  }
+  for (const asker of askers)
+    for (const { field, text } of everyOperation(literals))
+      if (field !== 'cancelProvisioning') await askGraphql(text, asker, field)
+  const revealing = everyOperation({ ...literals, revealPassword: 'true' })
+  for (const { field, text } of revealing)
+    if (text.includes('revealPassword'))
+      for (const asker of askers) await askGraphql(text, asker, `${field}, revealed`)
+  await ready(person)
+}
+
+/** Also subscriptions, which end by themselves when a tenant is ready. */
+async function askGraphql(query: string, asker: Record<string, string>, name: string): Promise<void> {
+  const reply = await fetch(`${project.services.url}/functions/v1/graphql#${name}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: query.startsWith('subscription') ? 'text/event-stream' : 'application/json',
+      ...asker,
+    },
+    body: JSON.stringify({ query }),
+  })
+  expect(reply.status, name).toBe(200)
 }
 
 async function refusedRequests(person: SignedUp): Promise<void> {
@@ -317,13 +349,18 @@ async function refusedRequests(person: SignedUp): Promise<void> {
 
 async function cancelling(): Promise<void> {
   project.neonEmulator.faults.add({ match: { operation: 'createProject' }, action: talkative(503) })
-  const person = await signUp()
-  await project.waitForStep(person.organizationId, 'neon_project', 'retrying')
-  const { status } = await asUser(person, 'provision-tenant-resources', {
-    organizationId: person.organizationId,
-    cancel: true,
-  })
+  const people = [await signUp(), await signUp()] as const
+  for (const { organizationId } of people)
+    await project.waitForStep(organizationId, 'neon_project', 'retrying')
+  const [first, second] = people
+  const { organizationId } = first
+  const { status } = await asUser(first, 'provision-tenant-resources', { organizationId, cancel: true })
   expect(status).toBe(200)
+  const operations = everyOperation({ organizationId: `"${second.organizationId}"` })
+  const cancellation = operations.find(({ field }) => field === 'cancelProvisioning')
+  if (!cancellation) throw new Error('GraphQL has no cancellation')
+  await askGraphql(cancellation.text, { authorization: `Bearer ${second.accessToken}` }, cancellation.field)
+  expect((await project.provisioning(second.organizationId)).overall).toBe('cancelled')
   await remember('after a cancellation')
   project.neonEmulator.faults.clear()
   await allWorkDone()
@@ -379,7 +416,8 @@ async function hooks({ userId }: SignedUp): Promise<void> {
 /** Who signs in gets tokens, and who reveals a password gets that: these replies are what was asked for. */
 const wasAskedFor = (finding: string) =>
   /^access token in reply of \/auth\/v1\//.test(finding) ||
-  finding === 'tenant’s password in reply of /rest/v1/rpc/database_connection'
+  finding === 'tenant’s password in reply of /rest/v1/rpc/database_connection' ||
+  finding === 'tenant’s password in reply of /functions/v1/graphql#tenantConnectionInfo,%20revealed'
 
 const functionOutput = (): Place => ({
   name: 'function output',
@@ -420,6 +458,8 @@ describe('after a full run', () => {
     const text = (table: string) => places.find(({ name }) => name.startsWith(table))?.text
     expect(text('net.http_request_queue (while')).toContain(Buffer.from('"signature"').toString('hex'))
     const paths = new Set(replies.map(({ name }) => name))
+    for (const { field } of everyOperation({}))
+      expect(paths).toContain(`reply of /functions/v1/graphql#${field}`)
     for (const path of ['auth/v1/signup', 'rest/v1/provisioning_events', 'functions/v1/reconcile-tenants'])
       expect(paths).toContain(`reply of /${path}`)
   })

@@ -61,3 +61,30 @@ async function cronJobs(sql: postgres.Sql): Promise<string[]> {
     select 'cron ' || concat_ws(' ', jobname, schedule, command, username, active) as line from cron.job`
   return rows.map(({ line }) => line)
 }
+
+/**
+ * What roles may do with the relations of a schema, a line each and sorted: `role: right relation`, or `role: right
+ * relation.column` for the rights that columns have of their own. However they came by it, `public` being everybody.
+ */
+export async function privileges(
+  sql: postgres.Sql,
+  schema: string,
+  roles: readonly string[],
+): Promise<string[]> {
+  const rows = await sql<{ line: string }[]>`
+    with relations as (
+      select oid, relname, relkind from pg_class
+      where relnamespace = ${schema}::regnamespace and relkind not in ('i', 'I', 't', 'c')
+    ), roles (name) as (select unnest(${roles}::text[]))
+    select format('%s: %s %s', r.name, right_, relname) as line
+      from relations, roles r, unnest('{delete,truncate,trigger,maintain}'::text[]) right_
+      where relkind <> 'S' and has_table_privilege(r.name, oid, right_)
+    union all select format('%s: %s %s.%s', r.name, right_, relname, attname)
+      from relations join pg_attribute on attrelid = oid and attnum > 0 and not attisdropped,
+        roles r, unnest('{select,insert,update,references}'::text[]) right_
+      where relkind <> 'S' and has_column_privilege(r.name, oid, attnum, right_)
+    union all select format('%s: %s %s', r.name, right_, relname)
+      from relations, roles r, unnest('{usage,select,update}'::text[]) right_
+      where relkind = 'S' and has_sequence_privilege(r.name, oid, right_)`
+  return rows.map(({ line }) => line).sort()
+}

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import path from 'node:path'
 import postgres from 'postgres'
+import { knownArrays } from '../../shared/database/array-types.ts'
 import { listen, PORT_USES } from '../ports.ts'
 import { projectRoot } from '../project.ts'
 import { type AuthContext, type AuthSettings, handleAuth } from './auth/auth-api.ts'
@@ -155,7 +156,11 @@ async function createAuth(
     ...options.auth,
   }
   return {
-    sql: postgres(options.database('supabase_auth_admin'), { max: 10, onnotice: () => undefined }),
+    sql: postgres(options.database('supabase_auth_admin'), {
+      max: 10,
+      ...knownArrays,
+      onnotice: () => undefined,
+    }),
     keys: options.keys,
     callers,
     signer: await createTokenSigner(

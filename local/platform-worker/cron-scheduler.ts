@@ -1,4 +1,5 @@
 import type postgres from 'postgres'
+import { arrayLiteral } from '../../shared/database/array-types.ts'
 import { type CronJob, type RunReport, runJob } from './cron-job.ts'
 import { type ExclusiveSession, isExtensionMissing, pause } from './session.ts'
 
@@ -178,6 +179,6 @@ export class CronScheduler {
     await sql`
       update cron.job_run_details
       set status = 'failed', return_message = 'server restarted'
-      where status in ('starting', 'running') and runid <> all (${inHand}::bigint[])`
+      where status in ('starting', 'running') and runid <> all (${arrayLiteral(inHand)}::bigint[])`
   }
 }

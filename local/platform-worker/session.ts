@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
+import { knownArrays } from '../../shared/database/array-types.ts'
 
 /** One connection that holds the lock of its part: as long as it lives, no other worker does that part's work. */
 export interface ExclusiveSession {
@@ -51,6 +52,7 @@ function openSession({ databaseUrl, part }: SessionOptions): ExclusiveSession {
     // The client would open a second connection, without the lock, after closing this one for its age.
     max_lifetime: null,
     connect_timeout: 5,
+    ...knownArrays,
     connection: { application_name: `${part} worker` },
     onclose: () => lost.abort(),
     onnotice: () => undefined,

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
+import { knownArrays } from '../../shared/database/array-types.ts'
 import { exists, installBinaries, installExtensions, type PostgresBinaries, runProgram } from './binaries.ts'
 
 /** Password of every role on the local server; it listens on 127.0.0.1 only, as `supabase start` does. */
@@ -180,7 +181,12 @@ async function waitUntilReady(server: PostgresServer, child: ChildProcess): Prom
       const log = (await readFile(server.logFile, 'utf8')).trim().split('\n').slice(-3).join('\n')
       throw new Error(`Postgres did not start: ${log}`)
     }
-    const sql = postgres(server.url('template1'), { max: 1, connect_timeout: 2, onnotice: () => undefined })
+    const sql = postgres(server.url('template1'), {
+      max: 1,
+      connect_timeout: 2,
+      ...knownArrays,
+      onnotice: () => undefined,
+    })
     const ready = await sql`select 1`.then(
       () => true,
       () => false,

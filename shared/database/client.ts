@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import type { Environment } from '../environment.ts'
+import { knownArrays } from './array-types.ts'
 
 export type Database = postgres.Sql
 
@@ -13,6 +14,7 @@ export function connect(environment: Pick<Environment, 'SUPABASE_DB_URL' | 'DATA
     prepare: false,
     idle_timeout: 20,
     connect_timeout: 5,
+    ...knownArrays,
     onnotice: () => undefined,
     connection: { application_name: 'tenant-provisioning' },
   })

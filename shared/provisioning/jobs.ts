@@ -77,7 +77,8 @@ export class JobStore {
   async completeStep(job: Job, step: string, output: StepOutput, record?: SideRecord): Promise<string[]> {
     const [row] = await fenced(this.#sql<{ ready: string[] }[]>`
       select ${record ?? this.#sql`null`} as recorded,
-        array(select provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)})) as ready`)
+        to_jsonb(array(
+          select provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}))) as ready`)
     return row?.ready ?? []
   }
 

@@ -9,6 +9,7 @@ import { createPlatformDatabase } from '../../local/postgres/platform.ts'
 import { SUPERUSER } from '../../local/postgres/server.ts'
 import { projectRoot } from '../../local/project.ts'
 import { type ProjectServices, startProjectServices } from '../../local/project-services.ts'
+import { knownArrays } from '../../shared/database/array-types.ts'
 import { startDoorbellSwitch } from './doorbell-switch.ts'
 import { INSTANCES, LEASE_SECONDS } from './plan.ts'
 import { type RestartableServer, startServer } from './servers.ts'
@@ -187,6 +188,7 @@ function pool(
     onnotice: () => undefined,
     // A connection that is begun while the server crashes may hang in the client until then.
     connect_timeout: 2,
+    ...knownArrays,
     backoff: () => 0.1,
     connection: { application_name: 'chaos' },
   })

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import postgres from 'postgres'
+import { knownArrays } from '../../../shared/database/array-types.ts'
 import { type Callers, InvalidTokenError } from '../callers.ts'
 import type { ProjectConfig } from '../config.ts'
 import { bearer, type Call, Refusal, send } from '../exchange.ts'
@@ -51,10 +52,15 @@ async function startStandIn(
   config: ProjectConfig['api'],
   log: (text: string) => void,
 ): Promise<RestServer> {
-  const sql = postgres(options.database('authenticator'), { max: 10, onnotice: () => undefined })
+  const sql = postgres(options.database('authenticator'), {
+    max: 10,
+    ...knownArrays,
+    onnotice: () => undefined,
+  })
   // With no search path every type name comes out qualified, and means the same under any caller's path.
   const catalogSql = postgres(options.database('authenticator'), {
     max: 1,
+    ...knownArrays,
     onnotice: () => undefined,
     connection: { search_path: '' },
   })

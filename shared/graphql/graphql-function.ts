@@ -38,14 +38,11 @@ export function createGraphqlFunction(
   const yoga = createGraphqlServer()
   return handlePost(async (request) => {
     const caller = await authenticate(request)
+    const accept = acceptable(request)
     const operation = JSON.stringify(await readBody(request, body))
     const context = { caller, reader: new Reader(sql, caller), sql, environment, timing }
-    const reply = await yoga.fetch(plainRequest(request, operation), context)
-    if (reply.status === 406)
-      throw new Problem(
-        'not_acceptable',
-        'Queries and mutations are answered as application/json, subscriptions as text/event-stream. Accept that.',
-      )
+    const reply = await yoga.fetch(plainRequest(request, operation, accept), context)
+    if (reply.status === 406) throw notAcceptable()
     reply.headers.set('cache-control', 'no-store')
     return reply
   })
@@ -81,11 +78,27 @@ function isSingleResult(result: unknown): result is ExecutionResult {
 }
 
 /** The body was read and checked already, within its limit. */
-function plainRequest(request: Request, operation: string): Request {
-  const accept = request.headers.get('accept') ?? 'application/json'
+function plainRequest(request: Request, operation: string, accept: string): Request {
   return new Request(request.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept },
     body: operation,
   })
+}
+
+const ANSWERS = /^\s*(\*\/\*|application\/(\*|json|graphql-response\+json)|text\/(\*|event-stream))\s*(;|$)/i
+
+/** Yoga looks at it when the operation has run: a mutation must not be done and refused. @throws Problem */
+function acceptable(request: Request): string {
+  const types = (request.headers.get('accept') || 'application/json').split(',')
+  const known = types.filter((type) => ANSWERS.test(type) && !/charset=(?!utf-8)/i.test(type))
+  if (known.length === 0) throw notAcceptable()
+  return known.join(',')
+}
+
+function notAcceptable(): Problem {
+  return new Problem(
+    'not_acceptable',
+    'Queries and mutations are answered as application/json, subscriptions as text/event-stream. Accept that.',
+  )
 }

@@ -37,7 +37,11 @@ export function proxy(
       port: target.port,
       path: target.path,
       method: incoming.method,
-      headers: endToEnd(target.headers),
+      headers: {
+        ...endToEnd(target.headers),
+        // Node frames the bodies of POST, PUT and PATCH alone by itself.
+        ...(incoming.headers['transfer-encoding'] ? { 'transfer-encoding': 'chunked' } : {}),
+      },
       // One connection a request: a kept one may belong to a process that has just been replaced.
       agent: false,
     })

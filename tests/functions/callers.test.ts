@@ -1,78 +1,151 @@
-import { importJWK, SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createProjectKeys, type ProjectKeys } from '../../local/gateway/keys.ts'
+import { createProjectKeys } from '../../local/gateway/keys.ts'
+import { fingerprint } from '../database/fingerprint.ts'
+import { BAD_TOKENS, type Forger, forge } from '../support/bad-tokens.ts'
 import {
   FUNCTION,
   type FunctionReply,
   type SignedUp,
   startTestProject,
   type TestProject,
+  until,
 } from '../support/project.ts'
+import { signUp } from '../support/sign-up.ts'
+import { EVERY_FUNCTION } from './every-function.ts'
+
+const PEOPLE = ['stranger', 'member', 'admin', 'owner'] as const
+type Person = (typeof PEOPLE)[number]
 
 let project: TestProject
-let otherProject: ProjectKeys
+let people: Readonly<Record<Person, SignedUp>>
 let owner: SignedUp
-let admin: SignedUp
-let member: SignedUp
-let stranger: SignedUp
+let forger: Forger
+/** A user whom no trigger has seen. */
+let unnoticedUserId: string
 
 beforeAll(async () => {
   project = await startTestProject()
-  otherProject = await createProjectKeys()
   owner = await project.signUp()
-  admin = await project.signUp()
-  member = await project.signUp()
-  stranger = await project.signUp()
-  for (const [person, role] of [
-    [admin, 'admin'],
-    [member, 'member'],
-  ] as const)
-    await project.sql`insert into public.organization_members (organization_id, user_id, role)
-      values (${owner.organizationId}, ${person.userId}, ${role})`
+  const [admin, member, stranger] = [await project.signUp(), await project.signUp(), await project.signUp()]
+  people = { stranger, member, admin, owner }
+  forger = { genuine: owner.accessToken, keys: project.keys, otherProject: await createProjectKeys() }
+  await project.sql`insert into public.organization_members (organization_id, user_id, role)
+    values (${owner.organizationId}, ${admin.userId}, 'admin'), (${owner.organizationId}, ${member.userId}, 'member')`
+  unnoticedUserId = await project.superuser.begin(async (tx) => {
+    await tx`set local search_path = auth`
+    await tx`set local session_replication_role = replica`
+    return (await signUp(tx)).id
+  })
+  for (const { organizationId } of Object.values(people)) await project.waitFor(organizationId)
 })
 
 afterAll(() => project?.stop())
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
-const ask = (headers: Record<string, string>) =>
+const ask = (headers: Readonly<Record<string, string>>) =>
   project.call({ headers, body: { organizationId: owner.organizationId } })
 
-function expectProblem(reply: FunctionReply, status: number, code: string): void {
-  expect(reply.status).toBe(status)
-  expect(reply.headers.get('content-type')).toBe('application/problem+json')
-  expect(reply.headers.get('access-control-allow-origin')).toBe('*')
-  const { issues: _issues, ...problem } = reply.body ?? {}
-  expect(problem).toEqual({
-    type: `urn:tenant-provisioning:problem:${code}`,
-    title: expect.stringMatching(/\w/),
-    status,
-    detail: expect.stringMatching(/\w/),
-    code,
+interface Asked {
+  /** Something that leaves a trace when it is let in. */
+  body(tenant: SignedUp): Promise<unknown> | unknown
+  /** Who may ask it of the owner's tenant, beside the backend. */
+  readonly allowed: readonly Person[]
+}
+
+const slugOf = async ({ organizationId }: SignedUp) => {
+  const [row] = await project.sql<{ slug: string }[]>`
+    select slug from public.organizations where id = ${organizationId}`
+  return row?.slug
+}
+
+/** What each function is asked. One that is not here fails the tests. */
+const ASKED: Readonly<Record<string, Asked>> = {
+  'check-tenant-health': {
+    body: ({ organizationId }) => ({ organizationId, deep: true }),
+    allowed: ['member', 'admin', 'owner'],
+  },
+  'deprovision-tenant-resources': {
+    body: async (tenant) => ({ organizationId: tenant.organizationId, confirm: await slugOf(tenant) }),
+    allowed: [],
+  },
+  graphql: {
+    body: ({ organizationId }) => ({
+      query: 'mutation ($id: ID!) { provisionTenant(organizationId: $id) { jobId } }',
+      variables: { id: organizationId },
+    }),
+    allowed: ['admin', 'owner'],
+  },
+  'handle-new-user': { body: () => ({ userId: unnoticedUserId }), allowed: [] },
+  'provision-tenant-resources': {
+    body: ({ organizationId }) => ({ organizationId }),
+    allowed: ['admin', 'owner'],
+  },
+  'reconcile-tenants': { body: () => ({}), allowed: [] },
+}
+
+async function askOf(
+  name: string,
+  headers: Readonly<Record<string, string>>,
+  body?: unknown,
+  tenant = owner,
+): Promise<FunctionReply> {
+  const asked = ASKED[name]
+  if (!asked) throw new Error(`say in ASKED what ${name} is asked, and who may`)
+  const sent = body ?? (await asked.body(tenant))
+  const reply = await fetch(`${project.services.url}/functions/v1/${name}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(sent),
   })
-  expect(reply.text).not.toMatch(/\.ts\b|\bat \w+|Error:/)
+  const text = await reply.text()
+  return { status: reply.status, headers: reply.headers, text, body: JSON.parse(text) }
 }
 
-/** Claims that the gateway itself puts into the owner's access token, with changes. */
-function forge(changes: Record<string, unknown>, keys: ProjectKeys = project.keys): Promise<string> {
-  const now = Math.floor(Date.now() / 1000)
-  const claims = {
-    iss: `${project.services.url}/auth/v1`,
-    aud: 'authenticated',
-    sub: owner.userId,
-    role: 'authenticated',
-    session_id: crypto.randomUUID(),
-    iat: now,
-    exp: now + 600,
-    ...changes,
+/** What the database holds, once no work is left that could write; a removal waits for longer. */
+async function stillFingerprint() {
+  await until('end of all work', async () => {
+    const open = await project.superuser`
+      select from net.http_request_queue union all
+      select from public.provisioning_jobs
+      where status = 'running' or status = 'queued' and next_attempt_at < now() + interval '10 seconds' union all
+      select from provisioning.reconciliation_runs where finished_at is null`
+    return open.length === 0 || undefined
+  })
+  // Requests leave the queue before their answers are stored.
+  return project.whileHeld(() => fingerprint(project.superuser))
+}
+
+/** What a refusal shows, whoever was refused by whichever function. */
+function shownBy({ status, headers, body, text }: FunctionReply) {
+  const { issues: _issues, ...problem } = body ?? {}
+  return {
+    status,
+    type: headers.get('content-type'),
+    origins: headers.get('access-control-allow-origin'),
+    problem,
+    insides: /\.ts\b|\bat \w+|Error:/.exec(text)?.[0],
   }
-  return importJWK(keys.signingKey, 'ES256').then((key) =>
-    new SignJWT(claims)
-      .setProtectedHeader({ alg: 'ES256', kid: project.keys.signingKey.kid ?? '' })
-      .sign(key),
-  )
 }
 
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+function problem(status: number, code: string): ReturnType<typeof shownBy> {
+  return {
+    status,
+    type: 'application/problem+json',
+    origins: '*',
+    problem: {
+      type: `urn:tenant-provisioning:problem:${code}`,
+      title: expect.stringMatching(/\w/),
+      status,
+      detail: expect.stringMatching(/\w/),
+      code,
+    },
+    insides: undefined,
+  }
+}
+
+function expectProblem(reply: FunctionReply, status: number, code: string): void {
+  expect(shownBy(reply)).toEqual(problem(status, code))
+}
 
 describe('a caller is accepted', () => {
   it.each<[string, () => Record<string, string>]>([
@@ -85,7 +158,7 @@ describe('a caller is accepted', () => {
     ['with the legacy service_role key as apikey', () => ({ apikey: project.keys.serviceRoleKey })],
     ['with the legacy service_role key as a bearer', () => bearer(project.keys.serviceRoleKey)],
     ['as the owner', () => bearer(owner.accessToken)],
-    ['as an admin', () => bearer(admin.accessToken)],
+    ['as an admin', () => bearer(people.admin.accessToken)],
     [
       'as the owner beside the publishable key, as supabase-js sends it',
       () => ({ apikey: project.keys.publishableKey, ...bearer(owner.accessToken) }),
@@ -106,87 +179,113 @@ describe('a caller is accepted', () => {
   })
 
   it('with a token that has everything a user’s token needs (so the refusals below are for the difference)', async () => {
-    expect((await ask(bearer(await forge({})))).status).toBe(202)
+    expect((await ask(bearer(await forge(forger, {})))).status).toBe(202)
   })
 })
 
-describe('a caller is not authenticated', () => {
-  it.each<[string, () => Record<string, string> | Promise<Record<string, string>>]>([
-    ['without credentials', () => ({})],
-    ['with a secret key of another project', () => ({ apikey: otherProject.secretKey })],
-    ['with a bearer that is no key and no token', () => bearer('something')],
-    ['with an empty bearer', () => ({ authorization: 'Bearer ' })],
-    ['with basic authentication', () => ({ authorization: `Basic ${btoa(`x:${project.keys.secretKey}`)}` })],
-    ['with the publishable key alone', () => ({ apikey: project.keys.publishableKey })],
-    [
-      'with the publishable key as both, as supabase-js sends it without a session',
-      () => ({ apikey: project.keys.publishableKey, ...bearer(project.keys.publishableKey) }),
-    ],
-    ['with the legacy anon key as a bearer', () => bearer(project.keys.anonKey)],
-    ['with the legacy service_role key of another project', () => bearer(otherProject.serviceRoleKey)],
-    ['with the beginning of the secret key', () => ({ apikey: project.keys.secretKey.slice(0, -1) })],
-    ['with an expired token', async () => bearer(await forge({ exp: Math.floor(Date.now() / 1000) - 60 }))],
-    ['with a token that never expires', async () => bearer(await forge({ exp: undefined }))],
-    ['with a token signed by another project', async () => bearer(await forge({}, otherProject))],
-    [
-      'with a token of another issuer',
-      async () => bearer(await forge({ iss: 'https://x.supabase.co/auth/v1' })),
-    ],
-    ['with a token for another audience', async () => bearer(await forge({ aud: 'somebody' }))],
-    ['with a token of the role anon', async () => bearer(await forge({ role: 'anon' }))],
-    [
-      'with a user’s token of the role service_role',
-      async () => bearer(await forge({ role: 'service_role' })),
-    ],
-    ['with a token without a user', async () => bearer(await forge({ sub: undefined }))],
-    ['with a token whose user is no uuid', async () => bearer(await forge({ sub: "' or true --" }))],
-    [
-      'with a token whose claims were changed',
-      () => {
-        const [header, , signature] = stranger.accessToken.split('.')
-        return bearer([header, owner.accessToken.split('.')[1], signature].join('.'))
+interface Given {
+  readonly headers?: Readonly<Record<string, string>>
+  /** Default: what ASKED says. */
+  readonly body?: unknown
+}
+
+const NOT_AUTHENTICATED: readonly (readonly [who: string, given: () => Given | Promise<Given>])[] = [
+  ['without credentials', () => ({})],
+  ['with a secret key of another project', () => ({ headers: { apikey: forger.otherProject.secretKey } })],
+  ['with an empty bearer', () => ({ headers: { authorization: 'Bearer ' } })],
+  [
+    'with basic authentication',
+    () => ({ headers: { authorization: `Basic ${btoa(`x:${project.keys.secretKey}`)}` } }),
+  ],
+  ['with the publishable key alone', () => ({ headers: { apikey: project.keys.publishableKey } })],
+  [
+    'with the publishable key as both, as supabase-js sends it without a session',
+    () => ({
+      headers: { apikey: project.keys.publishableKey, ...bearer(project.keys.publishableKey) },
+    }),
+  ],
+  ['with the legacy anon key as a bearer', () => ({ headers: bearer(project.keys.anonKey) })],
+  [
+    'with the beginning of the secret key',
+    () => ({ headers: { apikey: project.keys.secretKey.slice(0, -1) } }),
+  ],
+  ...BAD_TOKENS.map(
+    ([flaw, make]) =>
+      [`with a token that ${flaw}`, async () => ({ headers: bearer(await make(forger)) })] as const,
+  ),
+  ...[
+    ['with a token of the role anon', { role: 'anon' }] as const,
+    ['with a user’s token of the role service_role', { role: 'service_role' }] as const,
+    ['with a token whose role is no text', { role: ['authenticated'] }] as const,
+    ['with a token whose user is no uuid', { sub: "' or true --" }] as const,
+  ].map(([who, changes]) => [who, async () => ({ headers: bearer(await forge(forger, changes)) })] as const),
+  // The person decides: the key is not for whom the backend could not tell.
+  [
+    'with an expired token beside the secret key',
+    async () => ({
+      headers: { apikey: project.keys.secretKey, ...bearer(await forge(forger, { exp: 1_000_000_000 })) },
+    }),
+  ],
+  [
+    'with a doorbell that is signed with another key',
+    async () => ({ body: { ...(await project.signDoorbell(owner.jobId)), signature: 'f'.repeat(64) } }),
+  ],
+  [
+    'with a doorbell that has expired',
+    async () => ({ body: await project.signDoorbell(owner.jobId, Date.now() - 5_000) }),
+  ],
+  [
+    'with the headers of a webhook that nobody has signed',
+    () => ({
+      headers: {
+        'webhook-id': crypto.randomUUID(),
+        'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
+        'webhook-signature': 'v1,AAAA',
       },
-    ],
-    [
-      'with a token that asks not to be verified',
-      () => bearer(`${encode({ alg: 'none' })}.${owner.accessToken.split('.')[1]}.`),
-    ],
-    [
-      'with a token signed with the public key as if it were a shared secret',
-      async () => {
-        const { d: _private, ...publicKey } = project.keys.signingKey
-        const token = new SignJWT({ sub: owner.userId, role: 'authenticated', aud: 'authenticated' })
-        const secret = new TextEncoder().encode(JSON.stringify(publicKey))
-        return bearer(await token.setProtectedHeader({ alg: 'HS256' }).setExpirationTime('1h').sign(secret))
-      },
-    ],
-  ])('%s', async (_who, headers) => {
-    const before = await auditCount()
-    expectProblem(await ask(await headers()), 401, 'unauthorized')
-    expect(await auditCount()).toBe(before)
+    }),
+  ],
+]
+
+describe.each(EVERY_FUNCTION)('%s', (name) => {
+  it('answers 401 to callers who are not authenticated, and does nothing', async () => {
+    const before = await stillFingerprint()
+    const shown: Record<string, unknown> = {}
+    for (const [who, given] of NOT_AUTHENTICATED) {
+      const { headers = {}, body } = await given()
+      shown[who] = shownBy(await askOf(name, headers, body))
+    }
+    expect(shown).toEqual(
+      Object.fromEntries(NOT_AUTHENTICATED.map(([who]) => [who, problem(401, 'unauthorized')])),
+    )
+    expect(await stillFingerprint()).toEqual(before)
+  })
+
+  it('lets in those whose affair it is and tells all others that they may not, also beside the secret key', async () => {
+    const { allowed = [] } = ASKED[name] ?? {}
+    const theRefused = PEOPLE.filter((person) => !allowed.includes(person))
+    const before = await stillFingerprint()
+    for (const person of theRefused) {
+      const token = bearer(people[person].accessToken)
+      for (const headers of [token, { apikey: project.keys.secretKey, ...token }]) {
+        const reply = await askOf(name, headers)
+        if (name === 'graphql') expect([person, outcome(reply)]).toEqual([person, 'forbidden'])
+        else expect(shownBy(reply), person).toEqual(problem(403, 'forbidden'))
+      }
+    }
+    expect(await stillFingerprint()).toEqual(before)
+    for (const person of allowed)
+      expect([person, outcome(await askOf(name, bearer(people[person].accessToken)))]).toEqual([
+        person,
+        'done',
+      ])
   })
 })
 
-describe('a signed-in user is refused', () => {
-  it.each<[string, () => Record<string, string>]>([
-    ['as a member', () => bearer(member.accessToken)],
-    ['as a stranger', () => bearer(stranger.accessToken)],
-    // The person decides: a backend that forwards a token must not lend its own rights to whoever called it.
-    [
-      'as a member beside the secret key',
-      () => ({ apikey: project.keys.secretKey, ...bearer(member.accessToken) }),
-    ],
-  ])('%s', async (_who, headers) => {
-    const before = await auditCount()
-    expectProblem(await ask(headers()), 403, 'forbidden')
-    expect(await auditCount()).toBe(before)
-  })
-})
-
-async function auditCount(): Promise<number> {
-  const [row] = await project.sql<{ n: number }[]>`
-    select count(*)::int as n from public.audit_logs where action = 'provisioning.requested'`
-  return row?.n ?? 0
+/** The code of a refusal, by HTTP or by GraphQL. */
+function outcome({ status, body }: FunctionReply): string {
+  const [error] = Array.isArray(body?.errors) ? body.errors : []
+  if (error) return String(error.extensions?.code)
+  return status < 300 ? 'done' : String(body?.code)
 }
 
 describe('a doorbell', () => {
@@ -195,8 +294,9 @@ describe('a doorbell', () => {
     doorbell = await project.signDoorbell(owner.jobId)
   })
 
-  it('with a good signature is accepted', async () => {
-    const reply = await project.call({ body: doorbell })
+  it.each(EVERY_FUNCTION)('with a good signature is accepted by %s, or nothing to it', async (name) => {
+    const reply = await askOf(name, {}, doorbell)
+    if (['graphql', 'handle-new-user'].includes(name)) return expectProblem(reply, 401, 'unauthorized')
     expect(reply.status).toBe(202)
     expect(reply.body).toEqual({ accepted: true })
   })
@@ -207,7 +307,7 @@ describe('a doorbell', () => {
       'a signature with one other digit',
       () => ({ ...doorbell, signature: String(doorbell.signature).replace(/.$/, flipped) }),
     ],
-    ['the signature of another job', () => ({ ...doorbell, jobId: stranger.jobId })],
+    ['the signature of another job', () => ({ ...doorbell, jobId: people.stranger.jobId })],
     ['a later end than was signed', () => ({ ...doorbell, expiresAt: Date.now() + 9_999_000 })],
     ['a good signature that has expired', () => project.signDoorbell(owner.jobId, Date.now() - 5_000)],
   ])('with %s is not', async (_what, body) => {
@@ -270,5 +370,16 @@ describe('the way in', () => {
       405,
       'method_not_allowed',
     )
+  })
+})
+
+describe('what was refused above', () => {
+  it.each(EVERY_FUNCTION)('is done by %s for the backend, and leaves a trace', async (name) => {
+    // Its own, for the others need theirs.
+    const tenant = name === 'deprovision-tenant-resources' ? await project.signUp() : owner
+    const before = await stillFingerprint()
+    const reply = await askOf(name, { apikey: project.keys.secretKey }, undefined, tenant)
+    expect(outcome(reply), reply.text).toBe('done')
+    expect(await fingerprint(project.superuser)).not.toEqual(before)
   })
 })

@@ -1,4 +1,4 @@
-import { connect as dial, createServer, type Server, type Socket } from 'node:net'
+import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
 import { connect, type Database } from '../../shared/database/client.ts'

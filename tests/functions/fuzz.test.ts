@@ -1,139 +1,478 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type IncomingHttpHeaders, type IncomingMessage, METHODS, request as open } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import fc from 'fast-check'
+import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestProject, type TestProject } from '../support/project.ts'
+import type { Gateway } from '../../local/gateway/gateway.ts'
+import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { signUp } from '../support/sign-up.ts'
+import { EVERY_FUNCTION } from './every-function.ts'
 
-/** Each function with the fields of its body, beside organizationId. */
-const FUNCTIONS: [name: string, fields: string[]][] = [
-  ['provision-tenant-resources', ['databaseSize', 'dataRegion', 'services', 'wait']],
-  ['deprovision-tenant-resources', ['confirm', 'dryRun', 'wait']],
-  ['reconcile-tenants', ['dryRun', 'wait']],
-  ['check-tenant-health', ['deep']],
-  ['handle-new-user', ['userId', 'type', 'schema', 'table', 'record']],
-]
 const RUNS = 80
-/** Stands for the project's secret key. */
-const SECRET = 'the secret key'
+/** A request that nobody answers is told as the counterexample that it is, before the test's own time is up. */
+const PATIENCE_MS = 8_000
+fc.configureGlobal({ interruptAfterTimeLimit: 20_000 })
 
-/** Stands for an organization that exists, which leads behind the first checks. */
+/** Stand for what is known only when the project runs: without them few requests would get behind the first checks. */
 const ORGANIZATION = '00000000-aaaa-4aaa-8aaa-000000000000'
+const USER = '00000000-bbbb-4bbb-8bbb-000000000000'
+const EMAIL = 'somebody-who-has-signed-up@example.com'
+
+/** Each function with requests that it lets in, and the fields that it knows. One that is not here fails the tests. */
+const KNOWN: Readonly<
+  Record<string, { readonly bodies: readonly object[]; readonly fields: readonly string[] }>
+> = {
+  'check-tenant-health': {
+    bodies: [{}, { organizationId: ORGANIZATION }],
+    fields: ['organizationId', 'deep'],
+  },
+  'deprovision-tenant-resources': {
+    bodies: [{ organizationId: ORGANIZATION }, { organizationId: ORGANIZATION, dryRun: true }],
+    fields: ['organizationId', 'confirm', 'dryRun', 'wait'],
+  },
+  graphql: {
+    bodies: [{ query: '{ isOperator }' }],
+    fields: ['query', 'variables', 'operationName', 'extensions'],
+  },
+  'handle-new-user': {
+    bodies: [{ userId: USER }, { type: 'INSERT', schema: 'auth', table: 'users', record: { id: USER } }],
+    fields: ['userId', 'type', 'schema', 'table', 'record', 'old_record'],
+  },
+  'provision-tenant-resources': {
+    bodies: [
+      { organizationId: ORGANIZATION },
+      { email: EMAIL },
+      { email: EMAIL, metadata: { full_name: 'Ada' } },
+      { organizationId: ORGANIZATION, cancel: true, dryRun: true },
+    ],
+    fields: [
+      'organizationId',
+      'email',
+      'metadata',
+      'services',
+      'databaseSize',
+      'dataRegion',
+      'cancel',
+      'dryRun',
+      'wait',
+    ],
+  },
+  'reconcile-tenants': { bodies: [{}], fields: ['dryRun', 'wait'] },
+}
+const knownOf = (name: string) => {
+  const known = KNOWN[name]
+  if (!known) throw new Error(`say in KNOWN which requests ${name} lets in`)
+  return known
+}
+
+const HOOK_SECRET = `whsec_${randomBytes(32).toString('base64')}`
 
 let project: TestProject
-let organizationId: string
-let userId: string
+/** The functions know the secret of the auth hook here. */
+let hooked: Gateway
+let owner: SignedUp
 
 beforeAll(async () => {
-  project = await startTestProject()
-  ;({ organizationId, userId } = await project.signUp())
+  project = await startTestProject({ settings: { user_calls_per_minute: 1_000_000 } })
+  hooked = await project.startSecondGateway({ HANDLE_NEW_USER_HOOK_SECRET: `v1,${HOOK_SECRET}` })
+  owner = await project.signUp()
+  await project.waitFor(owner.organizationId)
 })
 
-afterAll(async () => {
-  await project?.stop()
-})
+afterAll(() => project?.stop())
 
-/** Values that look like what the functions expect, next to ones that do not. */
-const value = fc.oneof(
-  fc.uuid(),
-  fc.constantFrom(
-    ORGANIZATION,
-    ORGANIZATION,
-    ['stripe'],
-    'small',
-    'eu',
-    '\u0000',
-    false,
-    null,
-    '',
-    0,
-    -1,
-    1e308,
-  ),
-  fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.array(fc.string({ maxLength: 8 }), { maxLength: 4 }),
-  fc.jsonValue({ maxDepth: 3 }),
-)
+const filledIn = (text: string) =>
+  text
+    .replaceAll(ORGANIZATION, owner.organizationId)
+    .replaceAll(USER, owner.userId)
+    .replaceAll(EMAIL, owner.email)
+
+/** Texts that Postgres cannot keep, that other layers stumble over, or that mean something to a program. */
 const oddText = fc.constantFrom(
   '\u0000',
   'a\u0000b',
   '\ud800',
+  '\udc00x',
   '💥',
   ' ',
   '\n',
   "'; select 1 --",
+  '__proto__',
   'x'.repeat(70),
+  'x'.repeat(2_000),
+)
+const text = fc.oneof(oddText, fc.string({ unit: 'binary', maxLength: 40 }), fc.string({ maxLength: 12 }))
+const { nested } = fc.letrec((tie) => ({
+  nested: fc.oneof(
+    { maxDepth: 3 },
+    fc.oneof(text, fc.constantFrom(null, true, 0, -1, 1e308)),
+    fc.dictionary(text, tie('nested'), { maxKeys: 3 }),
+    fc.array(tie('nested'), { maxLength: 3 }),
+  ),
+}))
+const metadataKey = fc.oneof(
+  fc.constantFrom('organization_name', 'full_name', 'avatar_url', 'data_region', 'billing_email', 'plan'),
+  text,
+)
+const metadata = fc.dictionary(metadataKey, nested, { maxKeys: 4 })
+
+/** Values that look like what the functions expect, next to ones that do not. */
+const value = fc.oneof(
+  fc.uuid(),
+  fc.constantFrom(ORGANIZATION, ORGANIZATION, USER, EMAIL, ['stripe'], 'small', 'eu', 'INSERT', 'auth'),
+  fc.constantFrom<unknown[]>(true, false, null, '', 0, -1, 1e308),
+  text,
+  fc.array(fc.string({ maxLength: 8 }), { maxLength: 4 }),
+  fc.jsonValue({ maxDepth: 3 }),
+  metadata,
 )
 const field = fc.oneof(
-  fc.constantFrom('organizationId', 'services', 'databaseSize', 'dataRegion', 'wait', 'confirm', 'dryRun'),
-  fc.constantFrom('jobId', 'expiresAt', 'signature', '__proto__', 'constructor', ''),
-  fc.string({ maxLength: 12 }),
+  fc.constantFrom(...new Set(Object.values(KNOWN).flatMap(({ fields }) => fields))),
+  fc.constantFrom('action', 'jobId', 'expiresAt', 'signature', 'user', 'constructor', ''),
+  text,
 )
-const body = fc.oneof(
+const DEEP = `${'['.repeat(29_000)}${']'.repeat(29_000)}`
+/** Not what JSON.stringify writes of fields. */
+const ODD_BODIES: readonly (string | Buffer)[] = [
+  '',
+  '\ufeff{}',
+  '{"organizationId": 1e400}',
+  `{"organizationId": "${ORGANIZATION}", "organizationId": 1}`,
+  `{"__proto__": {"organizationId": "${ORGANIZATION}"}}`,
+  '['.repeat(30_000),
+  DEEP,
+  `{"email": "${EMAIL}", "metadata": {"x": ${DEEP}}}`,
+  `{"query": "{ isOperator }", "variables": {"x": ${DEEP}}}`,
+  `{"organizationId": "${'x'.repeat(70_000)}"}`,
+  Buffer.from([0xff, 0xfe, 0x00, 0x80, 0x7b, 0x7d]),
+  Buffer.from('1f8b0800000000000003abae05004382bfa602000000', 'hex'),
+]
+const json = (fields: fc.Arbitrary<unknown>) => fields.map((sent) => JSON.stringify(sent) ?? '')
+const bodyFor = (name: string): fc.Arbitrary<string | Buffer> =>
+  fc.oneof(
+    json(fc.constantFrom(...knownOf(name).bodies)),
+    json(
+      fc
+        .tuple(fc.constantFrom(...knownOf(name).bodies), fc.dictionary(field, value, { maxKeys: 3 }))
+        .map(([known, more]) => ({ ...known, ...more })),
+    ),
+    json(fc.dictionary(field, value, { maxKeys: 6 })),
+    fc.json(),
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.constantFrom(...ODD_BODIES),
+  )
+
+/** What HTTP lets pass in a header. */
+const headerText = fc.oneof(
+  fc.string({ unit: fc.constantFrom(...'abcXYZ019._-+/=~,;:*"{}[]() \t'), maxLength: 60 }),
+  fc.string({ unit: fc.constantFrom(...'é\u0080ÿ%00'), maxLength: 8 }),
+  fc.constantFrom('', 'null', '-1', 'NaN', '1e99', '*', 'x'.repeat(4_000)),
+)
+const oneOf = (...usual: string[]) => fc.oneof(fc.constantFrom(...usual), headerText)
+const HEADERS: Readonly<Record<string, fc.Arbitrary<string>>> = {
+  accept: oneOf(
+    'application/json',
+    'application/graphql-response+json',
+    'text/event-stream',
+    'multipart/mixed',
+    'text/html',
+    '*/*',
+    'application/*;q=0',
+    'application/json;charset=utf-16',
+  ),
+  'accept-encoding': oneOf('gzip', 'br', 'deflate', 'identity;q=0', 'zstd, *;q=0', '*'),
+  apikey: oneOf('sb_secret_x', 'sb_publishable_x', 'eyJhbGciOiJub25lIn0.e30.'),
+  'content-encoding': oneOf('gzip', 'br', 'identity'),
+  'content-type': oneOf(
+    'application/json; charset=utf-7',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'multipart/form-data',
+    'text/plain',
+    'application/graphql',
+  ),
+  cookie: oneOf('a=b', 'sb-access-token=x'),
+  'if-none-match': oneOf('*', '"x"'),
+  'last-event-id': headerText,
+  origin: oneOf('https://app.example.com', 'null'),
+  prefer: oneOf('return=minimal', 'respond-async', 'count=exact'),
+  range: oneOf('bytes=0-', 'bytes=9999999999-', '0-9'),
+  'webhook-id': headerText,
+  'webhook-signature': oneOf('v1,AAAA', 'v1', 'v1a,AAAA', ', ,', 'v1,\u00ff', `v1,${'A'.repeat(44)}`),
+  'webhook-timestamp': oneOf('0', '-1', '99999999999999999999', '1e9'),
+  'x-client-info': headerText,
+  'x-forwarded-for': oneOf('127.0.0.1', '::1, unknown'),
+  'x-http-method-override': oneOf('DELETE', 'GET'),
+  'x-request-id': headerText,
+}
+const namedHeader = fc
+  .constantFrom(...Object.keys(HEADERS))
+  .chain((name) => fc.tuple(fc.constant(name), HEADERS[name] ?? headerText))
+const unknownHeader = fc.tuple(
   fc
-    .record({ databaseSize: value, dataRegion: value, services: value, confirm: value }, { requiredKeys: [] })
-    .map((fields) => JSON.stringify({ ...fields, organizationId: ORGANIZATION })),
-  fc.dictionary(field, value, { maxKeys: 6 }).map((fields) => JSON.stringify(fields)),
-  fc.json(),
-  fc.string({ unit: 'binary', maxLength: 200 }),
+    .string({ unit: fc.constantFrom(..."abcxyz019!#$%&'*+.^_`|~-"), minLength: 1, maxLength: 20 })
+    .map((name) => `x-${name}`),
+  headerText,
 )
-const authorization = fc.oneof(
-  fc.constant(undefined),
-  fc.constant(SECRET),
-  fc.constant(SECRET),
-  fc.string({ unit: fc.constantFrom(...'abcXYZ019._-+/=~ '), maxLength: 60 }).map((text) => `Bearer ${text}`),
+const headers = fc
+  .array(fc.oneof({ weight: 5, arbitrary: namedHeader }, { weight: 1, arbitrary: unknownHeader }), {
+    maxLength: 4,
+  })
+  .map((pairs): Record<string, string> => Object.fromEntries(pairs))
+
+type Credential = 'none' | 'secret key' | 'secret bearer' | 'owner' | 'publishable key' | { bearer: string }
+const credential = fc.oneof(
+  fc.constantFrom<Credential[]>('secret key', 'secret bearer', 'secret key', 'secret bearer'),
+  fc.constantFrom<Credential[]>('none', 'owner', 'publishable key'),
+  headerText.map((bearer) => ({ bearer })),
 )
-const method = fc.constantFrom('POST', 'POST', 'POST', 'POST', 'GET', 'PUT', 'PATCH', 'DELETE')
 
-async function send(
-  name: string,
-  request: { method: string; body: string; authorization: string | undefined },
-) {
-  const credential =
-    request.authorization === SECRET ? `Bearer ${project.keys.secretKey}` : request.authorization
-  return fetch(`${project.services.url}/functions/v1/${name}`, {
-    method: request.method,
-    headers: { 'content-type': 'application/json', ...(credential ? { authorization: credential } : {}) },
-    ...(request.method === 'GET' ? {} : { body: request.body.replaceAll(ORGANIZATION, organizationId) }),
+function credentialHeaders(given: Credential): Record<string, string> {
+  if (typeof given === 'object') return { authorization: `Bearer ${given.bearer}` }
+  switch (given) {
+    case 'none':
+      return {}
+    case 'secret key':
+      return { apikey: project.keys.secretKey }
+    case 'secret bearer':
+      return { authorization: `Bearer ${project.keys.secretKey}` }
+    case 'owner':
+      return { authorization: `Bearer ${owner.accessToken}` }
+    case 'publishable key':
+      return { apikey: project.keys.publishableKey }
+  }
+}
+
+/** CONNECT asks for a tunnel, which is no business of a function's. */
+const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT')
+const method = fc.oneof(
+  { weight: 8, arbitrary: fc.constant('POST') },
+  { weight: 2, arbitrary: fc.constantFrom('GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'DELETE', 'TRACE') },
+  { weight: 1, arbitrary: fc.constantFrom(...HTTP_METHODS) },
+  {
+    weight: 1,
+    arbitrary: fc.string({ unit: fc.constantFrom(...'ABCXYZ019!$%*+.-_~|'), minLength: 1, maxLength: 20 }),
+  },
+)
+const path = fc.constantFrom('', '', '', '/', '/more', '?query={__typename}', '?%00&apikey=x', '/%ff%00')
+
+interface Sent {
+  readonly method: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly credential: Credential
+  readonly body: string | Buffer
+  /** Without content-length. */
+  readonly chunked: boolean
+}
+
+const requestOf = (body: fc.Arbitrary<string | Buffer>): fc.Arbitrary<Sent> =>
+  fc.record({ method, path, headers, credential, body, chunked: fc.boolean() })
+
+const plain: Omit<Sent, 'body'> = {
+  method: 'POST',
+  path: '',
+  headers: {},
+  credential: 'secret key',
+  chunked: false,
+}
+
+interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+}
+
+async function send(name: string, sent: Sent): Promise<Answer> {
+  const bytes = Buffer.isBuffer(sent.body) ? sent.body : Buffer.from(filledIn(sent.body))
+  const outgoing = open(addressOf(name, sent.method) + sent.path, {
+    method: sent.method,
+    agent: false,
+    signal: AbortSignal.timeout(PATIENCE_MS),
+    headers: {
+      'content-type': 'application/json',
+      ...sent.headers,
+      ...credentialHeaders(sent.credential),
+      ...(sent.chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': bytes.length }),
+    },
   })
+  if (sent.chunked) outgoing.write(bytes.subarray(0, 10))
+  outgoing.end(sent.chunked ? bytes.subarray(10) : bytes)
+  const [incoming]: IncomingMessage[] = await once(outgoing, 'response')
+  if (!incoming) throw new Error('no answer came')
+  return {
+    status: incoming.statusCode ?? 0,
+    headers: incoming.headers,
+    text: decoded(await buffer(incoming), incoming.headers['content-encoding']),
+  }
 }
 
-/** What a function lets in, so that the odd field is all there is to refuse. */
-function validBody(name: string): object {
-  if (name === 'reconcile-tenants') return {}
-  if (name === 'handle-new-user')
-    return { type: 'INSERT', schema: 'auth', table: 'users', record: { id: userId } }
-  return { organizationId }
+/** Through the gateway, but for methods that its HTTP parser refuses. */
+function addressOf(name: string, method: string): string {
+  const gateway = name === 'handle-new-user' ? hooked : project.services.gateway
+  if (METHODS.includes(method)) return `${gateway.url}/functions/v1/${name}`
+  const process = gateway.functions.processes().find((each) => each.name === name)
+  if (!process) throw new Error(`${name} does not run`)
+  return `http://127.0.0.1:${process.port}/${name}`
 }
 
-async function expectNoErrorOfItsOwn(reply: Response): Promise<void> {
-  const text = await reply.text()
-  expect(reply.status, text).toBeLessThan(500)
-  expect(text).not.toMatch(/\bat .*:\d+:\d+|node_modules|file:\/\//)
-  if (reply.status < 400) return
-  expect(reply.headers.get('content-type')).toBe('application/problem+json')
-  expect(JSON.parse(text)).toMatchObject({
-    status: reply.status,
-    code: expect.any(String),
-    detail: expect.any(String),
-  })
+function decoded(bytes: Buffer, encoding: string | undefined): string {
+  switch (encoding) {
+    case undefined:
+    // What graphql-yoga says of events.
+    case 'none':
+      return bytes.toString()
+    case 'gzip':
+      return gunzipSync(bytes).toString()
+    case 'br':
+      return brotliDecompressSync(bytes).toString()
+    case 'deflate':
+      return inflateSync(bytes).toString()
+    default:
+      throw new Error(`encoded as ${encoding}`)
+  }
 }
 
-describe.each(FUNCTIONS)('%s', (name, fields) => {
-  it('survives odd texts in every field of a request that is let in', async () => {
-    const oddField = fc.tuple(fc.constantFrom(...fields), fc.oneof(oddText, oddText, value))
+/** Neither an error of the function's own, nor anything about its insides. */
+function expectToBeUnharmed({ status, text }: Answer): void {
+  expect(status, text).toBeLessThan(500)
+  expect(text).not.toMatch(/\bat .*:\d+:\d+|node_modules|file:\/\/|PostgresError/)
+}
+
+function expectProblem({ status, headers, text }: Answer, method = 'POST'): void {
+  expect(status, text).toBeGreaterThanOrEqual(400)
+  expect(headers['content-type']).toBe('application/problem+json')
+  // Of an answer to HEAD only the headers come.
+  if (method === 'HEAD') expect(text).toBe('')
+  else
+    expect(JSON.parse(text)).toMatchObject({
+      type: expect.stringMatching(/^urn:tenant-provisioning:problem:\w+$/),
+      title: expect.any(String),
+      status,
+      detail: expect.any(String),
+      code: expect.any(String),
+    })
+}
+
+/** Only POST is for the functions to answer, as they document it. */
+function expectAnswerTo(sent: Sent, answer: Answer, ofPost: (answer: Answer) => void): void {
+  expectToBeUnharmed(answer)
+  if (sent.method === 'POST') ofPost(answer)
+  else if (sent.method === 'OPTIONS') expect([answer.status, answer.text]).toEqual([204, ''])
+  else {
+    expectProblem(answer, sent.method)
+    expect(answer.status).toBe(405)
+  }
+}
+
+function expectSuccessOrProblem(answer: Answer): void {
+  if (answer.status >= 300) expectProblem(answer)
+  else {
+    expect(answer.headers['content-type']).toBe('application/json')
+    expect(JSON.parse(answer.text)).toBeTypeOf('object')
+  }
+}
+
+const HTTP_FUNCTIONS = EVERY_FUNCTION.filter((name) => name !== 'graphql')
+
+describe.each(HTTP_FUNCTIONS)('%s', (name) => {
+  it('survives odd values in every field of a request that is let in', async () => {
+    const { bodies, fields } = knownOf(name)
+    const oddField = fc.tuple(fc.constantFrom(...fields), fc.oneof(oddText, oddText, value, metadata))
     await fc.assert(
-      fc.asyncProperty(oddField, async ([odd, text]) => {
-        const sent = JSON.stringify({ ...validBody(name), [odd]: text })
-        await expectNoErrorOfItsOwn(await send(name, { method: 'POST', body: sent, authorization: SECRET }))
+      fc.asyncProperty(fc.constantFrom(...bodies), oddField, async (known, [odd, given]) => {
+        const sent = { ...plain, body: JSON.stringify({ ...known, [odd]: given }) }
+        expectAnswerTo(sent, await send(name, sent), expectSuccessOrProblem)
       }),
       { numRuns: RUNS },
     )
   })
 
-  it('answers whatever it is sent with success or a problem, never with an error of its own', async () => {
+  it('answers any request with success or a problem, never with an error of its own', async () => {
+    // So that the chances of the dice do not decide how far the requests get.
+    const bodies = [...knownOf(name).bodies.map((body) => JSON.stringify(body)), ...ODD_BODIES]
+    const past = bodies.flatMap((body): [Sent][] => [
+      [{ ...plain, body }],
+      [{ ...plain, body, method: 'DELETE', chunked: true }],
+    ])
+    const statuses = new Set<number>()
     await fc.assert(
-      fc.asyncProperty(fc.record({ method, body, authorization }), async (request) => {
-        await expectNoErrorOfItsOwn(await send(name, request))
+      fc.asyncProperty(requestOf(bodyFor(name)), async (sent) => {
+        const answer = await send(name, sent)
+        expectAnswerTo(sent, answer, expectSuccessOrProblem)
+        statuses.add(answer.status)
       }),
-      { numRuns: RUNS },
+      { numRuns: RUNS * 1.5, examples: past },
+    )
+    expect([...statuses]).toEqual(expect.arrayContaining([400, 401, 405]))
+  })
+})
+
+describe('provision-tenant-resources, by the e-mail address of a user who has no rows yet', () => {
+  it('survives any metadata', async () => {
+    // Their tenants are not what this is about.
+    for (const [emulator, operation] of [
+      [project.neonEmulator, 'createProject'],
+      [project.stripeEmulator, 'PostCustomers'],
+    ] as const)
+      emulator.faults.add({ match: { operation }, action: { type: 'status', status: 400 } })
+    await fc.assert(
+      fc.asyncProperty(metadata, async (given) => {
+        const { email } = await project.superuser.begin(async (tx) => {
+          await tx`set local search_path = auth`
+          await tx`set local session_replication_role = replica`
+          return signUp(tx)
+        })
+        const sent = { ...plain, body: JSON.stringify({ email, metadata: given }) }
+        expectAnswerTo(sent, await send('provision-tenant-resources', sent), expectSuccessOrProblem)
+      }),
+      { numRuns: RUNS / 4 },
+    )
+  })
+})
+
+describe('handle-new-user', () => {
+  it('answers a signed hook of any content with an empty object, so that no sign-up fails', async () => {
+    const hook = json(
+      fc.record(
+        {
+          metadata: fc.oneof(
+            fc.record({
+              name: fc.oneof(fc.constantFrom('after-user-created', 'before-user-created'), value),
+            }),
+            value,
+          ),
+          user: fc.oneof(fc.record({ id: value, user_metadata: metadata }), value),
+        },
+        { requiredKeys: [] },
+      ),
+    )
+    // Auth signs and sends JSON texts; bytes that are no text are nothing that it could have signed.
+    const content = fc.oneof(
+      hook,
+      hook,
+      json(fc.jsonValue()),
+      fc.string({ unit: 'grapheme', maxLength: 200 }),
+    )
+    await fc.assert(
+      fc.asyncProperty(content, headers, async (body, odd) => {
+        const [id, now] = [crypto.randomUUID(), new Date()]
+        const signature = {
+          'webhook-id': id,
+          'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
+          'webhook-signature': new Webhook(HOOK_SECRET).sign(id, now, filledIn(body)),
+        }
+        const sent: Sent = { ...plain, credential: 'none', headers: { ...odd, ...signature }, body }
+        const { status, headers: replied, text } = await send('handle-new-user', sent)
+        expect([status, text, replied['content-type']]).toEqual([200, '{}', 'application/json'])
+      }),
+      {
+        numRuns: RUNS,
+        examples: [[JSON.stringify({ metadata: { name: 'after-user-created' }, user: { id: USER } }), {}]],
+      },
     )
   })
 })
@@ -147,47 +486,100 @@ describe('graphql', () => {
     'query ($a: ID!) { tenantConnectionInfo(organizationId: $a) { host } tenantAlerts(organizationId: $a) { id } }',
     'mutation ($a: ID!, $b: [String!]) { retryTenantProvisioning(organizationId: $a, services: $b) { jobId } }',
     'mutation ($a: String!, $b: JSON) { provisionUserResources(email: $a, metadata: $b) { success } }',
+    `mutation ($b: JSON) { provisionUserResources(email: "${EMAIL}", metadata: $b) { success } }`,
     '{ __typename }',
     '{ nothing }',
   ]
   const operation = fc.record({
-    query: fc.oneof(fc.constantFrom(...OPERATIONS), fc.string({ unit: 'binary', maxLength: 60 }), value),
-    variables: fc.oneof(fc.record({ a: value, b: value, c: value }, { requiredKeys: [] }), value),
+    query: fc.oneof(
+      { weight: 4, arbitrary: fc.constantFrom(...OPERATIONS) },
+      { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
+      { weight: 1, arbitrary: value },
+    ),
+    variables: fc.oneof(
+      {
+        weight: 4,
+        arbitrary: fc.record({ a: value, b: fc.oneof(value, metadata), c: value }, { requiredKeys: [] }),
+      },
+      { weight: 1, arbitrary: value },
+    ),
   })
   const anything = fc.oneof(
-    { weight: 3, arbitrary: operation.map((sent) => JSON.stringify(sent)) },
-    { weight: 1, arbitrary: body },
+    { weight: 3, arbitrary: json(operation) },
+    { weight: 1, arbitrary: bodyFor('graphql') },
   )
 
+  const ACCEPTED = ['application/json', 'application/graphql-response+json', 'text/event-stream', '*/*']
+  const NOT_ACCEPTED = ['text/html', 'multipart/mixed', 'application/json;charset=utf-16']
   /** So that the chances of the dice do not decide how deep the requests get. */
-  const PAST_THE_DOOR = [
-    {
-      method: 'POST',
-      body: JSON.stringify({ query: OPERATIONS[0], variables: { a: 'x' } }),
-      authorization: SECRET,
-    },
-    { method: 'POST', body: JSON.stringify({ query: '{ nothing }' }), authorization: SECRET },
-    { method: 'POST', body: '{}', authorization: undefined },
+  const PAST_THE_DOOR: [Sent, Record<string, string>][] = [
+    [{ ...plain, body: '{}', credential: 'none' }, {}],
+    [{ ...plain, body: JSON.stringify({ query: OPERATIONS[0], variables: { a: 'x' } }) }, {}],
+    ...ODD_BODIES.map((body): [Sent, Record<string, string>] => [{ ...plain, body }, {}]),
+    ...['a\u0000b', '\ud800'].map((odd): [Sent, Record<string, string>] => [
+      { ...plain, body: JSON.stringify({ query: OPERATIONS[7], variables: { b: { [odd]: odd } } }) },
+      {},
+    ]),
+    ...[...ACCEPTED, ...NOT_ACCEPTED].flatMap((accept): [Sent, Record<string, string>][] => [
+      [{ ...plain, body: JSON.stringify({ query: '{ __typename }' }) }, { accept }],
+      [{ ...plain, body: JSON.stringify({ query: OPERATIONS[0], variables: {} }) }, { accept }],
+    ]),
   ]
 
-  it('answers whatever it is sent with data, errors that have a code, or a problem', async () => {
+  const accepting = fc.oneof(
+    headers,
+    fc.tuple(headers, HEADERS.accept ?? fc.constant('*/*')).map(([odd, accept]) => ({ ...odd, accept })),
+  )
+
+  interface Result {
+    readonly data?: unknown
+    readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[]
+  }
+
+  /** The one result in an answer of a documented media type; undefined for any other type. */
+  function resultIn({ headers: { 'content-type': type = '' }, text }: Answer): Result | undefined {
+    if (/^application\/(json|graphql-response\+json); charset=utf-8$/.test(type)) return JSON.parse(text)
+    if (type !== 'text/event-stream') return undefined
+    const events = [...text.matchAll(/^data: (.+)$/gm)].map(([, data = '']) => data)
+    expect(events).toHaveLength(1)
+    return JSON.parse(events.join())
+  }
+
+  it('answers any request with data, errors that have a code, or a problem', async () => {
     const codes = new Set<unknown>()
     await fc.assert(
-      fc.asyncProperty(fc.record({ method, body: anything, authorization }), async (request) => {
-        const reply = await send('graphql', request)
-        const text = await reply.text()
-        expect(reply.status, text).toBeLessThan(500)
-        expect(text).not.toMatch(/\bat .*:\d+:\d+|node_modules|file:\/\//)
-        const { errors = [], code } = JSON.parse(text)
-        for (const { extensions } of errors) codes.add(extensions?.code)
-        if (code !== undefined) codes.add(code)
-        expect([...codes]).not.toContain(undefined)
-        expect([...codes]).not.toContain('internal_error')
+      fc.asyncProperty(requestOf(anything), accepting, async (request, accepted) => {
+        const sent = { ...request, headers: accepted }
+        expectAnswerTo(sent, await send('graphql', sent), (answer) => {
+          const result = resultIn(answer)
+          if (!result) {
+            expectProblem(answer)
+            codes.add(JSON.parse(answer.text).code)
+            return
+          }
+          expect([200, 400]).toContain(answer.status)
+          if (answer.status === 400) expect(result.data ?? null).toBeNull()
+          const found = (result.errors ?? []).map(({ extensions }) => extensions?.code)
+          expect(found).not.toContain(undefined)
+          expect(found).not.toContain('internal_error')
+          for (const code of found) codes.add(code)
+        })
       }),
-      { numRuns: RUNS * 3, examples: PAST_THE_DOOR.map((request) => [request]) },
+      { numRuns: RUNS * 3, examples: PAST_THE_DOOR },
     )
-    expect(codes, 'it has got past the door').toContain('invalid_argument')
-    expect(codes).toContain('invalid_query')
-    expect(codes).toContain('unauthorized')
+    for (const code of ['invalid_argument', 'invalid_query', 'not_acceptable', 'unauthorized'])
+      expect(codes, 'it has got past the door').toContain(code)
+  })
+
+  it.each(NOT_ACCEPTED)('does nothing for who accepts no answer but %s', async (accept) => {
+    const audited = async () =>
+      (await project.sql`select from public.audit_logs where organization_id = ${owner.organizationId}`)
+        .length
+    const before = await audited()
+    const query = `mutation { retryTenantProvisioning(organizationId: "${ORGANIZATION}") { jobId } }`
+    const answer = await send('graphql', { ...plain, headers: { accept }, body: JSON.stringify({ query }) })
+    expectProblem(answer)
+    expect(answer.status).toBe(406)
+    expect(await audited()).toBe(before)
   })
 })

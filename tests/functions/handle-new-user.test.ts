@@ -97,7 +97,8 @@ async function stillFingerprint() {
       select from public.provisioning_jobs where status in ('queued', 'running')`
     return open.length === 0 || undefined
   })
-  return fingerprint(project.superuser)
+  // Requests leave the queue before their answers are stored.
+  return project.whileHeld(() => fingerprint(project.superuser))
 }
 
 const organizationsOf = (userId: string) =>

@@ -1,0 +1,263 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createProjectKeys } from '../../local/gateway/keys.ts'
+import { fingerprint } from '../database/fingerprint.ts'
+import { BAD_TOKENS, type Forger, forge } from '../support/bad-tokens.ts'
+import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+
+/** Each signs up, and so owns an organization. Admin and member are also in the owner's, which is ours below. */
+const PEOPLE = ['stranger', 'member', 'admin', 'owner'] as const
+type Person = (typeof PEOPLE)[number]
+const INSIDE: readonly Person[] = ['member', 'admin', 'owner']
+const THE_HEADS: readonly Person[] = ['admin', 'owner']
+
+/** Who sees our rows. A table that is not here fails the tests. */
+const OURS_ARE_SEEN_BY: Readonly<Record<string, readonly Person[]>> = {
+  audit_logs: THE_HEADS,
+  organization_databases: THE_HEADS,
+  organization_members: INSIDE,
+  organizations: INSIDE,
+  profiles: INSIDE,
+  provisioning_events: INSIDE,
+  provisioning_jobs: INSIDE,
+  provisioning_steps: INSIDE,
+  tenant_alerts: INSIDE,
+  tenant_health: INSIDE,
+  tenant_health_checks: INSIDE,
+  tenant_health_hourly: INSIDE,
+  wallets: ['owner'],
+}
+const TABLES = Object.keys(OURS_ARE_SEEN_BY)
+
+/** The column that says whose a row is. */
+const WHOSE: Readonly<Record<string, string>> = { organizations: 'id', profiles: 'id', wallets: 'user_id' }
+const whose = (table: string) => WHOSE[table] ?? 'organization_id'
+
+/** Whose rows a person sees in a table. */
+function visible(person: Person, table: string): readonly string[] {
+  if (!OURS_ARE_SEEN_BY[table]?.includes(person)) return [person]
+  // A profile is a person's, and colleagues see each other's.
+  return table === 'profiles' ? INSIDE : [person, 'owner']
+}
+
+let project: TestProject
+let people: Readonly<Record<Person, SignedUp>>
+let forger: Forger
+/** Ids of people and of their organizations. */
+let names: ReadonlyMap<string, Person>
+/** All columns that signed-in people are given, by table. */
+let columns: ReadonlyMap<string, string>
+
+beforeAll(async () => {
+  project = await startTestProject()
+  // No doorbell leaves, so nothing changes while the tables are read.
+  await project.services.worker.pauseHttp()
+  const [stranger, member, admin, owner] = [
+    await project.signUp(),
+    await project.signUp(),
+    await project.signUp(),
+    await project.signUp(),
+  ]
+  people = { stranger, member, admin, owner }
+  names = new Map(
+    PEOPLE.flatMap((person) => [
+      [people[person].userId, person],
+      [people[person].organizationId, person],
+    ]),
+  )
+  const tables = await project.sql<{ name: string; columns: string }[]>`
+    select c.relname as name, coalesce(string_agg(a.attname, ',' order by a.attnum), '') as columns
+    from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      and has_column_privilege('authenticated', c.oid, a.attnum, 'select')
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') group by 1 order by 1`
+  columns = new Map(tables.map((table) => [table.name, table.columns]))
+  forger = {
+    genuine: owner.accessToken,
+    keys: project.keys,
+    otherProject: await createProjectKeys(),
+  }
+  await project.sql`insert into public.organization_members (organization_id, user_id, role)
+    values (${owner.organizationId}, ${admin.userId}, 'admin'), (${owner.organizationId}, ${member.userId}, 'member')`
+  await project.sql`
+    select provisioning.open_alert(id, 'provision_failed', 'critical', 'Something is wrong.') from public.organizations`
+  // Which the audit log tells of.
+  await project.sql`update public.organizations set name = 'Renamed'`
+  await project.sql`insert into public.tenant_health (organization_id, status) select id, 'healthy' from public.organizations`
+  await project.sql`insert into public.tenant_health_checks (organization_id, checked_at, probe, status)
+    select id, now(), 'connection', 'healthy' from public.organizations`
+  await project.sql`insert into public.tenant_health_hourly (organization_id, hour, checks, available)
+    select id, date_trunc('hour', now()), 1, 1 from public.organizations`
+})
+
+afterAll(() => project?.stop())
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+const asPerson = (person: Person) => ({
+  apikey: project.keys.publishableKey,
+  ...bearer(people[person].accessToken),
+})
+
+interface Reply {
+  readonly status: number
+  readonly range: string | null
+  readonly body: unknown
+}
+
+async function request(
+  method: string,
+  table: string,
+  headers: Readonly<Record<string, string>>,
+  query: string,
+): Promise<Reply> {
+  const reply = await fetch(`${project.services.url}/rest/v1/${table}?${query}`, {
+    method,
+    headers: { 'content-type': 'application/json', prefer: 'count=exact', ...headers },
+    ...(method === 'POST' || method === 'PATCH' || method === 'PUT' ? { body: '{}' } : {}),
+  })
+  return { status: reply.status, range: reply.headers.get('content-range'), body: await reply.json() }
+}
+
+const read = (table: string, headers: Readonly<Record<string, string>>) =>
+  request('GET', table, headers, `select=${columns.get(table)}`)
+
+async function forEveryTable<T>(ask: (table: string) => Promise<T>): Promise<Record<string, T>> {
+  return Object.fromEntries(
+    await Promise.all(TABLES.map(async (table) => [table, await ask(table)] as const)),
+  )
+}
+
+/** All that is answered: no rows, and no count of them. */
+function refusal(code: string, message: unknown = expect.any(String)): Reply {
+  return { status: 401, range: null, body: { code, message, details: null, hint: null } }
+}
+
+const nameOf = (id: string) => names.get(id) ?? 'nobody whom we know'
+
+/** The names of whose rows came, one for each row. The count that was asked for must not tell of more. */
+function ownersOf(table: string, { status, range, body }: Reply): string[] {
+  expect({ table, status }).toEqual({ table, status: 200 })
+  if (!Array.isArray(body)) throw new Error(`${table} is no list`)
+  expect({ table, count: range?.split('/')[1] }).toEqual({ table, count: String(body.length) })
+  return body.map((row) => nameOf(row[whose(table)])).sort()
+}
+
+/** The same, of all rows that there are. */
+async function ownersInTheDatabase(table: string): Promise<string[]> {
+  const rows = await project.sql<
+    { id: string }[]
+  >`select ${project.sql(whose(table))} as id from ${project.sql(table)}`
+  return rows.map(({ id }) => nameOf(id)).sort()
+}
+
+/** Ids that no row tells a person, in no column: between the stranger and the others there is nothing. */
+function idsAcrossTheFence(person: Person): string[] {
+  const others = PEOPLE.filter((other) => (other === 'stranger') !== (person === 'stranger'))
+  return [...names].flatMap(([id, name]) => (others.includes(name) ? [id] : []))
+}
+
+const everyTable = <T>(answer: T) => Object.fromEntries(TABLES.map((table) => [table, answer]))
+
+describe('every table of the Data API', () => {
+  it('has an entry in the list of who sees our rows', () => {
+    expect([...columns.keys()]).toEqual(TABLES)
+  })
+
+  it('has rows of everybody’s tenant, or the tests below would prove nothing', async () => {
+    const owners = await forEveryTable(async (table) => [...new Set(await ownersInTheDatabase(table))])
+    expect(owners).toEqual(everyTable([...PEOPLE].sort()))
+  })
+
+  it.each(PEOPLE)(
+    'shows the %s all rows of the own tenant, ours as far as listed, and no others',
+    async (person) => {
+      const shown = await forEveryTable(async (table) => {
+        const reply = await read(table, asPerson(person))
+        for (const id of idsAcrossTheFence(person))
+          expect(JSON.stringify(reply.body), table).not.toContain(id)
+        return ownersOf(table, reply)
+      })
+      const expected = await forEveryTable(async (table) =>
+        (await ownersInTheDatabase(table)).filter((owner) => visible(person, table).includes(owner)),
+      )
+      expect(shown).toEqual(expected)
+    },
+  )
+
+  it.each<[string, () => Record<string, string>]>([
+    ['the secret key', () => ({ apikey: project.keys.secretKey })],
+    [
+      'the legacy service_role key',
+      () => ({ apikey: project.keys.serviceRoleKey, ...bearer(project.keys.serviceRoleKey) }),
+    ],
+  ])('shows whoever has %s everybody’s rows', async (_key, headers) => {
+    const shown = await forEveryTable(async (table) => ownersOf(table, await read(table, headers())))
+    expect(shown).toEqual(await forEveryTable(ownersInTheDatabase))
+  })
+
+  it.each<[string, () => Record<string, string>]>([
+    ['the publishable key', () => ({ apikey: project.keys.publishableKey })],
+    ['the legacy anon key', () => ({ apikey: project.keys.anonKey, ...bearer(project.keys.anonKey) })],
+  ])('is closed to a visitor with %s', async (_key, headers) => {
+    const replies = await forEveryTable((table) => read(table, headers()))
+    expect(replies).toEqual(
+      Object.fromEntries(
+        TABLES.map((table) => [table, refusal('42501', `permission denied for table ${table}`)]),
+      ),
+    )
+  })
+})
+
+describe('a bad token opens no table', () => {
+  it('but one with the same claims, signed as the gateway signs, does', async () => {
+    const headers = { apikey: project.keys.publishableKey, ...bearer(await forge(forger, {})) }
+    const shown = await forEveryTable(async (table) => ownersOf(table, await read(table, headers)))
+    expect(Object.values(shown).filter((owners) => owners.includes('owner'))).toHaveLength(TABLES.length)
+  })
+
+  it.each([
+    ...BAD_TOKENS,
+    ['has a role that is no text', (from: Forger) => forge(from, { role: ['authenticated'] })] as const,
+  ])('when it %s, not even beside the secret key', async (_flaw, make) => {
+    const token = await make(forger)
+    for (const apikey of [project.keys.publishableKey, project.keys.secretKey])
+      expect(await forEveryTable((table) => read(table, { apikey, ...bearer(token) }))).toEqual(
+        everyTable(refusal('PGRST301')),
+      )
+  })
+
+  it('when there is no API key, or another project’s, beside a good one', async () => {
+    const { accessToken } = people.owner
+    for (const key of [{}, { apikey: forger.otherProject.publishableKey }]) {
+      const replies = await forEveryTable((table) => read(table, { ...key, ...bearer(accessToken) }))
+      for (const { status, range, body } of Object.values(replies)) {
+        expect({ status, range }).toEqual({ status: 401, range: null })
+        expect(body).toEqual({ message: expect.stringMatching(/API key/), hint: expect.any(String) })
+      }
+    }
+  })
+})
+
+describe('a write through the local Data API', () => {
+  // Who may write what is in tests/database/row-level-security.test.ts.
+  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    'with %s is answered that the local stack has none, and does nothing',
+    async (method) => {
+      const before = await fingerprint(project.superuser)
+      for (const headers of [asPerson('owner'), { apikey: project.keys.secretKey }]) {
+        const replies = await forEveryTable((table) =>
+          request(method, table, headers, `${whose(table)}=eq.${people.owner.organizationId}`),
+        )
+        expect(replies).toEqual(
+          everyTable({
+            status: 501,
+            range: null,
+            body: expect.objectContaining({
+              code: 'LOCAL_NOT_IMPLEMENTED',
+              message: expect.stringContaining(method),
+            }),
+          }),
+        )
+      }
+      expect(await fingerprint(project.superuser)).toEqual(before)
+    },
+  )
+})

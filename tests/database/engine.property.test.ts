@@ -17,30 +17,43 @@ const STEPS = [
   'verify_connection',
 ] as const
 const MAX_ATTEMPTS = 3
+/** Less than twice the base, so that the second failure meets the cap. */
+const BACKOFF = { backoff_base_seconds: 10, backoff_cap_seconds: 15 }
 
 interface Model {
   /** Leases in the order in which they were given, of each job. The last one is the holder's, while it holds. */
   readonly leases: Lease[][]
   readonly held: boolean[]
   readonly expired: boolean[]
+  /** The steps of each job as they were after the previous command. */
+  readonly previous: StepRow[][]
 }
 
 interface Real {
   readonly engine: Engine
   readonly jobIds: readonly string[]
-  /** The steps of each job as they were after the previous command. */
   readonly previous: StepRow[][]
+}
+
+/** What a command may do that no other may. */
+interface Allowed {
+  /** The job whose steps a retry may have made new. */
+  readonly reset?: number
+  /** How a command moved the number of a step's attempts. */
+  readonly moved?: { readonly job: number; readonly step: number; readonly by: 1 | -1 }
 }
 
 type Command = fc.AsyncCommand<Model, Real>
 
 let project: Project
 let engine: Engine
+/** Failures after which the time of the next attempt was looked at. */
+let delays = 0
 
 beforeAll(async () => {
   project = await openProject()
   engine = new Engine(project.sql)
-  await project.sql`update provisioning.settings set max_step_attempts = ${MAX_ATTEMPTS}`
+  await project.sql`update provisioning.settings set ${project.sql({ max_step_attempts: MAX_ATTEMPTS, ...BACKOFF })}`
 })
 
 afterAll(async () => {
@@ -53,20 +66,22 @@ function at<T>(items: readonly T[], index: number): T {
   return item
 }
 
-/** What must hold after any command. `reset` is the job whose steps a retry may have made new. */
-async function checkInvariants({ engine, jobIds, previous }: Real, reset?: number): Promise<void> {
-  for (const [job, jobId] of jobIds.entries()) {
-    const row = await engine.job(jobId)
-    const steps = await engine.steps(jobId)
+/** What must hold after any command. */
+async function checkInvariants(
+  { engine, jobIds, previous }: Real,
+  { reset, moved }: Allowed = {},
+): Promise<void> {
+  const rows = await Promise.all(jobIds.map((jobId) => Promise.all([engine.job(jobId), engine.steps(jobId)])))
+  for (const [job, [row, steps]] of rows.entries()) {
     for (const [index, step] of steps.entries()) {
       const before = at(at(previous, job), index)
       if (job === reset) continue
       if (before.status === 'succeeded')
         expect(step, 'a finished step is never written again').toEqual(before)
       if (before.status === 'failed') expect(step.status, 'nor does a failed one run again').toBe('failed')
-      const refunded = before.status === 'running' && step.status === 'retrying' ? 1 : 0
-      expect(step.attempts, 'attempts only grow, a deferral aside').toBeGreaterThanOrEqual(
-        before.attempts - refunded,
+      const by = moved?.job === job && moved.step === index ? moved.by : 0
+      expect(step.attempts, 'a start counts, a deferral gives back, nothing else does either').toBe(
+        before.attempts + by,
       )
       expect(step.attempts).toBeLessThanOrEqual(MAX_ATTEMPTS + 1)
     }
@@ -149,40 +164,123 @@ const OF_A_STEP: readonly Write[] = [
 ]
 /** Longer than a test takes, so that only TimePasses settles it. */
 const SETTLE_SECONDS = 600
+const DEFER_SECONDS = 30
 
-/** A worker writes: the holder, or one who was the holder `age` leases ago. */
+/** The first two steps depend on nothing, each of the others on the one before it. */
+function canStart({ status, next_attempt_at }: StepRow, index: number, steps: readonly StepRow[]): boolean {
+  const due = status === 'pending' || (next_attempt_at !== null && next_attempt_at.getTime() <= Date.now())
+  return due && (index < 2 || at(steps, index - 1).status === 'succeeded')
+}
+
+/**
+ * A worker writes: the holder, or one who was the holder `age` leases ago. `aimed` at a step of which the write can be true,
+ * if there is one: at random, few writes would ever meet a running step.
+ */
 class WorkerWrites implements Command {
   readonly job: number
   readonly write: Write
-  readonly step: number
   readonly age: number
-  constructor(job: number, write: Write, step: number, age: number) {
+  readonly aimed: boolean
+  readonly choice: number
+  step: number
+  constructor(job: number, write: Write, choice: number, age: number, aimed: boolean) {
     this.job = job
     this.write = write
-    this.step = step
+    this.choice = choice
+    this.step = choice
     this.age = age
+    this.aimed = aimed
   }
-  check = ({ leases }: Readonly<Model>) => at(leases, this.job).length > this.age
+  check = ({ leases, held, previous }: Readonly<Model>) => {
+    const suits = (this.age > 0 || at(held, this.job)) && this.suitable(at(previous, this.job)).length > 0
+    return at(leases, this.job).length > this.age && (suits || !this.aimed)
+  }
 
   async run(model: Model, real: Real) {
     const leases = at(model.leases, this.job)
     const lease = at(leases, leases.length - 1 - this.age)
     const jobBefore = await real.engine.job(lease.jobId)
+    if (this.aimed) this.aim(at(real.previous, this.job))
+    const startedAt = Date.now()
     const code = await refusal(this.perform(real.engine, lease))
+    const endedAt = Date.now()
+    const before = at(at(real.previous, this.job), this.step)
     if (this.age > 0 || !at(model.held, this.job)) {
       expect(code, 'a stale token writes nothing').toBe('TP001')
       expect(await real.engine.job(lease.jobId)).toEqual(jobBefore)
       expect(await real.engine.steps(lease.jobId)).toEqual(at(real.previous, this.job))
     } else {
-      const wasRunning = at(at(real.previous, this.job), this.step).status === 'running'
       const needsRunningStep = OF_A_STEP.includes(this.write)
-      expect(code).toBe(needsRunningStep && !wasRunning ? 'TP002' : undefined)
+      expect(code).toBe(needsRunningStep && before.status !== 'running' ? 'TP002' : undefined)
       if (this.write === 'finish') model.held[this.job] = false
       if (this.write === 'extend') model.expired[this.job] = false
     }
     // The end of a run gives another turn to services that were asked for meanwhile.
     const rerun = this.write === 'finish' && jobBefore.rerun_services !== null
-    await checkInvariants(real, rerun ? this.job : undefined)
+    const by = code === undefined ? await this.countsBy(real, before) : undefined
+    await checkInvariants(real, {
+      ...(rerun ? { reset: this.job } : {}),
+      ...(by ? { moved: { job: this.job, step: this.step, by } } : {}),
+    })
+    if (code === undefined) this.checkDelay(at(at(real.previous, this.job), this.step), startedAt, endedAt)
+  }
+
+  suitable(steps: readonly StepRow[]): StepRow[] {
+    if (this.write === 'start') return steps.filter(canStart)
+    return OF_A_STEP.includes(this.write) ? steps.filter(({ status }) => status === 'running') : [...steps]
+  }
+
+  aim(steps: readonly StepRow[]): void {
+    const suitable = this.suitable(steps)
+    this.step = steps.indexOf(at(suitable, this.choice % suitable.length))
+  }
+
+  async countsBy({ engine, jobIds }: Real, before: StepRow): Promise<1 | -1 | undefined> {
+    if (this.write === 'defer' || this.write === 'defer a lost reply') return -1
+    if (this.write !== 'start') return undefined
+    // One that may not start stays as it is.
+    const { status } = await engine.step(at(jobIds, this.job), before.step)
+    return status === before.status ? undefined : 1
+  }
+
+  /** When the next attempt is due, after a write between these two moments. */
+  checkDelay(step: StepRow, startedAt: number, endedAt: number): void {
+    const delay = this.delaySeconds(step.attempts)
+    if (delay === undefined) return
+    if (delay === null) {
+      expect(step).toMatchObject({ status: 'failed', next_attempt_at: null })
+      return
+    }
+    const [least, most] = delay
+    const due = step.next_attempt_at?.getTime()
+    expect(due, `after ${this.write}, attempt ${step.attempts}`).toBeGreaterThanOrEqual(
+      startedAt + least * 1000,
+    )
+    // Dates have no microseconds.
+    expect(due, `after ${this.write}, attempt ${step.attempts}`).toBeLessThanOrEqual(
+      endedAt + most * 1000 + 1,
+    )
+    delays++
+  }
+
+  /** The shortest and the longest; null when there is no next attempt, undefined for writes that end none. */
+  delaySeconds(attempts: number): readonly [number, number] | null | undefined {
+    const { backoff_base_seconds: base, backoff_cap_seconds: cap } = BACKOFF
+    switch (this.write) {
+      case 'fail':
+        return attempts < MAX_ATTEMPTS ? [0, Math.min(cap, base * 2 ** (attempts - 1))] : null
+      case 'lose the reply':
+        return attempts < MAX_ATTEMPTS ? [SETTLE_SECONDS, SETTLE_SECONDS] : null
+      case 'fail for good':
+      case 'lose the last reply':
+        return null
+      case 'defer':
+        return [DEFER_SECONDS, DEFER_SECONDS]
+      case 'defer a lost reply':
+        return [SETTLE_SECONDS, SETTLE_SECONDS]
+      default:
+        return undefined
+    }
   }
 
   async perform(engine: Engine, lease: Lease): Promise<unknown> {
@@ -205,9 +303,9 @@ class WorkerWrites implements Command {
       case 'lose the last reply':
         return engine.fail(lease, step, FINAL, 0, { settles: SETTLE_SECONDS })
       case 'defer':
-        return engine.defer(lease, step, 30)
+        return engine.defer(lease, step, DEFER_SECONDS)
       case 'defer a lost reply':
-        return engine.defer(lease, step, 30, SETTLE_SECONDS)
+        return engine.defer(lease, step, DEFER_SECONDS, SETTLE_SECONDS)
       case 'finish':
         return engine.finish(lease)
     }
@@ -263,7 +361,7 @@ class Retry implements Command {
       expect(this.services, 'only a service that is named is looked at again').toContain(step.service)
       expect(finished_at, 'and only when the job had ended').not.toBeNull()
     }
-    await checkInvariants(real, this.job)
+    await checkInvariants(real, { reset: this.job })
   }
   toString = () => `retry(job ${this.job}, ${this.services ?? 'whole'})`
 }
@@ -295,7 +393,7 @@ class Cancel implements Command {
         )
       }
     }
-    await checkInvariants(real, nothingToCancel ? undefined : this.job)
+    await checkInvariants(real, nothingToCancel ? {} : { reset: this.job })
   }
   toString = () => `cancel(job ${this.job})`
 }
@@ -307,27 +405,37 @@ const age = fc.oneof(
   { weight: 5, arbitrary: fc.constant(0) },
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 3 }) },
 )
+const aimed = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(true) },
+  { weight: 1, arbitrary: fc.constant(false) },
+)
 const write = (...writes: Write[]) =>
-  fc.tuple(job, fc.constantFrom(...writes), step, age).map((values) => new WorkerWrites(...values))
+  fc.tuple(job, fc.constantFrom(...writes), step, age, aimed).map((values) => new WorkerWrites(...values))
+
+const claim = fc.integer({ min: 1, max: 3 }).map((limit) => new Claim(limit))
+const timePasses = fc.constant(new TimePasses())
 
 const commands = fc.commands(
   [
-    fc.integer({ min: 1, max: 3 }).map((limit) => new Claim(limit)),
+    claim,
+    claim,
+    write('start'),
     write('start'),
     write('start'),
     write('complete'),
-    write('complete', 'fail', 'defer', 'save'),
-    write('lose the reply', 'lose the last reply', 'defer a lost reply'),
-    write('lose the reply', 'finish'),
+    write('complete', 'save'),
+    write('fail'),
+    write('defer', 'lose the reply', 'lose the last reply', 'defer a lost reply'),
     write('extend', 'finish', 'fail for good'),
     job.map((value) => new LeaseRunsOut(value)),
     job.map((value) => new Cancel(value)),
-    fc.constant(new TimePasses()),
+    timePasses,
+    timePasses,
     fc
       .tuple(job, fc.constantFrom(null, ['stripe'], ['neon'], ['stripe', 'neon'], ['other']))
       .map((values) => new Retry(...values)),
   ],
-  { maxCommands: 60, size: 'max' },
+  { maxCommands: 100, size: 'max' },
 )
 
 /** Whatever happened, a worker for whom everything works brings each open job to its end. */
@@ -353,17 +461,15 @@ describe('the job state machine', () => {
         await closeOpenJobs(project)
         const tenants = [await createTenant(project), await createTenant(project)]
         const jobIds = tenants.map(({ jobId }) => jobId)
-        const real: Real = {
-          engine,
-          jobIds,
-          previous: await Promise.all(jobIds.map(async (jobId) => [...(await engine.steps(jobId))])),
-        }
-        const model: Model = { leases: [[], []], held: [false, false], expired: [false, false] }
+        const previous = await Promise.all(jobIds.map((jobId) => engine.steps(jobId)))
+        const real: Real = { engine, jobIds, previous }
+        const model: Model = { leases: [[], []], held: [false, false], expired: [false, false], previous }
         await fc.asyncModelRun(() => ({ model, real }), sequence)
         await driveToTheEnd(real)
       }),
       // A failure prints the seed and the path; pass them here to see it again.
       { numRuns: 40, endOnFailure: false, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: false },
     )
+    expect(delays).toBeGreaterThan(0)
   }, 60_000)
 })

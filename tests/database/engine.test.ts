@@ -387,6 +387,37 @@ describe('a failed attempt', () => {
     })
   })
 
+  it('may be followed by a longer wait than the one before it, until the cap is reached', async () => {
+    const settings = { backoff_base_seconds: 10, backoff_cap_seconds: 60, max_step_attempts: 100 }
+    const waits = await withSettings(settings, async () => {
+      const { lease, jobId } = await claimedJob()
+      return project.sql.begin((tx) =>
+        Promise.all([1, 2, 3, 4, 5].map((n) => waitsAfter(tx, jobId, lease, n))),
+      )
+    })
+    const bounds = [10, 20, 40, 60, 60]
+    for (const [index, bound] of bounds.entries()) {
+      const longest = Math.max(...(waits[index] ?? []))
+      expect(longest).toBeLessThanOrEqual(bound)
+      expect(longest, `after failure ${index + 1}`).toBeGreaterThan((bound * 3) / 4)
+    }
+  })
+
+  /** Seconds until the next attempt after the n-th failure, of many. */
+  async function waitsAfter(tx: postgres.ISql, jobId: string, lease: Lease, n: number): Promise<number[]> {
+    const once = async () => {
+      const [, [row]] = await Promise.all([
+        tx`update public.provisioning_steps set status = 'running', started_at = now(), next_attempt_at = null, attempts = ${n}
+          where job_id = ${jobId} and step = 'stripe_customer'`,
+        tx<{ seconds: number }[]>`
+          select extract(epoch from provisioning.fail_step(${jobId}, ${lease.token}, 'stripe_customer',
+            ${tx.json(RETRYABLE)}) - clock_timestamp())::float8 as seconds`,
+      ])
+      return row?.seconds ?? Number.NaN
+    }
+    return Promise.all(Array.from({ length: 60 }, once))
+  }
+
   it('of many attempts still has a finite delay', async () => {
     const { seconds } = only(
       await project.sql<{ seconds: number }[]>`select provisioning.backoff_seconds(100000) as seconds`,

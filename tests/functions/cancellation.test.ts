@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { fingerprint } from '../database/fingerprint.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { REVERSE_ORDER, removalOrder } from './removal-order.ts'
 
 let project: TestProject
 
@@ -163,6 +164,17 @@ describe('cancelling a provisioning that has failed', () => {
     const open = await project.sql`
       select kind from public.tenant_alerts where organization_id = ${person.organizationId} and resolved_at is null`
     expect(open).toEqual([])
+  })
+
+  it('removes password and project in the reverse order of their making', async () => {
+    project.stripeEmulator.faults.add({ match: { operation: 'PostCustomers' }, action: failing(400) })
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId, 'failed')
+    expect(await left(person)).toMatchObject({ projects: 1, customers: 0, secrets: 1 })
+    await cancel(person)
+    await undone(person)
+    expect(await removalOrder(project, person.organizationId, 'undo')).toEqual(REVERSE_ORDER)
+    expect(await left(person)).toEqual(NOTHING)
   })
 
   it('keeps a customer with a subscription', async () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { REVERSE_ORDER, removalOrder } from './removal-order.ts'
 
 const FUNCTION = 'deprovision-tenant-resources'
 
@@ -70,7 +71,7 @@ const auditOf = async (organizationId: string) =>
   ).map(({ action, actor }) => `${action} by ${actor}`)
 
 describe('the deletion of the last owner', () => {
-  it('removes project and password in order, keeps the customer for the books, and leaves others alone', async () => {
+  it('removes password and project in the reverse order of their making, keeps the customer for the books, and leaves others alone', async () => {
     const [person, other] = [await readyTenant(), await readyTenant()]
     expect(await secretsOf(person.organizationId)).toHaveLength(1)
     const { error } = await project.admin.auth.admin.deleteUser(person.userId)
@@ -82,6 +83,7 @@ describe('the deletion of the last owner', () => {
       delete_neon_project: 'succeeded',
       delete_stripe_customer: 'succeeded',
     })
+    expect(await removalOrder(project, person.organizationId, 'deprovision')).toEqual(REVERSE_ORDER)
     expect(await secretsOf(person.organizationId)).toHaveLength(0)
     const left = await project.resources(person.organizationId)
     expect(left.projects).toHaveLength(0)
@@ -213,17 +215,17 @@ describe('a deletion that is taken back as the documentation says', () => {
     await project.sql`update public.provisioning_jobs set status = 'failed', finished_at = now()
       where organization_id = ${organizationId} and kind = 'deprovision'`
 
-    const held = await project.whileHeld(async () => {
+    await project.whileHeld(async () => {
       await takeBack(person)
-      return (await call({ organizationId, dryRun: true })).body
+      const { body } = await call({ organizationId, dryRun: true })
+      expect(body).toMatchObject({ wouldDelete: { organization: person.slug } })
+      expect(
+        await project.sql`select provisioned_at, stripe_customer_id from public.organizations where id = ${organizationId}`,
+      ).toEqual([before])
+      // Before its job has succeeded: what was ready once is in use.
+      const cancelled = await project.request({ organizationId, cancel: true })
+      expect(cancelled.body).toMatchObject({ status: 'cancelled', undoJobId: null })
     })
-    expect(held).toMatchObject({ wouldDelete: { organization: person.slug } })
-    expect(
-      await project.sql`select provisioned_at, stripe_customer_id from public.organizations where id = ${organizationId}`,
-    ).toEqual([before])
-    // Before its job has succeeded: what was ready once is in use.
-    const cancelled = await project.request({ organizationId, cancel: true })
-    expect(cancelled.body).toMatchObject({ status: 'cancelled', undoJobId: null })
     await project.request({ organizationId })
     await project.waitFor(organizationId)
     expect(await secretsOf(organizationId)).toHaveLength(1)

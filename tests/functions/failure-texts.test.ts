@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createProjectKeys } from '../../local/gateway/keys.ts'
-import { failure, maskSecrets } from '../../shared/provisioning/failures.ts'
+import { failure, maskSecrets, paused } from '../../shared/provisioning/failures.ts'
 
 describe('what a provider said', () => {
   it.each([
@@ -57,6 +57,18 @@ describe('what a provider said', () => {
       code: 'neon_request_refused',
       retryable: false,
       message: 'Neon refused the request. (at postgres://u:***@h)',
+    })
+  })
+})
+
+describe('an outage', () => {
+  it('is told with the time of the next try, by the clock that all servers share', () => {
+    const midnight = new Date('2026-03-01T23:59:40Z')
+    expect(paused(failure('neon_unavailable', 'status 503'), 90, midnight)).toEqual({
+      code: 'neon_unavailable',
+      retryable: true,
+      message: 'Neon is not working properly. It will be tried again. (status 503) Next try at 00:01:10 UTC.',
+      pauseSeconds: 90,
     })
   })
 })

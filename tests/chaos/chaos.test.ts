@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { type ChaosReport, runChaos } from './chaos.ts'
+import { callsAllowed, judged } from './dead-provider.ts'
 import { makePlan, makePlans } from './plan.ts'
 
 const require = createRequire(import.meta.url)
@@ -57,6 +58,69 @@ describe('a storm', () => {
   it('comes with and without rate limits and breakers, depending on the seed', () => {
     const guarded = Array.from({ length: 20 }, (_, seed) => makePlan(seed, 1).guarded)
     expect(new Set(guarded)).toEqual(new Set([true, false]))
+  })
+})
+
+describe('a long storm', () => {
+  it.each([
+    ['neon', 30_000],
+    ['stripe', 20_000],
+  ])(
+    'has answers of %s that come when its client has given up after %i ms, also when nothing is killed any more',
+    (provider, timeoutMs) => {
+      const { lanes, stormMs } = makePlan(5, 200)
+      const late = lanes
+        .flat()
+        .filter((injection) => injection.type === 'fault')
+        .filter(({ rule: { action } }) => action.type === 'act_then_wait' && action.ms > timeoutMs)
+        .filter((window) => window.provider === provider)
+      expect(late.map(({ rule }) => rule.times)).toEqual([1, 1])
+      expect(late.map(({ atMs }) => atMs >= stormMs).sort()).toEqual([false, true])
+      for (const { atMs, forMs } of late)
+        if (atMs >= stormMs) expect(forMs, 'it is waited for').toBeGreaterThan(timeoutMs)
+    },
+  )
+})
+
+describe('the experiment with a dead provider', () => {
+  const settings = {
+    breaker_failures: 5,
+    breaker_pause_seconds: 15,
+    breaker_pause_cap_seconds: 300,
+    max_running_jobs: 40,
+  }
+  const figures = {
+    jobs: 1_000,
+    deadSeconds: 75,
+    callsWhileDead: 46,
+    callsAllowed: 46,
+    callsByOperation: {},
+    customersMadeMeanwhile: 1_000,
+    readyAfterwards: 1_000,
+    secondsUntilReady: 100,
+  }
+  const failed = (changes: Partial<typeof figures>) =>
+    judged({ ...figures, ...changes }).checks.flatMap(({ ok, name }) => (ok ? [] : [name]))
+
+  it.each([
+    [10, 44],
+    [15, 45],
+    [60, 46],
+    [105, 47],
+    // 15, 30, 60, 120 and 240 s, then 300 s each.
+    [465, 49],
+    [1_065, 51],
+  ])(
+    'allows in %i s no more than %i calls: to open the breaker, under way by then, and after each pause',
+    (seconds, calls) => {
+      expect(callsAllowed(settings, seconds)).toBe(calls)
+    },
+  )
+
+  it('fails when Neon was called more often, or when a sign-up is not ready afterwards', () => {
+    expect(failed({})).toEqual([])
+    expect(failed({ callsWhileDead: 47 })).toEqual(['Neon gets no more calls than its breaker allows'])
+    expect(failed({ readyAfterwards: 999 })).toEqual(['every sign-up is ready afterwards'])
   })
 })
 

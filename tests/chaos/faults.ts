@@ -23,6 +23,8 @@ const LANES = 2
  */
 const CREATE_DELAY_MS = 500
 
+const TOO_LATE = 'create acts and answers when the client has given up'
+
 const status = (code: number, more: object = {}): FaultAction => ({ type: 'status', status: code, ...more })
 const latency = (ms: number): FaultAction => ({ type: 'latency', ms })
 
@@ -57,6 +59,15 @@ const STRIPE: readonly Kind[] = [
   { provider: 'stripe', name: 'outage (503 to everything)', rule: { action: status(503) } },
 ]
 
+/** Clients wait 20 s for Stripe and 30 s for Neon. */
+const TOO_LATE_MS = { stripe: 22_000, neon: 32_000 }
+
+/** The client gives up, and does not hear of its success. */
+const LATE_ANSWERS: readonly Kind[] = [
+  once(stripe(TOO_LATE, 'PostCustomers', { type: 'act_then_wait', ms: TOO_LATE_MS.stripe })),
+  once(neon(TOO_LATE, 'createProject', { type: 'act_then_wait', ms: TOO_LATE_MS.neon })),
+]
+
 /** Each costs the client's whole timeout, 20 or 30 s. */
 const HANGS: readonly Kind[] = [
   once(stripe('create acts and never answers', 'PostCustomers', { type: 'act_then_hang' })),
@@ -64,6 +75,7 @@ const HANGS: readonly Kind[] = [
   once(stripe('create never answers', 'PostCustomers', { type: 'hang' })),
   once(neon('create never answers', 'createProject', { type: 'hang' })),
   once(neon('a read never answers', 'listProjects', { type: 'hang' })),
+  ...LATE_ANSWERS,
 ]
 
 function neon(name: string, operation: string, action: FaultAction, probability = 1): Kind {
@@ -89,7 +101,7 @@ export function dealFaults(dice: Dice, signUps: number, stormMs: number): FaultW
       dealLane(dice.fork(`faults-${provider}-${lane}`), kinds, stormMs),
     ),
   )
-  return [...lanes, dealHangs(dice.fork('hangs'), signUps, stormMs)]
+  return [...lanes, dealHangs(dice.fork('hangs'), signUps, stormMs), ...lateAnswers(signUps, stormMs)]
 }
 
 function dealLane(dice: Dice, kinds: readonly Kind[], stormMs: number): FaultWindow[] {
@@ -104,6 +116,17 @@ function dealLane(dice: Dice, kinds: readonly Kind[], stormMs: number): FaultWin
     atMs += forMs + dice.between(0, 800)
   }
   return windows
+}
+
+/**
+ * In a storm few processes live for as long as a client waits. So long runs have late answers again when nothing is killed
+ * any more, and wait for them: to both providers at once, in lanes of their own.
+ */
+function lateAnswers(signUps: number, stormMs: number): FaultWindow[][] {
+  if (signUps < 200) return []
+  return LATE_ANSWERS.map((kind) => [
+    { type: 'fault', atMs: stormMs, forMs: TOO_LATE_MS[kind.provider] + 6_000, ...kind },
+  ])
 }
 
 /** One in short runs, all of them for every 200 sign-ups; never more at once than workers can spare. */

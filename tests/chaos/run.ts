@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
-import { dim, parseUsage, runCommand, stopRequest } from '../../local/command.ts'
+import { dim, green, parseUsage, red, runCommand, stopRequest } from '../../local/command.ts'
 import { type ChaosOptions, isClean, runChaos } from './chaos.ts'
-import { runDeadProvider } from './dead-provider.ts'
+import { type DeadProviderReport, runDeadProvider } from './dead-provider.ts'
 import { describeRun } from './report.ts'
 
 const HELP = `Usage: npm run chaos -- [--sign-ups N] [--seed S] [--json] [--log]
@@ -16,7 +16,7 @@ is done, and when, follows from it alone. Exit code 1 when anything is off.
   --json            the report as one JSON object on standard output
   --log             what the functions printed, on standard error at the end
   --dead-provider   another experiment: with the usual settings Neon answers 503 to everything for a minute while N
-                    jobs wait for it, and its calls are counted
+                    jobs wait for it; it must not be called more often than its breaker allows
 `
 
 await runCommand(async () => {
@@ -81,6 +81,13 @@ async function chaos(options: ChaosOptions, json: boolean): Promise<number> {
 
 async function deadProvider(options: ChaosOptions, json: boolean): Promise<number> {
   const report = await runDeadProvider(options)
-  console.log(JSON.stringify(report, null, json ? undefined : 2))
-  return report.readyAfterwards === report.jobs ? 0 : 1
+  console.log(json ? JSON.stringify(report) : describe(report))
+  return isClean(report) ? 0 : 1
+}
+
+function describe({ checks, ...figures }: DeadProviderReport): string {
+  const verdicts = checks.map(({ name, ok, offending }) =>
+    [ok ? green('ok') : red('not ok'), name, ...offending].join('  '),
+  )
+  return [JSON.stringify(figures, null, 2), ...verdicts].join('\n')
 }

@@ -106,6 +106,21 @@ describe('a fault', () => {
     expect(await customerCount()).toBe(1)
   })
 
+  test('of acting and waiting does the work at once and answers late, also when nobody listens any more', async () => {
+    emulator.faults.add({ action: { type: 'act_then_wait', ms: 200 } })
+    await expect(client({ timeout: 50 }).customers.create()).rejects.toThrow(/aborted|timed? ?out/i)
+    emulator.faults.clear()
+    expect(await customerCount()).toBe(1)
+    emulator.faults.add({ match: { method: 'POST' }, action: { type: 'act_then_wait', ms: 1_000 } })
+    let answered = false
+    const reply = createOnce().finally(() => {
+      answered = true
+    })
+    await expect.poll(customerCount).toBe(2)
+    expect(answered).toBe(false)
+    expect((await reply).status).toBe(200)
+  })
+
   test('a lost reply is found again by a retry with the same idempotency key', async () => {
     emulator.faults.add({ action: { type: 'act_then_reset' }, times: 1 })
     const { id } = await client({ maxNetworkRetries: 2 }).customers.create()

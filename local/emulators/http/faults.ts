@@ -21,6 +21,8 @@ export const faultActionSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('reset') }),
   /** Does what was asked, then cuts the connection instead of answering. */
   z.strictObject({ type: z.literal('act_then_reset') }),
+  /** Does what was asked, then answers this much later; unlike latency, which comes before the work. */
+  z.strictObject({ type: z.literal('act_then_wait'), ms: milliseconds }),
   /** Does what was asked, then never answers. */
   z.strictObject({ type: z.literal('act_then_hang') }),
 ])

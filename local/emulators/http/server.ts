@@ -117,6 +117,11 @@ async function end(
     case 'act_then_reset':
       await respond(provider, request)
       return cut(response)
+    case 'act_then_wait': {
+      const reply = await respond(provider, request)
+      await sleep(fault.ms, undefined, { ref: false })
+      return send(response, reply)
+    }
     case 'act_then_hang':
       await respond(provider, request)
   }

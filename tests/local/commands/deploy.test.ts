@@ -63,7 +63,12 @@ describe('supabase functions deploy --use-api', () => {
       ],
       { env: { SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}`, HOME: scratch } },
     )
+    for (const [name, upload] of uploads) await unpack(upload, path.join(scratch, name))
+    await installPackages(scratch)
   })
+  const environment = () => ({ ...ownEnvironment(), DENO_DIR: path.join(scratch, 'deno'), NO_COLOR: '1' })
+  const importMapOf = (name = '') => `--import-map=${path.join(name, PATH_TO_IMPORT_MAP)}`
+
   afterAll(async () => {
     managementApi.close()
     await rm(scratch, { recursive: true, force: true })
@@ -71,6 +76,14 @@ describe('supabase functions deploy --use-api', () => {
 
   test('uploads every function of the project', () => {
     expect([...uploads.keys()].sort()).toEqual([...functions].sort())
+  })
+
+  test('uploads all that the type check needs', async () => {
+    const unpacked = [...uploads].map(([name, { metadata }]) => path.join(name, metadata.entrypoint_path))
+    await runProgram(await denoExecutable(), ['check', '--quiet', importMapOf(functions[0]), ...unpacked], {
+      cwd: scratch,
+      env: environment(),
+    })
   })
 
   describe.each(functions)('%s', (name) => {
@@ -95,14 +108,10 @@ describe('supabase functions deploy --use-api', () => {
       expect(bytes).toBeLessThan(SIZE_LIMIT)
     })
 
-    test('needs nothing that was not uploaded: it passes the type check and answers from those files alone', async () => {
-      const directory = path.join(scratch, name)
-      await unpack(uploaded(), directory)
-      const deno = await denoExecutable()
-      const entrypoint = uploaded().metadata.entrypoint_path
-      const environment = { ...ownEnvironment(), DENO_DIR: path.join(scratch, 'deno'), NO_COLOR: '1' }
-      await runProgram(deno, ['check', '--quiet', entrypoint], { cwd: directory, env: environment })
-      expect(await answerOf(deno, entrypoint, directory, environment)).toMatchObject({
+    test('answers from the files that were uploaded alone', async () => {
+      const { entrypoint_path: entrypoint } = uploaded().metadata
+      const args = [importMapOf(name), path.join(name, entrypoint)]
+      expect(await answerOf(await denoExecutable(), args, scratch, environment())).toMatchObject({
         status: 401,
         body: { code: 'unauthorized' },
       })
@@ -110,25 +119,28 @@ describe('supabase functions deploy --use-api', () => {
   })
 })
 
-/** Writes what was uploaded, and points Deno at the uploaded import map and at the installed packages. */
-async function unpack({ files, metadata }: Upload, directory: string): Promise<void> {
+/** Writes what was uploaded. */
+async function unpack({ files }: Upload, directory: string): Promise<void> {
   for (const [name, text] of files) {
     const file = path.resolve(directory, name)
     expect(file.startsWith(`${directory}${path.sep}`)).toBe(true)
     await mkdir(path.dirname(file), { recursive: true })
     await writeFile(file, text)
   }
-  const configuration = { nodeModulesDir: 'manual', importMap: `./${metadata.import_map_path}` }
-  await writeFile(path.join(directory, 'deno.json'), JSON.stringify(configuration))
+}
+
+/** For all functions below the directory. */
+async function installPackages(directory: string): Promise<void> {
+  await writeFile(path.join(directory, 'deno.json'), JSON.stringify({ nodeModulesDir: 'manual' }))
   // The hosted bundler fetches the packages itself; here they come from npm ci, with the versions of the lock file.
   await symlink(path.join(projectRoot, 'node_modules'), path.join(directory, 'node_modules'))
   await symlink(path.join(projectRoot, 'package.json'), path.join(directory, 'package.json'))
 }
 
 /** Starts the function on its own and asks it something without credentials. */
-async function answerOf(deno: string, entrypoint: string, cwd: string, environment: NodeJS.ProcessEnv) {
+async function answerOf(deno: string, args: readonly string[], cwd: string, environment: NodeJS.ProcessEnv) {
   const port = await freePort()
-  const child = spawn(deno, ['run', '--no-prompt', '--no-lock', '--cached-only', '--allow-all', entrypoint], {
+  const child = spawn(deno, ['run', '--no-prompt', '--no-lock', '--cached-only', '--allow-all', ...args], {
     cwd,
     env: {
       ...environment,

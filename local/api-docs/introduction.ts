@@ -12,13 +12,15 @@ curl -s "$SUPABASE_URL/functions/v1/graphql" -H "Authorization: Bearer $ACCESS_T
 \`\`\`
 
 **Who calls.** A signed-in user sends the access token as \`Authorization: Bearer\`. A backend sends a secret key as \`apikey\`
-and acts as the role \`service_role\`. Without either the reply is 401, as \`application/problem+json\`. Every query runs in the
+and acts as the role \`service_role\`. Without either the reply is 401. Every query runs in the
 database as the caller's own role with the caller's claims, so row-level security decides what there is: what a caller may not
 see is null or not in the list. Operators, who may list all \`tenants\`, are made in SQL:
 \`select provisioning.grant_operator('USER_ID', 'why')\`, and \`provisioning.revoke_operator\` takes it back.
 
 **Errors** are in \`errors\`; \`extensions.code\` is for programs and never changes its meaning. The HTTP functions use the same
-codes.
+codes. The status is 200 when the operation ran, with or without errors, and 400 when nothing ran because it, or one of its
+variables, is not what the schema says. Refusals before that (no credentials, a body that is no JSON, an \`Accept\` header that
+allows no answer) are \`application/problem+json\`.
 
 | code | what it means |
 |---|---|

@@ -18,8 +18,8 @@ see is null or not in the list. Operators, who may list all \`tenants\`, are mad
 \`select provisioning.grant_operator('USER_ID', 'why')\`, and \`provisioning.revoke_operator\` takes it back.
 
 **Errors** are in \`errors\`; \`extensions.code\` is for programs and never changes its meaning. The HTTP functions use the same
-codes. The status is 200 when the operation ran, with or without errors, and 400 when nothing ran because it, or one of its
-variables, is not what the schema says. Refusals before that (no credentials, a body that is no JSON, an \`Accept\` header that
+codes. Look there and not at the status, which is 200, or 400 for \`invalid_query\`: of a variable always, of the operation when
+\`application/graphql-response+json\` is accepted. Refusals before that (no credentials, a body that is no JSON, an \`Accept\` header that
 allows no answer) are \`application/problem+json\`.
 
 | code | what it means |

@@ -2,8 +2,8 @@ import type { ChaosProject } from './project.ts'
 
 /** Of the databases of earlier rounds, one in so many stays, to be opened at the end. */
 const KEPT = 25
-/** Each waits for a checkpoint, which several can share. */
-const AT_ONCE = 20
+/** As many connections as the emulator has for such work; each drop waits for a checkpoint, which they share. */
+const AT_ONCE = 4
 
 interface Ready {
   readonly organizationId: string

@@ -3,6 +3,7 @@ import type { Database } from '../database/client.ts'
 import type { Caller } from '../http/caller.ts'
 import { Problem } from '../http/problem.ts'
 import { valueAsCaller } from './as-caller.ts'
+import { UNDO_SECONDS } from './refusals.ts'
 
 interface Outcome {
   readonly outcome:
@@ -13,6 +14,7 @@ interface Outcome {
     | 'too_many_attempts'
     | 'undo_in_progress'
   readonly job_id: string | null
+  /** Of too_many_attempts. */
   readonly retry_after_seconds: number
   readonly message: string | null
 }
@@ -51,7 +53,7 @@ function refusal({ outcome, retry_after_seconds: seconds, message }: Outcome, em
         seconds,
       )
     case 'undo_in_progress':
-      return new Problem('undo_in_progress', message ?? 'An undo is at work.', [], seconds)
+      return new Problem('undo_in_progress', message ?? 'An undo is at work.', [], UNDO_SECONDS)
     case 'user_not_found':
       return new Problem('user_not_found', `Nobody has signed up as ${email}.`)
     case 'user_too_old':

@@ -15,7 +15,7 @@ const REFUSALS: Readonly<Record<string, ProblemCode>> = {
 }
 
 /** An undo waits for the calls of stopped workers to end, then takes moments. */
-const UNDO_SECONDS = 60
+export const UNDO_SECONDS = 60
 
 /** A refusal by the database as the caller is told it; undefined for any other error. */
 export function refusalAsProblem(error: unknown): Problem | undefined {

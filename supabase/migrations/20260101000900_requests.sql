@@ -235,7 +235,6 @@ begin
         job_id := (select r.job_id from provisioning.request_provisioning(provision_user.organization_id, p_requested_by => v_user_id) r);
       exception when sqlstate 'TP423' then
         outcome := 'undo_in_progress';
-        retry_after_seconds := 60;
         message := sqlerrm;
       end;
     end if;
@@ -246,7 +245,7 @@ $$;
 revoke execute on function provisioning.provision_user(text, jsonb) from public;
 comment on function provisioning.provision_user(text, jsonb) is
   'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome: accepted,
-user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), or too_many_attempts and undo_in_progress, which say
+user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), undo_in_progress, or too_many_attempts, which says
 when to come back. Values and no errors, because an error would take the count of the call back.';
 
 -- What a step writes beside its own row. Each is called in the same statement as complete_step.

@@ -140,10 +140,13 @@ describe('the rate limit of calls by e-mail address', () => {
     await project.waitFor(person.organizationId, 'failed')
     project.neonEmulator.faults.clear()
     await project.request({ organizationId: person.organizationId, cancel: true })
-    const codes = []
-    for (let call = 0; call < 6; call++)
-      codes.push((await project.request({ email: person.email })).body?.code)
-    expect(codes).toEqual([...Array(5).fill('undo_in_progress'), 'too_many_attempts'])
+    const replies = []
+    for (let call = 0; call < 6; call++) replies.push(await project.request({ email: person.email }))
+    expect(replies.map(({ body }) => body?.code)).toEqual([
+      ...Array(5).fill('undo_in_progress'),
+      'too_many_attempts',
+    ])
+    expect(replies[0]?.headers.get('retry-after')).toBe('60')
   })
 
   it('holds when calls come at once', async () => {

@@ -10,6 +10,7 @@ import { type Gateway, startGateway } from '../../local/gateway/gateway.ts'
 import { databaseUrl } from '../../local/postgres/server.ts'
 import { projectRoot } from '../../local/project.ts'
 import { supabaseClient } from '../../local/supabase-client.ts'
+import { makeNeonProject } from '../support/neon-project.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { everyOperation } from './graphql-operations.ts'
 import { CONNECTION_URI, dumpTables, findSecrets, type Place, type Secret } from './secret-search.ts'
@@ -229,18 +230,11 @@ async function providerFailures(): Promise<void> {
 
 /** Another password than Neon tells of, until it is set anew. */
 async function loginRefused(): Promise<void> {
-  const databases = () => project.superuser<{ name: string }[]>`
-    select datname as name from pg_database where datname like 'neon\\_%'`
   const { person, projectId } = await project.whileHeld(async () => {
     const waiting = await signUp()
-    const before = new Set((await databases()).map(({ name }) => name))
-    const role = tenantRole(waiting)
-    const { data } = await project.neon.createProject({
-      project: { name: `org-${waiting.organizationId}`, branch: { role_name: role, database_name: role } },
-    })
-    const made = (await databases()).find(({ name }) => !before.has(name))?.name ?? ''
-    await project.superuser.unsafe(`alter role ${made} password 'another'`)
-    return { person: waiting, projectId: data.project.id }
+    const made = await makeNeonProject(project, waiting)
+    await project.superuser.unsafe(`alter role ${made.physicalName} password 'another'`)
+    return { person: waiting, projectId: made.projectId }
   })
   const { error } = await project.waitForStep(person.organizationId, 'tenant_schema', 'retrying')
   expect(error?.code).toBe('tenant_database_login_refused')

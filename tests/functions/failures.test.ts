@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { FaultRule } from '../../local/emulators/http/faults.ts'
+import { type MadeProject, makeNeonProject } from '../support/neon-project.ts'
 import {
   FUNCTION,
   type Provisioning,
@@ -658,22 +659,9 @@ async function storedPassword({ organizationId }: SignedUp): Promise<string | un
 
 describe('a tenant database', () => {
   /** A project that exists already, so that the test can get at its database before the steps do. */
-  async function signUpWithDatabase(): Promise<{
-    person: SignedUp
-    physicalName: string
-    projectId: string
-  }> {
-    const databases = () => project.superuser<{ name: string }[]>`
-      select datname as name from pg_database where datname like 'neon\\_%'`
+  async function signUpWithDatabase(): Promise<MadeProject & { person: SignedUp }> {
     const person = await project.signUp()
-    const before = new Set((await databases()).map(({ name }) => name))
-    const role = tenantRole(person)
-    const { data } = await project.neon.createProject({
-      project: { name: `org-${person.organizationId}`, branch: { role_name: role, database_name: role } },
-    })
-    const known = (await databases()).map(({ name }) => name)
-    const physicalName = known.find((name) => !before.has(name)) ?? ''
-    return { person, physicalName, projectId: data.project.id }
+    return { person, ...(await makeNeonProject(project, person)) }
   }
 
   it('that cannot be reached is tried again', async () => {

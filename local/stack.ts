@@ -17,7 +17,7 @@ export interface StackOptions {
   /** Holds everything that a second start finds again. */
   readonly directory: string
   readonly configuration: Configuration
-  readonly neon?: Pick<NeonEmulatorOptions, 'timings' | 'limits' | 'spareDatabases'>
+  readonly neon?: Pick<NeonEmulatorOptions, 'timings' | 'limits'>
   readonly stripe?: Pick<StripeEmulatorOptions, 'timings' | 'limits'>
   /** Adds the demo data of seed.sql. */
   readonly seed?: boolean

@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { authorize } from './as-caller.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
 import type { JobFunction } from './job-function.ts'
-import { userMetadata } from './metadata.ts'
 import { provisionUser } from './provision-user.ts'
 import { requestProvisioning } from './request-provisioning.ts'
 import { provisionSteps } from './steps/index.ts'
+import { userMetadata } from './user-metadata.ts'
 
 /** Sizes, regions and their aliases are words; which ones there are is the database's to say. */
 const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProjectKeys } from '../../local/gateway/keys.ts'
 import { fingerprint } from '../database/fingerprint.ts'
+import { bearer } from '../functions/graphql-client.ts'
 import { BAD_TOKENS, type Forger, forge } from '../support/bad-tokens.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 
@@ -90,7 +91,6 @@ beforeAll(async () => {
 
 afterAll(() => project?.stop())
 
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 const asPerson = (person: Person) => ({
   apikey: project.keys.publishableKey,
   ...bearer(people[person].accessToken),

@@ -10,6 +10,7 @@ import { type Gateway, startGateway } from '../../local/gateway/gateway.ts'
 import { databaseUrl } from '../../local/postgres/server.ts'
 import { projectRoot } from '../../local/project.ts'
 import { supabaseClient } from '../../local/supabase-client.ts'
+import { tenantRoleName } from '../../shared/provisioning/tenant.ts'
 import { makeNeonProject } from '../support/neon-project.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { everyOperation } from './graphql-operations.ts'
@@ -241,7 +242,11 @@ async function loginRefused(): Promise<void> {
   await remember('while a login is refused')
   const { branches } = (await project.neon.listProjectBranches({ projectId })).data
   const branch = branches[0]?.id ?? ''
-  const { data } = await project.neon.resetProjectBranchRolePassword(projectId, branch, tenantRole(person))
+  const { data } = await project.neon.resetProjectBranchRolePassword(
+    projectId,
+    branch,
+    tenantRoleName(person.organizationId),
+  )
   learn('tenant’s password', data.role.password)
   await ready(person)
   await asBackend('provision-tenant-resources', {
@@ -261,8 +266,6 @@ async function crashingStep(): Promise<void> {
   await project.sql`alter table public.organization_databases drop constraint trouble`
   await ready(person)
 }
-
-const tenantRole = ({ organizationId }: SignedUp) => `tenant_${organizationId.replaceAll('-', '')}`
 
 async function revealing({ client, organizationId }: SignedUp): Promise<void> {
   const reveal = (reveal_password: boolean) =>

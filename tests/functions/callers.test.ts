@@ -12,6 +12,7 @@ import {
 } from '../support/project.ts'
 import { signUp } from '../support/sign-up.ts'
 import { EVERY_FUNCTION } from './every-function.ts'
+import { bearer } from './graphql-client.ts'
 
 const PEOPLE = ['stranger', 'member', 'admin', 'owner'] as const
 type Person = (typeof PEOPLE)[number]
@@ -41,7 +42,6 @@ beforeAll(async () => {
 
 afterAll(() => project?.stop())
 
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 const ask = (headers: Readonly<Record<string, string>>) =>
   project.call({ headers, body: { organizationId: owner.organizationId } })
 

@@ -692,8 +692,7 @@ describe('the state file', () => {
 })
 
 test('spare databases make a burst of creations quick, each with a database of its own', async () => {
-  await start({ spareDatabases: 20 })
-  await emulator.fillSpares()
+  await emulator.fillSpares(20)
   const began = performance.now()
   const created = await Promise.all(Array.from({ length: 20 }, () => createProject()))
   expect(performance.now() - began).toBeLessThan(600)

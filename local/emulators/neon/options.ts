@@ -38,11 +38,6 @@ export interface NeonEmulatorOptions {
   readonly seed?: number
   /** Check every reply against Neon's OpenAPI file and answer 500 when it breaks it. */
   readonly validateReplies?: boolean
-  /**
-   * Databases made ahead of time. Making one takes some 30 ms of the one local server, where Neon has a cloud;
-   * with spares a burst of creations is as quick as there.
-   */
-  readonly spareDatabases?: number
 }
 
 export const DEFAULT_TIMINGS: NeonTimings = { createMs: 0, operationMs: 0, wakeMs: 0, readMs: 0 }

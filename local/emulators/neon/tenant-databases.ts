@@ -8,7 +8,6 @@ export interface FreshDatabase {
 }
 
 const ADMIN_CONNECTIONS = 4
-const REFILL_AFTER_MS = 1000
 const PASSWORD_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 const NAME = /^neon_[0-9a-f]{16}$/
 
@@ -20,12 +19,10 @@ export class TenantDatabases {
   readonly #sql: postgres.Sql
   readonly #journal: Journal
   readonly #spares: FreshDatabase[] = []
-  readonly #keptSpares: number
   #filling: Promise<void> | undefined
-  #refill: NodeJS.Timeout | undefined
   #closing = false
 
-  constructor(adminUrl: string, journal: Journal, keptSpares: number) {
+  constructor(adminUrl: string, journal: Journal) {
     this.#sql = postgres(adminUrl, {
       max: ADMIN_CONNECTIONS,
       idle_timeout: 30,
@@ -37,7 +34,6 @@ export class TenantDatabases {
       },
     })
     this.#journal = journal
-    this.#keptSpares = keptSpares
   }
 
   /** Drops what an emulator that was killed half-way left behind: databases that no project of ours uses. */
@@ -48,14 +44,11 @@ export class TenantDatabases {
 
   /** A spare one at once, or a new one in some 30 ms of the server's time. */
   async claim(): Promise<FreshDatabase> {
-    const spare = this.#spares.pop()
-    if (spare === undefined) return this.#create()
-    this.#refillLater()
-    return spare
+    return this.#spares.pop() ?? this.#create()
   }
 
-  /** Makes databases ahead of time, until there are that many spares; as a rule as many as are kept. */
-  fillSpares(count = this.#keptSpares): Promise<void> {
+  /** Makes databases ahead of time, until there are that many spares. */
+  fillSpares(count: number): Promise<void> {
     this.#filling ??= this.#fill(count).finally(() => {
       this.#filling = undefined
     })
@@ -84,7 +77,6 @@ export class TenantDatabases {
   /** Stops making spares and drops those that nobody claimed. */
   async dropSpares(): Promise<void> {
     this.#closing = true
-    clearTimeout(this.#refill)
     await this.#filling?.catch(() => undefined)
     for (const { physicalName } of this.#spares.splice(0)) {
       await this.drop(physicalName)
@@ -93,13 +85,6 @@ export class TenantDatabases {
 
   async close(): Promise<void> {
     await this.#sql.end({ timeout: 5 })
-  }
-
-  /** After a quiet second, so as not to compete with the burst that used them up. */
-  #refillLater(): void {
-    clearTimeout(this.#refill)
-    // A failure shows up when a database is wanted and made on the spot.
-    this.#refill = setTimeout(() => void this.fillSpares().catch(() => undefined), REFILL_AFTER_MS).unref()
   }
 
   async #fill(count: number): Promise<void> {

@@ -1,8 +1,8 @@
 import type { PostgrestError, SupabaseClient } from '@supabase/supabase-js'
 import { z } from 'zod'
-import type { ProjectAddress } from '../local/project-address.ts'
-import { supabaseClient } from '../local/supabase-client.ts'
-import type { Database } from '../shared/database/types.ts'
+import type { Database } from '../shared/generated/database-types.ts'
+import type { ProjectAddress } from '../tools/project-address.ts'
+import { supabaseClient } from '../tools/supabase-client.ts'
 import { type Tenant, tenantSchema } from './tenant.ts'
 
 /** The project refused, or could not be reached. The message is for people, the code for programs. */

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bold, dim, onTerminal } from '../local/command.ts'
+import { bold, dim, onTerminal } from '../tools/command.ts'
+import { clipped, screenWidth, sign } from '../tools/terminal.ts'
 import { type Api, ProjectError } from './api.ts'
 import { startProgress } from './progress.ts'
 import { jobLines } from './screens/status.ts'
 import { exit, type Session } from './session.ts'
 import { type Job, nameOf, newestJob, openJob, type Tenant } from './tenant.ts'
-import { clipped, screenWidth, sign } from './terminal.ts'
 
 /** So many polls in a row may fail: a network that comes back is no reason to look away. */
 const FAILURES_ALLOWED = 5

@@ -1,4 +1,4 @@
-import { watched } from './terminal.ts'
+import { watched } from '../tools/terminal.ts'
 
 const BAR_WIDTH = 24
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import { findProject } from '../local/project-address.ts'
+import { findProject } from '../tools/project-address.ts'
+import { padded, watched } from '../tools/terminal.ts'
 import { type Api, connectApi } from './api.ts'
-import { padded, watched } from './terminal.ts'
 
 /** The exit codes, as --help lists them. */
 export const exit = { fine: 0, refused: 1, usage: 2, notReady: 3, problems: 4, interrupted: 130 } as const

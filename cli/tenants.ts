@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
-import { Interrupted, runCommand, stopRequest, UsageError } from '../local/command.ts'
-import { maskSecrets } from '../shared/provisioning/failures.ts'
+import { maskSecrets } from '../shared/kernel/failures.ts'
+import { Interrupted, runCommand, stopRequest, UsageError } from '../tools/command.ts'
 import { ProjectError } from './api.ts'
 import { registerCommands } from './commands/index.ts'
 import { Declined, type Define, exit, listed, Session } from './session.ts'

@@ -1,5 +1,5 @@
-import { runCommand } from './command.ts'
-import { supabaseCli } from './postgres/supabase-cli.ts'
+import { runCommand } from '../tools/command.ts'
+import { supabaseCli } from '../tools/supabase-cli.ts'
 import { withThrowawayDatabase } from './postgres/throwaway.ts'
 
 /** Migrates a fresh database and runs the Supabase security and performance advisors on it. */

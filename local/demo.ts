@@ -1,4 +1,4 @@
-import { runCommand } from './command.ts'
+import { runCommand } from '../tools/command.ts'
 import { runDemo } from './demo/run.ts'
 
 await runCommand(runDemo)

@@ -1,22 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Configuration } from './configuration.ts'
-import { runProgram } from './postgres/binaries.ts'
+import { runProgram } from '../tools/run-program.ts'
 import { reachableDirectory } from './postgres/server.ts'
-import { projectRoot } from './project.ts'
 
 const ORPHAN_STOP_LIMIT_MS = 10_000
-
-/** Everything that the local stack keeps; `npm run reset` removes it, and nothing else in LOCAL_DIRECTORY. */
-export function stackDirectory(configuration: Configuration): string {
-  return path.resolve(projectRoot, configuration.LOCAL_DIRECTORY, 'stack')
-}
-
-/** Where a running stack says how to reach it: {url, secretKey}. */
-export function stackFile(configuration: Configuration): string {
-  return path.join(stackDirectory(configuration), 'running.json')
-}
 
 /**
  * Makes this process the owner of a stack's existing directory, once the Postgres of an owner that was killed is out

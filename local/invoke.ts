@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { parseUsage, runCommand, UsageError } from './command.ts'
-import { findProject } from './project-address.ts'
-import { supabaseClient } from './supabase-client.ts'
+import { parseUsage, runCommand, UsageError } from '../tools/command.ts'
+import { findProject } from '../tools/project-address.ts'
+import { supabaseClient } from '../tools/supabase-client.ts'
 
 const HELP = `npm run functions:invoke -- NAME ['{"json": "body"}']
 

@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { projectRoot } from '../tools/project.ts'
 import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './emulators/neon/emulator.ts'
 import {
   type StripeEmulator,
@@ -10,7 +11,6 @@ import { type Gateway, startGateway } from './gateway/gateway.ts'
 import type { ProjectKeys } from './gateway/keys.ts'
 import { type PlatformWorker, startPlatformWorker } from './platform-worker/worker.ts'
 import { databaseUrl, SUPERUSER } from './postgres/server.ts'
-import { projectRoot } from './project.ts'
 
 export interface ProjectOptions {
   readonly postgresPort: number

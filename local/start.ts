@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { bold, dim, runCommand, stopRequest } from './command.ts'
-import { readConfiguration } from './configuration.ts'
-import { stackDirectory, stackFile } from './directories.ts'
+import { bold, dim, runCommand, stopRequest } from '../tools/command.ts'
+import { readConfiguration } from '../tools/configuration.ts'
+import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
 import { type Stack, startStack } from './stack.ts'
 
 /** Latencies like the real services', so that what is seen here is what will be seen there. */

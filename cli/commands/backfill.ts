@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
+import { heading, labelled, sign, table } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { count } from '../options.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { heading, labelled, sign, table } from '../terminal.ts'
 
 /** Users a call: a repair takes some milliseconds, and a call is to end in about a second. */
 const PORTION = 100

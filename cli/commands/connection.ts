@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { labelled } from '../../tools/terminal.ts'
 import { type Define, exit } from '../session.ts'
-import { labelled } from '../terminal.ts'
 
 const connectionSchema = z.looseObject({
   host: z.string(),

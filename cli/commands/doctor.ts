@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { dim, green, red, yellow } from '../../local/command.ts'
+import { dim, green, red, yellow } from '../../tools/command.ts'
+import { heading, labelled, sign } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { advisorFindings } from '../doctor/advisors.ts'
 import { diagnosisSchema } from '../doctor/diagnosis.ts'
@@ -11,7 +12,6 @@ import { functionsUrl, reachFindings } from '../doctor/reach.ts'
 import { workFindings } from '../doctor/work.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { heading, labelled, sign } from '../terminal.ts'
 
 const NAME_WIDTH = 40
 

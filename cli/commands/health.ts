@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { dim } from '../../local/command.ts'
+import { dim } from '../../tools/command.ts'
+import { ago, coloured, heading, labelled, sign, table, time } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { type Define, exit } from '../session.ts'
 import { nameOf } from '../tenant.ts'
-import { ago, coloured, heading, labelled, sign, table, time } from '../terminal.ts'
 
 const CHECKS_SHOWN = 10
 

@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
-import { dim } from '../../local/command.ts'
+import { dim } from '../../tools/command.ts'
+import { ago, labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { MAX_ROWS, pageSize, uuid } from '../options.ts'
 import { eventLine } from '../screens/status.ts'
 import { type Define, exit } from '../session.ts'
 import { alertSchema, eventSchema } from '../tenant.ts'
-import { ago, labelled, sign } from '../terminal.ts'
 
 /** As many ids as fit into the address of one request. */
 const IDS_AT_ONCE = 100

@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
-import { dim } from '../../local/command.ts'
+import { dim } from '../../tools/command.ts'
+import { coloured, table, time } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { pageSize } from '../options.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit } from '../session.ts'
-import { coloured, table, time } from '../terminal.ts'
 
 interface Options {
   readonly status?: string

@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
+import { labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { exitCodeOf, follow } from '../follow.ts'
 import { seconds, words } from '../options.ts'
 import { statusScreen } from '../screens/status.ts'
 import { type Define, exit, type Session } from '../session.ts'
 import { nameOf, type Tenant } from '../tenant.ts'
-import { labelled, sign } from '../terminal.ts'
 
 const POLL_MS = 500
 

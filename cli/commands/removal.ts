@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { duration, labelled, sign, time } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { type Define, exit, type Session } from '../session.ts'
 import { nameOf, newestJob, type Tenant } from '../tenant.ts'
-import { duration, labelled, sign, time } from '../terminal.ts'
 
 interface Options {
   readonly yes?: boolean

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander'
+import { labelled, sign } from '../../tools/terminal.ts'
 import { exitCodeOf, follow } from '../follow.ts'
 import { seconds } from '../options.ts'
 import { type Define, exit } from '../session.ts'
-import { labelled, sign } from '../terminal.ts'
 
 interface Options {
   readonly interval: number

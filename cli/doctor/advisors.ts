@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { readConfiguration } from '../../local/configuration.ts'
-import { supabaseCli } from '../../local/postgres/supabase-cli.ts'
-import type { ProjectAddress } from '../../local/project-address.ts'
-import { maskSecrets } from '../../shared/provisioning/failures.ts'
+import { maskSecrets } from '../../shared/kernel/failures.ts'
+import { readConfiguration } from '../../tools/configuration.ts'
+import type { ProjectAddress } from '../../tools/project-address.ts'
+import { supabaseCli } from '../../tools/supabase-cli.ts'
 import type { Finding } from './finding.ts'
 
 const ABOUT = { area: 'advisors', check: 'security and performance' }

@@ -1,4 +1,4 @@
-import { ago } from '../terminal.ts'
+import { ago } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding, type Repair } from './finding.ts'
 import type { BundledMigrations, CronJob } from './migrations.ts'

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { projectRoot } from '../../local/project.ts'
+import { projectRoot } from '../../tools/project.ts'
 
 /** What this checkout brings: a project may be behind it. */
 export interface BundledMigrations {

@@ -1,7 +1,7 @@
-import { readConfiguration } from '../../local/configuration.ts'
-import type { ProjectAddress } from '../../local/project-address.ts'
-import { maskSecrets } from '../../shared/provisioning/failures.ts'
-import { time } from '../terminal.ts'
+import { maskSecrets } from '../../shared/kernel/failures.ts'
+import { readConfiguration } from '../../tools/configuration.ts'
+import type { ProjectAddress } from '../../tools/project-address.ts'
+import { time } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding } from './finding.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import type { ProjectAddress } from '../../local/project-address.ts'
+import type { ProjectAddress } from '../../tools/project-address.ts'
 import type { Api } from '../api.ts'
 import { type Finding, finding, type Repair } from './finding.ts'
 

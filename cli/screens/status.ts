@@ -1,6 +1,15 @@
-import { bold, dim, green, red, yellow } from '../../local/command.ts'
+import { bold, dim, green, red, yellow } from '../../tools/command.ts'
+import {
+  clipped,
+  duration,
+  heading,
+  labelled,
+  padded,
+  screenWidth,
+  sign,
+  time,
+} from '../../tools/terminal.ts'
 import { type Job, newestJob, type Step, type Tenant, type TenantEvent } from '../tenant.ts'
-import { clipped, duration, heading, labelled, padded, screenWidth, sign, time } from '../terminal.ts'
 
 const EVENTS_SHOWN = 8
 const AUDIT_SHOWN = 4

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
-import type { Database } from '../../shared/database/types.ts'
-import { dim, green, red, yellow } from '../command.ts'
+import type { Database } from '../../shared/generated/database-types.ts'
+import { dim, green, red, yellow } from '../../tools/command.ts'
 import type { Stack } from '../stack.ts'
 import { withTenantDatabase } from './tenant-database.ts'
 

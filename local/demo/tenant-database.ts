@@ -1,6 +1,6 @@
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
-import type { Database } from '../../shared/database/types.ts'
+import type { Database } from '../../shared/generated/database-types.ts'
 
 /** Does some work on the database of the signed-in owner's tenant, opened with the password from Vault, which is audited. */
 export async function withTenantDatabase<T>(

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SupabaseClient } from '@supabase/supabase-js'
-import type { Database } from '../../shared/database/types.ts'
-import { dim, green, red, yellow } from '../command.ts'
+import type { Database } from '../../shared/generated/database-types.ts'
+import { dim, green, red, yellow } from '../../tools/command.ts'
 
 type Client = SupabaseClient<Database>
 type StepRow = Database['public']['Tables']['provisioning_steps']['Row']

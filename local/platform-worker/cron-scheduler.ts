@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { arrayLiteral } from '../../shared/database/array-types.ts'
+import { arrayLiteral } from '../../shared/kernel/database/array-types.ts'
 import { type CronJob, type RunReport, runJob } from './cron-job.ts'
 import { type ExclusiveSession, isExtensionMissing, pause } from './session.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
-import { knownArrays } from '../../shared/database/array-types.ts'
+import { knownArrays } from '../../shared/kernel/database/array-types.ts'
 
 /** One connection that holds the lock of its part: as long as it lives, no other worker does that part's work. */
 export interface ExclusiveSession {

@@ -1,11 +1,8 @@
-import { execFile } from 'node:child_process'
 import { access, chmod, cp, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import { promisify } from 'node:util'
 
 const require = createRequire(import.meta.url)
-const run = promisify(execFile)
 
 export interface PostgresBinaries {
   readonly initdb: string
@@ -83,19 +80,4 @@ export async function exists(file: string): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-/** Runs a program to its end; on failure the error carries what it printed. */
-export async function runProgram(
-  file: string,
-  args: readonly string[],
-  options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv; cwd?: string } = {},
-): Promise<string> {
-  try {
-    const { stdout } = await run(file, [...args], { ...options, maxBuffer: 32 * 1024 * 1024 })
-    return stdout
-  } catch (error) {
-    const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string }
-    throw new Error(`${path.basename(file)} failed: ${(stderr || stdout || message).trim()}`)
-  }
 }

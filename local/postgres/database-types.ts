@@ -1,4 +1,4 @@
-import { supabaseCli } from './supabase-cli.ts'
+import { supabaseCli } from '../../tools/supabase-cli.ts'
 
 /** TypeScript types of the schema `public`, as the Supabase CLI writes them. */
 export function generateDatabaseTypes(databaseUrl: string): Promise<string> {

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { supabaseCli } from './supabase-cli.ts'
+import { supabaseCli } from '../../tools/supabase-cli.ts'
 
 export interface MigrateOptions {
   /** Base URL of the functions as the database reaches them; goes to Vault. */

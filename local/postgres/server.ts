@@ -6,8 +6,9 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
-import { knownArrays } from '../../shared/database/array-types.ts'
-import { exists, installBinaries, installExtensions, type PostgresBinaries, runProgram } from './binaries.ts'
+import { knownArrays } from '../../shared/kernel/database/array-types.ts'
+import { runProgram } from '../../tools/run-program.ts'
+import { exists, installBinaries, installExtensions, type PostgresBinaries } from './binaries.ts'
 
 /** Password of every role on the local server; it listens on 127.0.0.1 only, as `supabase start` does. */
 export const LOCAL_PASSWORD = 'postgres'

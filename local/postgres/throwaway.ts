@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { freePort } from '../ports.ts'
+import { freePort } from '../../tools/ports.ts'
 import { migrate } from './migrate.ts'
 import { createPlatformDatabase } from './platform.ts'
 import { startPostgres } from './server.ts'

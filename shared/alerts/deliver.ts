@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks'
-import type { Database } from '../database/client.ts'
-import { maskSecrets } from '../provisioning/failures.ts'
-import { isLocalHost } from '../provisioning/tenant.ts'
+import type { Database } from '../kernel/database/client.ts'
+import { maskSecrets } from '../kernel/failures.ts'
+import { isLocalHost } from '../kernel/tenant.ts'
 
 const BATCH = 10
 const TIMEOUT_MS = 10_000

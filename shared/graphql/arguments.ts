@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { UNSTORABLE_MESSAGE, unstorableKey } from '../database/storable.ts'
-import { Problem } from '../http/problem.ts'
+import { UNSTORABLE_MESSAGE, unstorableKey } from '../kernel/database/storable.ts'
+import { Problem } from '../kernel/http/problem.ts'
 
 const MAX_PAGE = 100
 

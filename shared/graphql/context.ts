@@ -1,6 +1,6 @@
-import type { Database } from '../database/client.ts'
-import type { Environment } from '../environment.ts'
-import type { Caller } from '../http/caller.ts'
+import type { Caller } from '../kernel/caller.ts'
+import type { Database } from '../kernel/database/client.ts'
+import type { Environment } from '../kernel/environment.ts'
 import type { Reader } from './reader.ts'
 
 /** What the resolvers of one operation work with. */

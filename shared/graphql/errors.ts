@@ -1,8 +1,8 @@
 import type { GraphQLError, GraphQLErrorOptions } from 'graphql'
 import { createGraphQLError } from 'graphql-yoga'
-import type { Problem } from '../http/problem.ts'
-import { asProblem } from '../http/serve.ts'
-import { refusalAsProblem } from '../provisioning/refusals.ts'
+import type { Problem } from '../kernel/http/problem.ts'
+import { asProblem } from '../kernel/http/serve.ts'
+import { refusalAsProblem } from '../kernel/refusals.ts'
 
 /** The database's refusal as a Problem; anything unexpected goes to the log. */
 export function causeAsProblem(error: unknown): Problem {

@@ -1,10 +1,10 @@
-import type { Database } from '../database/client.ts'
-import type { Environment } from '../environment.ts'
 import { createHealthChecker } from '../health/checker.ts'
 import { type HealthReport, HealthStore } from '../health/health-store.ts'
 import { requestHealthCheck } from '../health/request-check.ts'
-import type { Caller } from '../http/caller.ts'
-import { createNeonProvider } from '../providers/neon.ts'
+import type { Caller } from '../kernel/caller.ts'
+import type { Database } from '../kernel/database/client.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { createNeonProvider } from '../services/neon/client.ts'
 
 /** Looks at a tenant's database now, see requestHealthCheck. @throws Problem */
 export function checkHealth(

@@ -8,7 +8,7 @@ import {
 } from 'graphql'
 import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity'
 import { createGraphQLError, type Plugin } from 'graphql-yoga'
-import { Problem } from '../http/problem.ts'
+import { Problem } from '../kernel/http/problem.ts'
 import type { GraphqlContext } from './context.ts'
 import { present } from './errors.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { Problem } from '../http/problem.ts'
+import { Problem } from '../kernel/http/problem.ts'
 import { organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { PROVISIONING_STATUS } from './reads/provisioning.ts'

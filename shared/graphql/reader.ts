@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
-import type { Database } from '../database/client.ts'
-import type { Caller } from '../http/caller.ts'
-import { Problem } from '../http/problem.ts'
+import type { Caller } from '../kernel/caller.ts'
+import type { Database } from '../kernel/database/client.ts'
+import { Problem } from '../kernel/http/problem.ts'
 import { assertStorable } from './arguments.ts'
 import { causeAsProblem } from './errors.ts'
 

@@ -1,5 +1,5 @@
-import { type ListedProject, PAGE } from '../providers/neon.ts'
-import { type Result, success } from '../result.ts'
+import { type Result, success } from '../kernel/result.ts'
+import { type ListedProject, PAGE } from '../services/neon/client.ts'
 import type { CheckResult, HealthStore, ListedTenant } from './health-store.ts'
 import { isUnlisted } from './reasons.ts'
 import { asleep, type HealthProvider } from './tenant-check.ts'

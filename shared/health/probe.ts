@@ -1,6 +1,6 @@
 import { checkServerIdentity } from 'node:tls'
 import postgres from 'postgres'
-import { connectionOptions, type TenantAddress } from '../provisioning/tenant-connection.ts'
+import { connectionOptions, type TenantAddress } from '../tenant-database/connection.ts'
 import { certificateEnd } from './certificate.ts'
 import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
 import { type Reason, trouble, troubleOf } from './reasons.ts'

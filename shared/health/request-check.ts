@@ -1,7 +1,7 @@
-import type { Database } from '../database/client.ts'
-import type { Caller } from '../http/caller.ts'
-import { Problem } from '../http/problem.ts'
-import { authorize } from '../provisioning/as-caller.ts'
+import { authorize } from '../kernel/as-caller.ts'
+import type { Caller } from '../kernel/caller.ts'
+import type { Database } from '../kernel/database/client.ts'
+import { Problem } from '../kernel/http/problem.ts'
 import type { HealthChecker } from './checker.ts'
 import type { HealthReport, HealthStore } from './health-store.ts'
 

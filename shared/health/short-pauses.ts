@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { WORTH_WAITING_SECONDS } from '../providers/guard.ts'
-import type { Result } from '../result.ts'
+import type { Result } from '../kernel/result.ts'
+import { WORTH_WAITING_SECONDS } from '../services/guard.ts'
 import type { HealthProvider } from './tenant-check.ts'
 
 /** A turn that has just come may have been taken by somebody else. */

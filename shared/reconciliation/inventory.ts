@@ -1,6 +1,6 @@
-import type { NeonProvider } from '../providers/neon.ts'
-import type { StripeProvider } from '../providers/stripe.ts'
-import { type Result, success } from '../result.ts'
+import { type Result, success } from '../kernel/result.ts'
+import type { NeonProvider } from '../services/neon/client.ts'
+import type { StripeProvider } from '../services/stripe/client.ts'
 
 export type ProviderName = 'neon' | 'stripe'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Failure } from '../provisioning/failures.ts'
-import type { Result } from '../result.ts'
+import type { Failure } from '../kernel/failures.ts'
+import type { Result } from '../kernel/result.ts'
 import type { Inventory, InventoryPage } from './inventory.ts'
 import type { Finding, List, Run, RunStore } from './runs.ts'
 

@@ -1,4 +1,4 @@
-import type { Database } from '../database/client.ts'
+import type { Database } from '../kernel/database/client.ts'
 import type { InventoryPage, ProviderName } from './inventory.ts'
 
 /** Where a run stands, as its rows say. */

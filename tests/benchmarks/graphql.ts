@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { supabaseClient } from '../../local/supabase-client.ts'
+import { supabaseClient } from '../../tools/supabase-client.ts'
 import { type Benchmark, type BenchmarkOptions, interruptible, type Metrics } from './benchmark.ts'
 import { type BenchProject, withProject } from './project.ts'
 import { median, percentile } from './statistics.ts'

@@ -1,4 +1,4 @@
-import { supabaseClient } from '../../local/supabase-client.ts'
+import { supabaseClient } from '../../tools/supabase-client.ts'
 import type { Benchmark, BenchmarkOptions, Metrics } from './benchmark.ts'
 import { type BenchProject, withProject } from './project.ts'
 import { median, percentile } from './statistics.ts'

@@ -1,4 +1,4 @@
-import { bold, green, red, yellow } from '../../local/command.ts'
+import { bold, green, red, yellow } from '../../tools/command.ts'
 import type { Aim, Benchmark, Measurement, Metrics } from './benchmark.ts'
 
 const SIGNIFICANT_DIGITS = 5

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { runCommand } from '../../local/command.ts'
+import { runCommand } from '../../tools/command.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { burst } from './burst.ts'
 import { graphql } from './graphql.ts'

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import { freePort } from '../../local/ports.ts'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
+import { freePort } from '../../tools/ports.ts'
 
 /** Settings for a server that stands for somebody else's machine: its disk must not be what is measured. */
 export const WITHOUT_DISK_WAITS = { fsync: 'off', full_page_writes: 'off' }

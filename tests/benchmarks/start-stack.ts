@@ -1,7 +1,7 @@
-import { runCommand } from '../../local/command.ts'
-import { readConfiguration } from '../../local/configuration.ts'
-import { freePort } from '../../local/ports.ts'
 import { startStack } from '../../local/stack.ts'
+import { runCommand } from '../../tools/command.ts'
+import { readConfiguration } from '../../tools/configuration.ts'
+import { freePort } from '../../tools/ports.ts'
 
 /**
  * What `npm start` does, in the directory that is given and on free ports; says "ready" when it is, and stops when its

@@ -1,4 +1,4 @@
-import { bold, dim, green, red } from '../../local/command.ts'
+import { bold, dim, green, red } from '../../tools/command.ts'
 import type { ChaosReport } from './chaos.ts'
 import type { Check } from './checks.ts'
 

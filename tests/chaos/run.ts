@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { dim, green, parseUsage, red, runCommand, stopRequest } from '../../local/command.ts'
+import { dim, green, parseUsage, red, runCommand, stopRequest } from '../../tools/command.ts'
 import { type ChaosOptions, isClean, runChaos } from './chaos.ts'
 import { type DeadProviderReport, runDeadProvider } from './dead-provider.ts'
 import { describeRun } from './report.ts'

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { projectRoot } from '../../local/project.ts'
+import { projectRoot } from '../../tools/project.ts'
 import { type Ending, ownEnvironment, type RunningCommand, startCommand } from '../local/commands/command.ts'
 import type { TestProject } from '../support/project.ts'
 

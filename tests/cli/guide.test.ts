@@ -7,7 +7,7 @@ const read = (file: string) => readFile(new URL(`../../${file}`, import.meta.url
 test('the guide’s GraphQL is valid', async () => {
   const [guide, schema] = await Promise.all([
     read('docs/verification-guide.md'),
-    read('shared/graphql/schema.graphql'),
+    read('shared/generated/schema.graphql'),
   ])
   const document = /```graphql\n([\s\S]+?)```/.exec(guide)?.[1] ?? ''
   expect(validate(buildSchema(schema), parse(document))).toEqual([])

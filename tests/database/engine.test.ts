@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { seal } from '../../shared/credentials/seal.ts'
+import { seal } from '../../shared/kernel/seal.ts'
 import { closeOpenJobs, createOnlyJob, Engine, FINAL, type Lease } from './engine.ts'
 import { fingerprint } from './fingerprint.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'

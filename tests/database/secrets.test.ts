@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { seal } from '../../shared/credentials/seal.ts'
+import { seal } from '../../shared/kernel/seal.ts'
 import { createOnlyJob, Engine, type Lease } from './engine.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'
 

@@ -3,8 +3,8 @@ import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
-import { supabaseClient } from '../../local/supabase-client.ts'
-import type { Database } from '../../shared/database/types.ts'
+import type { Database } from '../../shared/generated/database-types.ts'
+import { supabaseClient } from '../../tools/supabase-client.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
 let project: TestProject

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { freePort } from '../../local/ports.ts'
+import { freePort } from '../../tools/ports.ts'
 import { dumpTables, findSecrets } from '../end-to-end/secret-search.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { addTenant, addTenants, callHealth, type HealthTenant, readHealth, sweep } from './health-project.ts'

@@ -3,12 +3,12 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { projectRoot } from '../../local/project.ts'
-import { readEnvironment } from '../../shared/environment.ts'
 import { oneAtATime } from '../../shared/health/one-at-a-time.ts'
-import { equalInConstantTime } from '../../shared/http/constant-time.ts'
-import { deprovisionSteps, provisionSteps } from '../../shared/provisioning/steps/index.ts'
-import { bundleTenantSchema } from '../../shared/tenant-schema/bundle.ts'
+import { readEnvironment } from '../../shared/kernel/environment.ts'
+import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
+import { deprovisionSteps, provisionSteps } from '../../shared/services/steps.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { openProject, type Project } from '../database/project.ts'
 
 let project: Project
@@ -31,7 +31,7 @@ describe('what has to agree', () => {
 
   it('are tenant-schema/ and the TypeScript that is deployed with the functions (npm run tenant-schema)', async () => {
     expect(await bundleTenantSchema(path.join(projectRoot, 'tenant-schema'))).toBe(
-      await file('shared/tenant-schema/files.ts'),
+      await file('shared/generated/tenant-schema-files.ts'),
     )
   })
 

@@ -1,7 +1,7 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
-import { connect, type Database } from '../../shared/database/client.ts'
+import { connect, type Database } from '../../shared/kernel/database/client.ts'
 
 const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
 

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createDoorbellVerifier, doorbellSchema } from '../../shared/provisioning/doorbell.ts'
+import { createDoorbellVerifier, doorbellSchema } from '../../shared/kernel/doorbell.ts'
 import { queuedDoorbells } from '../database/doorbells.ts'
 import { createTenant, only, openProject, type Project } from '../database/project.ts'
 

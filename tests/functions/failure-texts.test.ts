@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createProjectKeys } from '../../local/gateway/keys.ts'
-import { failure, maskSecrets, paused } from '../../shared/provisioning/failures.ts'
+import { failure, maskSecrets, paused } from '../../shared/kernel/failures.ts'
 
 describe('what a provider said', () => {
   it.each([

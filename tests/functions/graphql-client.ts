@@ -1,7 +1,7 @@
-import { connect } from '../../shared/database/client.ts'
-import { readEnvironment } from '../../shared/environment.ts'
 import { DEFAULT_TIMING, type GraphqlTiming } from '../../shared/graphql/context.ts'
 import { createGraphqlFunction } from '../../shared/graphql/graphql-function.ts'
+import { connect } from '../../shared/kernel/database/client.ts'
+import { readEnvironment } from '../../shared/kernel/environment.ts'
 import type { SignedUp, TestProject } from '../support/project.ts'
 
 export interface GraphqlError {

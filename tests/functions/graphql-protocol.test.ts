@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { buildClientSchema, getIntrospectionQuery, type IntrospectionQuery } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { printApiDocs, printSortedSchema } from '../../local/api-docs/print.ts'
+import { printApiDocs, printSortedSchema } from '../../tools/api-docs/print.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { ask, type Cast, castOf, graphqlUrl, post } from './graphql-client.ts'
 
@@ -25,7 +25,7 @@ describe('the schema', () => {
     const { data } = await asOwner(getIntrospectionQuery())
     const introspection: IntrospectionQuery = data
     const seen = printSortedSchema(buildClientSchema(introspection))
-    const snapshot = await readFile(new URL('../../shared/graphql/schema.graphql', import.meta.url), 'utf8')
+    const snapshot = await readFile(new URL('../../shared/generated/schema.graphql', import.meta.url), 'utf8')
     expect(snapshot, 'run `npm run api-docs` and look at what changed').toBe(seen)
   })
 

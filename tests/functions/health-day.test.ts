@@ -1,8 +1,8 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connect } from '../../shared/database/client.ts'
 import { createHealthChecker, type HealthChecker } from '../../shared/health/checker.ts'
-import { createNeonProvider } from '../../shared/providers/neon.ts'
+import { connect } from '../../shared/kernel/database/client.ts'
+import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { addTenants, type HealthTenant, physicalName, useDatabase } from './health-project.ts'
 

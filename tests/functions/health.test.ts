@@ -1,7 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { freePort } from '../../local/ports.ts'
+import { freePort } from '../../tools/ports.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import {
   addTenant,

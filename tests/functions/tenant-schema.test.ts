@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { applyTenantSchema, type SchemaFile } from '../../shared/tenant-schema/apply.ts'
-import { bundleTenantSchema } from '../../shared/tenant-schema/bundle.ts'
-import { tenantSchemaFiles } from '../../shared/tenant-schema/files.ts'
+import { tenantSchemaFiles } from '../../shared/generated/tenant-schema-files.ts'
+import type { SchemaFile } from '../../shared/kernel/schema-file.ts'
+import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
+import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let database: TestDatabase

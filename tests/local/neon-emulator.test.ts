@@ -12,9 +12,9 @@ import {
   type NeonEmulatorOptions,
   startNeonEmulator,
 } from '../../local/emulators/neon/emulator.ts'
-import { freePort } from '../../local/ports.ts'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
 import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
+import { freePort } from '../../tools/ports.ts'
 
 const API_KEY = 'napi_local'
 const unlimited = {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type PlatformWorker, startPlatformWorker } from '../../local/platform-worker/worker.ts'
-import { freePort } from '../../local/ports.ts'
+import { freePort } from '../../tools/ports.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 interface Received {

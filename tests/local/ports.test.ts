@@ -6,8 +6,8 @@ import path from 'node:path'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { startStripeEmulator } from '../../local/emulators/stripe/emulator.ts'
-import { assertPortFree, freePort, PORT_USES } from '../../local/ports.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+import { assertPortFree, freePort, PORT_USES } from '../../tools/ports.ts'
 
 // The stack looks for free ports before it starts Postgres; these are taken in the seconds after that.
 let other: Server

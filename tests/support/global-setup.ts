@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { freePort } from '../../local/ports.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
 import { startPostgres } from '../../local/postgres/server.ts'
+import { freePort } from '../../tools/ports.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {

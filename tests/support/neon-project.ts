@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { projectName, tenantRoleName } from '../../shared/provisioning/tenant.ts'
+import { projectName, tenantRoleName } from '../../shared/kernel/tenant.ts'
 import type { SignedUp, TestProject } from './project.ts'
 
 export interface MadeProject {

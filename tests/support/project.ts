@@ -12,10 +12,10 @@ import type { FunctionLogLine } from '../../local/gateway/functions/processes.ts
 import { type Gateway, startGateway } from '../../local/gateway/gateway.ts'
 import { createProjectKeys, type ProjectKeys } from '../../local/gateway/keys.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
-import { projectRoot } from '../../local/project.ts'
 import { type ProjectServices, startProjectServices } from '../../local/project-services.ts'
-import { supabaseClient } from '../../local/supabase-client.ts'
-import type { Database } from '../../shared/database/types.ts'
+import type { Database } from '../../shared/generated/database-types.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { supabaseClient } from '../../tools/supabase-client.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
 export const FUNCTION = 'provision-tenant-resources'

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { listen, type PortUse } from '../../ports.ts'
+import { listen, type PortUse } from '../../../tools/ports.ts'
 import { answerControl, type ControlledEmulator } from './control.ts'
 import {
   type EndingFault,

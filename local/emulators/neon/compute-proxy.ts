@@ -1,5 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { listen, PORT_USES } from '../../ports.ts'
+import { listen, PORT_USES } from '../../../tools/ports.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import { ConnectionRefusal } from './errors.ts'
 import type { ProjectRecord } from './project.ts'

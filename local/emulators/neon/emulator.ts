@@ -1,4 +1,4 @@
-import { PORT_USES } from '../../ports.ts'
+import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
 import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { PORT_USES } from '../../ports.ts'
+import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
 import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'

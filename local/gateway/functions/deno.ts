@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { projectRoot } from '../../project.ts'
+import { projectRoot } from '../../../tools/project.ts'
 
 const require = createRequire(import.meta.url)
 const preload = fileURLToPath(new URL('../edge-runtime.ts', import.meta.url))

@@ -6,8 +6,9 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../ports.ts'
-import { exists, runProgram } from '../../postgres/binaries.ts'
+import { freePort } from '../../../tools/ports.ts'
+import { runProgram } from '../../../tools/run-program.ts'
+import { exists } from '../../postgres/binaries.ts'
 import { denoArguments, denoEnvironment, denoExecutable } from './deno.ts'
 
 export interface FunctionLogLine {

@@ -4,7 +4,7 @@ import { access, constants } from 'node:fs/promises'
 import { connect } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../ports.ts'
+import { freePort } from '../../../tools/ports.ts'
 import type { ProjectConfig } from '../config.ts'
 import { type ProjectKeys, publicJwks } from '../keys.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import postgres from 'postgres'
-import { knownArrays } from '../../../shared/database/array-types.ts'
+import { knownArrays } from '../../../shared/kernel/database/array-types.ts'
 import { type Callers, InvalidTokenError } from '../callers.ts'
 import type { ProjectConfig } from '../config.ts'
 import { bearer, type Call, Refusal, send } from '../exchange.ts'

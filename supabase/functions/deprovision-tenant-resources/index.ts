@@ -1,5 +1,5 @@
-import { readEnvironment } from '../../../shared/environment.ts'
-import { deprovisionFunction } from '../../../shared/provisioning/deprovision-function.ts'
-import { createJobFunction } from '../../../shared/provisioning/job-function.ts'
+import { createJobFunction } from '../../../shared/engine/job-function.ts'
+import { readEnvironment } from '../../../shared/kernel/environment.ts'
+import { deprovisionFunction } from '../../../shared/tenants/deprovision-function.ts'
 
 Deno.serve(createJobFunction(readEnvironment(Deno.env.toObject()), deprovisionFunction))

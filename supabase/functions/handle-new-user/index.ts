@@ -1,4 +1,4 @@
-import { readEnvironment } from '../../../shared/environment.ts'
-import { createHandleNewUserFunction } from '../../../shared/sign-up/handle-new-user-function.ts'
+import { readEnvironment } from '../../../shared/kernel/environment.ts'
+import { createHandleNewUserFunction } from '../../../shared/tenants/handle-new-user-function.ts'
 
 Deno.serve(createHandleNewUserFunction(readEnvironment(Deno.env.toObject())))

@@ -1,5 +1,5 @@
-import { readEnvironment } from '../../../shared/environment.ts'
-import { createJobFunction } from '../../../shared/provisioning/job-function.ts'
-import { provisionFunction } from '../../../shared/provisioning/provision-function.ts'
+import { createJobFunction } from '../../../shared/engine/job-function.ts'
+import { readEnvironment } from '../../../shared/kernel/environment.ts'
+import { provisionFunction } from '../../../shared/tenants/provision-function.ts'
 
 Deno.serve(createJobFunction(readEnvironment(Deno.env.toObject()), provisionFunction))

@@ -1,4 +1,4 @@
-import { readEnvironment } from '../../../shared/environment.ts'
+import { readEnvironment } from '../../../shared/kernel/environment.ts'
 import { createReconcileFunction } from '../../../shared/reconciliation/reconcile-function.ts'
 
 Deno.serve(createReconcileFunction(readEnvironment(Deno.env.toObject())))

@@ -4,8 +4,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../../local/ports.ts'
-import { projectRoot } from '../../../local/project.ts'
+import { freePort } from '../../../tools/ports.ts'
+import { projectRoot } from '../../../tools/project.ts'
 import { processesWith } from './processes.ts'
 
 export const PORT_SETTINGS = [

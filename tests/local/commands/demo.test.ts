@@ -2,7 +2,7 @@ import { chmod, cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { projectRoot } from '../../../local/project.ts'
+import { projectRoot } from '../../../tools/project.ts'
 import { ownEnvironment, startCommand } from './command.ts'
 import { descendants, type ProcessInfo, stillRunning } from './processes.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { supabaseClient } from '../../../local/supabase-client.ts'
+import { supabaseClient } from '../../../tools/supabase-client.ts'
 import {
   announced,
   createWorkplace,

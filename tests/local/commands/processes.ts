@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { runProgram } from '../../../local/postgres/binaries.ts'
+import { runProgram } from '../../../tools/run-program.ts'
 
 export interface ProcessInfo {
   readonly pid: number

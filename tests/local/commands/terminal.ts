@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { projectRoot } from '../../../local/project.ts'
+import { projectRoot } from '../../../tools/project.ts'
 
 /** Whether there is util-linux' `script`, which gives a program a terminal. The one of macOS has other options. */
 export const terminalAvailable = process.platform === 'linux' && found('script')

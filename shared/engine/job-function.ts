@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { z } from 'zod'
+import { inBackground } from '../kernel/background.ts'
+import { type Caller, createAuthenticator } from '../kernel/caller.ts'
+import { connect, type Database } from '../kernel/database/client.ts'
+import { createDoorbellReader } from '../kernel/doorbell.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { readBody } from '../kernel/http/body.ts'
+import { Problem } from '../kernel/http/problem.ts'
+import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createNeonProvider } from '../services/neon/client.ts'
+import { createStripeProvider } from '../services/stripe/client.ts'
+import { type JobReport, reportJob } from './reports.ts'
+import type { Step } from './step.ts'
+import { createWorker } from './worker.ts'
+
+/** Below the 150 s within which a function must have replied. */
+const WAIT_LIMIT_MS = 120_000
+const WAIT_POLL_MS = 150
+
+export interface JobFunction<Body> {
+  /** The kinds of job that this function's workers run, and what does the work of their steps. */
+  readonly kinds: readonly string[]
+  readonly steps: Readonly<Record<string, Step>>
+  /** The body of a request that is not a doorbell. */
+  readonly body: z.ZodType<Body>
+  /**
+   * Checks that the caller may, and does what was asked in one transaction.
+   * @returns the job to run and whether the caller waits for it, or a finished reply. @throws Problem
+   */
+  request(sql: Database, caller: Caller, body: Body): Promise<{ jobId: string; wait: boolean } | Response>
+}
+
+/**
+ * An Edge Function that runs jobs. It takes two kinds of body: a signed doorbell from the database, answered 202 at once;
+ * or a request with a secret key or a user's access token, answered 202 with the job, or 200 with its outcome when the
+ * caller waits. The work goes on after the reply.
+ */
+export function createJobFunction<Body>(
+  environment: Environment,
+  definition: JobFunction<Body>,
+): (request: Request) => Promise<Response> {
+  const sql = connect(environment)
+  const providers = {
+    stripe: createStripeProvider(environment, sql),
+    neon: createNeonProvider(environment, sql),
+  }
+  const worker = createWorker({ sql, providers, steps: definition.steps }, definition.kinds)
+  const authenticate = createAuthenticator(environment)
+  const readDoorbell = createDoorbellReader(sql)
+  const ring = () => inBackground(worker.ring())
+
+  const answerCaller = async (caller: Caller, body: Body): Promise<Response> => {
+    const outcome = await definition.request(sql, caller, body)
+    if (outcome instanceof Response) return outcome
+    ring()
+    if (outcome.wait) return waitForOutcome(sql, outcome.jobId, ring)
+    return jsonReply(await readReport(sql, outcome.jobId), 202)
+  }
+
+  return handlePost(async (request) => {
+    if (await readDoorbell(request)) {
+      ring()
+      return jsonReply({ accepted: true }, 202)
+    }
+    // The caller is checked before the body is read.
+    const caller = await authenticate(request)
+    return answerCaller(caller, await readBody(request, definition.body))
+  })
+}
+
+/** 200 with the outcome, or 202 with how things stand when the job needs longer than a function may take. */
+async function waitForOutcome(sql: Database, jobId: string, ring: () => void): Promise<Response> {
+  const deadline = Date.now() + WAIT_LIMIT_MS
+  while (Date.now() < deadline) {
+    const report = await readReport(sql, jobId)
+    if (report.status !== 'queued' && report.status !== 'running') return jsonReply(report)
+    if (report.nextAttemptAt && Date.parse(report.nextAttemptAt) <= Date.now()) ring()
+    await sleep(WAIT_POLL_MS)
+  }
+  return jsonReply(await readReport(sql, jobId), 202)
+}
+
+async function readReport(sql: Database, jobId: string): Promise<JobReport> {
+  const report = await reportJob(sql, jobId)
+  if (!report) throw new Problem('organization_not_found', 'The job is gone.')
+  return report
+}

@@ -1,0 +1,138 @@
+import type postgres from 'postgres'
+import { type Database, sqlState } from '../kernel/database/client.ts'
+import type { Failure } from '../kernel/failures.ts'
+import type { Tenant } from '../kernel/tenant.ts'
+
+export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
+
+export interface Job {
+  readonly id: string
+  readonly organizationId: string
+  readonly kind: string
+  readonly request: Readonly<Record<string, unknown>>
+  readonly leaseToken: string
+}
+
+/** Names, ids and versions; it is shown to members, so never a secret. Null removes what an earlier attempt left. */
+export type StepOutput = Readonly<Record<string, postgres.JSONValue>>
+
+export interface StartedStep {
+  readonly attempt: number
+  readonly output: StepOutput
+  readonly tenant: Tenant | null
+}
+
+export interface Settings {
+  readonly workerConcurrency: number
+  readonly workerMaxJobs: number
+  readonly workerMaxSeconds: number
+  readonly leaseSeconds: number
+}
+
+/** What a step writes beside its own row: an SQL expression that is evaluated in the same statement. */
+export type SideRecord = postgres.PendingQuery<postgres.Row[]>
+
+/** Another worker holds the job now; nothing that this one does may be written any more. */
+export class LeaseLost extends Error {}
+
+/** The engine's functions, one method each. Every write carries the lease token and throws LeaseLost when it is stale. */
+export class JobStore {
+  readonly #sql: Database
+
+  constructor(sql: Database) {
+    this.#sql = sql
+  }
+
+  async settings(): Promise<Settings> {
+    const [row] = await this.#sql<Settings[]>`
+      select worker_concurrency as "workerConcurrency", worker_max_jobs as "workerMaxJobs",
+        worker_max_seconds as "workerMaxSeconds", lease_seconds as "leaseSeconds" from provisioning.settings`
+    if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
+    return row
+  }
+
+  async claim(kinds: readonly string[], limit: number): Promise<Job[]> {
+    return this.#sql<Job[]>`
+      select job_id as id, organization_id as "organizationId", kind, request, lease_token as "leaseToken"
+      from provisioning.claim_jobs(${[...kinds]}, ${limit})`
+  }
+
+  async extendLease(job: Job): Promise<void> {
+    await fenced(this.#sql`select provisioning.extend_lease(${job.id}, ${job.leaseToken})`)
+  }
+
+  async readySteps(job: Job): Promise<string[]> {
+    const rows = await this.#sql<{ step: string }[]>`select provisioning.ready_steps(${job.id}) as step`
+    return rows.map(({ step }) => step)
+  }
+
+  /** @returns undefined when the step may not start: done, not due yet, or out of attempts. */
+  async startStep(job: Job, step: string): Promise<StartedStep | undefined> {
+    const [row] = await fenced(this.#sql<StartedStep[]>`
+      select attempt, output, tenant from provisioning.start_step(${job.id}, ${job.leaseToken}, ${step})`)
+    return row
+  }
+
+  /** Writes a step's success together with its record, and returns the steps that may start now. */
+  async completeStep(job: Job, step: string, output: StepOutput, record?: SideRecord): Promise<string[]> {
+    const [row] = await fenced(this.#sql<{ ready: string[] }[]>`
+      select ${record ?? this.#sql`null`} as recorded,
+        to_jsonb(array(
+          select provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}))) as ready`)
+    return row?.ready ?? []
+  }
+
+  /** Adds to the output of a running step before its end, for attempts that come after a crash. */
+  async saveOutput(job: Job, step: string, output: StepOutput): Promise<void> {
+    await fenced(
+      this
+        .#sql`select provisioning.save_output(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)})`,
+    )
+  }
+
+  async failStep(
+    job: Job,
+    step: string,
+    { retryAfterSeconds, settleSeconds, ...failure }: Failure,
+    output: StepOutput = {},
+  ): Promise<void> {
+    await fenced(this.#sql`select provisioning.fail_step(${job.id}, ${job.leaseToken}, ${step},
+      ${this.#sql.json({ ...failure })}, ${retryAfterSeconds ?? 0}, ${this.#sql.json(output)}, ${settleSeconds ?? 0})`)
+  }
+
+  async deferStep(
+    job: Job,
+    step: string,
+    seconds: number,
+    { code, message, retryable, settleSeconds }: Failure,
+    output: StepOutput,
+  ): Promise<void> {
+    await fenced(this.#sql`select provisioning.defer_step(${job.id}, ${job.leaseToken}, ${step},
+      clock_timestamp() + make_interval(secs => ${seconds}), ${this.#sql.json({ code, message, retryable })},
+      ${this.#sql.json(output)}, ${settleSeconds ?? 0})`)
+  }
+
+  async finish(job: Job): Promise<void> {
+    await fenced(this.#sql`select provisioning.finish_job(${job.id}, ${job.leaseToken})`)
+  }
+
+  /** Seconds until the next job falls due, 0 when one is; undefined when none is open. */
+  async secondsUntilDue(kinds: readonly string[]): Promise<number | undefined> {
+    const [row] = await this.#sql<{ seconds: number }[]>`
+      select greatest(0, extract(epoch from due - clock_timestamp()))::float8 as seconds
+      from provisioning.next_due_at(${[...kinds]}) as due where due is not null`
+    return row?.seconds
+  }
+
+  /** Rings for one due job, so that another invocation goes on. */
+  async ringForDueWork(kinds: readonly string[]): Promise<void> {
+    await this.#sql`select provisioning.ring_for_due_work(${[...kinds]})`
+  }
+}
+
+async function fenced<T>(query: Promise<T>): Promise<T> {
+  return query.catch((error: unknown) => {
+    if (sqlState(error) === 'TP001') throw new LeaseLost('the lease was lost')
+    throw error
+  })
+}

@@ -1,0 +1,36 @@
+import type { Database } from '../kernel/database/client.ts'
+import type { JobStatus } from './jobs.ts'
+
+export interface JobReport {
+  readonly jobId: string
+  readonly organizationId: string
+  readonly status: JobStatus
+  readonly nextAttemptAt: string | null
+  readonly error: { readonly code: string; readonly message: string } | null
+  /** Null when the organization was deleted. */
+  readonly provisioningStatus: Readonly<Record<string, string>> | null
+  readonly stripeCustomerId: string | null
+  readonly neonProjectId: string | null
+  readonly steps: readonly {
+    readonly step: string
+    readonly service: string
+    readonly status: string
+    readonly attempts: number
+    readonly error: { readonly code: string; readonly message: string } | null
+  }[]
+}
+
+/** How a job and its steps stand; undefined when there is no such job. */
+export async function reportJob(sql: Database, jobId: string): Promise<JobReport | undefined> {
+  const [row] = await sql<JobReport[]>`
+    select j.id as "jobId", j.organization_id as "organizationId", j.status,
+      case when j.status = 'queued' then to_json(j.next_attempt_at) #>> '{}' end as "nextAttemptAt", j.last_error as error,
+      o.provisioning_status as "provisioningStatus", o.stripe_customer_id as "stripeCustomerId",
+      d.neon_project_id as "neonProjectId",
+      (select jsonb_agg(jsonb_build_object('step', s.step, 'service', s.service, 'status', s.status,
+        'attempts', s.attempts, 'error', s.error) order by s.position)
+       from public.provisioning_steps s where s.job_id = j.id) as steps
+    from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id
+    left join public.organization_databases d on d.organization_id = j.organization_id where j.id = ${jobId}`
+  return row
+}

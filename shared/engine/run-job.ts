@@ -1,0 +1,138 @@
+import { type Database, sqlState } from '../kernel/database/client.ts'
+import { failure } from '../kernel/failures.ts'
+import { type Job, type JobStore, LeaseLost, type StepOutput } from './jobs.ts'
+import type { Providers, Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
+
+export interface JobRunner {
+  readonly jobs: JobStore
+  readonly sql: Database
+  readonly providers: Providers
+  readonly steps: Readonly<Record<string, Step>>
+}
+
+/**
+ * Runs every step of a claimed job that can run now, independent ones side by side, each outcome committed at once, and
+ * gives the lease back. Losing the lease ends the run silently: whoever holds it goes on from the rows.
+ */
+export async function runJob(runner: JobRunner, job: Job, leaseSeconds: number): Promise<void> {
+  const lost = new AbortController()
+  const heartbeat = setInterval(
+    () => {
+      runner.jobs.extendLease(job).catch((error: unknown) => {
+        if (error instanceof LeaseLost) lost.abort(error)
+      })
+    },
+    (leaseSeconds * 1000) / 3,
+  )
+  try {
+    await runReadySteps(runner, job, lost.signal)
+    await runner.jobs.finish(job)
+  } catch (error) {
+    if (!(error instanceof LeaseLost)) throw error
+    console.warn(`job ${job.id}: another worker holds the lease now`)
+  } finally {
+    clearInterval(heartbeat)
+  }
+}
+
+async function runReadySteps(runner: JobRunner, job: Job, signal: AbortSignal): Promise<void> {
+  const secrets: StepContext['secrets'] = new Map()
+  const started = new Set<string>()
+  const start = async (steps: readonly string[]): Promise<void> => {
+    const fresh = steps.filter((step) => !started.has(step))
+    for (const step of fresh) started.add(step)
+    await settleAll(fresh.map(async (step) => start(await runStep(runner, job, step, signal, secrets))))
+  }
+  await start(await runner.jobs.readySteps(job))
+}
+
+/** Waits for all before it throws: a step that is still at work must not outlive the run. */
+async function settleAll(work: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(work)
+  const broken = results.find((result) => result.status === 'rejected')
+  if (broken) throw broken.reason
+}
+
+/** @returns the steps that may start because this one succeeded */
+async function runStep(
+  { jobs, sql, providers, steps }: JobRunner,
+  job: Job,
+  name: string,
+  signal: AbortSignal,
+  secrets: StepContext['secrets'],
+): Promise<string[]> {
+  const started = await jobs.startStep(job, name)
+  if (!started) return []
+  const assertLease = async () => {
+    signal.throwIfAborted()
+    await jobs.extendLease(job)
+  }
+  const saveOutput = (output: StepOutput) => jobs.saveOutput(job, name, output)
+  const context: Parameters<Step>[0] = {
+    job,
+    ...started,
+    saveOutput,
+    sql,
+    providers,
+    signal,
+    secrets,
+    assertLease,
+  }
+  const outcome = await attempt(steps[name], name, context)
+  if (outcome.type === 'succeeded') {
+    const ready = await attemptToComplete(jobs, job, name, outcome)
+    // Without the output: until the record stands, what it says is not so.
+    if (!ready) await jobs.failStep(job, name, failure('step_crashed'))
+    return ready ?? []
+  }
+  if (outcome.type === 'deferred')
+    await jobs.deferStep(job, name, outcome.seconds, outcome.reason, outcome.output ?? {})
+  else if (outcome.failure.pauseSeconds === undefined)
+    await jobs.failStep(job, name, outcome.failure, outcome.output)
+  else
+    await jobs.deferStep(
+      job,
+      name,
+      spread(Math.max(outcome.failure.pauseSeconds, outcome.failure.retryAfterSeconds ?? 0)),
+      outcome.failure,
+      outcome.output ?? {},
+    )
+  return []
+}
+
+/** All who wait for a provider would come back in the same moment; up to a fifth later each, they come one after another. */
+function spread(seconds: number): number {
+  return seconds + Math.random() * Math.max(1, seconds / 5)
+}
+
+async function attempt(
+  step: Step | undefined,
+  name: string,
+  context: Parameters<Step>[0],
+): Promise<StepOutcome> {
+  try {
+    if (!step) throw new Error(`there is no step "${name}" in this deployment`)
+    return await step(context)
+  } catch (error) {
+    if (error instanceof LeaseLost) throw error
+    if (context.signal.aborted) throw new LeaseLost('the lease was lost')
+    console.error(`job ${context.job.id}, step ${name}:`, error)
+    return { type: 'failed', failure: failure('step_crashed') }
+  }
+}
+
+/** @returns the steps that may start now; undefined when the database refuses the record, which is this step's failure alone */
+async function attemptToComplete(
+  jobs: JobStore,
+  job: Job,
+  name: string,
+  { output, record }: SucceededStep,
+): Promise<string[] | undefined> {
+  try {
+    return await jobs.completeStep(job, name, output, record)
+  } catch (error) {
+    if (error instanceof LeaseLost || sqlState(error) === undefined) throw error
+    console.error(`job ${job.id}, step ${name}, its record:`, error)
+    return undefined
+  }
+}

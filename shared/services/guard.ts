@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database } from '../kernel/database/client.ts'
+import { type Failure, type FailureCode, failure, paused } from '../kernel/failures.ts'
+import { failed, type Result } from '../kernel/result.ts'
+
+/** A turn that comes this soon is waited for; for a later one the work is put off. */
+export const WORTH_WAITING_SECONDS = 5
+
+/** Failures that speak of the provider, not of what was asked. Enough of them in a row open its circuit breaker. */
+const BROKEN: readonly FailureCode[] = [
+  'neon_unavailable',
+  'neon_unreachable',
+  'stripe_unavailable',
+  'stripe_unreachable',
+]
+const RATE_LIMITED: readonly FailureCode[] = ['neon_rate_limited', 'stripe_rate_limited']
+
+/** Runs the work of one step with a provider; its calls go through `call`, and what they throw becomes a failure. */
+export type GuardedProvider = {
+  attempt<T>(work: (call: GuardedCall) => Promise<Result<T>>): Promise<Result<T>>
+}
+
+/**
+ * Makes one HTTP call when breaker and rate limits allow it. `route` as the provider's limits count: method and path.
+ * `before` runs when the call's turn has come, right before the request; what it throws passes through.
+ */
+export type GuardedCall = <T>(
+  route: string,
+  request: () => Promise<T>,
+  before?: () => Promise<void>,
+) => Promise<T>
+
+/**
+ * Renews the lease on the job for which something is created or deleted; throws LeaseLost when another worker has it.
+ * Providers run it when the call's turn has come, so that no waiting lies between it and the request.
+ */
+export type AssertLease = () => Promise<void>
+
+export interface GuardOptions {
+  readonly sql: Database
+  /** A row of provisioning.provider_status. */
+  readonly provider: string
+  readonly pausedCode: FailureCode
+  /** How soon a turn must come to be waited for; 0 takes only what nobody else waits for. */
+  readonly maxWaitSeconds: number
+  /** Turns what the SDK throws into a failure; throws what it does not know. */
+  readonly classify: (error: unknown) => Failure
+}
+
+/**
+ * Puts a provider's calls behind its circuit breaker and token buckets, which live in the database because all workers
+ * share them. One statement before each call, and one after it only when the provider is in doubt.
+ */
+export function guardProvider(options: GuardOptions): GuardedProvider {
+  const call: GuardedCall = async (route, request, before) => {
+    const { watched } = await waitForTurn(options, route)
+    await before?.()
+    let value: Awaited<ReturnType<typeof request>>
+    try {
+      value = await request()
+    } catch (error) {
+      throw new FailedCall(await reportFailure(options, route, options.classify(error)))
+    }
+    if (watched) await options.sql`select provisioning.end_call(${options.provider})`
+    return value
+  }
+  return {
+    async attempt(work) {
+      try {
+        return await work(call)
+      } catch (error) {
+        if (error instanceof FailedCall) return failed(error.failure)
+        throw error
+      }
+    },
+  }
+}
+
+/** Carries a failure out of the work to `attempt`. */
+class FailedCall extends Error {
+  readonly failure: Failure
+  constructor(cause: Failure) {
+    super(cause.message)
+    this.failure = cause
+  }
+}
+
+interface Turn {
+  readonly waitSeconds: number
+  readonly pausedSeconds: number | null
+  readonly reason: string | null
+  readonly watched: boolean
+}
+
+async function waitForTurn(
+  { sql, provider, pausedCode, maxWaitSeconds }: GuardOptions,
+  route: string,
+): Promise<Turn> {
+  const [turn] = await sql<Turn[]>`
+    select wait_seconds as "waitSeconds", paused_seconds as "pausedSeconds", reason, watched
+    from provisioning.begin_call(${provider}, ${route}, ${maxWaitSeconds})`
+  if (!turn) throw new Error(`begin_call(${provider}) returned nothing`)
+  if (turn.reason !== null)
+    throw new FailedCall(paused({ ...failure(pausedCode), message: turn.reason }, turn.pausedSeconds ?? 0))
+  if (turn.waitSeconds > maxWaitSeconds)
+    throw new FailedCall(paused(failure(pausedCode, 'its rate limit is used up'), turn.waitSeconds))
+  if (turn.waitSeconds > 0) await sleep(turn.waitSeconds * 1000)
+  return turn
+}
+
+/** @returns the failure, as an outage when this call has opened the breaker or met an open one */
+async function reportFailure(
+  { sql, provider }: GuardOptions,
+  route: string,
+  cause: Failure,
+): Promise<Failure> {
+  if (RATE_LIMITED.includes(cause.code)) {
+    await sql`select provisioning.pause_calls(${provider}, ${route}, ${cause.retryAfterSeconds ?? 1})`
+    return cause
+  }
+  const broken = BROKEN.includes(cause.code)
+  const [row] = await sql<{ seconds: number | null }[]>`
+    select provisioning.end_call(${provider}, ${broken ? cause.code : null}) as seconds`
+  return broken && row?.seconds != null ? paused(cause, row.seconds) : cause
+}

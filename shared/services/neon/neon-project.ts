@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { StepContext, StepOutcome, TenantStep } from '../../engine/step.ts'
+import { failure } from '../../kernel/failures.ts'
+import { type Result, success } from '../../kernel/result.ts'
+import { isLocalHost, projectName, tenantRoleName } from '../../kernel/tenant.ts'
+import type { NeonConnection } from './client.ts'
+
+/** Neon finishes an operation within 2 s as a rule; what takes longer is put off instead of waited for. */
+const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]
+const PUT_OFF_SECONDS = 5
+
+/**
+ * One Neon project for the organization, with its limits applied. The recorded one holds the tenant's data, whatever it is
+ * called by now and whatever else has its name. Without one: Neon has no idempotency keys, so the project has a name that
+ * only this organization's can have; look for exactly that, and create only what is certainly absent.
+ */
+export const neonProject: TenantStep = async (context) => {
+  const { tenant, providers } = context
+  if (tenant.neonProjectId) {
+    const exists = await providers.neon.projectExists(tenant.neonProjectId)
+    if (!exists.ok) return { type: 'failed', failure: exists.failure }
+    if (exists.value) return adopt(context, tenant.neonProjectId)
+  }
+  const found = await providers.neon.findProject(projectName(tenant.organizationId))
+  if (!found.ok) return { type: 'failed', failure: found.failure }
+  return found.value ? adopt(context, found.value.projectId) : create(context)
+}
+
+/**
+ * The new project's operations go on after the reply. They are not waited for: the next step connects, and Neon's proxy
+ * holds a connection until the compute is up.
+ */
+async function create(context: StepContext): Promise<StepOutcome> {
+  const { tenant, providers } = context
+  const role = tenantRoleName(tenant.organizationId)
+  const { region, limits } = tenant
+  const spec = {
+    name: projectName(tenant.organizationId),
+    region,
+    roleName: role,
+    databaseName: role,
+    limits,
+  }
+  const created = await providers.neon.createProject(spec, context.assertLease)
+  return created.ok ? succeeded(context, created.value) : { type: 'failed', failure: created.failure }
+}
+
+/** A project from an earlier attempt, or whose size is to change. Changes are refused while an operation is under way. */
+async function adopt(context: StepContext, projectId: string): Promise<StepOutcome> {
+  const { tenant, providers } = context
+  const settled = await waitUntilSettled(context, projectId)
+  if (!settled.ok) return { type: 'failed', failure: settled.failure }
+  if (!settled.value)
+    return { type: 'deferred', seconds: PUT_OFF_SECONDS, reason: failure('neon_project_busy') }
+  await context.assertLease()
+  const limited = await providers.neon.applyLimits(projectId, tenant.limits)
+  if (!limited.ok) return { type: 'failed', failure: limited.failure }
+  const role = tenantRoleName(tenant.organizationId)
+  const connection = await providers.neon.connection(projectId, role, role)
+  return connection.ok
+    ? succeeded(context, connection.value)
+    : { type: 'failed', failure: connection.failure }
+}
+
+async function waitUntilSettled(
+  { providers, signal }: StepContext,
+  projectId: string,
+): Promise<Result<boolean>> {
+  for (const delay of POLL_MS) {
+    const settled = await providers.neon.isSettled(projectId)
+    if (!settled.ok || settled.value) return settled
+    await sleep(delay, undefined, { signal })
+  }
+  return success(false)
+}
+
+function succeeded(context: StepContext, connection: NeonConnection): StepOutcome {
+  const { sql, job, tenant, secrets } = context
+  const { projectId, branchId, endpointId, host, pooledHost, port, databaseName, roleName } = connection
+  const sslMode = isLocalHost(host) ? 'disable' : 'verify-full'
+  secrets.set('databasePassword', connection.password)
+  return {
+    type: 'succeeded',
+    output: { resourceId: projectId, region: tenant.region, size: tenant.size },
+    record: sql`provisioning.record_neon_project(${job.id}, ${job.leaseToken}, ${projectId}, ${branchId}, ${endpointId},
+      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${roleName}, ${sslMode})`,
+  }
+}

@@ -1,0 +1,25 @@
+import type { StepContext, TenantStep } from '../../engine/step.ts'
+import { failure } from '../../kernel/failures.ts'
+import { withTenantDatabase } from '../../tenant-database/connection.ts'
+
+/** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
+export const verifyConnection: TenantStep = async (context) => {
+  const password = await storedPassword(context)
+  if (!password) return { type: 'failed', failure: failure('credentials_missing') }
+  const startedAt = performance.now()
+  const connected = await withTenantDatabase(context, password, 'pooled', (sql) => sql`select 1`)
+  if (!connected.ok) return { type: 'failed', failure: connected.failure }
+  const encrypted = context.tenant.sslMode !== 'disable'
+  const { sql, job } = context
+  return {
+    type: 'succeeded',
+    output: { latencyMs: Math.round(performance.now() - startedAt), encrypted },
+    record: sql`provisioning.record_verified_connection(${job.id}, ${job.leaseToken}, ${encrypted})`,
+  }
+}
+
+async function storedPassword({ sql, tenant }: StepContext): Promise<string | undefined> {
+  const [row] = await sql<{ password: string }[]>`
+    select decrypted_secret as password from vault.decrypted_secrets where id = ${tenant.credentialsSecretId}`
+  return row?.password
+}

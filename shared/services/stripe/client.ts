@@ -1,0 +1,226 @@
+import Stripe from 'stripe'
+import type { Database } from '../../kernel/database/client.ts'
+import type { Environment } from '../../kernel/environment.ts'
+import { type Failure, failure } from '../../kernel/failures.ts'
+import { sendOnce } from '../../kernel/http/send-once.ts'
+import { failed, type Result, success } from '../../kernel/result.ts'
+import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+
+/** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
+const TIMEOUT_MS = 20_000
+
+/** All that a customer is made of: requests with the same details and key are the same request to Stripe. */
+export interface CustomerDetails {
+  readonly organizationId: string
+  readonly name: string
+  readonly email: string | null
+}
+
+/** What a customer's list entry says of it. */
+export interface ListedCustomer {
+  readonly customerId: string
+  /** metadata.organization_id, as it is. */
+  readonly organizationId?: string
+  /** ISO 8601. */
+  readonly createdAt: string
+}
+
+export interface CustomerPage {
+  readonly customers: readonly ListedCustomer[]
+  /** Where the next page begins; undefined behind the last one. */
+  readonly nextCursor?: string
+}
+
+export interface StripeProvider {
+  /** @returns false when Stripe knows no such customer, or has deleted it */
+  customerExists(customerId: string): Promise<Result<boolean>>
+  /**
+   * Looks for the customer that carries the organization's id: among those with its e-mail address, which is always up to
+   * date, and when `thorough` also by Stripe's search, which is about a minute behind.
+   */
+  findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<string | undefined>>
+  /** Fails with stripe_key_reused when the key belongs to other details, or stripe_customer_deleted. */
+  createCustomer(
+    details: CustomerDetails,
+    idempotencyKey: string,
+    assertLease: AssertLease,
+  ): Promise<Result<string>>
+  /** A page of up to 100 of all customers, the newest first. */
+  customerPage(cursor?: string): Promise<Result<CustomerPage>>
+  /** Succeeds for a customer that is gone already. */
+  deleteCustomer(customerId: string, assertLease: AssertLease): Promise<Result<void>>
+}
+
+export function createStripeProvider(
+  environment: Pick<Environment, 'STRIPE_SECRET_KEY' | 'STRIPE_API_URL'>,
+  sql: Database,
+): StripeProvider {
+  const { STRIPE_SECRET_KEY: key, STRIPE_API_URL } = environment
+  if (!key) return withoutKey()
+  const stripe = createClient(key, new URL(STRIPE_API_URL))
+  const provider = /^[a-z]+_live_/.test(key) ? 'stripe_live' : 'stripe_test'
+  const { attempt } = guardProvider({
+    sql,
+    provider,
+    pausedCode: 'stripe_paused',
+    maxWaitSeconds: WORTH_WAITING_SECONDS,
+    classify,
+  })
+
+  return {
+    customerExists: (customerId) => attempt((call) => customerExists(stripe, call, customerId)),
+    findCustomer: (details, thorough) => attempt((call) => findCustomer(stripe, call, details, thorough)),
+    createCustomer: ({ organizationId, name, email }, idempotencyKey, assertLease) =>
+      attempt(async (call) => {
+        const details = { name, ...(email ? { email } : {}), metadata: { organization_id: organizationId } }
+        const customer = await call(
+          'POST /v1/customers',
+          () => stripe.customers.create(details, { idempotencyKey }),
+          assertLease,
+        )
+        // A repeated reply is as old as the key: its customer may have been deleted since.
+        if (!isReplay(customer.lastResponse)) return success(customer.id)
+        const exists = await customerExists(stripe, call, customer.id)
+        if (!exists.ok) return exists
+        return exists.value ? success(customer.id) : failed(failure('stripe_customer_deleted'))
+      }),
+    customerPage: (cursor) => attempt((call) => customerPage(stripe, call, cursor)),
+    deleteCustomer: (customerId, assertLease) =>
+      attempt((call) => deleteCustomer(stripe, call, customerId, assertLease)),
+  }
+}
+
+function createClient(key: string, url: URL): Stripe {
+  const protocol = url.protocol === 'http:' ? 'http' : 'https'
+  return new Stripe(key, {
+    host: url.hostname,
+    port: url.port || (protocol === 'http' ? '80' : '443'),
+    protocol,
+    httpClient: Stripe.createFetchHttpClient(sendOnce),
+    timeout: TIMEOUT_MS,
+    // The job engine retries; a retry here would hide from it what happened.
+    maxNetworkRetries: 0,
+    telemetry: false,
+  })
+}
+
+async function customerExists(
+  stripe: Stripe,
+  call: GuardedCall,
+  customerId: string,
+): Promise<Result<boolean>> {
+  const customer = await call('GET /v1/customers/{id}', () =>
+    stripe.customers.retrieve(customerId).catch((error: unknown) => {
+      if (isMissing(error)) return { deleted: true }
+      throw error
+    }),
+  )
+  return success(customer.deleted !== true)
+}
+
+async function deleteCustomer(
+  stripe: Stripe,
+  call: GuardedCall,
+  customerId: string,
+  assertLease: AssertLease,
+): Promise<Result<void>> {
+  const request = () =>
+    stripe.customers.del(customerId).catch((error: unknown) => {
+      if (!isMissing(error)) throw error
+    })
+  await call('DELETE /v1/customers/{id}', request, assertLease)
+  return success(undefined)
+}
+
+async function customerPage(
+  stripe: Stripe,
+  call: GuardedCall,
+  cursor: string | undefined,
+): Promise<Result<CustomerPage>> {
+  const query = { limit: 100, ...(cursor ? { starting_after: cursor } : {}) }
+  const page = await call('GET /v1/customers', () => stripe.customers.list(query))
+  const last = page.has_more ? page.data.at(-1)?.id : undefined
+  return success({
+    customers: page.data.map(({ id, metadata, created }) => ({
+      customerId: id,
+      ...(metadata.organization_id ? { organizationId: metadata.organization_id } : {}),
+      createdAt: new Date(created * 1000).toISOString(),
+    })),
+    ...(last ? { nextCursor: last } : {}),
+  })
+}
+
+async function findCustomer(
+  stripe: Stripe,
+  call: GuardedCall,
+  { organizationId, email }: CustomerDetails,
+  thorough: boolean,
+): Promise<Result<string | undefined>> {
+  const found = email ? await findByEmail(stripe, call, organizationId, email) : undefined
+  if (found || !thorough) return success(found)
+  const query = `metadata['organization_id']:'${organizationId}'`
+  const { data } = await call('GET /v1/customers/search', () => stripe.customers.search({ query, limit: 1 }))
+  return success(data[0]?.id)
+}
+
+async function findByEmail(
+  stripe: Stripe,
+  call: GuardedCall,
+  organizationId: string,
+  email: string,
+): Promise<string | undefined> {
+  let after: string | undefined
+  for (;;) {
+    const page = await call('GET /v1/customers', () =>
+      stripe.customers.list({ email, limit: 100, ...(after ? { starting_after: after } : {}) }),
+    )
+    const found = page.data.find(({ metadata }) => metadata.organization_id === organizationId)
+    after = page.data.at(-1)?.id
+    if (found || !page.has_more || !after) return found?.id
+  }
+}
+
+/** The fetch client hands out the platform's own Response, whose headers are not the plain object that the types promise. */
+function isReplay({ headers }: { headers: Readonly<Record<string, string>> | Headers }): boolean {
+  const name = 'idempotent-replayed'
+  return (headers instanceof Headers ? headers.get(name) : headers[name]) === 'true'
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Stripe.errors.StripeInvalidRequestError && error.code === 'resource_missing'
+}
+
+function classify(error: unknown): Failure {
+  if (!(error instanceof Stripe.errors.StripeError)) throw error
+  const retryAfter = seconds(error.headers?.['retry-after'])
+  if (error instanceof Stripe.errors.StripeAuthenticationError) return failure('stripe_key_rejected')
+  if (error instanceof Stripe.errors.StripePermissionError)
+    return failure('stripe_key_rejected', error.message)
+  if (error instanceof Stripe.errors.StripeRateLimitError)
+    return failure('stripe_rate_limited', undefined, retryAfter)
+  if (error instanceof Stripe.errors.StripeConnectionError) return failure('stripe_unreachable')
+  if (error.statusCode === 409) return failure('stripe_request_in_progress', undefined, retryAfter)
+  if (error instanceof Stripe.errors.StripeIdempotencyError) return failure('stripe_key_reused')
+  if (error instanceof Stripe.errors.StripeInvalidRequestError)
+    return failure('stripe_request_refused', error.message)
+  if (error.statusCode !== undefined && error.statusCode < 500)
+    return failure('stripe_request_refused', error.message)
+  return failure('stripe_unavailable', `status ${error.statusCode ?? 'unknown'}`, retryAfter)
+}
+
+/** Retry-After in seconds; Stripe and Neon send a number, never a date. */
+export function seconds(header: unknown): number | undefined {
+  const value = Number(header)
+  return typeof header === 'string' && Number.isFinite(value) && value >= 0 ? value : undefined
+}
+
+function withoutKey(): StripeProvider {
+  const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
+  return {
+    customerExists: refuse,
+    findCustomer: refuse,
+    createCustomer: refuse,
+    customerPage: refuse,
+    deleteCustomer: refuse,
+  }
+}

@@ -1,0 +1,79 @@
+import { z } from 'zod'
+import type { JobFunction } from '../engine/job-function.ts'
+import { valueAsCaller } from '../kernel/as-caller.ts'
+import type { Database } from '../kernel/database/client.ts'
+import { Problem } from '../kernel/http/problem.ts'
+import { jsonReply } from '../kernel/http/serve.ts'
+import { deprovisionSteps } from '../services/steps.ts'
+
+const body = z.strictObject({
+  organizationId: z.uuid(),
+  /** The organization's slug, as a sign that it is meant. */
+  confirm: z
+    .string()
+    .regex(/^[a-z0-9-]{1,63}$/, 'is not a slug')
+    .optional(),
+  /** Only tell what would be deleted, and which removal would be tried again. */
+  dryRun: z.boolean().default(false),
+  /** Reply when the job has ended instead of at once. With a grace period that is never soon. */
+  wait: z.boolean().default(false),
+})
+
+type Body = z.infer<typeof body>
+
+/**
+ * Deletes an organization and what it has outside, in reverse order: {organizationId, confirm, dryRun?, wait?}. For the
+ * backend alone. What a removal could not remove it tries again: that of an organization that is deleted already, and,
+ * without `confirm`, the failed undo of a cancelled provisioning. Its workers do the undos as well.
+ */
+export const deprovisionFunction: JobFunction<Body> = {
+  kinds: ['deprovision', 'undo'],
+  steps: deprovisionSteps,
+  body,
+  async request(sql, caller, { organizationId, confirm, dryRun, wait }) {
+    if (caller.type !== 'service')
+      throw new Problem('forbidden', 'Deleting a tenant is for the project’s own backend, with a secret key.')
+    const [plan, removal] = [
+      await wouldDelete(sql, organizationId),
+      await retryableRemoval(sql, organizationId),
+    ]
+    if (!plan && !removal)
+      throw new Problem('organization_not_found', `There is no organization ${organizationId}.`)
+    if (dryRun) return jsonReply({ dryRun, organizationId, wouldDelete: plan, wouldRetry: removal })
+    const retry = removal !== undefined && (!plan || confirm === undefined)
+    const change = retry
+      ? sql`provisioning.retry_removal(${organizationId})`
+      : sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
+    return { jobId: await valueAsCaller<string>(sql, caller, change), wait }
+  },
+}
+
+interface Plan {
+  readonly organization: string
+  readonly neonProject: string | null
+  readonly neonProjectDeletedAfterHours: number
+  readonly stripeCustomer: string | null
+  readonly stripeCustomerIs: 'keep' | 'delete'
+}
+
+async function wouldDelete(sql: Database, organizationId: string): Promise<Plan | undefined> {
+  const [plan] = await sql<Plan[]>`
+    select o.slug as organization, d.neon_project_id as "neonProject",
+      s.neon_deletion_grace_hours as "neonProjectDeletedAfterHours", o.stripe_customer_id as "stripeCustomer",
+      s.stripe_customer_on_deprovision as "stripeCustomerIs"
+    from public.organizations o left join public.organization_databases d on d.organization_id = o.id, provisioning.settings s
+    where o.id = ${organizationId}`
+  return plan
+}
+
+interface Removal {
+  readonly jobId: string
+  readonly kind: 'deprovision' | 'undo'
+  readonly status: string
+}
+
+async function retryableRemoval(sql: Database, organizationId: string): Promise<Removal | undefined> {
+  const [removal] = await sql<Removal[]>`
+    select id as "jobId", kind, status from provisioning.retryable_removal(${organizationId}) where id is not null`
+  return removal
+}

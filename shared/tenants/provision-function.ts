@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import type { JobFunction } from '../engine/job-function.ts'
+import { authorize } from '../kernel/as-caller.ts'
+import { provisionSteps } from '../services/steps.ts'
+import { cancelProvisioning } from './cancel-provisioning.ts'
+import { provisionUser } from './provision-user.ts'
+import { requestProvisioning } from './request-provisioning.ts'
+import { userMetadata } from './user-metadata.ts'
+
+/** Sizes, regions and their aliases are words; which ones there are is the database's to say. */
+const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
+
+const fields = z.strictObject({
+  organizationId: z.uuid().optional(),
+  /** Absent services mean all that are not ready. */
+  services: z
+    .array(z.enum(['stripe', 'neon']))
+    .min(1)
+    .optional(),
+  databaseSize: choice.optional(),
+  dataRegion: choice.optional(),
+  /** Stop instead, and undo what was made. */
+  cancel: z.boolean().optional(),
+  /** Only tell what a cancellation would do. */
+  dryRun: z.boolean().optional(),
+  /** Of a user who has signed up just now; instead of the organization, for the backend alone. */
+  email: z.email().max(320).optional(),
+  /** Goes over the user's own metadata, for what has still to be made. */
+  metadata: userMetadata.optional(),
+  /** Reply when the job has ended instead of at once. */
+  wait: z.boolean().default(false),
+})
+
+type Fields = z.infer<typeof fields>
+
+/** Which fields belong to which request; `wait` to those that start a job. */
+const body = fields.superRefine((given, context) => {
+  const refuse = (names: readonly (keyof Fields)[], message: string) => {
+    for (const name of names)
+      if (given[name] !== undefined) context.addIssue({ code: 'custom', path: [name], message })
+  }
+  if ((given.organizationId === undefined) === (given.email === undefined))
+    context.addIssue({
+      code: 'custom',
+      path: ['organizationId'],
+      message: 'give this or an email, one of them',
+    })
+  if (given.email === undefined) refuse(['metadata'], 'goes with an email only')
+  else refuse(['services', 'databaseSize', 'dataRegion', 'cancel'], 'does not go with an email')
+  if (given.cancel) refuse(['services', 'databaseSize', 'dataRegion'], 'does not go with cancel')
+  else refuse(['dryRun'], 'goes with cancel only')
+})
+
+/**
+ * Makes an organization's tenant ready, or tries again: {organizationId, services?, databaseSize?, dataRegion?, wait?}; stops
+ * that: {organizationId, cancel: true, dryRun?}. For the backend, and for owners and admins of the organization; the audit log
+ * names who asked. Or makes the tenant of a new user: {email, metadata?, wait?}, for the backend alone.
+ */
+export const provisionFunction: JobFunction<Fields> = {
+  kinds: ['provision'],
+  steps: provisionSteps,
+  body,
+  async request(
+    sql,
+    caller,
+    { organizationId, email, metadata = {}, cancel, dryRun = false, wait, ...wanted },
+  ) {
+    if (email !== undefined) return { jobId: await provisionUser(sql, caller, email, metadata), wait }
+    if (organizationId === undefined)
+      throw new Error('a body without organizationId or email was let through')
+    await authorize(sql, caller, organizationId, ['owner', 'admin'])
+    if (cancel) return cancelProvisioning(sql, caller, organizationId, dryRun)
+    return { jobId: await requestProvisioning(sql, caller, organizationId, wanted), wait }
+  },
+}

@@ -1,0 +1,26 @@
+import { valueAsCaller } from '../kernel/as-caller.ts'
+import type { Caller } from '../kernel/caller.ts'
+import type { Database } from '../kernel/database/client.ts'
+
+export interface ProvisioningWishes {
+  /** Absent services mean all that are not ready. */
+  readonly services?: readonly string[] | undefined
+  readonly databaseSize?: string | undefined
+  readonly dataRegion?: string | undefined
+}
+
+/** Starts or retries. @returns the job @throws Problem for what is not offered or not possible now */
+export function requestProvisioning(
+  sql: Database,
+  caller: Caller,
+  organizationId: string,
+  { services, databaseSize, dataRegion }: ProvisioningWishes,
+): Promise<string> {
+  const userId = caller.type === 'user' ? caller.userId : null
+  return valueAsCaller<string>(
+    sql,
+    caller,
+    sql`(select job_id from provisioning.request_provisioning(${organizationId},
+      ${services ? [...services] : null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}))`,
+  )
+}

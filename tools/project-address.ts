@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { readConfiguration } from './configuration.ts'
+import { stackFile } from './stack-directory.ts'
+
+export interface ProjectAddress {
+  readonly url: string
+  readonly secretKey: string
+  /** What to do when it does not answer. */
+  readonly hint: string
+  readonly isLocal: boolean
+}
+
+const runningStack = z.object({ url: z.url(), secretKey: z.string().min(1) })
+
+/**
+ * The project that a command is for: SUPABASE_URL with SUPABASE_SECRET_KEY (or the legacy SUPABASE_SERVICE_ROLE_KEY), else
+ * the running local stack. @throws Error that says what to set
+ */
+export async function findProject(environment: NodeJS.ProcessEnv = process.env): Promise<ProjectAddress> {
+  const url = environment.SUPABASE_URL?.trim()
+  const secretKey = (environment.SUPABASE_SECRET_KEY || environment.SUPABASE_SERVICE_ROLE_KEY)?.trim()
+  if (url && secretKey) return remoteProject(url, secretKey)
+  if (url)
+    throw new Error(
+      'SUPABASE_URL is set, SUPABASE_SECRET_KEY is not: set both, or neither for the local stack.',
+    )
+  const running = await readFile(stackFile(await readConfiguration()), 'utf8').catch(() => undefined)
+  if (running)
+    return {
+      ...runningStack.parse(JSON.parse(running)),
+      hint: 'the local stack is not running, see `npm start`.',
+      isLocal: true,
+    }
+  throw new Error(
+    'There is no project to work on: run `npm start` in another terminal first, or set SUPABASE_URL and SUPABASE_SECRET_KEY.',
+  )
+}
+
+function remoteProject(url: string, secretKey: string): ProjectAddress {
+  if (!z.url({ protocol: /^https?$/ }).safeParse(url).success)
+    throw new Error('SUPABASE_URL is not an address such as https://YOUR-PROJECT.supabase.co.')
+  // fetch would quote a header that it cannot send, key and all.
+  if (!/^[\x21-\x7e]+$/.test(secretKey))
+    throw new Error('SUPABASE_SECRET_KEY holds characters that no key has: copy it again.')
+  if (secretKey.startsWith('sb_publishable_'))
+    throw new Error('SUPABASE_SECRET_KEY is a publishable key; this needs the secret one (sb_secret_…).')
+  return { url: url.replace(/\/+$/, ''), secretKey, hint: 'check SUPABASE_URL.', isLocal: false }
+}

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { maskSecrets } from '../shared/kernel/failures.ts'
+import { maskSecrets } from '../shared/kernel/masking.ts'
 import { Interrupted, runCommand, stopRequest, UsageError } from '../tools/command.ts'
 import { ProjectError } from './api.ts'
 import { registerCommands } from './commands/index.ts'

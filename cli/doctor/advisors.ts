@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { maskSecrets } from '../../shared/kernel/failures.ts'
+import { maskSecrets } from '../../shared/kernel/masking.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { supabaseCli } from '../../tools/supabase-cli.ts'

@@ -1,4 +1,4 @@
-import { maskSecrets } from '../../shared/kernel/failures.ts'
+import { maskSecrets } from '../../shared/kernel/masking.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { time } from '../../tools/terminal.ts'

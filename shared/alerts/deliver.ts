@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks'
 import type { Database } from '../kernel/database/client.ts'
-import { maskSecrets } from '../kernel/failures.ts'
+import { maskSecrets } from '../kernel/masking.ts'
 import { isLocalHost } from '../kernel/tenant.ts'
 
 const BATCH = 10

@@ -1,92 +1,45 @@
-import { storable } from './database/storable.ts'
+import { maskSecrets } from './masking.ts'
 
-/**
- * The catalogue of what can go wrong while provisioning. Whether trying again can help is a property of the code;
- * the message is a sentence that a person can act on.
- */
-const catalogue = {
-  stripe_key_missing: [
-    false,
-    'There is no Stripe key. Set the function secret STRIPE_SECRET_KEY, then retry.',
-  ],
-  stripe_key_rejected: [
-    false,
-    'Stripe does not accept STRIPE_SECRET_KEY. Put a valid key into the function secrets, then retry.',
-  ],
-  stripe_request_refused: [false, 'Stripe refused the customer.'],
-  stripe_rate_limited: [true, 'Stripe asks for fewer requests. It will be tried again.'],
-  stripe_unavailable: [true, 'Stripe is not working properly. It will be tried again.'],
-  stripe_unreachable: [true, 'Stripe cannot be reached. It will be tried again.'],
-  stripe_request_in_progress: [
-    true,
-    'Stripe is still busy with an earlier request for this customer. It will be tried again.',
-  ],
-  stripe_key_reused: [
-    true,
-    'An earlier request to Stripe for this customer had other details. What it made is looked for; if it made nothing, it will be tried again under a new key.',
-  ],
-  stripe_customer_deleted: [
-    true,
-    'The customer that an earlier request made has been deleted at Stripe. It will be tried again under a new key.',
-  ],
-  stripe_paused: [true, 'Stripe is left alone for a while.'],
-  neon_paused: [true, 'Neon is left alone for a while.'],
-  neon_key_missing: [false, 'There is no Neon key. Set the function secret NEON_API_KEY, then retry.'],
-  neon_key_rejected: [
-    false,
-    'Neon does not accept NEON_API_KEY. Put a valid key into the function secrets, then retry.',
-  ],
-  neon_project_limit_reached: [
-    false,
-    'The Neon plan allows no more projects. Delete projects or upgrade the plan at console.neon.tech, then retry.',
-  ],
-  neon_region_unknown: [
-    false,
-    'Neon does not offer this region. Retry with another dataRegion, or correct provisioning.regions first.',
-  ],
-  neon_request_refused: [false, 'Neon refused the request.'],
-  neon_operation_failed: [true, 'An operation on the Neon project failed. It will be looked at again.'],
-  neon_project_busy: [true, 'Another operation is running on the Neon project. It will be tried again.'],
-  neon_rate_limited: [true, 'Neon asks for fewer requests. It will be tried again.'],
-  neon_unavailable: [true, 'Neon is not working properly. It will be tried again.'],
-  neon_unreachable: [true, 'Neon cannot be reached. It will be tried again.'],
-  neon_list_incomplete: [
-    true,
-    'Neon could not list every project, so it is not certain that ours is absent. It will be tried again.',
-  ],
-  tenant_database_unreachable: [true, 'The tenant database cannot be reached. It will be tried again.'],
-  tenant_database_login_refused: [
-    true,
-    'The tenant database refused the login. A changed password is fetched again by a retry of the service neon; a role without LOGIN must be given it first.',
-  ],
-  tenant_database_not_encrypted: [
-    false,
-    'The tenant database accepts no verified TLS connection, which is required for a host that is not local.',
-  ],
-  tenant_schema_failed: [
-    false,
-    'A file of the tenant schema failed. Correct it in tenant-schema/, deploy, then retry.',
-  ],
-  tenant_schema_changed: [
-    false,
-    'A file of the tenant schema was changed after this tenant received it. Add a new file instead, then retry.',
-  ],
-  credentials_missing: [
-    false,
-    'The password of the tenant database is not in Vault. Retry the service neon, which fetches it again.',
-  ],
-  organization_gone: [false, 'The organization was deleted in the meantime.'],
-  grace_period: [true, 'The Neon project is kept until its grace period ends.'],
-  step_crashed: [
-    true,
-    'The step ended unexpectedly; the function log has the details. It will be tried again.',
-  ],
-} as const satisfies Record<string, readonly [retryable: boolean, message: string]>
+/** What a person asks of this product. It names no program: the CLI, the API and the docs print it in their own way. */
+export type RemedyCommand =
+  /** Without a service: whatever has not succeeded. */
+  | { readonly command: 'retry'; readonly service?: string }
+  | { readonly command: 'set_secret'; readonly name: string }
+  | { readonly command: 'bundle_tenant_schema' }
+  | { readonly command: 'deploy_functions' }
 
-export type FailureCode = keyof typeof catalogue
+/** What a person does about a failure. */
+export interface Remedy {
+  /** Complete sentences. */
+  readonly text: string
+  /** The commands that belong to it, in order. */
+  readonly commands: readonly RemedyCommand[]
+}
+
+/** All that is to be said of one failure code. */
+export interface FailureDefinition {
+  /** Trying again by itself can help. It is a property of the code, never of the occasion. */
+  readonly retryable: boolean
+  /** What has happened, as one English sentence; status rows keep it. */
+  readonly sentence: string
+  /** How it goes on, where a retryable failure does not just say that it will be tried again. */
+  readonly continuation?: string
+  /** For the page of codes in the docs: what the sentence does not say. Markdown. */
+  readonly docs: string
+  /** Absent where nobody has to do anything. */
+  readonly remedy?: Remedy
+  /** The answer to a request that creates is open: it may still take effect. */
+  readonly open?: true
+  /** It speaks of the provider, not of what was asked. Enough of them in a row open its circuit breaker. */
+  readonly providerBroken?: true
+  /** The provider asks for fewer requests. */
+  readonly rateLimited?: true
+}
+
+export type FailureCatalogue = Readonly<Record<string, FailureDefinition>>
 
 export interface Failure {
-  readonly code: FailureCode
+  readonly code: string
   readonly retryable: boolean
   readonly message: string
   /** The provider's wish; a person who retries may ignore it. */
@@ -100,15 +53,38 @@ export interface Failure {
   readonly pauseSeconds?: number
 }
 
-/** @param detail what the provider said; passwords in URLs are masked. */
-export function failure(code: FailureCode, detail?: string, retryAfterSeconds?: number): Failure {
-  const [retryable, message] = catalogue[code]
-  return {
-    code,
-    retryable,
-    message: detail ? `${message} (${maskSecrets(detail)})` : message,
-    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+/** Makes a failure of a code. `detail` is what the provider said; secrets in it are masked. */
+export type MakeFailure<Code extends string> = (
+  code: Code,
+  detail?: string,
+  retryAfterSeconds?: number,
+) => Failure
+
+/** @returns what makes the failures of a catalogue, and of no other */
+export function failuresOf<Code extends string>(
+  catalogue: Readonly<Record<Code, FailureDefinition>>,
+): MakeFailure<Code> {
+  return (code, detail, retryAfterSeconds) => {
+    const definition = catalogue[code]
+    const message = messageOf(definition)
+    return {
+      code,
+      retryable: definition.retryable,
+      message: detail ? `${message} (${maskSecrets(detail)})` : message,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    }
   }
+}
+
+/** What has happened, and what comes next: it is tried again, or a person has something to do. */
+export function messageOf({ retryable, sentence, continuation, remedy }: FailureDefinition): string {
+  const next = continuation ?? (retryable ? 'It will be tried again.' : remedy?.text)
+  return next ? `${sentence} ${next}` : sentence
+}
+
+/** Whether the request that failed like this may still take effect. */
+export function leavesOpen({ code }: Failure, catalogue: FailureCatalogue): boolean {
+  return catalogue[code]?.open === true
 }
 
 /** The same failure as an outage of the provider, with the time of the next try in its message. */
@@ -117,12 +93,52 @@ export function paused(cause: Failure, seconds: number, now: Date = new Date()):
   return { ...cause, message: `${cause.message} Next try at ${nextTry} UTC.`, pauseSeconds: seconds }
 }
 
-/** Replaces passwords in URLs and connection strings, keys and bearer tokens, and makes the text one that a status row can keep. */
-export function maskSecrets(text: string): string {
-  const masked = text
-    .replace(/(\w+:\/\/[^:/\s@]*:)\S+@/g, '$1***@')
-    .replace(/\b(password|passwd|pwd)(\s*=\s*)[^\s&;]+/gi, '$1$2***')
-    .replace(/\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec)_[\w+/=-]+/g, '$1_***')
-    .replace(/\bBearer\s+[\w.~+/-]+=*/gi, 'Bearer ***')
-  return storable(masked.slice(0, 500))
-}
+/** The engine's own failures. The database writes some of them by itself: provisioning.failure has their texts from here. */
+export const generalFailures = {
+  organization_gone: {
+    retryable: false,
+    sentence: 'The organization was deleted in the meantime.',
+    docs: 'What exists outside is removed by the deletion’s own job.',
+  },
+  step_crashed: {
+    retryable: true,
+    sentence: 'The step ended unexpectedly; the function log has the details.',
+    docs: 'A bug, or a database went away in the middle.',
+  },
+  worker_lost: {
+    retryable: true,
+    sentence: 'The worker stopped in the middle of this step.',
+    continuation: 'Another one takes over.',
+    docs: 'Its function was ended, or lost the database. What the step did is unknown, so the next attempt looks first.',
+  },
+  answer_open: {
+    retryable: true,
+    sentence: 'An earlier request may still take effect, which is waited for.',
+    continuation: '',
+    docs: 'Set by a retry that comes while the answer to a request that creates is open.',
+  },
+  grace_period: {
+    retryable: true,
+    sentence: 'It is kept until the grace period of the deletion ends.',
+    continuation: '',
+    docs: 'What a deleted organization had stays until the time in the message. The attempt does not count.',
+  },
+  attempts_exhausted: {
+    retryable: false,
+    sentence: 'Every attempt at this step was interrupted.',
+    docs: 'Nothing is known of the cause but that the workers ended.',
+    remedy: { text: 'Look at the function’s log, then retry.', commands: [{ command: 'retry' }] },
+  },
+  dispatch_unavailable: {
+    retryable: true,
+    sentence: 'The database cannot call the functions.',
+    continuation: 'The job waits.',
+    docs: 'Set by the sweep on jobs that are due; the message says what is missing.',
+    remedy: {
+      text: 'Put what the message names into Vault. The sweep goes on with the jobs by itself.',
+      commands: [],
+    },
+  },
+} as const satisfies FailureCatalogue
+
+export const failure = failuresOf(generalFailures)

@@ -1,19 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../kernel/database/client.ts'
-import { type Failure, type FailureCode, failure, paused } from '../kernel/failures.ts'
+import { type Failure, type FailureCatalogue, paused } from '../kernel/failures.ts'
 import { failed, type Result } from '../kernel/result.ts'
 
 /** A turn that comes this soon is waited for; for a later one the work is put off. */
 export const WORTH_WAITING_SECONDS = 5
-
-/** Failures that speak of the provider, not of what was asked. Enough of them in a row open its circuit breaker. */
-const BROKEN: readonly FailureCode[] = [
-  'neon_unavailable',
-  'neon_unreachable',
-  'stripe_unavailable',
-  'stripe_unreachable',
-]
-const RATE_LIMITED: readonly FailureCode[] = ['neon_rate_limited', 'stripe_rate_limited']
 
 /** Runs the work of one step with a provider; its calls go through `call`, and what they throw becomes a failure. */
 export type GuardedProvider = {
@@ -40,7 +31,10 @@ export interface GuardOptions {
   readonly sql: Database
   /** A row of provisioning.provider_status. */
   readonly provider: string
-  readonly pausedCode: FailureCode
+  /** Says which failures are the provider's outage, or its rate limit. */
+  readonly failures: FailureCatalogue
+  /** The failure of a call that was not made, with why. */
+  readonly leftAlone: (why?: string) => Failure
   /** How soon a turn must come to be waited for; 0 takes only what nobody else waits for. */
   readonly maxWaitSeconds: number
   /** Turns what the SDK throws into a failure; throws what it does not know. */
@@ -93,7 +87,7 @@ interface Turn {
 }
 
 async function waitForTurn(
-  { sql, provider, pausedCode, maxWaitSeconds }: GuardOptions,
+  { sql, provider, leftAlone, maxWaitSeconds }: GuardOptions,
   route: string,
 ): Promise<Turn> {
   const [turn] = await sql<Turn[]>`
@@ -101,24 +95,25 @@ async function waitForTurn(
     from provisioning.begin_call(${provider}, ${route}, ${maxWaitSeconds})`
   if (!turn) throw new Error(`begin_call(${provider}) returned nothing`)
   if (turn.reason !== null)
-    throw new FailedCall(paused({ ...failure(pausedCode), message: turn.reason }, turn.pausedSeconds ?? 0))
+    throw new FailedCall(paused({ ...leftAlone(), message: turn.reason }, turn.pausedSeconds ?? 0))
   if (turn.waitSeconds > maxWaitSeconds)
-    throw new FailedCall(paused(failure(pausedCode, 'its rate limit is used up'), turn.waitSeconds))
+    throw new FailedCall(paused(leftAlone('its rate limit is used up'), turn.waitSeconds))
   if (turn.waitSeconds > 0) await sleep(turn.waitSeconds * 1000)
   return turn
 }
 
 /** @returns the failure, as an outage when this call has opened the breaker or met an open one */
 async function reportFailure(
-  { sql, provider }: GuardOptions,
+  { sql, provider, failures }: GuardOptions,
   route: string,
   cause: Failure,
 ): Promise<Failure> {
-  if (RATE_LIMITED.includes(cause.code)) {
+  const kind = failures[cause.code]
+  if (kind?.rateLimited) {
     await sql`select provisioning.pause_calls(${provider}, ${route}, ${cause.retryAfterSeconds ?? 1})`
     return cause
   }
-  const broken = BROKEN.includes(cause.code)
+  const broken = kind?.providerBroken === true
   const [row] = await sql<{ seconds: number | null }[]>`
     select provisioning.end_call(${provider}, ${broken ? cause.code : null}) as seconds`
   return broken && row?.seconds != null ? paused(cause, row.seconds) : cause

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type postgres from 'postgres'
 import { tenantSchemaFiles } from '../generated/tenant-schema-files.ts'
-import { failure } from '../kernel/failures.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
 import type { SchemaFile } from '../kernel/schema-file.ts'
+import { failure } from './failures.ts'
 
 /**
  * Takes the lock and tells what is there, in one round trip. Two workers on one tenant take turns; the lock's number is

@@ -1,8 +1,8 @@
 import postgres from 'postgres'
 import type { StepContext } from '../engine/step.ts'
-import { failure } from '../kernel/failures.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
 import type { Tenant } from '../kernel/tenant.ts'
+import { failure } from './failures.ts'
 
 /** A sleeping Neon compute takes 1–2 s to wake, rarely more. */
 const CONNECT_TIMEOUT_SECONDS = 15

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createProjectKeys } from '../../local/gateway/keys.ts'
-import { failure, maskSecrets, paused } from '../../shared/kernel/failures.ts'
+import { paused } from '../../shared/kernel/failures.ts'
+import { maskSecrets } from '../../shared/kernel/masking.ts'
+import { failure } from '../../shared/services/neon/failures.ts'
 
 describe('what a provider said', () => {
   it.each([
@@ -56,7 +58,7 @@ describe('what a provider said', () => {
     expect(failure('neon_request_refused', 'at postgres://u:secret@h')).toEqual({
       code: 'neon_request_refused',
       retryable: false,
-      message: 'Neon refused the request. (at postgres://u:***@h)',
+      message: 'Neon refused the request. Mend what Neon names, then retry. (at postgres://u:***@h)',
     })
   })
 })

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { waitOutShortPauses } from '../../shared/health/short-pauses.ts'
 import type { HealthProvider } from '../../shared/health/tenant-check.ts'
-import { failure, paused } from '../../shared/kernel/failures.ts'
+import { paused } from '../../shared/kernel/failures.ts'
 import { failed, type Result, success } from '../../shared/kernel/result.ts'
 import type { Compute } from '../../shared/services/neon/client.ts'
+import { failure } from '../../shared/services/neon/failures.ts'
 
 const refused = (seconds: number) =>
   failed(paused(failure('neon_paused', 'its rate limit is used up'), seconds))

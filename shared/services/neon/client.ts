@@ -7,19 +7,18 @@ import {
 } from '@neondatabase/api-client'
 import type { Database } from '../../kernel/database/client.ts'
 import type { Environment } from '../../kernel/environment.ts'
-import { type Failure, failure } from '../../kernel/failures.ts'
+import { type Failure, leavesOpen } from '../../kernel/failures.ts'
+import { retryAfterSeconds } from '../../kernel/http/retry-after.ts'
 import { sendOnce } from '../../kernel/http/send-once.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
 import type { TenantLimits } from '../../kernel/tenant.ts'
 import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
-import { seconds } from '../stripe/client.ts'
+import { failure, neonFailures } from './failures.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 30_000
 /** A create whose reply was lost may still be at work; looking sooner could miss the project that it makes. */
 const SETTLE_SECONDS = 5
-/** Failures that do not say whether the request took effect. */
-const OPEN: readonly Failure['code'][] = ['neon_unreachable', 'neon_unavailable']
 /** 0 lifts a limit; one that is left out stays as it is. */
 const UNLIMITED_QUOTA: Readonly<Record<string, number>> = {
   active_time_seconds: 0,
@@ -132,7 +131,8 @@ export function createNeonProvider(
   const { attempt } = guardProvider({
     sql,
     provider: 'neon',
-    pausedCode: 'neon_paused',
+    failures: neonFailures,
+    leftAlone: (why) => failure('neon_paused', why),
     maxWaitSeconds,
     classify,
   })
@@ -296,7 +296,7 @@ async function projectExists(neon: Neon, call: GuardedCall, projectId: string): 
 }
 
 function withSettleTime<T>(created: Result<T>): Result<T> {
-  if (created.ok || !OPEN.includes(created.failure.code)) return created
+  if (created.ok || !leavesOpen(created.failure, neonFailures)) return created
   return failed({ ...created.failure, settleSeconds: SETTLE_SECONDS })
 }
 
@@ -455,7 +455,7 @@ function classify(error: unknown): Failure {
   const { code = '', message = '' }: { code?: unknown; message?: unknown } =
     typeof data === 'object' && data !== null ? data : {}
   const said = String(message)
-  const retryAfter = seconds(headers['retry-after'])
+  const retryAfter = retryAfterSeconds(headers['retry-after'])
   if (status === 401 || status === 403) return failure('neon_key_rejected')
   if (status === 423) return failure('neon_project_busy', undefined, retryAfter)
   if (status === 429) return failure('neon_rate_limited', undefined, retryAfter)

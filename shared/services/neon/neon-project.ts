@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StepContext, StepOutcome, TenantStep } from '../../engine/step.ts'
-import { failure } from '../../kernel/failures.ts'
 import { type Result, success } from '../../kernel/result.ts'
 import { isLocalHost, projectName, tenantRoleName } from '../../kernel/tenant.ts'
 import type { NeonConnection } from './client.ts'
+import { failure } from './failures.ts'
 
 /** Neon finishes an operation within 2 s as a rule; what takes longer is put off instead of waited for. */
 const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]

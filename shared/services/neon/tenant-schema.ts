@@ -1,8 +1,8 @@
 import type { StepContext, TenantStep } from '../../engine/step.ts'
-import { failure } from '../../kernel/failures.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
 import { applyTenantSchema } from '../../tenant-database/apply-schema.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
+import { failure } from '../../tenant-database/failures.ts'
 
 /** Brings the tenant's database to the newest version of tenant-schema/. */
 export const tenantSchema: TenantStep = async (context) => {

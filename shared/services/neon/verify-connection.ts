@@ -1,6 +1,6 @@
 import type { StepContext, TenantStep } from '../../engine/step.ts'
-import { failure } from '../../kernel/failures.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
+import { failure } from '../../tenant-database/failures.ts'
 
 /** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
 export const verifyConnection: TenantStep = async (context) => {

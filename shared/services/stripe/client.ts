@@ -1,10 +1,12 @@
 import Stripe from 'stripe'
 import type { Database } from '../../kernel/database/client.ts'
 import type { Environment } from '../../kernel/environment.ts'
-import { type Failure, failure } from '../../kernel/failures.ts'
+import type { Failure } from '../../kernel/failures.ts'
+import { retryAfterSeconds } from '../../kernel/http/retry-after.ts'
 import { sendOnce } from '../../kernel/http/send-once.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
 import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+import { failure, stripeFailures } from './failures.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 20_000
@@ -62,7 +64,8 @@ export function createStripeProvider(
   const { attempt } = guardProvider({
     sql,
     provider,
-    pausedCode: 'stripe_paused',
+    failures: stripeFailures,
+    leftAlone: (why) => failure('stripe_paused', why),
     maxWaitSeconds: WORTH_WAITING_SECONDS,
     classify,
   })
@@ -192,7 +195,7 @@ function isMissing(error: unknown): boolean {
 
 function classify(error: unknown): Failure {
   if (!(error instanceof Stripe.errors.StripeError)) throw error
-  const retryAfter = seconds(error.headers?.['retry-after'])
+  const retryAfter = retryAfterSeconds(error.headers?.['retry-after'])
   if (error instanceof Stripe.errors.StripeAuthenticationError) return failure('stripe_key_rejected')
   if (error instanceof Stripe.errors.StripePermissionError)
     return failure('stripe_key_rejected', error.message)
@@ -206,12 +209,6 @@ function classify(error: unknown): Failure {
   if (error.statusCode !== undefined && error.statusCode < 500)
     return failure('stripe_request_refused', error.message)
   return failure('stripe_unavailable', `status ${error.statusCode ?? 'unknown'}`, retryAfter)
-}
-
-/** Retry-After in seconds; Stripe and Neon send a number, never a date. */
-export function seconds(header: unknown): number | undefined {
-  const value = Number(header)
-  return typeof header === 'string' && Number.isFinite(value) && value >= 0 ? value : undefined
 }
 
 function withoutKey(): StripeProvider {

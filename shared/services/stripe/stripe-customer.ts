@@ -1,25 +1,18 @@
 import { z } from 'zod'
 import type { StepContext, StepOutcome, TenantStep } from '../../engine/step.ts'
-import type { Failure } from '../../kernel/failures.ts'
+import { type Failure, leavesOpen } from '../../kernel/failures.ts'
+import { stripeFailures } from './failures.ts'
 
 /** Stripe's search hears of a new customer within about a minute: https://docs.stripe.com/search#data-freshness */
 const SEARCH_LAG_SECONDS = 60
 
-/** Failures that do not say whether there is a customer now. */
-const OPEN: readonly Failure['code'][] = [
-  'stripe_unreachable',
-  'stripe_unavailable',
-  'stripe_request_in_progress',
-  'stripe_key_reused',
-]
-
 /** Failures that Stripe remembers under the idempotency key for 24 h and would only repeat. */
-const REMEMBERED: readonly Failure['code'][] = [
+const REMEMBERED: readonly string[] = [
   'stripe_unavailable',
   'stripe_key_reused',
   'stripe_customer_deleted',
   'stripe_request_refused',
-]
+] satisfies (keyof typeof stripeFailures)[]
 
 /**
  * A request for a customer that may have made one. It is in the step's output from before it is sent, because neither the
@@ -84,7 +77,11 @@ function failed(
   earlier: OpenRequest | undefined,
 ): StepOutcome {
   const { code } = failure
-  const stillOpen = OPEN.includes(code) ? request : code === 'stripe_customer_deleted' ? undefined : earlier
+  const stillOpen = leavesOpen(failure, stripeFailures)
+    ? request
+    : code === 'stripe_customer_deleted'
+      ? undefined
+      : earlier
   return {
     type: 'failed',
     failure: onlySearchFinds(failure, request) ? { ...failure, settleSeconds: SEARCH_LAG_SECONDS } : failure,

@@ -1,0 +1,57 @@
+import { type FailureCatalogue, failuresOf } from '../kernel/failures.ts'
+
+/** What can go wrong with a tenant's own database, whoever hosts it. */
+export const tenantDatabaseFailures = {
+  tenant_database_unreachable: {
+    retryable: true,
+    sentence: 'The tenant database cannot be reached.',
+    docs: 'The network, or the compute did not wake within 15 s.',
+  },
+  tenant_database_login_refused: {
+    retryable: true,
+    sentence: 'The tenant database refused the login.',
+    continuation:
+      'A changed password is fetched again by a retry of the service neon; a role without LOGIN must be given it first.',
+    docs: 'The password was changed, or the role was dropped or may not log in.',
+    remedy: {
+      text: 'Give the role LOGIN again if somebody took it. Then retry the service neon, which fetches the password again.',
+      commands: [{ command: 'retry', service: 'neon' }],
+    },
+  },
+  tenant_database_not_encrypted: {
+    retryable: false,
+    sentence:
+      'The tenant database accepts no verified TLS connection, which is required for a host that is not local.',
+    docs: 'The message has the reason that TLS gives.',
+    remedy: { text: 'Look at the certificate of the host, then retry.', commands: [{ command: 'retry' }] },
+  },
+  tenant_schema_failed: {
+    retryable: false,
+    sentence: 'A file of the tenant schema failed.',
+    docs: 'The message quotes Postgres.',
+    remedy: {
+      text: 'Correct it in tenant-schema/, deploy, then retry.',
+      commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }, { command: 'retry' }],
+    },
+  },
+  tenant_schema_changed: {
+    retryable: false,
+    sentence: 'A file of the tenant schema was changed after this tenant received it.',
+    docs: 'Files that a tenant has received are never edited.',
+    remedy: {
+      text: 'Restore the file, put the change into a new one, deploy, then retry.',
+      commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }, { command: 'retry' }],
+    },
+  },
+  credentials_missing: {
+    retryable: false,
+    sentence: 'The password of the tenant database is not in Vault.',
+    docs: 'Somebody deleted it there, or no project is recorded.',
+    remedy: {
+      text: 'Retry the service neon, which fetches it again.',
+      commands: [{ command: 'retry', service: 'neon' }],
+    },
+  },
+} as const satisfies FailureCatalogue
+
+export const failure = failuresOf(tenantDatabaseFailures)

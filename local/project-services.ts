@@ -1,4 +1,7 @@
 import path from 'node:path'
+import type { Variables } from '../shared/kernel/environment.ts'
+import { services } from '../shared/services/registry.ts'
+import { EMULATORS, type EmulatorAddress, emulatorVariables } from '../tools/emulators.ts'
 import { projectRoot } from '../tools/project.ts'
 import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './emulators/neon/emulator.ts'
 import {
@@ -21,12 +24,8 @@ export interface ProjectOptions {
   readonly apiPort?: number
   readonly neon?: Partial<NeonEmulatorOptions>
   readonly stripe?: Partial<StripeEmulatorOptions>
-  /** Keys of real providers; the emulator is used where there is none. */
-  readonly realProviders?: {
-    readonly stripeKey?: string
-    readonly neonKey?: string
-    readonly neonOrganization?: string
-  }
+  /** A service whose key is among them is used for real; the others are emulated. */
+  readonly variables?: Variables
   readonly watch?: boolean
   readonly functionsLog?: (line: FunctionLogLine) => void
 }
@@ -43,9 +42,6 @@ export interface ProjectServices {
   stop(options?: { readonly dropTenants?: boolean }): Promise<void>
 }
 
-const EMULATED_STRIPE_KEY = 'sk_test_localemulator'
-const EMULATED_NEON_KEY = 'napi_localemulator'
-
 /** Starts all of it on 127.0.0.1. What had started is stopped again when a later part fails. */
 export async function startProjectServices(options: ProjectOptions): Promise<ProjectServices> {
   const started: (() => Promise<unknown>)[] = []
@@ -53,14 +49,17 @@ export async function startProjectServices(options: ProjectOptions): Promise<Pro
     for (const stop of started.reverse()) await stop()
   }
   try {
-    const neon = options.realProviders?.neonKey ? undefined : await startNeon(options)
+    const neon = isReal(options, 'NEON_API_KEY') ? undefined : await startNeon(options)
     let dropTenants = false
     if (neon) started.push(() => neon.stop({ drop: dropTenants }))
-    const stripe = options.realProviders?.stripeKey
+    const stripe = isReal(options, 'STRIPE_SECRET_KEY')
       ? undefined
-      : await startStripeEmulator({ apiKey: EMULATED_STRIPE_KEY, ...options.stripe })
+      : await startStripeEmulator({ apiKey: EMULATORS.stripe.key, ...options.stripe })
     if (stripe) started.push(() => stripe.stop())
-    const gateway = await startProjectGateway(options, functionEnvironment(options, neon, stripe))
+    const gateway = await startProjectGateway(
+      options,
+      functionEnvironment(options, { neon: neon?.url, stripe: stripe?.url }),
+    )
     started.push(() => gateway.stop())
     const worker = await startPlatformWorker({
       databaseUrl: databaseUrl(options.postgresPort, options.database, SUPERUSER),
@@ -86,7 +85,7 @@ export async function startProjectServices(options: ProjectOptions): Promise<Pro
 function startNeon(options: ProjectOptions): Promise<NeonEmulator> {
   return startNeonEmulator({
     adminUrl: databaseUrl(options.postgresPort, 'template1', SUPERUSER),
-    apiKey: EMULATED_NEON_KEY,
+    apiKey: EMULATORS.neon.key,
     ...options.neon,
   })
 }
@@ -105,19 +104,25 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
   })
 }
 
-/** The secrets that a hosted project would have been given with `supabase secrets set`. */
+function isReal({ variables = {} }: ProjectOptions, secret: string): boolean {
+  return Boolean(variables[secret])
+}
+
+/**
+ * The secrets that a hosted project would have been given with `supabase secrets set`.
+ * @param urls of the emulators, by service
+ */
 function functionEnvironment(
-  { realProviders }: ProjectOptions,
-  neon: NeonEmulator | undefined,
-  stripe: StripeEmulator | undefined,
+  { variables = {} }: ProjectOptions,
+  urls: Readonly<Record<keyof typeof EMULATORS, string | undefined>>,
 ): Record<string, string> {
-  return {
-    ...(stripe
-      ? { STRIPE_SECRET_KEY: EMULATED_STRIPE_KEY, STRIPE_API_URL: stripe.url }
-      : { STRIPE_SECRET_KEY: realProviders?.stripeKey ?? '' }),
-    ...(neon
-      ? { NEON_API_KEY: EMULATED_NEON_KEY, NEON_API_URL: neon.url }
-      : { NEON_API_KEY: realProviders?.neonKey ?? '' }),
-    ...(realProviders?.neonOrganization ? { NEON_ORG_ID: realProviders.neonOrganization } : {}),
+  const addresses: Readonly<Record<string, string | undefined>> = urls
+  const keys: Readonly<Record<string, EmulatorAddress>> = EMULATORS
+  const environment: Record<string, string> = {}
+  for (const service of services) {
+    for (const name of service.variables) if (variables[name]) environment[name] = variables[name]
+    const [url, emulator] = [addresses[service.name], keys[service.name]]
+    if (url && emulator) Object.assign(environment, emulatorVariables(service, emulator.key, url))
   }
+  return environment
 }

@@ -135,7 +135,7 @@ async function assertPortsFree(configuration: Configuration): Promise<void> {
 
 function startServices(options: StackOptions, keys: ProjectKeys): Promise<ProjectServices> {
   const { configuration, directory } = options
-  const { STRIPE_SECRET_KEY: stripeKey, NEON_API_KEY: neonKey, NEON_ORG_ID: neonOrganization } = configuration
+  const { STRIPE_SECRET_KEY, NEON_API_KEY, NEON_ORG_ID } = configuration
   return startProjectServices({
     postgresPort: configuration.LOCAL_DB_PORT,
     database: DATABASE,
@@ -152,11 +152,7 @@ function startServices(options: StackOptions, keys: ProjectKeys): Promise<Projec
       stateFile: path.join(directory, 'stripe.jsonl'),
       ...options.stripe,
     },
-    realProviders: {
-      ...(stripeKey ? { stripeKey } : {}),
-      ...(neonKey ? { neonKey } : {}),
-      ...(neonOrganization ? { neonOrganization } : {}),
-    },
+    variables: { STRIPE_SECRET_KEY, NEON_API_KEY, NEON_ORG_ID },
     watch: options.watch ?? false,
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),
   })

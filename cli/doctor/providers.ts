@@ -1,5 +1,10 @@
+import type { Variables } from '../../shared/kernel/environment.ts'
 import { maskSecrets } from '../../shared/kernel/masking.ts'
+import { remedyFor } from '../../shared/services/failures.ts'
+import { services } from '../../shared/services/registry.ts'
+import type { KeyCheck } from '../../shared/services/service.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
+import { localVariables } from '../../tools/emulators.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { time } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
@@ -33,44 +38,28 @@ function breakerFinding({
   )
 }
 
-/** Of each key only once: Stripe has a breaker for each of its modes, and a failed job does not say in which it was. */
+/** Of each key only once: a service may have several breakers, and a failed job does not say which it met. */
 function blamedKeyFindings({ failed_jobs: failed }: Diagnosis): Finding[] {
-  return FUNCTION_KEYS.flatMap(({ check, codes, variable }) => {
-    const blaming = failed.filter(({ code }) => code !== null && codes.includes(code))
+  return services.flatMap(({ label, secret }) => {
+    const blaming = failed.filter(({ code }) => asksForSecret(code, secret))
     const [first] = blaming
     if (!first) return []
     const jobs = blaming.reduce((sum, each) => sum + each.jobs, 0)
     return finding(
       'providers',
-      check,
+      `${label} key of the functions`,
       `${jobs} job${jobs === 1 ? '' : 's'} failed with ${first.code}: ${first.message ?? ''}`,
       '',
       {
         fix: 'Set the key of the functions, then retry.',
-        command: `npx supabase secrets set ${variable}=…`,
+        command: `npx supabase secrets set ${secret}=…`,
       },
     )
   })
 }
 
-const FUNCTION_KEYS: readonly { check: string; codes: readonly string[]; variable: string }[] = [
-  {
-    check: 'Neon key of the functions',
-    codes: ['neon_key_missing', 'neon_key_rejected'],
-    variable: 'NEON_API_KEY',
-  },
-  {
-    check: 'Stripe key of the functions',
-    codes: ['stripe_key_missing', 'stripe_key_rejected'],
-    variable: 'STRIPE_SECRET_KEY',
-  },
-]
-
-interface KeyCheck {
-  readonly name: string
-  readonly variable: string
-  readonly url: string
-  readonly key: string | undefined
+function asksForSecret(code: string | null, secret: string): boolean {
+  return remedyFor(code).commands.some((each) => each.command === 'set_secret' && each.name === secret)
 }
 
 /**
@@ -78,48 +67,34 @@ interface KeyCheck {
  * nobody can read them. For the local stack, whose keys are known, the emulators are called.
  */
 export async function keyFindings(project: ProjectAddress, stop: AbortSignal): Promise<Finding[]> {
-  const checks = project.isLocal ? await localKeys() : ownKeys()
-  return Promise.all(checks.map((check) => keyFinding(check, stop)))
+  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''))
+  const configuration = project.isLocal ? await readConfiguration() : undefined
+  const emulated = configuration ? localVariables(services, configuration) : {}
+  const variables = { ...given, ...(configuration ? keysOf(configuration) : {}), ...emulated }
+  return Promise.all(
+    services.map((service) =>
+      keyFinding(
+        `${service.label} ${service.secret in emulated ? 'emulator' : 'key'}`,
+        service.secret,
+        service.keyCheck(variables),
+        stop,
+      ),
+    ),
+  )
 }
 
-function ownKeys(): KeyCheck[] {
-  const { NEON_API_KEY, STRIPE_SECRET_KEY, NEON_ORG_ID, NEON_API_URL, STRIPE_API_URL } = process.env
-  const organization = NEON_ORG_ID ? `&org_id=${encodeURIComponent(NEON_ORG_ID)}` : ''
-  const neon = NEON_API_URL || 'https://console.neon.tech/api/v2'
-  const stripe = STRIPE_API_URL || 'https://api.stripe.com'
-  return [
-    {
-      name: 'Neon key',
-      variable: 'NEON_API_KEY',
-      url: `${neon}/projects?limit=1${organization}`,
-      key: NEON_API_KEY,
-    },
-    {
-      name: 'Stripe key',
-      variable: 'STRIPE_SECRET_KEY',
-      url: `${stripe}/v1/customers?limit=1`,
-      key: STRIPE_SECRET_KEY,
-    },
-  ]
+/** The keys that .env has for the local stack. */
+function keysOf(configuration: Readonly<Record<string, unknown>>): Variables {
+  const keys = services.map(({ secret }) => [secret, configuration[secret]] as const)
+  return Object.fromEntries(keys.flatMap(([name, key]) => (typeof key === 'string' ? [[name, key]] : [])))
 }
 
-async function localKeys(): Promise<KeyCheck[]> {
-  const { LOCAL_NEON_PORT: neon, LOCAL_STRIPE_PORT: stripe, ...keys } = await readConfiguration()
-  const own = ownKeys()
-  const emulated = [
-    { url: `http://127.0.0.1:${neon}/api/v2/projects?limit=1`, key: 'napi_localemulator' },
-    { url: `http://127.0.0.1:${stripe}/v1/customers?limit=1`, key: 'sk_test_localemulator' },
-  ]
-  const given = [keys.NEON_API_KEY, keys.STRIPE_SECRET_KEY]
-  return own.map((check, index) => ({
-    ...check,
-    ...(given[index]
-      ? { key: given[index] }
-      : { name: check.name.replace('key', 'emulator'), ...emulated[index] }),
-  }))
-}
-
-async function keyFinding({ name, variable, url, key }: KeyCheck, stop: AbortSignal): Promise<Finding> {
+async function keyFinding(
+  name: string,
+  variable: string,
+  { url, key }: KeyCheck,
+  stop: AbortSignal,
+): Promise<Finding> {
   if (!key)
     return {
       area: 'providers',

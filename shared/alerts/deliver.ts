@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks'
 import type { Database } from '../kernel/database/client.ts'
+import { isLocalHost } from '../kernel/local-host.ts'
 import { maskSecrets } from '../kernel/masking.ts'
-import { isLocalHost } from '../kernel/tenant.ts'
 
 const BATCH = 10
 const TIMEOUT_MS = 10_000

@@ -8,10 +8,8 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
-import { createNeonProvider } from '../services/neon/client.ts'
-import { createStripeProvider } from '../services/stripe/client.ts'
 import { type JobReport, reportJob } from './reports.ts'
-import type { Step } from './step.ts'
+import type { Step, StepSource } from './step.ts'
 import { createWorker } from './worker.ts'
 
 /** Below the 150 s within which a function must have replied. */
@@ -19,9 +17,8 @@ const WAIT_LIMIT_MS = 120_000
 const WAIT_POLL_MS = 150
 
 export interface JobFunction<Body> {
-  /** The kinds of job that this function's workers run, and what does the work of their steps. */
+  /** The kinds of job that this function's workers run. */
   readonly kinds: readonly string[]
-  readonly steps: Readonly<Record<string, Step>>
   /** The body of a request that is not a doorbell. */
   readonly body: z.ZodType<Body>
   /**
@@ -35,17 +32,16 @@ export interface JobFunction<Body> {
  * An Edge Function that runs jobs. It takes two kinds of body: a signed doorbell from the database, answered 202 at once;
  * or a request with a secret key or a user's access token, answered 202 with the job, or 200 with its outcome when the
  * caller waits. The work goes on after the reply.
+ * @param services who does the work of the steps @throws Error that lists the variables that are missing or wrong
  */
 export function createJobFunction<Body>(
   environment: Environment,
   definition: JobFunction<Body>,
+  services: readonly StepSource[],
 ): (request: Request) => Promise<Response> {
   const sql = connect(environment)
-  const providers = {
-    stripe: createStripeProvider(environment, sql),
-    neon: createNeonProvider(environment, sql),
-  }
-  const worker = createWorker({ sql, providers, steps: definition.steps }, definition.kinds)
+  const steps = stepsOf(services.map((service) => service.connect({ variables: environment.variables, sql })))
+  const worker = createWorker({ sql, steps }, definition.kinds)
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql)
   const ring = () => inBackground(worker.ring())
@@ -67,6 +63,15 @@ export function createJobFunction<Body>(
     const caller = await authenticate(request)
     return answerCaller(caller, await readBody(request, definition.body))
   })
+}
+
+/** @throws Error when two services have a step of the same name */
+function stepsOf(sources: readonly { readonly steps: Readonly<Record<string, Step>> }[]) {
+  const steps = sources.flatMap((source) => Object.entries(source.steps))
+  const byName = Object.fromEntries(steps)
+  if (Object.keys(byName).length < steps.length)
+    throw new Error(`two steps have the same name: ${steps.map(([name]) => name).join(', ')}`)
+  return byName
 }
 
 /** 200 with the outcome, or 202 with how things stand when the job needs longer than a function may take. */

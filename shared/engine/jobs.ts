@@ -1,7 +1,6 @@
 import type postgres from 'postgres'
 import { type Database, sqlState } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
-import type { Tenant } from '../kernel/tenant.ts'
 
 export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
@@ -19,7 +18,7 @@ export type StepOutput = Readonly<Record<string, postgres.JSONValue>>
 export interface StartedStep {
   readonly attempt: number
   readonly output: StepOutput
-  readonly tenant: Tenant | null
+  readonly tenant: Readonly<Record<string, unknown>> | null
 }
 
 export interface Settings {

@@ -1,12 +1,11 @@
 import { type Database, sqlState } from '../kernel/database/client.ts'
 import { failure } from '../kernel/failures.ts'
 import { type Job, type JobStore, LeaseLost, type StepOutput } from './jobs.ts'
-import type { Providers, Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
+import type { Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
 
 export interface JobRunner {
   readonly jobs: JobStore
   readonly sql: Database
-  readonly providers: Providers
   readonly steps: Readonly<Record<string, Step>>
 }
 
@@ -55,7 +54,7 @@ async function settleAll(work: readonly Promise<void>[]): Promise<void> {
 
 /** @returns the steps that may start because this one succeeded */
 async function runStep(
-  { jobs, sql, providers, steps }: JobRunner,
+  { jobs, sql, steps }: JobRunner,
   job: Job,
   name: string,
   signal: AbortSignal,
@@ -73,7 +72,6 @@ async function runStep(
     ...started,
     saveOutput,
     sql,
-    providers,
     signal,
     secrets,
     assertLease,

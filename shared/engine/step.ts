@@ -1,15 +1,21 @@
+import type { z } from 'zod'
 import type { Database } from '../kernel/database/client.ts'
+import type { Variables } from '../kernel/environment.ts'
 import { type Failure, failure } from '../kernel/failures.ts'
-import type { Tenant } from '../kernel/tenant.ts'
-import type { AssertLease } from '../services/guard.ts'
-import type { NeonProvider } from '../services/neon/client.ts'
-import type { StripeProvider } from '../services/stripe/client.ts'
 import type { Job, SideRecord, StepOutput } from './jobs.ts'
 
-export interface StepContext<T extends Tenant | null = Tenant> {
+/**
+ * Renews the lease on the job for which something is created or deleted; throws LeaseLost when another worker has it.
+ * It is run right before the request, when its turn has come, so that no waiting lies between the two.
+ */
+export type AssertLease = () => Promise<void>
+
+/** What provisioning.tenant() tells of an organization; null when its rows are gone. */
+export type TenantFacts = Readonly<Record<string, unknown>> | null
+
+export interface StepContext<Tenant = TenantFacts> {
   readonly job: Job
-  /** Null when the organization's rows are gone. */
-  readonly tenant: T
+  readonly tenant: Tenant
   /** 1 for the first attempt. A step may have been interrupted before, so this is no proof that nothing exists. */
   readonly attempt: number
   /** What earlier attempts at this step left. */
@@ -17,18 +23,12 @@ export interface StepContext<T extends Tenant | null = Tenant> {
   /** Adds to it at once: what a later attempt must know even if this one never ends. Throws LeaseLost. */
   readonly saveOutput: (output: StepOutput) => Promise<void>
   readonly sql: Database
-  readonly providers: Providers
   /** Aborted when the lease is lost or the worker stops. */
   readonly signal: AbortSignal
   /** Secrets that one step learned and a later one of the same run needs; gone with the run. */
-  readonly secrets: Map<'databasePassword', string>
+  readonly secrets: Map<string, string>
   /** Handed to whatever creates or deletes something outside: when another worker has the job, the call is not made. */
   readonly assertLease: AssertLease
-}
-
-export interface Providers {
-  readonly stripe: StripeProvider
-  readonly neon: NeonProvider
 }
 
 export interface SucceededStep {
@@ -49,15 +49,22 @@ export type StepOutcome =
     }
 
 /** Makes sure that one thing exists, or is gone. Must find what an interrupted attempt did before it does anything. */
-export type Step = (context: StepContext<Tenant | null>) => Promise<StepOutcome>
+export type Step = (context: StepContext) => Promise<StepOutcome>
 
-/** A step that needs the organization's rows. */
-export type TenantStep = (context: StepContext) => Promise<StepOutcome>
+/** A service, as far as the engine knows it: it connects to its provider, and then has steps by name. */
+export interface StepSource {
+  connect(options: { readonly variables: Variables; readonly sql: Database }): {
+    readonly steps: Readonly<Record<string, Step>>
+  }
+}
 
-export function forTenant(step: TenantStep): Step {
+/** A step that needs the organization's rows, and of these what `facts` describes. */
+export function forTenant<Tenant>(
+  facts: z.ZodType<Tenant>,
+  step: (context: StepContext<Tenant>) => Promise<StepOutcome>,
+): Step {
   return async (context) => {
-    const { tenant } = context
-    if (!tenant) return { type: 'failed', failure: failure('organization_gone') }
-    return step({ ...context, tenant })
+    if (!context.tenant) return { type: 'failed', failure: failure('organization_gone') }
+    return step({ ...context, tenant: facts.parse(context.tenant) })
   }
 }

@@ -3,8 +3,9 @@ import { type HealthReport, HealthStore } from '../health/health-store.ts'
 import { requestHealthCheck } from '../health/request-check.ts'
 import type { Caller } from '../kernel/caller.ts'
 import type { Database } from '../kernel/database/client.ts'
-import type { Environment } from '../kernel/environment.ts'
+import { type Environment, readVariables } from '../kernel/environment.ts'
 import { createNeonProvider } from '../services/neon/client.ts'
+import { neonEnvironment } from '../services/neon/environment.ts'
 
 /** Looks at a tenant's database now, see requestHealthCheck. @throws Problem */
 export function checkHealth(
@@ -15,6 +16,9 @@ export function checkHealth(
   deep: boolean,
 ): Promise<HealthReport> {
   // No waiting in the queue of calls: provisioning comes first.
-  const checker = createHealthChecker(sql, createNeonProvider(environment, sql, 0))
+  const checker = createHealthChecker(
+    sql,
+    createNeonProvider(readVariables(neonEnvironment, environment.variables), sql, 0),
+  )
   return requestHealthCheck({ sql, checker, store: new HealthStore(sql) }, caller, organizationId, deep)
 }

@@ -1,5 +1,5 @@
 import type { Database } from '../kernel/database/client.ts'
-import type { TenantAddress } from '../tenant-database/connection.ts'
+import type { TenantAddress } from '../tenant-database/address.ts'
 import type { Metrics, Thresholds } from './evaluate.ts'
 import type { HealthStatus, Reason } from './reasons.ts'
 

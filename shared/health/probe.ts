@@ -1,6 +1,7 @@
 import { checkServerIdentity } from 'node:tls'
 import postgres from 'postgres'
-import { connectionOptions, type TenantAddress } from '../tenant-database/connection.ts'
+import type { TenantAddress } from '../tenant-database/address.ts'
+import { connectionOptions } from '../tenant-database/connection.ts'
 import { certificateEnd } from './certificate.ts'
 import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
 import { type Reason, trouble, troubleOf } from './reasons.ts'

@@ -24,12 +24,6 @@ const schema = z.object({
   SUPABASE_JWKS: z.string().default('{"keys":[]}'),
   SUPABASE_ANON_KEY: z.string().optional(),
   SUPABASE_SERVICE_ROLE_KEY: z.string().optional(),
-  STRIPE_SECRET_KEY: z.string().min(1).optional(),
-  STRIPE_API_URL: z.url().default('https://api.stripe.com'),
-  NEON_API_KEY: z.string().min(1).optional(),
-  NEON_API_URL: z.url().default('https://console.neon.tech/api/v2'),
-  /** Organization that new Neon projects belong to; needed with a personal API key. */
-  NEON_ORG_ID: z.string().min(1).optional(),
   /** Secrets of the auth hook that calls handle-new-user, as Supabase Auth has them: several while one is replaced. */
   HANDLE_NEW_USER_HOOK_SECRET: z
     .string()
@@ -37,11 +31,22 @@ const schema = z.object({
     .optional(),
 })
 
-export type Environment = z.infer<typeof schema>
+/** Environment variables by name. */
+export type Variables = Readonly<Record<string, string | undefined>>
 
-/** Reads and checks the environment once. @throws Error that lists every variable that is missing or wrong. */
-export function readEnvironment(source: Readonly<Record<string, string | undefined>>): Environment {
-  const parsed = schema.safeParse(source)
+export type Environment = z.infer<typeof schema> & {
+  /** All of them: each service reads its own. */
+  readonly variables: Variables
+}
+
+/** Reads and checks the project's own variables, once. @throws Error that lists each one that is missing or wrong. */
+export function readEnvironment(variables: Variables): Environment {
+  return { ...readVariables(schema, variables), variables }
+}
+
+/** @throws Error that lists each variable that is missing or wrong. */
+export function readVariables<Values>(wanted: z.ZodType<Values>, variables: Variables): Values {
+  const parsed = wanted.safeParse(variables)
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new Error(`The function's environment is incomplete: ${problems.join('; ')}`)

@@ -8,10 +8,8 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
-import { createNeonProvider } from '../services/neon/client.ts'
-import { createStripeProvider } from '../services/stripe/client.ts'
-import { neonInventory, stripeInventory } from './inventory.ts'
-import { createReconciler } from './reconciler.ts'
+import type { ConnectOptions, Service } from '../services/service.ts'
+import { createReconciler, type Inventories } from './reconciler.ts'
 import { RunStore } from './runs.ts'
 
 /** Below the 150 s within which a function must have replied. */
@@ -30,13 +28,13 @@ const bodySchema = z.strictObject({
  * `jobId` is the run; or {dryRun?, wait?} with a secret key, answered with the report of the run, 202 while it is running
  * and 200 when the caller waited for its end. One run is open at a time: a second request is told of the same one.
  */
-export function createReconcileFunction(environment: Environment): (request: Request) => Promise<Response> {
+export function createReconcileFunction(
+  environment: Environment,
+  services: readonly Service[],
+): (request: Request) => Promise<Response> {
   const sql = connect(environment)
   const runs = new RunStore(sql)
-  const inventories = [
-    neonInventory(createNeonProvider(environment, sql)),
-    stripeInventory(createStripeProvider(environment, sql)),
-  ]
+  const inventories = inventoriesOf(services, { variables: environment.variables, sql })
   const reconciler = createReconciler({ runs, inventories })
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql, 'Send a secret key as apikey.')
@@ -66,4 +64,12 @@ async function reply(runs: RunStore, runId: string, waitMs: number): Promise<Res
     if (Date.now() >= deadline) return jsonReply(report, 202)
     await sleep(WAIT_POLL_MS)
   }
+}
+
+function inventoriesOf(services: readonly Service[], options: ConnectOptions): Inventories {
+  return Object.fromEntries(
+    services.flatMap((service) =>
+      Object.values(service.connect(options).inventories).map((inventory) => [service.name, inventory]),
+    ),
+  )
 }

@@ -1,16 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../kernel/failures.ts'
 import type { Result } from '../kernel/result.ts'
-import type { Inventory, InventoryPage } from './inventory.ts'
+import type { Inventory, InventoryPage } from '../services/inventory.ts'
 import type { Finding, List, Run, RunStore } from './runs.ts'
 
 /** A page is asked for again after what may pass by itself, so that one hiccup does not cost a day's comparison. */
 const PAGE_TRIES = 3
 const LONGEST_WAIT_SECONDS = 15
 
+export type Inventories = Readonly<Record<string, Inventory>>
+
 export interface ReconcilerOptions {
   readonly runs: RunStore
-  readonly inventories: readonly Inventory[]
+  /** By service. */
+  readonly inventories: Inventories
 }
 
 export interface Reconciler {
@@ -124,8 +127,8 @@ async function deleteFinding(
   }
 }
 
-function inventoryOf(inventories: readonly Inventory[], provider: string): Inventory {
-  const inventory = inventories.find((candidate) => candidate.provider === provider)
+function inventoryOf(inventories: Inventories, provider: string): Inventory {
+  const inventory = inventories[provider]
   if (!inventory) throw new Error(`this deployment knows no inventory of "${provider}"`)
   return inventory
 }

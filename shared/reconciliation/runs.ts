@@ -1,5 +1,5 @@
 import type { Database } from '../kernel/database/client.ts'
-import type { InventoryPage, ProviderName } from './inventory.ts'
+import type { InventoryPage } from '../services/inventory.ts'
 
 /** Where a run stands, as its rows say. */
 export interface Run {
@@ -10,13 +10,13 @@ export interface Run {
 }
 
 export interface List {
-  readonly provider: ProviderName
+  readonly provider: string
   readonly cursor: string | null
 }
 
 export interface Finding {
   readonly id: string
-  readonly provider: ProviderName
+  readonly provider: string
   readonly resourceId: string
 }
 
@@ -35,7 +35,7 @@ export interface ReconciliationReport {
   readonly finishedAt: string | null
   /** At most 500. */
   readonly findings: readonly {
-    readonly provider: ProviderName
+    readonly provider: string
     readonly kind: 'duplicate' | 'stranger' | 'missing'
     readonly resourceId: string
     readonly organizationId: string

@@ -5,18 +5,15 @@ import {
   type Remedy,
 } from '../kernel/failures.ts'
 import { tenantDatabaseFailures } from '../tenant-database/failures.ts'
-import { neonFailures } from './neon/failures.ts'
-import { stripeFailures } from './stripe/failures.ts'
-
-const catalogues = {
-  ...generalFailures,
-  ...tenantDatabaseFailures,
-  ...stripeFailures,
-  ...neonFailures,
-} as const
+import { services } from './registry.ts'
 
 /** Every code that a step's or a job's failure may have. */
-export const failureCatalogue: FailureCatalogue = catalogues
+export const failureCatalogue: FailureCatalogue = Object.assign(
+  {},
+  generalFailures,
+  tenantDatabaseFailures,
+  ...services.map(({ failures }) => failures),
+)
 
 /**
  * What a person does about a job or a step that has failed with this code for good.

@@ -21,12 +21,6 @@ export type GuardedCall = <T>(
   before?: () => Promise<void>,
 ) => Promise<T>
 
-/**
- * Renews the lease on the job for which something is created or deleted; throws LeaseLost when another worker has it.
- * Providers run it when the call's turn has come, so that no waiting lies between it and the request.
- */
-export type AssertLease = () => Promise<void>
-
 export interface GuardOptions {
   readonly sql: Database
   /** A row of provisioning.provider_status. */

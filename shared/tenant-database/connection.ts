@@ -1,7 +1,6 @@
 import postgres from 'postgres'
-import type { StepContext } from '../engine/step.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
-import type { Tenant } from '../kernel/tenant.ts'
+import type { TenantAddress } from './address.ts'
 import { failure } from './failures.ts'
 
 /** A sleeping Neon compute takes 1–2 s to wake, rarely more. */
@@ -13,7 +12,7 @@ const CONNECT_TIMEOUT_SECONDS = 15
  * @param through the pooled host is what applications use; the direct one is for schema changes.
  */
 export async function withTenantDatabase<T>(
-  { tenant, signal }: Pick<StepContext, 'tenant' | 'signal'>,
+  { tenant, signal }: { readonly tenant: TenantAddress; readonly signal: AbortSignal },
   password: string,
   through: 'direct' | 'pooled',
   work: (sql: postgres.Sql) => Promise<T>,
@@ -32,11 +31,6 @@ export async function withTenantDatabase<T>(
     await sql.end({ timeout: 5 })
   }
 }
-
-export type TenantAddress = Pick<
-  Tenant,
-  'host' | 'pooledHost' | 'port' | 'databaseName' | 'roleName' | 'sslMode'
->
 
 /** One connection, over verified TLS unless the host is local. */
 export function connectionOptions(

@@ -4,7 +4,6 @@ import { valueAsCaller } from '../kernel/as-caller.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { jsonReply } from '../kernel/http/serve.ts'
-import { deprovisionSteps } from '../services/steps.ts'
 
 const body = z.strictObject({
   organizationId: z.uuid(),
@@ -28,7 +27,6 @@ type Body = z.infer<typeof body>
  */
 export const deprovisionFunction: JobFunction<Body> = {
   kinds: ['deprovision', 'undo'],
-  steps: deprovisionSteps,
   body,
   async request(sql, caller, { organizationId, confirm, dryRun, wait }) {
     if (caller.type !== 'service')

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { JobFunction } from '../engine/job-function.ts'
 import { authorize } from '../kernel/as-caller.ts'
-import { provisionSteps } from '../services/steps.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
 import { provisionUser } from './provision-user.ts'
 import { requestProvisioning } from './request-provisioning.ts'
@@ -58,7 +57,6 @@ const body = fields.superRefine((given, context) => {
  */
 export const provisionFunction: JobFunction<Fields> = {
   kinds: ['provision'],
-  steps: provisionSteps,
   body,
   async request(
     sql,

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { oneAtATime } from '../../shared/health/one-at-a-time.ts'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
-import { deprovisionSteps, provisionSteps } from '../../shared/services/steps.ts'
+import { services } from '../../shared/services/registry.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { openProject, type Project } from '../database/project.ts'
@@ -20,13 +20,17 @@ afterAll(() => project?.close())
 const file = (name: string) => readFile(path.join(projectRoot, name), 'utf8')
 
 describe('what has to agree', () => {
-  it.each([
-    ['provision', provisionSteps],
-    ['deprovision', deprovisionSteps],
-  ])('are the steps of %s in the database and in TypeScript', async (kind, steps) => {
-    const rows = await project.sql<{ step: string }[]>`
-      select step from provisioning.step_definitions where kind = ${kind} order by position`
-    expect(Object.keys(steps)).toEqual(rows.map(({ step }) => step))
+  it('are the steps of each service in the database and in TypeScript', async () => {
+    const rows = await project.sql<{ service: string; steps: string[] }[]>`
+      select service, array_agg(distinct step order by step) as steps from provisioning.step_definitions group by service`
+    const variables = { SUPABASE_URL: 'https://x.supabase.co' }
+    const steps = services.map((service) => [
+      service.name,
+      Object.keys(service.connect({ variables, sql: project.sql }).steps).sort(),
+    ])
+    expect(Object.fromEntries(steps)).toEqual(
+      Object.fromEntries(rows.map(({ service, steps }) => [service, steps])),
+    )
   })
 
   it('are tenant-schema/ and the TypeScript that is deployed with the functions (npm run tenant-schema)', async () => {
@@ -69,19 +73,22 @@ describe('the environment of a function', () => {
   }
 
   it('has defaults for what a hosted project need not set', () => {
-    expect(readEnvironment(complete)).toMatchObject({
-      STRIPE_API_URL: 'https://api.stripe.com',
-      NEON_API_URL: 'https://console.neon.tech/api/v2',
-      SUPABASE_SECRET_KEYS: {},
-    })
+    expect(readEnvironment(complete)).toMatchObject({ SUPABASE_SECRET_KEYS: {} })
+    expect(services.map((service) => new URL(service.keyCheck(complete).url).host)).toEqual([
+      'api.stripe.com',
+      'console.neon.tech',
+    ])
   })
 
   it('is refused with the name of every variable that is missing or wrong, and none of their values', () => {
-    const read = () =>
-      readEnvironment({ SUPABASE_URL: 'no url', SUPABASE_SECRET_KEYS: 'sb_secret_abc', NEON_API_URL: 'neon' })
-    for (const name of ['SUPABASE_URL', 'SUPABASE_DB_URL', 'SUPABASE_SECRET_KEYS', 'NEON_API_URL'])
-      expect(read).toThrow(name)
+    const read = () => readEnvironment({ SUPABASE_URL: 'no url', SUPABASE_SECRET_KEYS: 'sb_secret_abc' })
+    for (const name of ['SUPABASE_URL', 'SUPABASE_DB_URL', 'SUPABASE_SECRET_KEYS']) expect(read).toThrow(name)
     expect(read).not.toThrow(/sb_secret_abc/)
+  })
+
+  it.each(services)('is refused by $name when its address is wrong', (service) => {
+    const variables = { ...complete, [service.address]: 'no address' }
+    expect(() => service.connect({ variables, sql: project.sql })).toThrow(service.address)
   })
 })
 

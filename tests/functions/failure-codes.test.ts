@@ -3,8 +3,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { failure, generalFailures } from '../../shared/kernel/failures.ts'
 import { failureCatalogue, remedyFor } from '../../shared/services/failures.ts'
-import { neonFailures } from '../../shared/services/neon/failures.ts'
-import { stripeFailures } from '../../shared/services/stripe/failures.ts'
+import { services } from '../../shared/services/registry.ts'
 import { tenantDatabaseFailures } from '../../shared/tenant-database/failures.ts'
 import { printFailureCodes, withFailureTexts } from '../../tools/failure-codes/print.ts'
 import { projectRoot } from '../../tools/project.ts'
@@ -20,7 +19,7 @@ const file = (name: string) => readFile(path.join(projectRoot, name), 'utf8')
 
 describe('the catalogue of failures', () => {
   it('has each code once, whichever service it belongs to', () => {
-    const parts = [generalFailures, tenantDatabaseFailures, stripeFailures, neonFailures]
+    const parts = [generalFailures, tenantDatabaseFailures, ...services.map(({ failures }) => failures)]
     const codes = parts.flatMap((part) => Object.keys(part))
     expect(Object.keys(failureCatalogue).sort()).toEqual(codes.sort())
   })

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { projectName, tenantRoleName } from '../../shared/kernel/tenant.ts'
+import { projectName, tenantRoleName } from '../../shared/services/neon/tenant.ts'
 import type { SignedUp, TestProject } from './project.ts'
 
 export interface MadeProject {

@@ -5,15 +5,16 @@ import {
   OperationStatus,
   type ProjectListItem,
 } from '@neondatabase/api-client'
+import type { AssertLease } from '../../engine/step.ts'
 import type { Database } from '../../kernel/database/client.ts'
-import type { Environment } from '../../kernel/environment.ts'
 import { type Failure, leavesOpen } from '../../kernel/failures.ts'
 import { retryAfterSeconds } from '../../kernel/http/retry-after.ts'
 import { sendOnce } from '../../kernel/http/send-once.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
-import type { TenantLimits } from '../../kernel/tenant.ts'
-import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+import { type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+import type { NeonEnvironment } from './environment.ts'
 import { failure, neonFailures } from './failures.ts'
+import type { TenantLimits } from './tenant.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 30_000
@@ -114,7 +115,7 @@ export interface NeonProvider {
 
 /** @param maxWaitSeconds for the rate limits; 0 leaves the way to provisioning, which waits in a queue */
 export function createNeonProvider(
-  environment: Pick<Environment, 'NEON_API_KEY' | 'NEON_API_URL' | 'NEON_ORG_ID'>,
+  environment: NeonEnvironment,
   sql: Database,
   maxWaitSeconds: number = WORTH_WAITING_SECONDS,
 ): NeonProvider {

@@ -1,9 +1,9 @@
-import type { TenantStep } from '../../engine/step.ts'
 import { seal } from '../../kernel/seal.ts'
+import type { NeonStep } from './step.ts'
 import { databasePassword } from './tenant-schema.ts'
 
 /** Puts the password of the tenant's database into Vault. */
-export const credentials: TenantStep = async (context) => {
+export const credentials: NeonStep = async (context) => {
   const password = await databasePassword(context)
   if (!password.ok) return { type: 'failed', failure: password.failure }
   const { sql, job } = context

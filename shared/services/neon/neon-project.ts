@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { StepContext, StepOutcome, TenantStep } from '../../engine/step.ts'
+import type { StepOutcome } from '../../engine/step.ts'
+import { isLocalHost } from '../../kernel/local-host.ts'
 import { type Result, success } from '../../kernel/result.ts'
-import { isLocalHost, projectName, tenantRoleName } from '../../kernel/tenant.ts'
 import type { NeonConnection } from './client.ts'
 import { failure } from './failures.ts'
+import type { NeonStep, NeonStepContext } from './step.ts'
+import { projectName, tenantRoleName } from './tenant.ts'
 
 /** Neon finishes an operation within 2 s as a rule; what takes longer is put off instead of waited for. */
 const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]
@@ -14,14 +16,14 @@ const PUT_OFF_SECONDS = 5
  * called by now and whatever else has its name. Without one: Neon has no idempotency keys, so the project has a name that
  * only this organization's can have; look for exactly that, and create only what is certainly absent.
  */
-export const neonProject: TenantStep = async (context) => {
-  const { tenant, providers } = context
+export const neonProject: NeonStep = async (context) => {
+  const { tenant, neon } = context
   if (tenant.neonProjectId) {
-    const exists = await providers.neon.projectExists(tenant.neonProjectId)
+    const exists = await neon.projectExists(tenant.neonProjectId)
     if (!exists.ok) return { type: 'failed', failure: exists.failure }
     if (exists.value) return adopt(context, tenant.neonProjectId)
   }
-  const found = await providers.neon.findProject(projectName(tenant.organizationId))
+  const found = await neon.findProject(projectName(tenant.organizationId))
   if (!found.ok) return { type: 'failed', failure: found.failure }
   return found.value ? adopt(context, found.value.projectId) : create(context)
 }
@@ -30,8 +32,8 @@ export const neonProject: TenantStep = async (context) => {
  * The new project's operations go on after the reply. They are not waited for: the next step connects, and Neon's proxy
  * holds a connection until the compute is up.
  */
-async function create(context: StepContext): Promise<StepOutcome> {
-  const { tenant, providers } = context
+async function create(context: NeonStepContext): Promise<StepOutcome> {
+  const { tenant, neon } = context
   const role = tenantRoleName(tenant.organizationId)
   const { region, limits } = tenant
   const spec = {
@@ -41,40 +43,40 @@ async function create(context: StepContext): Promise<StepOutcome> {
     databaseName: role,
     limits,
   }
-  const created = await providers.neon.createProject(spec, context.assertLease)
+  const created = await neon.createProject(spec, context.assertLease)
   return created.ok ? succeeded(context, created.value) : { type: 'failed', failure: created.failure }
 }
 
 /** A project from an earlier attempt, or whose size is to change. Changes are refused while an operation is under way. */
-async function adopt(context: StepContext, projectId: string): Promise<StepOutcome> {
-  const { tenant, providers } = context
+async function adopt(context: NeonStepContext, projectId: string): Promise<StepOutcome> {
+  const { tenant, neon } = context
   const settled = await waitUntilSettled(context, projectId)
   if (!settled.ok) return { type: 'failed', failure: settled.failure }
   if (!settled.value)
     return { type: 'deferred', seconds: PUT_OFF_SECONDS, reason: failure('neon_project_busy') }
   await context.assertLease()
-  const limited = await providers.neon.applyLimits(projectId, tenant.limits)
+  const limited = await neon.applyLimits(projectId, tenant.limits)
   if (!limited.ok) return { type: 'failed', failure: limited.failure }
   const role = tenantRoleName(tenant.organizationId)
-  const connection = await providers.neon.connection(projectId, role, role)
+  const connection = await neon.connection(projectId, role, role)
   return connection.ok
     ? succeeded(context, connection.value)
     : { type: 'failed', failure: connection.failure }
 }
 
 async function waitUntilSettled(
-  { providers, signal }: StepContext,
+  { neon, signal }: NeonStepContext,
   projectId: string,
 ): Promise<Result<boolean>> {
   for (const delay of POLL_MS) {
-    const settled = await providers.neon.isSettled(projectId)
+    const settled = await neon.isSettled(projectId)
     if (!settled.ok || settled.value) return settled
     await sleep(delay, undefined, { signal })
   }
   return success(false)
 }
 
-function succeeded(context: StepContext, connection: NeonConnection): StepOutcome {
+function succeeded(context: NeonStepContext, connection: NeonConnection): StepOutcome {
   const { sql, job, tenant, secrets } = context
   const { projectId, branchId, endpointId, host, pooledHost, port, databaseName, roleName } = connection
   const sslMode = isLocalHost(host) ? 'disable' : 'verify-full'

@@ -1,9 +1,9 @@
-import type { StepContext, TenantStep } from '../../engine/step.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { failure } from '../../tenant-database/failures.ts'
+import type { NeonStep, NeonStepContext } from './step.ts'
 
 /** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
-export const verifyConnection: TenantStep = async (context) => {
+export const verifyConnection: NeonStep = async (context) => {
   const password = await storedPassword(context)
   if (!password) return { type: 'failed', failure: failure('credentials_missing') }
   const startedAt = performance.now()
@@ -18,7 +18,7 @@ export const verifyConnection: TenantStep = async (context) => {
   }
 }
 
-async function storedPassword({ sql, tenant }: StepContext): Promise<string | undefined> {
+async function storedPassword({ sql, tenant }: NeonStepContext): Promise<string | undefined> {
   const [row] = await sql<{ password: string }[]>`
     select decrypted_secret as password from vault.decrypted_secrets where id = ${tenant.credentialsSecretId}`
   return row?.password

@@ -1,11 +1,12 @@
 import Stripe from 'stripe'
+import type { AssertLease } from '../../engine/step.ts'
 import type { Database } from '../../kernel/database/client.ts'
-import type { Environment } from '../../kernel/environment.ts'
 import type { Failure } from '../../kernel/failures.ts'
 import { retryAfterSeconds } from '../../kernel/http/retry-after.ts'
 import { sendOnce } from '../../kernel/http/send-once.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
-import { type AssertLease, type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+import { type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+import type { StripeEnvironment } from './environment.ts'
 import { failure, stripeFailures } from './failures.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
@@ -53,10 +54,7 @@ export interface StripeProvider {
   deleteCustomer(customerId: string, assertLease: AssertLease): Promise<Result<void>>
 }
 
-export function createStripeProvider(
-  environment: Pick<Environment, 'STRIPE_SECRET_KEY' | 'STRIPE_API_URL'>,
-  sql: Database,
-): StripeProvider {
+export function createStripeProvider(environment: StripeEnvironment, sql: Database): StripeProvider {
   const { STRIPE_SECRET_KEY: key, STRIPE_API_URL } = environment
   if (!key) return withoutKey()
   const stripe = createClient(key, new URL(STRIPE_API_URL))

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import type { StepContext, StepOutcome, TenantStep } from '../../engine/step.ts'
+import type { StepOutcome } from '../../engine/step.ts'
 import { type Failure, leavesOpen } from '../../kernel/failures.ts'
 import { stripeFailures } from './failures.ts'
+import type { StripeStep, StripeStepContext } from './step.ts'
 
 /** Stripe's search hears of a new customer within about a minute: https://docs.stripe.com/search#data-freshness */
 const SEARCH_LAG_SECONDS = 60
@@ -31,18 +32,18 @@ type OpenRequest = z.infer<typeof openRequest>
  * asked for, and exactly that is asked for again: its idempotency key covers the 24 h that Stripe keeps keys, and the search,
  * which has caught up by then, all later retries and those under a new key.
  */
-export const stripeCustomer: TenantStep = async (context) => {
-  const { tenant, providers } = context
+export const stripeCustomer: StripeStep = async (context) => {
+  const { tenant, stripe } = context
   if (tenant.stripeCustomerId) {
-    const exists = await providers.stripe.customerExists(tenant.stripeCustomerId)
+    const exists = await stripe.customerExists(tenant.stripeCustomerId)
     if (!exists.ok) return { type: 'failed', failure: exists.failure }
     if (exists.value) return succeeded(context, tenant.stripeCustomerId)
   }
   return findOrCreate(context)
 }
 
-async function findOrCreate(context: StepContext): Promise<StepOutcome> {
-  const { tenant, output, providers } = context
+async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
+  const { tenant, output, stripe } = context
   const { organizationId } = tenant
   const open = openRequest.safeParse(output.openRequest).data
   const wanted = {
@@ -50,28 +51,21 @@ async function findOrCreate(context: StepContext): Promise<StepOutcome> {
     name: tenant.organizationName,
     email: tenant.billingEmail,
   }
-  const found = await providers.stripe.findCustomer(
-    { organizationId, ...(open ?? wanted) },
-    open !== undefined,
-  )
+  const found = await stripe.findCustomer({ organizationId, ...(open ?? wanted) }, open !== undefined)
   if (!found.ok) return { type: 'failed', failure: found.failure }
   if (found.value) return succeeded(context, found.value)
 
   // With other details the same key would be refused, and a new one could make a second customer.
   const request = open?.key === wanted.key ? open : wanted
-  const created = await providers.stripe.createCustomer(
-    { organizationId, ...request },
-    request.key,
-    async () => {
-      await context.saveOutput({ openRequest: request })
-      await context.assertLease()
-    },
-  )
+  const created = await stripe.createCustomer({ organizationId, ...request }, request.key, async () => {
+    await context.saveOutput({ openRequest: request })
+    await context.assertLease()
+  })
   return created.ok ? succeeded(context, created.value) : failed(context, created.failure, request, open)
 }
 
 function failed(
-  context: StepContext,
+  context: StripeStepContext,
   failure: Failure,
   request: OpenRequest,
   earlier: OpenRequest | undefined,
@@ -98,16 +92,16 @@ function onlySearchFinds({ code }: Failure, { email }: OpenRequest): boolean {
 }
 
 /** A customer that was deleted needs another key too: the old one would replay the reply that created it. */
-function idempotencyKey(context: StepContext): string {
+function idempotencyKey(context: StripeStepContext): string {
   const replaces = context.tenant.stripeCustomerId ? `-after-${context.tenant.stripeCustomerId}` : ''
   return `customer-${context.tenant.organizationId}-${generation(context)}${replaces}`
 }
 
-function generation({ output }: StepContext): number {
+function generation({ output }: StripeStepContext): number {
   return typeof output.keyGeneration === 'number' ? output.keyGeneration : 0
 }
 
-function succeeded({ sql, job }: StepContext, customerId: string): StepOutcome {
+function succeeded({ sql, job }: StripeStepContext, customerId: string): StepOutcome {
   return {
     type: 'succeeded',
     output: { resourceId: customerId, openRequest: null },

@@ -1,0 +1,44 @@
+import { forTenant, type Step } from '../../engine/step.ts'
+import { defineService } from '../service.ts'
+import { createNeonProvider } from './client.ts'
+import { credentials } from './credentials.ts'
+import { deleteCredentials } from './delete-credentials.ts'
+import { deleteNeonProject } from './delete-neon-project.ts'
+import { neonEnvironment } from './environment.ts'
+import { neonFailures } from './failures.ts'
+import { neonInventory } from './inventory.ts'
+import { neonProject } from './neon-project.ts'
+import type { NeonStep } from './step.ts'
+import { neonTenant } from './tenant.ts'
+import { tenantSchema } from './tenant-schema.ts'
+import { verifyConnection } from './verify-connection.ts'
+
+/** A Postgres of its own for each organization: a Neon project with the tenant schema. */
+export const neon = defineService({
+  name: 'neon',
+  label: 'Neon',
+  secret: 'NEON_API_KEY',
+  address: 'NEON_API_URL',
+  environment: neonEnvironment,
+  failures: neonFailures,
+  connect(environment, sql) {
+    const provider = createNeonProvider(environment, sql)
+    const withRows = (step: NeonStep): Step =>
+      forTenant(neonTenant, (context) => step({ ...context, neon: provider }))
+    return {
+      steps: {
+        neon_project: withRows(neonProject),
+        tenant_schema: withRows(tenantSchema),
+        credentials: withRows(credentials),
+        verify_connection: withRows(verifyConnection),
+        delete_credentials: deleteCredentials,
+        delete_neon_project: (context) => deleteNeonProject(context, provider),
+      },
+      inventories: { neon_project: neonInventory(provider) },
+    }
+  },
+  keyCheck({ NEON_API_KEY: key, NEON_API_URL: url, NEON_ORG_ID: organization }) {
+    const scope = organization ? `&org_id=${encodeURIComponent(organization)}` : ''
+    return { url: `${url}/projects?limit=1${scope}`, key }
+  },
+})

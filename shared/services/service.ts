@@ -1,0 +1,63 @@
+import type { z } from 'zod'
+import type { Step } from '../engine/step.ts'
+import type { Database } from '../kernel/database/client.ts'
+import { readVariables, type Variables } from '../kernel/environment.ts'
+import type { FailureCatalogue } from '../kernel/failures.ts'
+import type { Inventory } from './inventory.ts'
+
+/** A service outside of which each tenant gets something, as the rest of the product knows it. */
+export interface Service {
+  /** As in provisioning.services. */
+  readonly name: string
+  readonly label: string
+  /** Its environment variables, all of them. */
+  readonly variables: readonly string[]
+  /** The environment variable with its key. */
+  readonly secret: string
+  /** The environment variable that leads it to another address, such as an emulator's. */
+  readonly address: string
+  readonly failures: FailureCatalogue
+  /** @throws Error that lists its variables that are wrong */
+  connect(options: ConnectOptions): ConnectedService
+  /** A harmless call with the key, for `doctor`: whether the service accepts it. @throws Error as connect does */
+  keyCheck(variables: Variables): KeyCheck
+}
+
+export interface ConnectOptions {
+  readonly variables: Variables
+  readonly sql: Database
+}
+
+export interface ConnectedService {
+  /** What does the work of its steps in provisioning.step_definitions, by name. */
+  readonly steps: Readonly<Record<string, Step>>
+  /** What the account holds, by kind in provisioning.resource_kinds. */
+  readonly inventories: Readonly<Record<string, Inventory>>
+}
+
+export interface KeyCheck {
+  /** Answers 401 or 403 to a bearer token that is wrong. */
+  readonly url: string
+  /** Undefined when the variable is not set. */
+  readonly key: string | undefined
+}
+
+/** A service whose environment is described by a schema. */
+export interface ServiceDefinition<Shape extends z.ZodRawShape>
+  extends Omit<Service, 'variables' | 'connect' | 'keyCheck'> {
+  readonly environment: z.ZodObject<Shape>
+  connect(environment: z.infer<z.ZodObject<Shape>>, sql: Database): ConnectedService
+  keyCheck(environment: z.infer<z.ZodObject<Shape>>): KeyCheck
+}
+
+export function defineService<Shape extends z.ZodRawShape>({
+  environment,
+  ...definition
+}: ServiceDefinition<Shape>): Service {
+  return {
+    ...definition,
+    variables: Object.keys(environment.shape),
+    connect: ({ variables, sql }) => definition.connect(readVariables(environment, variables), sql),
+    keyCheck: (variables) => definition.keyCheck(readVariables(environment, variables)),
+  }
+}

@@ -1,12 +1,9 @@
 import type postgres from 'postgres'
 import { HttpClient, type QueuedRequest, type StoredResponse } from './http-request.ts'
 import { type ExclusiveSession, isExtensionMissing, pause } from './session.ts'
+import { WakeFlag } from './wake-flag.ts'
 
 export interface HttpSenderOptions {
-  /** How often the queue is looked at while there was something in it lately. */
-  readonly pollMs: number
-  /** How often otherwise; also the longest that a first request waits. */
-  readonly idlePollMs: number
   readonly batchSize: number
   readonly responseTtlMs: number
   readonly stopping: AbortSignal
@@ -15,16 +12,19 @@ export interface HttpSenderOptions {
 }
 
 const EXTENSION_POLL_MS = 200
-const IDLE_AFTER_MS = 2000
-const PRUNE_INTERVAL_MS = 60_000
+/** pg_net sleeps after each batch, "to avoid using too much CPU" (src/worker.c): 200 requests a second at most. */
+const SLEEP_AFTER_BATCH_MS = 1000
 
 /**
- * The worker of pg_net. Takes up to `batchSize` queued requests, sends them all at once, and goes on when the
- * last has been answered or has timed out. A request is deleted when it is taken, so it is sent once at most.
+ * The worker of pg_net. Woken by a commit that queued requests, it takes up to `batchSize` of them, sends them all at
+ * once, and goes on when the last has been answered or has timed out; after each batch it sleeps for a second, until
+ * there is nothing left. The first wake after it has begun cuts one sleep short, later ones do not (see WakeFlag).
+ * A request is deleted when it is taken, so it is sent once at most.
  */
 export class HttpSender {
   readonly #options: HttpSenderOptions
   readonly #client = new HttpClient()
+  readonly #wake: WakeFlag
   #paused = false
   #batch: Promise<number> = Promise.resolve(0)
   /** Answers that could not be stored yet because the connection was lost meanwhile. */
@@ -32,6 +32,7 @@ export class HttpSender {
 
   constructor(options: HttpSenderOptions) {
     this.#options = options
+    this.#wake = new WakeFlag(options.stopping)
   }
 
   /** Takes no more requests; resolves when those under way are answered and stored. */
@@ -40,8 +41,10 @@ export class HttpSender {
     await this.#batch.catch(() => undefined)
   }
 
+  /** What was queued meanwhile is sent at once. */
   resume(): void {
     this.#paused = false
+    this.#wake.interrupt()
   }
 
   close(): void {
@@ -49,27 +52,43 @@ export class HttpSender {
   }
 
   /** Serves the queue until the session is lost or the worker stops. */
-  async serve({ sql, lost }: ExclusiveSession): Promise<void> {
-    const { stopping, pollMs, idlePollMs } = this.#options
-    let lastRequestAt = performance.now()
-    let lastPruneAt = Number.NEGATIVE_INFINITY
-    while (!stopping.aborted) {
-      lost.throwIfAborted()
-      const sent = await this.#runBatch(sql)
-      if (sent === 'extension missing') {
-        await pause(EXTENSION_POLL_MS, stopping)
-        continue
+  async serve({ sql, lost, listen }: ExclusiveSession): Promise<void> {
+    const { stopping } = this.#options
+    await listen('pg_net_wake', () => this.#wake.raise())
+    // Whoever was woken before this session listened is not known.
+    this.#wake.interrupt()
+    const loss = () => this.#wake.interrupt()
+    lost.addEventListener('abort', loss, { once: true })
+    try {
+      while (!stopping.aborted) {
+        lost.throwIfAborted()
+        if (this.#wake.lower()) await this.#workOff(sql, lost)
+        else await this.#wake.wait()
       }
-      const now = performance.now()
-      if (now - lastPruneAt > PRUNE_INTERVAL_MS) {
-        await this.#pruneResponses(sql)
-        lastPruneAt = now
-      }
-      if (sent > 0) lastRequestAt = now
-      else await pause(now - lastRequestAt > IDLE_AFTER_MS ? idlePollMs : pollMs, stopping)
+    } finally {
+      lost.removeEventListener('abort', loss)
     }
   }
 
+  /** Sends batch after batch until one is empty. */
+  async #workOff(sql: postgres.Sql, lost: AbortSignal): Promise<void> {
+    const { stopping } = this.#options
+    let handled = 0
+    do {
+      const done = await this.#runBatch(sql)
+      if (done === 'extension missing') {
+        // There is nothing that could wake the worker before it is there.
+        await pause(EXTENSION_POLL_MS, stopping)
+        this.#wake.raise()
+        return
+      }
+      handled = done
+      await this.#wake.wait(SLEEP_AFTER_BATCH_MS)
+      lost.throwIfAborted()
+    } while (handled > 0 && !stopping.aborted)
+  }
+
+  /** @returns how many rows it has dealt with: requests sent and old responses removed */
   async #runBatch(sql: postgres.Sql): Promise<number | 'extension missing'> {
     this.#batch = this.#sendBatch(sql)
     try {
@@ -82,14 +101,15 @@ export class HttpSender {
 
   async #sendBatch(sql: postgres.Sql): Promise<number> {
     await this.#storeResponses(sql)
-    if (this.#paused) return 0
+    const removed = await this.#removeOldResponses(sql)
+    if (this.#paused) return removed
     const requests = await this.#takeRequests(sql)
-    if (requests.length === 0) return 0
+    if (requests.length === 0) return removed
     this.#unstored = await Promise.all(
       requests.map((request) => this.#client.send(request, this.#options.halt)),
     )
     await this.#storeResponses(sql)
-    return requests.length
+    return removed + requests.length
   }
 
   async #takeRequests(sql: postgres.Sql): Promise<readonly QueuedRequest[]> {
@@ -111,9 +131,14 @@ export class HttpSender {
     this.#unstored = []
   }
 
-  async #pruneResponses(sql: postgres.Sql): Promise<void> {
-    await sql`
-      delete from net._http_response
-      where created < now() - make_interval(secs => ${this.#options.responseTtlMs / 1000})`
+  /** As many as a batch has, as in the real one; the rest goes with the next. */
+  async #removeOldResponses(sql: postgres.Sql): Promise<number> {
+    const { batchSize, responseTtlMs } = this.#options
+    const { count } = await sql`
+      delete from net._http_response r using (
+        select ctid from net._http_response where created < now() - make_interval(secs => ${responseTtlMs / 1000})
+        order by created limit ${batchSize}) old
+      where r.ctid = old.ctid`
+    return count
   }
 }

@@ -7,6 +7,8 @@ export interface ExclusiveSession {
   readonly sql: postgres.Sql
   /** Aborted as soon as the connection, and with it the lock, is gone. */
   readonly lost: AbortSignal
+  /** Calls `listener` whenever a commit notifies the channel, as long as the session lives. */
+  listen(channel: string, listener: () => void): Promise<void>
 }
 
 export interface SessionOptions {
@@ -47,6 +49,10 @@ export async function keepSession(
 
 function openSession({ databaseUrl, part }: SessionOptions): ExclusiveSession {
   const lost = new AbortController()
+  const listeners = new Map<string, () => void>()
+  // The client hands its options through to the connection, this one too, though its types do not know it. Its own
+  // `listen` would open a second connection, whose loss nobody here would notice.
+  const notifications = { onnotify: (channel: string) => listeners.get(channel)?.() }
   const sql = postgres(databaseUrl, {
     max: 1,
     // The client would open a second connection, without the lock, after closing this one for its age.
@@ -56,8 +62,13 @@ function openSession({ databaseUrl, part }: SessionOptions): ExclusiveSession {
     connection: { application_name: `${part} worker` },
     onclose: () => lost.abort(),
     onnotice: () => undefined,
+    ...notifications,
   })
-  return { sql, lost: lost.signal }
+  const listen = async (channel: string, listener: () => void) => {
+    listeners.set(channel, listener)
+    await sql`listen ${sql(channel)}`
+  }
+  return { sql, lost: lost.signal, listen }
 }
 
 /** Asks again and again, because a backend that blocks in pg_advisory_lock does not notice that its client left. */

@@ -7,11 +7,7 @@ export interface PlatformWorkerOptions {
   readonly databaseUrl: string
   /** Milliseconds since 1970, for cron schedules; the real time unless a test shifts it. */
   readonly clock?: () => number
-  /** How often the request queue is looked at while it is in use. */
-  readonly httpPollMs?: number
-  /** How often when there was nothing for two seconds; also the longest wait of the next request. */
-  readonly httpIdlePollMs?: number
-  /** How many requests are taken and sent at once. */
+  /** How many requests are taken and sent at once; pg_net.batch_size of a hosted project. */
   readonly batchSize?: number
   /** How long responses are kept. */
   readonly responseTtlMs?: number
@@ -49,8 +45,6 @@ export async function startPlatformWorker(options: PlatformWorkerOptions): Promi
   const halt = new AbortController()
   const signals = { stopping: stopping.signal, halt: halt.signal }
   const sender = new HttpSender({
-    pollMs: options.httpPollMs ?? 15,
-    idlePollMs: options.httpIdlePollMs ?? 45,
     batchSize: options.batchSize ?? 200,
     responseTtlMs: options.responseTtlMs ?? SIX_HOURS_MS,
     ...signals,

@@ -219,12 +219,57 @@ describe('the pg_net worker', () => {
     })
   })
 
-  it('answers the first request after a pause quickly', async () => {
-    await sleep(2300)
-    const started = performance.now()
-    await post(base)
-    await vi.waitFor(() => expect(received).toHaveLength(1), { interval: 2 })
-    expect(performance.now() - started).toBeLessThan(150)
+  describe('between two batches', () => {
+    /** Milliseconds until a request that is queued now arrives. */
+    async function delivered(): Promise<number> {
+      const path = `/${crypto.randomUUID()}`
+      const started = performance.now()
+      await post(`${base}${path}`)
+      await vi.waitFor(() => expect(received.map(({ url }) => url)).toContain(path), {
+        timeout: 4000,
+        interval: 2,
+      })
+      return performance.now() - started
+    }
+    /** Long enough for the worker to find nothing, sleep once more and wait for a wake. */
+    const idle = () => sleep(2300)
+
+    it('sleeps a second, which the first wake after it has begun cuts short and later ones do not', async () => {
+      await idle()
+      expect(await delivered(), 'an idle worker').toBeLessThan(200)
+      await sleep(50)
+      expect(await delivered(), 'the first wake since').toBeLessThan(200)
+      await sleep(50)
+      expect(await delivered(), 'a later one').toBeGreaterThan(700)
+      await idle()
+      expect(await delivered(), 'an idle worker again').toBeLessThan(200)
+    })
+
+    it('sends no more than 200 a second', async () => {
+      await idle()
+      await sql`select net.http_get(${base}) from generate_series(1, 450)`
+      const counts: number[] = []
+      for (const _ of [1, 2, 3]) {
+        await sleep(counts.length === 0 ? 500 : 1000)
+        counts.push(received.length)
+      }
+      expect(counts).toEqual([200, 400, 450])
+    })
+
+    it('notices nothing that was put into the queue without a wake', async () => {
+      await idle()
+      await sql`insert into net.http_request_queue (method, url, timeout_milliseconds) values ('GET', ${base}, 5000)`
+      await sleep(1300)
+      expect(received).toHaveLength(0)
+      await sql`select net.wake()`
+      await vi.waitFor(() => expect(received).toHaveLength(1), { interval: 5 })
+    })
+  })
+
+  it('has a queue without an index, like the real one', async () => {
+    expect(
+      await sql`select from pg_indexes where schemaname = 'net' and tablename = 'http_request_queue'`,
+    ).toHaveLength(0)
   })
 
   it('keeps requests while it is paused', async () => {

@@ -1,6 +1,6 @@
--- Stand-in for pg_net 0.20: the same tables, functions and rights. The background worker is
--- local/platform-worker, which polls the queue; nothing here notifies it, because NOTIFY takes a lock that
--- makes committing transactions wait for one another.
+-- Stand-in for pg_net 0.20: the same tables, functions and rights. The background worker is local/platform-worker,
+-- which a NOTIFY wakes at commit, as a commit callback wakes the real one. Unlike that, it makes transactions that
+-- queue requests commit one after another.
 
 create schema net;
 
@@ -15,10 +15,6 @@ create unlogged table net.http_request_queue (
   body bytea,
   timeout_milliseconds integer not null
 );
--- The worker takes the oldest first, also when many taken rows have not been vacuumed away yet.
-create index http_request_queue_id_idx on net.http_request_queue (id);
--- Every request is inserted and deleted at once: vacuum by number of requests, not by share of an empty table.
-alter table net.http_request_queue set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 create unlogged table net._http_response (
   id bigint,
@@ -64,6 +60,14 @@ language sql immutable set search_path = '' as $$
   from pg_catalog.jsonb_each_text(params) p
 $$;
 
+create function net.wake() returns void
+language plpgsql as $$
+begin
+  perform pg_catalog.pg_notify('pg_net_wake', '');
+end
+$$;
+comment on function net.wake() is 'Wakes the worker when the transaction commits, once however often it is called, and not after a rollback.';
+
 -- The three below have no `set search_path`, like the real ones: it would cost a third of the call. They run with
 -- the caller's rights, so there is nothing to hijack.
 create function net.http_get(
@@ -83,6 +87,7 @@ begin
   insert into net.http_request_queue (method, url, headers, timeout_milliseconds)
   values ('GET', url, headers, timeout_milliseconds)
   returning id into v_id;
+  perform net.wake();
   return v_id;
 end
 $$;
@@ -111,6 +116,7 @@ begin
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
   values ('POST', url, headers, pg_catalog.convert_to(body::text, 'UTF8'), timeout_milliseconds)
   returning id into v_id;
+  perform net.wake();
   return v_id;
 end
 $$;
@@ -149,6 +155,7 @@ begin
   insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
   values ('DELETE', url, headers, pg_catalog.convert_to(body::text, 'UTF8'), timeout_milliseconds)
   returning id into v_id;
+  perform net.wake();
   return v_id;
 end
 $$;
@@ -238,10 +245,6 @@ language sql security definer set search_path = '' as $$
 $$;
 comment on function net.worker_restart() is
   'Ends the session of the worker, which then connects again. False when there was none.';
-
-create function net.wake() returns void
-language sql set search_path = '' as $$ select $$;
-comment on function net.wake() is 'Does nothing: the worker polls the queue.';
 
 -- As in the real extension: any role may queue requests, and read those of others, headers included.
 grant usage on schema net to public;

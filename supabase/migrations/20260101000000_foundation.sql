@@ -24,7 +24,7 @@ begin
     select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname = 'provisioning') taken;
   if v_taken is not null then
     raise exception 'Nothing was installed, because these names are taken: %. Move them to another schema or rename them, then
-push again; see docs/operations.md, "Installing beside existing tables".', v_taken using errcode = 'duplicate_object';
+push again; see docs/installation.md, "Beside existing tables".', v_taken using errcode = 'duplicate_object';
   end if;
 end
 $names$;

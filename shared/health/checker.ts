@@ -5,7 +5,7 @@ import type { Result } from '../kernel/result.ts'
 import { type FleetRead, readFleetPage } from './fleet.ts'
 import { type CheckResult, type ClaimedTenant, type HealthSettings, HealthStore } from './health-store.ts'
 import { oneAtATime } from './one-at-a-time.ts'
-import { ResultWriter } from './result-writer.ts'
+import { ResultWriter, writeResults } from './result-writer.ts'
 import { waitOutShortPauses } from './short-pauses.ts'
 import { checkDueTenant, checkTenant, type HealthProvider } from './tenant-check.ts'
 
@@ -44,7 +44,7 @@ export function createHealthChecker(
       if (!tenant) return undefined
       const { timeoutMs } = await store.settings()
       const result = await checkTenant({ store, neon, timeoutMs, now }, tenant, deep)
-      if (result.ok) await store.record([result.value])
+      if (result.ok) await writeResults(store, [result.value])
       else await store.release([organizationId], pauseAfter(result.failure), true)
       return result
     },

@@ -2,6 +2,7 @@ import { type Result, success } from '../kernel/result.ts'
 import { type ListedProject, PAGE } from '../services/neon/client.ts'
 import type { CheckResult, HealthStore, ListedTenant } from './health-store.ts'
 import { isUnlisted } from './reasons.ts'
+import { writeResults } from './result-writer.ts'
 import { asleep, type HealthProvider } from './tenant-check.ts'
 
 /** The provider notes activity with some delay: a compute counts as asleep only when it must have been for so long. */
@@ -45,7 +46,7 @@ export async function readFleetPage(
     if (needsLook(tenant, project, now)) awake.push(tenant.organizationId)
     else if (tenant.dueSoon) sleeping.push(asleep(tenant, checkedAt, project.usage))
   }
-  await store.record(sleeping)
+  await writeResults(store, sleeping)
   const listed = tenants.map(({ organizationId }) => organizationId)
   const goesOn = await store.advance({
     token,

@@ -31,6 +31,8 @@ export interface ClaimedTenant extends TenantAddress {
   readonly usedSecondsAgo: number
   /** The last attempt to connect opened a session. */
   readonly letIn: boolean
+  /** Of its database, as it was applied: what the database itself says of that is its owner's word. */
+  readonly schemaVersion: number | null
 }
 
 /** A tenant on a page of the provider's list. */
@@ -121,7 +123,7 @@ export class HealthStore {
         database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
         credentials_secret_id as "credentialsSecretId", deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
         suspend_timeout_seconds as "suspendTimeoutSeconds", probed_seconds_ago as "probedSecondsAgo",
-        used_seconds_ago as "usedSecondsAgo", let_in as "letIn"
+        used_seconds_ago as "usedSecondsAgo", let_in as "letIn", schema_version as "schemaVersion"
       from provisioning.claim_health_checks(${limit}, ${awakeOnly}, ${organizationId})`
   }
 

@@ -1,7 +1,9 @@
 import { checkServerIdentity } from 'node:tls'
-import postgres from 'postgres'
+import type postgres from 'postgres'
+import { z } from 'zod'
+import { networkError } from '../kernel/database/socket.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
-import { connectionOptions } from '../tenant-database/connection.ts'
+import { openTenantSession, type SessionHooks, type SessionLimits } from '../tenant-database/session.ts'
 import { certificateEnd } from './certificate.ts'
 import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
 import { type Reason, trouble, troubleOf } from './reasons.ts'
@@ -37,22 +39,29 @@ export async function probeDatabase(
   timeoutMs: number,
 ): Promise<Probe> {
   const seen: Seen = { letIn: false, certificateExpiresAt: undefined }
-  const clients = (['pooled', 'direct'] as const).map((through) =>
-    postgres(clientOptions(address, password, through, timeoutMs, seen)),
-  )
-  const [pooled, direct] = clients
-  if (!pooled || !direct) throw new Error('two clients were made')
   const measurementMs = timeoutMs * MEASUREMENT_SHARE
+  const sessions = (['pooled', 'direct'] as const).map((through) =>
+    openTenantSession(address, password, through, limitsWithin(measurementMs), hooksFor(seen)),
+  )
+  const [pooled, direct] = sessions
+  if (!pooled || !direct) throw new Error('two sessions were opened')
   const deadline = performance.now() + timeoutMs
   try {
     const results = await Promise.allSettled([
-      within(measurementMs, measureLatency(pooled)),
-      within(measurementMs, measureServer(direct, previous)),
+      measureLatency(pooled.sql),
+      measureServer(direct.sql, previous),
     ])
     return await nameExpiry(judge(results, seen), address, deadline - performance.now())
   } finally {
-    for (const client of clients) void client.end({ timeout: 0 }).catch(() => undefined)
+    for (const session of sessions) void session.close()
   }
+}
+
+/** A check reads two rows of numbers. */
+const MAX_BYTES = 64 * 1024
+
+function limitsWithin(ms: number): SessionLimits {
+  return { connectMs: ms, lifeMs: ms, maxBytes: MAX_BYTES, statementMs: Math.ceil(ms), lockMs: Math.ceil(ms) }
 }
 
 /** What is noted while connections are made. */
@@ -61,37 +70,18 @@ interface Seen {
   certificateExpiresAt: string | undefined
 }
 
-/** @throws an error with the code TIMEOUT */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(Object.assign(new Error('too slow'), { code: 'TIMEOUT' })), ms)
-  })
-  return Promise.race([work, timeout]).finally(() => clearTimeout(timer))
-}
-
-function clientOptions(
-  address: TenantAddress,
-  password: string,
-  through: 'direct' | 'pooled',
-  timeoutMs: number,
-  seen: Seen,
-): postgres.Options<Record<string, never>> {
-  const options = connectionOptions(address, password, through)
-  const ssl = options.ssl
-    ? {
-        // Only listens in: what the platform checks by itself is checked in any case. Node and Deno (2.9) both call it.
-        checkServerIdentity: (host: string, certificate: Parameters<typeof checkServerIdentity>[1]) => {
-          if (certificate.valid_to) seen.certificateExpiresAt = new Date(certificate.valid_to).toISOString()
-          return checkServerIdentity(host, certificate)
-        },
-      }
-    : false
-  // The first thing that a server says in a session; a login that is refused never gets so far.
-  const onparameter = () => {
-    seen.letIn = true
+function hooksFor(seen: Seen): SessionHooks {
+  return {
+    // The first thing that a server says in a session; a login that is refused never gets so far.
+    onLetIn: () => {
+      seen.letIn = true
+    },
+    // Node and Deno (2.9) both call it.
+    checkServerIdentity: (host, certificate) => {
+      if (certificate.valid_to) seen.certificateExpiresAt = new Date(certificate.valid_to).toISOString()
+      return checkServerIdentity(host, certificate)
+    },
   }
-  return { ...options, ssl, connect_timeout: timeoutMs / 1000, onparameter }
 }
 
 function judge(
@@ -129,12 +119,15 @@ function whichHost([pooled]: readonly PromiseSettledResult<unknown>[], broken: n
   return pooled?.status === 'rejected' ? 'only the pooled host' : 'only the direct host'
 }
 
-/** The first query waits for network, TLS, login and a waking compute; the second one only for its round trip. */
+/** A pooler keeps settings of a session from us and from each other, so each statement brings its own. */
+const ROUND_TRIP = `begin; set local search_path = pg_catalog; select 1; commit`
+
+/** The first message waits for network, TLS, login and a waking compute; the second one only for its round trip. */
 async function measureLatency(sql: postgres.Sql): Promise<Metrics> {
   const startedAt = performance.now()
-  await sql`select 1`
+  await sql.unsafe(ROUND_TRIP)
   const connectedAt = performance.now()
-  await sql`select 1`
+  await sql.unsafe(ROUND_TRIP)
   const latency = performance.now() - connectedAt
   return {
     latency_ms: rounded(latency),
@@ -142,65 +135,61 @@ async function measureLatency(sql: postgres.Sql): Promise<Metrics> {
   }
 }
 
-interface ServerRow {
-  readonly now: Date
-  readonly size: string
-  readonly transactions: string
-  readonly hits: string
-  readonly reads: string
-  readonly statsReset: Date | null
-  readonly connections: number
-  readonly maxConnections: number
-  readonly longestSeconds: number | null
-}
+/** Beyond these no Postgres can be; what the owner of a database makes it say may be anything. */
+const counter = z.coerce.number().min(0).max(Number.MAX_SAFE_INTEGER)
+const connectionCount = z.int().min(0).max(1_000_000)
+const time = z.date().min(new Date('2020-01-01T00:00:00Z')).max(new Date('2100-01-01T00:00:00Z'))
+
+const serverRow = z.object({
+  now: time,
+  size: counter,
+  transactions: counter,
+  hits: counter,
+  reads: counter,
+  statsReset: time.nullable(),
+  connections: connectionCount,
+  maxConnections: connectionCount,
+  // A query may have begun after ours.
+  longestSeconds: z.number().min(-DAY_MS).max(1_000_000_000).nullable(),
+})
+
+type ServerRow = z.infer<typeof serverRow>
 
 async function measureServer(sql: postgres.Sql, previous: Metrics): Promise<Metrics> {
   const startedAt = performance.now()
-  const [row] = await sql<ServerRow[]>`
-    select now(), pg_database_size(d.datname) as size, d.xact_commit + d.xact_rollback as transactions, d.blks_hit as hits,
-      d.blks_read as reads, d.stats_reset as "statsReset", current_setting('max_connections')::int as "maxConnections",
-      (select count(*)::int from pg_stat_activity a
+  const [answer] = await sql`
+    select now(), pg_catalog.pg_database_size(d.datname) as size, d.xact_commit + d.xact_rollback as transactions,
+      d.blks_hit as hits, d.blks_read as reads, d.stats_reset as "statsReset",
+      pg_catalog.current_setting('max_connections')::int as "maxConnections",
+      (select count(*)::int from pg_catalog.pg_stat_activity a
         where a.datname = d.datname and a.backend_type = 'client backend') as connections,
-      (select max(extract(epoch from now() - a.query_start))::float8 from pg_stat_activity a
+      (select max(extract(epoch from now() - a.query_start))::float8 from pg_catalog.pg_stat_activity a
         where a.datname = d.datname and a.state = 'active' and a.backend_type = 'client backend'
-          and a.pid <> pg_backend_pid()) as "longestSeconds"
-    from pg_stat_database d where d.datname = current_database()`
+          and a.pid <> pg_catalog.pg_backend_pid()) as "longestSeconds"
+    from pg_catalog.pg_stat_database d where d.datname = pg_catalog.current_database()`
   const connectMs = performance.now() - startedAt
-  if (!row) throw new Error('the database has no statistics of itself')
-  const version = await schemaVersion(sql)
-  const size = Number(row.size)
-  const blocks = Number(row.hits) + Number(row.reads)
+  const parsed = serverRow.safeParse(answer)
+  if (!parsed.success)
+    throw networkError('MEASUREMENT_INVALID', 'the database says what cannot be of its statistics')
+  const row = parsed.data
+  const blocks = row.hits + row.reads
   return {
     connect_ms: rounded(connectMs),
-    size_bytes: size,
+    size_bytes: row.size,
     connections: row.connections,
     max_connections: row.maxConnections,
-    longest_query_seconds: rounded(row.longestSeconds ?? 0),
-    ...(blocks >= MEANINGFUL_BLOCKS
-      ? { cache_hit_ratio: Number((Number(row.hits) / blocks).toFixed(4)) }
-      : {}),
-    ...(version === undefined ? {} : { schema_version: version }),
+    longest_query_seconds: rounded(Math.max(0, row.longestSeconds ?? 0)),
+    ...(blocks >= MEANINGFUL_BLOCKS ? { cache_hit_ratio: Number((row.hits / blocks).toFixed(4)) } : {}),
     ...rate(row, previous.counters),
-    ...growth(row.now, size, previous),
+    ...growth(row.now, row.size, previous),
   }
-}
-
-async function schemaVersion(sql: postgres.Sql): Promise<number | undefined> {
-  const rows = await sql<
-    { version: number | null }[]
-  >`select max(version) as version from provisioning.schema_migrations`.catch((error: unknown) => {
-    // No table, no schema, or no right to read it.
-    if (error instanceof postgres.PostgresError && /^(42P01|3F000|42501)$/.test(error.code)) return []
-    throw error
-  })
-  return rows[0]?.version ?? undefined
 }
 
 /** Transactions since the last check, unless the statistics were reset in between. */
 function rate({ now, transactions, statsReset }: ServerRow, before: Counters | undefined): Metrics {
   const counters = {
     at: now.toISOString(),
-    transactions: Number(transactions),
+    transactions,
     statsReset: statsReset?.toISOString() ?? null,
   }
   if (before === undefined || before.statsReset !== counters.statsReset) return { counters }

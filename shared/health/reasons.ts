@@ -29,6 +29,12 @@ const troubles = {
   connection_lost: 'The connection was lost during the check.',
   credentials_missing:
     'The password of the database is not in Vault. Retry the service neon, which fetches it again.',
+  answer_too_large:
+    'The database answers a check with far more than was asked for, so the connection was cut. Look for what its owner put in the place of the catalogue.',
+  measurement_invalid:
+    'The database says what cannot be of its own statistics. Look for what its owner put in the place of the catalogue.',
+  result_refused:
+    'What the check found could not be written down. The function’s log says why; please report it.',
   check_failed: 'The check ended with an error of the database.',
 } as const satisfies Record<string, string>
 
@@ -108,6 +114,8 @@ function nameOf(code: string, said: string): TroubleCode {
   if (/not permitted to log in/i.test(said)) return 'login_locked_out'
   if (code === '28P01' || code === '28000') return 'login_refused'
   if (code === '3D000') return 'database_missing'
+  if (code === 'ANSWER_TOO_LARGE') return 'answer_too_large'
+  if (code === 'MEASUREMENT_INVALID') return 'measurement_invalid'
   if (code === '53300') return 'too_many_connections'
   if (
     /EXPIRED/.test(code) ||
@@ -116,7 +124,7 @@ function nameOf(code: string, said: string): TroubleCode {
     return 'certificate_expired'
   if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code) || /certificate/i.test(said))
     return 'certificate_invalid'
-  if (/TIMEOUT|ETIMEDOUT|57014/.test(code)) return 'timeout'
+  if (/TIMEOUT|ETIMEDOUT|DEADLINE|57014|55P03/.test(code)) return 'timeout'
   if (/^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET)/.test(code)) return 'unreachable'
   if (/^(ECONN|EPIPE|CONNECTION_|57P0|08)/.test(code)) return 'connection_lost'
   return 'check_failed'

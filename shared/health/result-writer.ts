@@ -1,4 +1,6 @@
+import { sqlState } from '../kernel/database/client.ts'
 import type { CheckResult, HealthStore } from './health-store.ts'
+import { trouble } from './reasons.ts'
 
 const BATCH = 50
 const LONGEST_WAIT_MS = 250
@@ -25,11 +27,44 @@ export class ResultWriter {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const results = this.#waiting.splice(0)
-    this.#writing = this.#writing
-      .then(() => this.#store.record(results))
-      .catch((error: unknown) =>
-        console.error(`${results.length} health checks could not be written:`, error),
-      )
+    this.#writing = this.#writing.then(() => writeResults(this.#store, results))
     return this.#writing
   }
+}
+
+/**
+ * Writes results. Those that the database refuses together are written one by one, so that one that cannot be written keeps no
+ * other from being seen; it is written down as that. Never throws: what cannot be written at all is in the log.
+ */
+export async function writeResults(
+  store: Pick<HealthStore, 'record'>,
+  results: readonly CheckResult[],
+): Promise<void> {
+  try {
+    await store.record(results)
+  } catch (error) {
+    const [only, ...others] = results
+    if (only && others.length === 0) await writeRefusal(store, only, error)
+    else if (sqlState(error) === undefined) logUnwritten(results, error)
+    else for (const result of results) await writeResults(store, [result])
+  }
+}
+
+async function writeRefusal(
+  store: Pick<HealthStore, 'record'>,
+  { organizationId, checkedAt, connected, probe }: CheckResult,
+  refusal: unknown,
+): Promise<void> {
+  logUnwritten([{ organizationId }], refusal)
+  if (sqlState(refusal) === undefined) return
+  const reasons = [trouble('result_refused')]
+  await store
+    .record([{ organizationId, checkedAt, probe, connected, status: 'unhealthy', reasons, metrics: {} }])
+    .catch((error: unknown) => logUnwritten([{ organizationId }], error))
+}
+
+function logUnwritten(results: readonly Pick<CheckResult, 'organizationId'>[], error: unknown): void {
+  const whose = results.map(({ organizationId }) => organizationId).join(', ')
+  const why = error instanceof Error ? error.message : String(error)
+  console.error(`health checks of ${whose} could not be written: ${why}`)
 }

@@ -128,7 +128,11 @@ async function connect(
   if (password === undefined) return unusable(tenant, checkedAt, trouble('credentials_missing'))
   const probe = await probeDatabase(tenant, password, tenant.metrics, timeoutMs)
   const { quota_bytes: quota } = tenant.thresholds
-  const metrics = { ...probe.metrics, ...(quota === null ? {} : { quota_bytes: quota }) }
+  const metrics = {
+    ...probe.metrics,
+    ...(quota === null ? {} : { quota_bytes: quota }),
+    ...(tenant.schemaVersion === null ? {} : { schema_version: tenant.schemaVersion }),
+  }
   if (!probe.ok) {
     const result = unusable(tenant, checkedAt, probe.reason)
     return {

@@ -1,33 +1,47 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
+import { z } from 'zod'
 import { tenantSchemaFiles } from '../generated/tenant-schema-files.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
 import type { SchemaFile } from '../kernel/schema-file.ts'
 import { failure } from './failures.ts'
 
 /**
- * Takes the lock and tells what is there, in one round trip. Two workers on one tenant take turns; the lock's number is
- * arbitrary, the database is the tenant's own.
+ * Two workers on one tenant take turns; the lock's number is arbitrary, the database is the tenant's own. Its owner may hold
+ * the lock, so nobody waits for it in the server.
  */
+const TAKE_TURN = 'select pg_catalog.pg_try_advisory_lock(7221) as taken'
+const TURN_PAUSE_MS = 100
+const LONGEST_WAIT_MS = 5_000
+const READ = 'select version, checksum from provisioning.schema_migrations limit 10000'
 const BEGIN = `
-  select pg_advisory_lock(7221);
   create schema if not exists provisioning;
   create table if not exists provisioning.schema_migrations (
     version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now());
-  select version, checksum from provisioning.schema_migrations`
-const END = 'select pg_advisory_unlock(7221)'
-const GIVE_UP = `rollback; ${END}; select version, checksum from provisioning.schema_migrations`
+  ${READ}`
+const END = 'select pg_catalog.pg_advisory_unlock(7221)'
+const GIVE_UP = `rollback; ${END}; ${READ}`
+
+/** What an owner may have put in its place is not believed. */
+const appliedFiles = z.array(
+  z.object({ version: z.int().min(1).max(1_000_000), checksum: z.string().length(64) }),
+)
+
+type Applied = ReadonlyMap<number, string>
 
 /**
  * Applies the files that a tenant's database does not have yet, each with its record in one transaction, and returns the
  * version that the database is at: a newer one than the files' when another deployment has been here. Safe to interrupt
- * and to repeat. Wants a client with a single connection.
+ * and to repeat. Wants a client with a single connection, whose search_path is pg_catalog; the files find public in it.
  */
 export async function applyTenantSchema(
   sql: postgres.Sql,
   files: readonly SchemaFile[] = tenantSchemaFiles,
 ): Promise<Result<number>> {
+  if (!(await takeTurn(sql))) return failed(failure('tenant_database_locked'))
   const applied = await readApplied(sql, BEGIN)
+  if (!applied) return failed(failure('tenant_schema_unreadable'))
   const changed = files.find(
     (file) => applied.has(file.version) && applied.get(file.version) !== checksum(file),
   )
@@ -39,21 +53,36 @@ export async function applyTenantSchema(
     : outcome
 }
 
-async function readApplied(sql: postgres.Sql, query: string): Promise<Map<number, string>> {
-  const results: { version: number; checksum: string }[][] = await sql.unsafe(query)
-  return new Map(results.at(-1)?.map(({ version, checksum }) => [version, checksum]))
+async function takeTurn(sql: postgres.Sql): Promise<boolean> {
+  const deadline = performance.now() + LONGEST_WAIT_MS
+  for (;;) {
+    const [row] = await sql.unsafe<{ taken: boolean }[]>(TAKE_TURN)
+    if (row?.taken || performance.now() > deadline) return row?.taken === true
+    await sleep(TURN_PAUSE_MS)
+  }
+}
+
+/** @returns undefined when what comes back cannot be ours */
+async function readApplied(sql: postgres.Sql, query: string): Promise<Applied | undefined> {
+  const results: unknown[][] = await sql.unsafe(query)
+  const rows = appliedFiles.safeParse(results.at(-1))
+  return rows.success
+    ? new Map(rows.data.map(({ version, checksum }) => [version, checksum] as const))
+    : undefined
 }
 
 /** All files in one message, to save the round trips; the lock is given back in any case. */
 async function applyFiles(sql: postgres.Sql, files: readonly SchemaFile[]): Promise<Result<void>> {
-  const transactions = files.map((file) => `begin;\n${file.sql}\n;${recordOf(file)}\ncommit;\n`)
+  const transactions = files.map(
+    (file) => `begin; set local search_path = public;\n${file.sql}\n;${recordOf(file)}\ncommit;\n`,
+  )
   try {
     await sql.unsafe(transactions.join('') + END)
     return success(undefined)
   } catch (error) {
     if (!isFilesFault(error)) throw error
     const applied = await readApplied(sql, GIVE_UP)
-    const culprit = files.find(({ version }) => !applied.has(version))
+    const culprit = files.find(({ version }) => !applied?.has(version))
     return failed(failure('tenant_schema_failed', `${culprit?.name}: ${error.message}`))
   }
 }
@@ -68,11 +97,11 @@ function checksum(file: SchemaFile): string {
   return createHash('sha256').update(file.sql).digest('hex')
 }
 
-/** Not when the server went away under the file. */
+/** Not when the server went away under the file, or somebody held what it needs. */
 function isFilesFault(error: unknown): error is Error {
   return (
     error instanceof Error &&
     error.name === 'PostgresError' &&
-    !('code' in error && /^(57P|08|53)/.test(String(error.code)))
+    !('code' in error && /^(57|08|53|55P03)/.test(String(error.code)))
   )
 }

@@ -1,14 +1,23 @@
-import postgres from 'postgres'
+import type postgres from 'postgres'
+import { networkError } from '../kernel/database/socket.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
 import type { TenantAddress } from './address.ts'
 import { failure } from './failures.ts'
+import { openTenantSession, type SessionLimits } from './session.ts'
 
-/** A sleeping Neon compute takes 1–2 s to wake, rarely more. */
-const CONNECT_TIMEOUT_SECONDS = 15
+/** What provisioning asks of a tenant's database is small; a file of the schema may build an index. */
+const LIMITS: SessionLimits = {
+  // A sleeping Neon compute takes 1–2 s to wake, rarely more.
+  connectMs: 15_000,
+  lifeMs: 90_000,
+  maxBytes: 256 * 1024,
+  statementMs: 60_000,
+  lockMs: 10_000,
+}
 
 /**
  * Opens one connection to a tenant's own database, does the work and closes it. Login, network and TLS trouble is a
- * failure; what the work itself throws passes through.
+ * failure, and so is what its owner can do to hinder us; what else the work itself throws passes through.
  * @param through the pooled host is what applications use; the direct one is for schema changes.
  */
 export async function withTenantDatabase<T>(
@@ -16,41 +25,20 @@ export async function withTenantDatabase<T>(
   password: string,
   through: 'direct' | 'pooled',
   work: (sql: postgres.Sql) => Promise<T>,
+  limits: Partial<SessionLimits> = {},
 ): Promise<Result<T>> {
-  const sql = postgres(connectionOptions(tenant, password, through))
-  const stop = () => void sql.end({ timeout: 0 })
+  const session = openTenantSession(tenant, password, through, { ...LIMITS, ...limits })
+  const stop = () => session.cut(networkError('CONNECTION_CLOSED', 'the work was given up'))
   signal.addEventListener('abort', stop, { once: true })
   try {
-    return success(await work(sql))
+    return success(await work(session.sql))
   } catch (error) {
     const connectionFailure = classify(error)
     if (!connectionFailure) throw error
     return failed(connectionFailure)
   } finally {
     signal.removeEventListener('abort', stop)
-    await sql.end({ timeout: 5 })
-  }
-}
-
-/** One connection, over verified TLS unless the host is local. */
-export function connectionOptions(
-  tenant: TenantAddress,
-  password: string,
-  through: 'direct' | 'pooled',
-): postgres.Options<Record<string, never>> {
-  return {
-    host: (through === 'pooled' ? tenant.pooledHost : tenant.host) ?? '',
-    port: tenant.port ?? 5432,
-    database: tenant.databaseName ?? '',
-    username: tenant.roleName ?? '',
-    password,
-    ssl: tenant.sslMode === 'disable' ? false : 'verify-full',
-    max: 1,
-    prepare: false,
-    fetch_types: false,
-    connect_timeout: CONNECT_TIMEOUT_SECONDS,
-    onnotice: () => undefined,
-    connection: { application_name: 'tenant-provisioning' },
+    await session.close()
   }
 }
 
@@ -60,6 +48,9 @@ function classify(error: unknown) {
     return failure('tenant_database_login_refused')
   if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code))
     return failure('tenant_database_not_encrypted', code)
+  if (code === 'ANSWER_TOO_LARGE') return failure('tenant_database_answer_too_large')
+  if (code === '55P03') return failure('tenant_database_locked')
+  if (code === 'DEADLINE' || code === '57014') return failure('tenant_database_too_slow')
   if (/^(CONNECT|ECONN|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|CONNECTION_|57P0|53300|08)/.test(code))
     return failure('tenant_database_unreachable', code)
   return undefined

@@ -43,6 +43,34 @@ export const tenantDatabaseFailures = {
       commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }, { command: 'retry' }],
     },
   },
+  tenant_schema_unreadable: {
+    retryable: false,
+    sentence: 'The record of the applied schema files in the tenant database is not one of ours.',
+    docs: 'Somebody replaced or changed `provisioning.schema_migrations` there.',
+    remedy: {
+      text: 'Restore that table in the tenant database, then retry the service neon.',
+      commands: [{ command: 'retry', service: 'neon' }],
+    },
+  },
+  tenant_database_answer_too_large: {
+    retryable: false,
+    sentence: 'The tenant database answered with far more than was asked for, so the connection was cut.',
+    docs: 'Something in it, such as a view, stands in the place of `provisioning.schema_migrations`, or a trigger is talkative.',
+    remedy: {
+      text: 'Restore what stands in the place of that table in the tenant database, then retry the service neon.',
+      commands: [{ command: 'retry', service: 'neon' }],
+    },
+  },
+  tenant_database_locked: {
+    retryable: true,
+    sentence: 'Somebody holds a lock in the tenant database that its schema cannot be changed without.',
+    docs: 'A table in use for more than 10 s, or the advisory lock 7221 for more than 5 s.',
+  },
+  tenant_database_too_slow: {
+    retryable: true,
+    sentence: 'The tenant database did not finish in time.',
+    docs: 'A statement may take 60 s, all of a step in the tenant database 90 s.',
+  },
   credentials_missing: {
     retryable: false,
     sentence: 'The password of the tenant database is not in Vault.',

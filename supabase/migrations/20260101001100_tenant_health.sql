@@ -387,7 +387,8 @@ row are counted when half of settings.health_interval_seconds lie between them. 
 create function provisioning.claim_health_checks(p_limit integer, p_awake_only boolean, p_organization_id uuid default null)
 returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text, role_name text,
   ssl_mode text, credentials_secret_id uuid, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
-  suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision, let_in boolean)
+  suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision, let_in boolean,
+  schema_version integer)
 language plpgsql security definer set search_path = '' as $$
 declare
   v_settings provisioning.settings;
@@ -415,7 +416,7 @@ begin
     v_settings.health_deep_check_hours > 0 and c.probed_at <= now() - make_interval(hours => v_settings.health_deep_check_hours),
     c.reasons, c.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes),
     coalesce(nullif(z.suspend_timeout_seconds, 0), 300), extract(epoch from now() - c.probed_at)::double precision,
-    extract(epoch from now() - c.used_at)::double precision, c.connected_at >= c.probed_at
+    extract(epoch from now() - c.used_at)::double precision, c.connected_at >= c.probed_at, d.schema_version
   from claimed c
   join public.organization_databases d on d.organization_id = c.organization_id
   join public.organizations o on o.id = c.organization_id

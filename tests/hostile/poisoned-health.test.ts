@@ -1,0 +1,145 @@
+import postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { CheckResult } from '../../shared/health/health-store.ts'
+import { HealthStore } from '../../shared/health/health-store.ts'
+import { writeResults } from '../../shared/health/result-writer.ts'
+import {
+  addTenant,
+  addTenants,
+  callHealth,
+  type HealthTenant,
+  physicalName,
+  readHealth,
+  sweep,
+  useDatabase,
+} from '../functions/health-project.ts'
+import { startTestProject, type TestProject } from '../support/project.ts'
+
+let project: TestProject
+
+beforeAll(async () => {
+  project = await startTestProject({
+    settings: { health_timeout_seconds: 4, health_requests_per_minute: 1000 },
+  })
+})
+
+afterAll(() => project?.stop())
+
+async function asOwner(
+  tenant: HealthTenant,
+  attack: (sql: postgres.Sql, name: string) => Promise<unknown>,
+): Promise<void> {
+  const name = await physicalName(project, tenant)
+  const sql = await useDatabase(project, tenant)
+  await attack(sql, name).finally(() => sql.end())
+}
+
+const check = async (tenant: HealthTenant) => {
+  const { status, body } = await callHealth(project, { organizationId: tenant.organizationId, deep: true })
+  expect(status).toBe(200)
+  return body
+}
+
+/** Functions and views that answer in the place of the catalogue, found first by every session of the role. */
+async function poison(sql: postgres.Sql, role: string): Promise<void> {
+  await sql.unsafe(`
+    create schema evil;
+    create function evil.pg_database_size(name) returns numeric language sql as 'select 1e30';
+    create function evil.current_setting(text) returns text language sql as $$select '999999999999999'$$;
+    create function evil.now() returns timestamptz language sql as $$select 'infinity'::timestamptz$$;
+    create view evil.pg_stat_database as select current_database() as datname, 1e300::float8 as xact_commit,
+      1e300::float8 as xact_rollback, 'NaN'::float8 as blks_hit, '-Infinity'::float8 as blks_read, now() as stats_reset;
+    create view evil.pg_stat_activity as select current_database() as datname, 'client backend'::text as backend_type,
+      'active'::text as state, '-infinity'::timestamptz as query_start, 0 as pid;
+    alter role ${role} set search_path = evil, pg_catalog;
+    alter role ${role} set datestyle = 'German';
+    alter role ${role} set standard_conforming_strings = off;
+    alter role ${role} set default_transaction_read_only = on;`)
+}
+
+describe('a tenant that answers in the place of the catalogue', () => {
+  it('is measured by the catalogue all the same', async () => {
+    const tenant = await addTenant(project)
+    await asOwner(tenant, poison)
+    const { status, metrics } = await check(tenant)
+    expect(status).toBe('healthy')
+    const { size_bytes: size, max_connections: max } = Object(metrics)
+    expect(size).toBeGreaterThan(1_000_000)
+    expect(size).toBeLessThan(100_000_000)
+    expect(max).toBeLessThan(10_000)
+  })
+
+  it('keeps none of the others from being seen', async () => {
+    const [offender, ...bystanders] = await addTenants(project, 12)
+    if (!offender) throw new Error('no tenant was made')
+    await asOwner(offender, poison)
+    const [sick] = bystanders
+    if (!sick) throw new Error('no bystander was made')
+    const name = await physicalName(project, sick)
+    await project.superuser`alter role ${project.superuser(name)} nologin`
+    await project.sql`update public.tenant_health set awake = true, probed_at = now() - interval '30 days'`
+    await sweep(project, [offender, ...bystanders])
+    const found = await Promise.all(
+      bystanders.map(({ organizationId }) => readHealth(project, organizationId)),
+    )
+    expect(found.map(({ status }) => status)).toEqual(
+      bystanders.map((bystander) => (bystander === sick ? 'unhealthy' : 'healthy')),
+    )
+  })
+})
+
+describe('a measurement that cannot be', () => {
+  it('is refused with a reason of its own, wherever it comes from', async () => {
+    const tenant = await addTenant(project)
+    // What no owner can do, short of a Postgres of their own: the catalogue itself lies.
+    const sql = superuserIn(await physicalName(project, tenant))
+    try {
+      await sql.unsafe(`set allow_system_table_mods = on;
+        create or replace function pg_catalog.pg_database_size(name) returns bigint language sql as 'select -1::bigint'`)
+    } finally {
+      await sql.end()
+    }
+    const { status, reasons, metrics } = await check(tenant)
+    expect({ status, reasons }).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code: 'measurement_invalid', severity: 'unhealthy' }],
+    })
+    expect(Object(metrics).size_bytes).toBeUndefined()
+  })
+})
+
+describe('a result that the database refuses', () => {
+  it('is written down as that, and the others of its batch as they are', async () => {
+    const [offender, ...bystanders] = await addTenants(project, 4)
+    if (!offender) throw new Error('no tenant was made')
+    const result = ({ organizationId }: HealthTenant, size: number): CheckResult => ({
+      organizationId,
+      checkedAt: new Date().toISOString(),
+      probe: 'connection',
+      status: 'healthy',
+      reasons: [],
+      metrics: { size_bytes: size },
+      connected: true,
+    })
+    const store = new HealthStore(project.sql)
+    await writeResults(store, [
+      result(offender, 1e30),
+      ...bystanders.map((tenant) => result(tenant, 1_000_000)),
+    ])
+    expect(await readHealth(project, offender.organizationId)).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code: 'result_refused' }],
+    })
+    for (const { organizationId } of bystanders)
+      expect(await readHealth(project, organizationId)).toMatchObject({
+        status: 'healthy',
+        metrics: { size_bytes: 1_000_000 },
+      })
+  })
+})
+
+function superuserIn(database: string): postgres.Sql {
+  const url = new URL(project.databaseUrl('supabase_admin'))
+  url.pathname = `/${database}`
+  return postgres(url.href, { max: 1, onnotice: () => undefined })
+}

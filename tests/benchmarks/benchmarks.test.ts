@@ -16,10 +16,10 @@ describe('a benchmark', () => {
     const { name, metrics } = JSON.parse(stdout)
     expect(name).toBe('sign-up')
     expect(Object.keys(metrics)).toEqual(
-      expect.arrayContaining(['added_ms_per_row', 'sign_ups_per_second', 'ratio_to_bare_insert']),
+      expect.arrayContaining(['added_ms', 'throughput_ratio_4_clients', 'wal_bytes_60000_tenants']),
     )
     for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite)
-    expect(stderr).toMatch(/sign_ups_per_second +[\d.]+ +(met|missed) +\(aim: at least 5000\)/)
+    expect(stderr).toMatch(/wal_bytes +[\d.]+ +(met|missed) +\(aim: at most 4500\)/)
   })
 
   it('that does not exist ends with exit code 2 and names those that do', async () => {

@@ -8,6 +8,7 @@ export interface Job {
   readonly id: string
   readonly organizationId: string
   readonly kind: string
+  readonly lane: string
   readonly request: Readonly<Record<string, unknown>>
   readonly leaseToken: string
 }
@@ -50,18 +51,25 @@ export class JobStore {
     return row
   }
 
-  async claim(kinds: readonly string[], limit: number): Promise<Job[]> {
+  /** @param running how many jobs of each lane the worker has already */
+  async claim(
+    kinds: readonly string[],
+    limit: number,
+    running: Readonly<Record<string, number>>,
+  ): Promise<Job[]> {
     return this.#sql<Job[]>`
-      select job_id as id, organization_id as "organizationId", kind, request, lease_token as "leaseToken"
-      from provisioning.claim_jobs(${[...kinds]}, ${limit})`
+      select job_id as id, organization_id as "organizationId", kind, lane, request, lease_token as "leaseToken"
+      from provisioning.claim_jobs(${[...kinds]}, ${limit}, ${this.#sql.json(running)})`
   }
 
   async extendLease(job: Job): Promise<void> {
     await fenced(this.#sql`select provisioning.extend_lease(${job.id}, ${job.leaseToken})`)
   }
 
-  async readySteps(job: Job): Promise<string[]> {
-    const rows = await this.#sql<{ step: string }[]>`select provisioning.ready_steps(${job.id}) as step`
+  /** Comes right after the claim. @returns the steps that may start now */
+  async prepare(job: Job): Promise<string[]> {
+    const rows = await fenced(this.#sql<{ step: string }[]>`
+      select provisioning.prepare_job(${job.id}, ${job.leaseToken}) as step`)
     return rows.map(({ step }) => step)
   }
 
@@ -123,7 +131,7 @@ export class JobStore {
     return row?.seconds
   }
 
-  /** Rings for one due job, so that another invocation goes on. */
+  /** Rings when a job is due, so that another invocation goes on. */
   async ringForDueWork(kinds: readonly string[]): Promise<void> {
     await this.#sql`select provisioning.ring_for_due_work(${[...kinds]})`
   }

@@ -42,7 +42,7 @@ async function runReadySteps(runner: JobRunner, job: Job, signal: AbortSignal): 
     for (const step of fresh) started.add(step)
     await settleAll(fresh.map(async (step) => start(await runStep(runner, job, step, signal, secrets))))
   }
-  await start(await runner.jobs.readySteps(job))
+  await start(await runner.jobs.prepare(job))
 }
 
 /** Waits for all before it throws: a step that is still at work must not outlive the run. */

@@ -30,7 +30,7 @@ class Drain {
   readonly ended: Promise<void>
   readonly #runner: JobRunner
   readonly #kinds: readonly string[]
-  readonly #active = new Set<Promise<void>>()
+  readonly #active = new Map<Promise<void>, Job>()
   readonly #startedAt = performance.now()
   #claimed = 0
   #accepting = true
@@ -66,7 +66,7 @@ class Drain {
       await jobs.ringForDueWork(this.#kinds)
     } finally {
       this.#accepting = false
-      await Promise.all(this.#active)
+      await Promise.all(this.#active.keys())
     }
   }
 
@@ -76,10 +76,16 @@ class Drain {
 
   async #claim({ workerConcurrency, workerMaxJobs, leaseSeconds }: Settings): Promise<number> {
     const room = Math.min(workerConcurrency - this.#active.size, workerMaxJobs - this.#claimed)
-    const claimed = await this.#runner.jobs.claim(this.#kinds, room)
+    const claimed = await this.#runner.jobs.claim(this.#kinds, room, this.#runningByLane())
     this.#claimed += claimed.length
     for (const job of claimed) this.#start(job, leaseSeconds)
     return claimed.length
+  }
+
+  #runningByLane(): Record<string, number> {
+    const running: Record<string, number> = {}
+    for (const { lane } of this.#active.values()) running[lane] = (running[lane] ?? 0) + 1
+    return running
   }
 
   #start(job: Job, leaseSeconds: number): void {
@@ -90,7 +96,7 @@ class Drain {
         this.#active.delete(run)
         this.#wake()
       })
-    this.#active.add(run)
+    this.#active.set(run, job)
   }
 
   /** @returns false when nothing is at work, nothing falls due soon and nobody rang */

@@ -109,14 +109,14 @@ isOneToOne: false
                   ]
                 },"provisioning_jobs": {
                   Row: {
-                    "attempts": number,"created_at": string,"finished_at": string | null,"id": string,"kind": string,"last_error": Json | null,"lease_expires_at": string | null,"lease_token": string | null,"next_attempt_at": string,"organization_id": string,"request": NonNullable<Json>,"requested_by": string | null,"rerun_services": (string)[] | null,"started_at": string | null,"status": string,"updated_at": string
+                    "attempts": number,"created_at": string,"finished_at": string | null,"id": string,"kind": string,"lane": string,"last_error": Json | null,"next_attempt_at": string,"organization_id": string,"request": NonNullable<Json>,"requested_by": string | null,"rerun_services": (string)[] | null,"started_at": string | null,"status": string,"tier": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "attempts"?: number,"created_at"?: string,"finished_at"?: string | null,"id"?: string,"kind": string,"last_error"?: Json | null,"lease_expires_at"?: string | null,"lease_token"?: string | null,"next_attempt_at"?: string,"organization_id": string,"request"?: NonNullable<Json>,"requested_by"?: string | null,"rerun_services"?: (string)[] | null,"started_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "attempts"?: number,"created_at"?: string,"finished_at"?: string | null,"id"?: string,"kind": string,"lane"?: string,"last_error"?: Json | null,"next_attempt_at"?: string,"organization_id": string,"request"?: NonNullable<Json>,"requested_by"?: string | null,"rerun_services"?: (string)[] | null,"started_at"?: string | null,"status"?: string,"tier"?: string,"updated_at"?: string
                   }
                   Update: {
-                    "attempts"?: number,"created_at"?: string,"finished_at"?: string | null,"id"?: string,"kind"?: string,"last_error"?: Json | null,"lease_expires_at"?: string | null,"lease_token"?: string | null,"next_attempt_at"?: string,"organization_id"?: string,"request"?: NonNullable<Json>,"requested_by"?: string | null,"rerun_services"?: (string)[] | null,"started_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "attempts"?: number,"created_at"?: string,"finished_at"?: string | null,"id"?: string,"kind"?: string,"lane"?: string,"last_error"?: Json | null,"next_attempt_at"?: string,"organization_id"?: string,"request"?: NonNullable<Json>,"requested_by"?: string | null,"rerun_services"?: (string)[] | null,"started_at"?: string | null,"status"?: string,"tier"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     

@@ -49,7 +49,7 @@ export async function provisionUserResources(
   const given = check('metadata', userMetadata.nullish(), metadata) ?? {}
   try {
     const jobId = await provisionUser(sql, caller, address, given)
-    await sql`select provisioning.ring_doorbell(${jobId}, 'provision')`
+    await sql`select provisioning.ring_doorbell('provisioning')`
     return describe(await waitForEnd(sql, jobId, timing))
   } catch (error) {
     if (!(error instanceof Problem) || !EXPECTED.includes(error.code)) throw error

@@ -184,7 +184,7 @@ export class HealthStore {
 
   /** Rings for a successor. */
   async ring(): Promise<void> {
-    await this.#sql`select provisioning.ring_doorbell(gen_random_uuid(), 'health')`
+    await this.#sql`select provisioning.ring_doorbell('health')`
   }
 
   async report(organizationId: string): Promise<HealthReport | undefined> {

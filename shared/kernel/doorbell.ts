@@ -5,9 +5,12 @@ import { checkBody, readBody } from './http/body.ts'
 import { equalInConstantTime } from './http/constant-time.ts'
 import { Problem } from './http/problem.ts'
 
-/** What the database sends, see provisioning.ring_doorbell. `expiresAt` in milliseconds since 1970. */
+/**
+ * What the database sends, see provisioning.ring_doorbell. It names no job: whoever hears it does what is due.
+ * `expiresAt` in milliseconds since 1970.
+ */
 export const doorbellSchema = z.strictObject({
-  jobId: z.uuid(),
+  ringId: z.uuid(),
   expiresAt: z.int().positive(),
   signature: z.string().regex(/^[0-9a-f]{64}$/, 'is not 64 hex digits'),
 })
@@ -42,9 +45,9 @@ export function createDoorbellVerifier(
       })
     return reading
   }
-  const matches = ({ jobId, expiresAt, signature }: Doorbell) =>
+  const matches = ({ ringId, expiresAt, signature }: Doorbell) =>
     key !== undefined &&
-    equalInConstantTime(signature, createHmac('sha256', key).update(`${jobId}.${expiresAt}`).digest('hex'))
+    equalInConstantTime(signature, createHmac('sha256', key).update(`${ringId}.${expiresAt}`).digest('hex'))
 
   const isGenuine = async (doorbell: Doorbell): Promise<boolean> => {
     if (doorbell.expiresAt < now()) return false

@@ -24,8 +24,8 @@ const bodySchema = z.strictObject({
 })
 
 /**
- * Compares the providers' lists with our rows. It takes a signed doorbell from the database, answered 202 at once, whose
- * `jobId` is the run; or {dryRun?, wait?} with a secret key, answered with the report of the run, 202 while it is running
+ * Compares the providers' lists with our rows. It takes a signed doorbell from the database, answered 202 at once,
+ * and goes on with the open run; or {dryRun?, wait?} with a secret key, answered with the report of the run, 202 while it is running
  * and 200 when the caller waited for its end. One run is open at a time: a second request is told of the same one.
  */
 export function createReconcileFunction(
@@ -40,9 +40,8 @@ export function createReconcileFunction(
   const readDoorbell = createDoorbellReader(sql, 'Send a secret key as apikey.')
 
   return handlePost(async (request) => {
-    const doorbell = await readDoorbell(request)
-    if (doorbell) {
-      inBackground(reconciler.continue(doorbell.jobId))
+    if (await readDoorbell(request)) {
+      inBackground(reconciler.continue())
       return jsonReply({ accepted: true }, 202)
     }
     const caller = await authenticate(request)
@@ -50,7 +49,7 @@ export function createReconcileFunction(
       throw new Problem('forbidden', 'Reconciliation is for the project’s own backend, with a secret key.')
     const { dryRun, wait } = await readBody(request, bodySchema)
     const runId = await runs.start(dryRun)
-    inBackground(reconciler.continue(runId))
+    inBackground(reconciler.continue())
     return reply(runs, runId, wait ? WAIT_LIMIT_MS : 0)
   })
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../kernel/failures.ts'
+import { oneAtATime } from '../kernel/one-at-a-time.ts'
 import type { Result } from '../kernel/result.ts'
 import type { Inventory, InventoryPage } from '../services/inventory.ts'
 import type { Finding, List, Run, RunStore } from './runs.ts'
@@ -18,33 +19,24 @@ export interface ReconcilerOptions {
 
 export interface Reconciler {
   /**
-   * Goes on with a run from where its rows say it stands, for settings.worker_max_seconds; then rings for a successor.
-   * Does nothing for a run that has ended or is unknown. A run that this process is at already is not taken twice, and two
-   * processes hinder each other only in speed. Resolves when the work has ended.
+   * Goes on with the open run from where its rows say it stands, for settings.worker_max_seconds; then rings for a successor.
+   * Does nothing when no run is open. In one process this happens once at a time, and two processes hinder each other only
+   * in speed. Resolves when the work has ended.
    */
-  continue(runId: string): Promise<void>
+  continue(): Promise<void>
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const active = new Map<string, Promise<void>>()
-  return {
-    continue(runId) {
-      const current = active.get(runId)
-      if (current) return current
-      const work = continueRun(options, runId).finally(() => active.delete(runId))
-      active.set(runId, work)
-      return work
-    },
-  }
+  return { continue: oneAtATime(() => continueOpenRun(options)) }
 }
 
-async function continueRun(options: ReconcilerOptions, runId: string): Promise<void> {
+async function continueOpenRun(options: ReconcilerOptions): Promise<void> {
   const { runs } = options
-  const run = await runs.read(runId)
-  if (!run?.running) return
+  const run = await runs.open()
+  if (!run) return
   const deadline = performance.now() + run.workerMaxSeconds * 1000
   const outcome = await advance(options, run, () => performance.now() < deadline)
-  if (outcome === 'time is up') await runs.ring(runId)
+  if (outcome === 'time is up') await runs.ring()
 }
 
 /** `superseded`: another worker is at the run, and this one leaves it to that. */

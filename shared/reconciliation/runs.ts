@@ -1,10 +1,9 @@
 import type { Database } from '../kernel/database/client.ts'
 import type { InventoryPage } from '../services/inventory.ts'
 
-/** Where a run stands, as its rows say. */
+/** Where an open run stands, as its rows say. */
 export interface Run {
   readonly id: string
-  readonly running: boolean
   readonly compared: boolean
   readonly workerMaxSeconds: number
 }
@@ -61,11 +60,11 @@ export class RunStore {
     return row.id
   }
 
-  async read(runId: string): Promise<Run | undefined> {
+  /** The one run that is open; undefined when none is. */
+  async open(): Promise<Run | undefined> {
     const [row] = await this.#sql<Run[]>`
-      select r.id, r.status = 'running' as running, r.compared_at is not null as compared,
-        s.worker_max_seconds as "workerMaxSeconds"
-      from provisioning.reconciliation_runs r, provisioning.settings s where r.id = ${runId}`
+      select r.id, r.compared_at is not null as compared, s.worker_max_seconds as "workerMaxSeconds"
+      from provisioning.reconciliation_runs r, provisioning.settings s where r.status = 'running'`
     return row
   }
 
@@ -125,8 +124,8 @@ export class RunStore {
     await this.#sql`select provisioning.finish_reconciliation(${runId}, ${error})`
   }
 
-  async ring(runId: string): Promise<void> {
-    await this.#sql`select provisioning.ring_doorbell(${runId}, 'reconcile')`
+  async ring(): Promise<void> {
+    await this.#sql`select provisioning.ring_doorbell('reconciliation')`
   }
 
   async report(runId: string): Promise<ReconciliationReport | undefined> {

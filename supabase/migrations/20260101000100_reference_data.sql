@@ -183,45 +183,9 @@ comment on function provisioning.add_health_thresholds() is 'Trigger: a plan wit
 create trigger plans_have_thresholds after insert on provisioning.plans
   for each row execute function provisioning.add_health_thresholds();
 
-create table provisioning.job_kinds (
-  kind text primary key,
-  -- The Edge Function whose workers run this kind.
-  function_name text not null
-);
-insert into provisioning.job_kinds values
-  ('provision', 'provision-tenant-resources'),
-  ('deprovision', 'deprovision-tenant-resources'),
-  -- What a cancelled provision job had made; the organization stays.
-  ('undo', 'deprovision-tenant-resources');
-
--- Which steps a job of a kind has and what each waits for. The TypeScript step of the same name does the work.
-create table provisioning.step_definitions (
-  kind text not null references provisioning.job_kinds,
-  step text not null,
-  service text not null,
-  position smallint not null,
-  depends_on text[] not null default '{}',
-  primary key (kind, step)
-);
-comment on table provisioning.step_definitions is 'The plan of each kind of job: its steps, the service each belongs to and their dependencies.';
-insert into provisioning.step_definitions (kind, step, service, position, depends_on) values
-  ('provision', 'stripe_customer', 'stripe', 1, '{}'),
-  ('provision', 'neon_project', 'neon', 2, '{}'),
-  ('provision', 'tenant_schema', 'neon', 3, '{neon_project}'),
-  ('provision', 'credentials', 'neon', 4, '{tenant_schema}'),
-  ('provision', 'verify_connection', 'neon', 5, '{credentials}'),
-  ('deprovision', 'delete_credentials', 'neon', 1, '{}'),
-  ('deprovision', 'delete_neon_project', 'neon', 2, '{delete_credentials}'),
-  ('deprovision', 'delete_stripe_customer', 'stripe', 3, '{}'),
-  ('undo', 'delete_credentials', 'neon', 1, '{}'),
-  ('undo', 'delete_neon_project', 'neon', 2, '{delete_credentials}'),
-  ('undo', 'delete_stripe_customer', 'stripe', 3, '{}');
-
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.settings enable row level security;
 alter table provisioning.regions enable row level security;
 alter table provisioning.database_sizes enable row level security;
 alter table provisioning.plans enable row level security;
 alter table provisioning.health_thresholds enable row level security;
-alter table provisioning.job_kinds enable row level security;
-alter table provisioning.step_definitions enable row level security;

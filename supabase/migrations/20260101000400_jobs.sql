@@ -5,6 +5,9 @@ create table public.provisioning_jobs (
   -- No foreign key: undoing an organization is a job that outlives it.
   organization_id uuid not null,
   kind text not null,
+  -- Fixed when the job is made. It says which steps the job has.
+  tier text not null default 'database',
+  lane text not null default 'request',
   status provisioning.job_status not null default 'queued',
   -- What was asked for. Never a secret.
   request jsonb not null default '{}',
@@ -13,27 +16,50 @@ create table public.provisioning_jobs (
   rerun_services text[],
   attempts integer not null default 0,
   next_attempt_at timestamptz not null default now(),
-  lease_token uuid,
-  lease_expires_at timestamptz,
   -- {"code", "message", "step", "retryable"} of the newest failure.
   last_error jsonb,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz,
-  constraint only_running_jobs_have_a_lease
-    check ((status = 'running') = (lease_token is not null) and (lease_token is null) = (lease_expires_at is null)),
   constraint only_finished_jobs_have_an_end check ((status in ('queued', 'running')) = (finished_at is null))
 );
-comment on column public.provisioning_jobs.lease_token is
-  'Fencing token: every write of a worker carries it, and a stale one is refused.';
 create unique index provisioning_jobs_open_key on public.provisioning_jobs (organization_id, kind)
   where status in ('queued', 'running');
--- What a worker may take: queued jobs that are due and running ones whose lease ran out. The claim, the sweep and the
--- count of live leases all read this index, whose size is the number of open jobs, not of tenants.
-create index provisioning_jobs_due_idx on public.provisioning_jobs ((coalesce(lease_expires_at, next_attempt_at)))
-  where status in ('queued', 'running');
+-- What waits, by kind and lane in the order in which it falls due. The claim and the sweep read this index, whose size is the
+-- number of waiting jobs, not of tenants.
+create index provisioning_jobs_due_idx on public.provisioning_jobs (kind, lane, next_attempt_at) where status = 'queued';
 create index provisioning_jobs_organization_id_idx on public.provisioning_jobs (organization_id, created_at desc);
+
+-- Who is at work. Apart from the jobs, because the token is the workers' proof of ownership and nobody else's to read, and
+-- because everything that counts running jobs then reads a table with one row for each of them.
+create table provisioning.job_leases (
+  job_id uuid primary key references public.provisioning_jobs (id) on delete cascade,
+  -- Repeated from the job and its kind, so that a claim sees who excludes whom without looking further.
+  organization_id uuid not null,
+  kind text not null,
+  lane text not null,
+  works_on text[] not null,
+  -- Fencing token: every write of a worker carries it, and a stale one is refused.
+  token uuid not null,
+  expires_at timestamptz not null
+) with (fillfactor = 50);
+comment on table provisioning.job_leases is
+  'The leases of running jobs, one each. A lease that has run out stays until somebody else takes the job over.';
+alter table provisioning.job_leases enable row level security;
+
+create function provisioning.drop_lease() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from provisioning.job_leases l where l.job_id = new.id;
+  return null;
+end
+$$;
+revoke execute on function provisioning.drop_lease() from public;
+comment on function provisioning.drop_lease() is
+  'Trigger: a job that stops running has no lease any more, whoever stops it. Whoever held it is refused from then on.';
+create trigger provisioning_jobs_drop_lease after update of status on public.provisioning_jobs
+  for each row when (old.status = 'running' and new.status <> 'running') execute function provisioning.drop_lease();
 
 create table public.provisioning_steps (
   job_id uuid not null references public.provisioning_jobs (id) on delete cascade,
@@ -86,9 +112,7 @@ create trigger provisioning_jobs_touch before update on public.provisioning_jobs
 
 alter table public.provisioning_jobs enable row level security;
 revoke all on public.provisioning_jobs from anon, authenticated, service_role;
--- Without the lease token: it is the workers' proof of ownership.
-grant select (id, organization_id, kind, status, request, requested_by, rerun_services, attempts, next_attempt_at, lease_expires_at,
-  last_error, created_at, updated_at, started_at, finished_at) on public.provisioning_jobs to authenticated, service_role;
+grant select on public.provisioning_jobs to authenticated, service_role;
 create policy "members read their organization's jobs" on public.provisioning_jobs for select to authenticated
   using (organization_id = any (array(select provisioning.my_organization_ids())));
 

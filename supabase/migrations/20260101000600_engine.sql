@@ -7,7 +7,9 @@ declare
   v_job public.provisioning_jobs;
 begin
   select * into v_job from public.provisioning_jobs where id = p_job_id for update;
-  if v_job.lease_token is distinct from p_lease_token or p_lease_token is null then
+  -- Only now: whoever takes the job over or stops it holds its row while they change the lease.
+  if not exists (
+    select from provisioning.job_leases l where l.job_id = p_job_id and l.token = p_lease_token) then
     raise exception 'the lease on job % is no longer held', p_job_id using errcode = 'TP001';
   end if;
   return v_job;
@@ -45,82 +47,155 @@ end
 $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz) from public;
 
+create function provisioning.steps_of(p_job_id uuid) returns setof public.provisioning_steps
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query select s.* from public.provisioning_steps s where s.job_id = p_job_id order by s.position;
+  if found then
+    return;
+  end if;
+  return query
+    select j.id, d.step, j.organization_id, d.service, d.position, d.depends_on,
+      case when j.status = 'cancelled' then 'cancelled' else 'pending' end::provisioning.step_status, 0, null::timestamptz,
+      null::timestamptz, '{}'::jsonb, null::jsonb, null::timestamptz, case when j.status = 'cancelled' then j.finished_at end
+    from public.provisioning_jobs j join provisioning.step_definitions d using (kind, tier)
+    where j.id = p_job_id order by d.position;
+end
+$$;
+revoke execute on function provisioning.steps_of(uuid) from public;
+comment on function provisioning.steps_of(uuid) is
+  'A job''s steps in their order. Until a worker has claimed the job they have no rows, and are shown as the definitions say:
+pending, or cancelled with the job.';
+
+create function provisioning.service_states(p_job_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_object_agg(service, state), '{}') from (
+      select s.service, case
+        when bool_and(s.status = 'succeeded') then 'ready'
+        when bool_or(s.status = 'failed') then 'failed'
+        when bool_or(s.status = 'cancelled') then 'cancelled'
+        when bool_or(s.status = 'retrying') then 'retrying'
+        when bool_or(s.status in ('running', 'succeeded')) then 'running'
+        else 'pending' end as state
+      from provisioning.steps_of(p_job_id) s group by s.service) by_service);
+end
+$$;
+revoke execute on function provisioning.service_states(uuid) from public;
+comment on function provisioning.service_states(uuid) is 'How each service of a job stands, by the steps that it has in it.';
+
 create function provisioning.refresh_status(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_job_id uuid;
-  v_job_status text;
+  v_job public.provisioning_jobs;
   v_services jsonb;
   v_status jsonb;
 begin
-  select id, status into v_job_id, v_job_status from public.provisioning_jobs
-  where organization_id = p_organization_id and kind = 'provision' order by created_at desc limit 1;
-  if v_job_id is null then
+  select * into v_job from public.provisioning_jobs
+  where organization_id = p_organization_id and kind = provisioning.kind_for('provision') order by created_at desc limit 1;
+  if v_job.id is null then
     return;
   end if;
-  select jsonb_object_agg(service, state) into v_services from (
-    select service, case
-      when bool_and(status = 'succeeded') then 'ready'
-      when bool_or(status = 'failed') then 'failed'
-      when bool_or(status = 'cancelled') then 'cancelled'
-      when bool_or(status = 'retrying') then 'retrying'
-      when bool_or(status in ('running', 'succeeded')) then 'running'
-      else 'pending' end as state
-    from public.provisioning_steps where job_id = v_job_id group by service) by_service;
-  v_status := jsonb_build_object('stripe', 'pending', 'neon', 'pending', 'graphql', 'not_requested') || v_services
+  v_services := provisioning.service_states(v_job.id);
+  v_status := (select t.initial_status from provisioning.tiers t where t.tier = v_job.tier) || v_services
     || jsonb_build_object('overall', case
-      when v_job_status = 'succeeded' then 'ready'
-      when v_job_status in ('failed', 'cancelled') then v_job_status
-      when v_job_status = 'running' or exists (
-        select from jsonb_each_text(v_services) where value not in ('pending', 'not_requested')) then 'provisioning'
+      when v_job.status = 'succeeded' then 'ready'
+      when v_job.status in ('failed', 'cancelled') then v_job.status
+      when v_job.status = 'running' or exists (
+        select from jsonb_each_text(v_services) where value <> 'pending') then 'provisioning'
       else 'pending' end);
   update public.organizations set
     provisioning_status = v_status || jsonb_build_object('changed_at', clock_timestamp()),
     provisioned_at = case when v_status ->> 'overall' = 'ready' then coalesce(provisioned_at, clock_timestamp()) else provisioned_at end
   where id = p_organization_id and provisioning_status - 'changed_at' <> v_status;
-  update public.organization_databases set status = v_status ->> 'neon'
-  where organization_id = p_organization_id and status <> v_status ->> 'neon';
 end
 $$;
 revoke execute on function provisioning.refresh_status(uuid) from public;
 comment on function provisioning.refresh_status(uuid) is
-  'Derives organizations.provisioning_status from the newest provision job. changed_at moves only when a state does.';
+  'Derives organizations.provisioning_status from the newest job that provisions and its tier. changed_at moves only when a state does.';
 
 create function provisioning.enqueue(
-  p_organization_id uuid, p_kind text, p_request jsonb default '{}', p_requested_by uuid default null
+  p_organization_id uuid, p_kind text, p_request jsonb default '{}', p_requested_by uuid default null,
+  p_lane text default null, p_tier text default null
 ) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_kind provisioning.job_kinds;
+  v_tier text := coalesce(p_tier, (
+    select j.tier from public.provisioning_jobs j where j.organization_id = p_organization_id order by j.created_at desc limit 1),
+    'database');
   v_job_id uuid;
 begin
+  select * into v_kind from provisioning.job_kinds k where k.kind = p_kind;
+  if v_kind.kind is null then
+    raise exception 'there is no kind of job "%"', p_kind using errcode = 'TP422';
+  end if;
   loop
-    insert into public.provisioning_jobs (organization_id, kind, request, requested_by)
-    values (p_organization_id, p_kind, p_request, p_requested_by)
+    insert into public.provisioning_jobs (organization_id, kind, tier, lane, request, requested_by)
+    values (p_organization_id, p_kind, v_tier, coalesce(p_lane, v_kind.lane), p_request, p_requested_by)
     on conflict (organization_id, kind) where status in ('queued', 'running') do nothing
     returning id into v_job_id;
     exit when v_job_id is not null;
     select id into v_job_id from public.provisioning_jobs
     where organization_id = p_organization_id and kind = p_kind and status in ('queued', 'running');
-    if v_job_id is not null then
-      return v_job_id;
-    end if;
+    exit when v_job_id is not null;
     -- The job that was in the way has just ended: again.
   end loop;
-  insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
-  select v_job_id, d.step, p_organization_id, d.service, d.position, d.depends_on
-  from provisioning.step_definitions d where d.kind = p_kind;
-  if not found and not exists (select from provisioning.job_kinds k where k.kind = p_kind) then
-    raise exception 'there is no kind of job "%"', p_kind using errcode = 'TP422';
-  end if;
   return v_job_id;
 end
 $$;
-revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid) from public;
-comment on function provisioning.enqueue(uuid, text, jsonb, uuid) is
-  'The open job of this kind for the organization, created with its steps when there is none.';
+revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) from public;
+comment on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) is
+  'The open job of this kind for the organization, created when there is none: in the lane of its kind unless another is named, and
+in the tier of the organization''s newest job. Its steps get their rows when a worker claims it. Raises TP422 for an unknown kind.';
 
-create function provisioning.claim_jobs(p_kinds text[], p_limit integer)
-returns table (job_id uuid, organization_id uuid, kind text, request jsonb, attempts integer,
+create function provisioning.due_jobs(p_kinds text[], p_limit integer, p_running jsonb)
+returns table (job_id uuid, works_on text[])
+language plpgsql security definer set search_path = '' as $$
+begin
+  return query
+  with at_work as materialized (
+    select l.kind, l.lane from provisioning.job_leases l where l.expires_at > now()
+  ), places as materialized (
+    select k.kind, k.works_on, l.lane, make_interval(secs => l.handicap_seconds) as handicap,
+      least(coalesce(k.max_running - (select count(*) from at_work a where a.kind = k.kind), p_limit), p_limit) as of_kind,
+      least(coalesce(l.max_running - (select count(*) from at_work a where a.lane = l.lane), p_limit),
+        coalesce(l.max_running_per_worker - coalesce((p_running ->> l.lane)::integer, 0), p_limit), p_limit) as of_lane
+    from provisioning.job_kinds k, provisioning.lanes l where k.kind = any (p_kinds)
+  ), due as materialized (
+    select p.*, q.id, q.organization_id, q.due_at from places p cross join lateral (
+      select j.id, j.organization_id, j.next_attempt_at as due_at from public.provisioning_jobs j
+      where j.status = 'queued' and j.kind = p.kind and j.lane = p.lane and j.next_attempt_at <= now()
+        -- Whose worker died excludes others too: their heartbeat may bring them back to life.
+        and not exists (
+          select from provisioning.job_leases o where o.organization_id = j.organization_id
+            and (o.works_on && p.works_on or '*' = any (o.works_on || p.works_on)))
+      order by j.next_attempt_at limit greatest(least(p.of_kind, p.of_lane), 0) for update of j skip locked) q
+    union all
+    select p.*, r.id, r.organization_id, r.due_at from places p cross join lateral (
+      select j.id, j.organization_id, l.expires_at as due_at
+      from provisioning.job_leases l join public.provisioning_jobs j on j.id = l.job_id
+      where l.kind = p.kind and l.lane = p.lane and l.expires_at <= now() for update of j skip locked) r
+  ), ranked as (
+    -- Two of one organization could exclude each other; the second one has its chance at the next claim.
+    select d.*, row_number() over (partition by d.organization_id order by d.due_at + d.handicap, d.id) as in_organization,
+      row_number() over (partition by d.kind order by d.due_at + d.handicap, d.id) as in_kind,
+      row_number() over (partition by d.lane order by d.due_at + d.handicap, d.id) as in_lane
+    from due d
+  )
+  select r.id, r.works_on from ranked r
+  where r.in_organization = 1 and r.in_kind <= r.of_kind and r.in_lane <= r.of_lane
+  order by r.due_at + r.handicap, r.id limit greatest(p_limit, 0);
+end
+$$;
+revoke execute on function provisioning.due_jobs(text[], integer, jsonb) from public;
+comment on function provisioning.due_jobs(text[], integer, jsonb) is
+  'Locks and returns up to p_limit jobs that may be claimed now, in the order of the lanes, within the caps of lanes and kinds and
+without those whose organization has a job at work that excludes them. For claim_jobs, which holds the claim''s lock.';
+
+create function provisioning.claim_jobs(p_kinds text[], p_limit integer, p_running jsonb default '{}')
+returns table (job_id uuid, organization_id uuid, kind text, tier text, lane text, request jsonb, attempts integer,
   lease_token uuid, lease_expires_at timestamptz)
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -130,39 +205,61 @@ begin
   select * into v_settings from provisioning.settings;
   -- One claim at a time, for the few milliseconds it takes: two could each count the same free places.
   perform pg_catalog.pg_advisory_xact_lock(7221, 1);
-  select v_settings.max_running_jobs - count(*) into v_free from public.provisioning_jobs j
-  where j.status = 'running' and coalesce(j.lease_expires_at, j.next_attempt_at) > now();
+  select v_settings.max_running_jobs - count(*) into v_free from provisioning.job_leases l where l.expires_at > now();
   return query
-  with due as (
-    select j.id from public.provisioning_jobs j
-    where j.status in ('queued', 'running') and j.kind = any (p_kinds)
-      and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
-    order by coalesce(j.lease_expires_at, j.next_attempt_at)
-    limit greatest(least(p_limit, v_free), 0)
-    for update skip locked
-  ), interrupted as (
-    -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
-    update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(),
-      error = '{"code": "worker_lost", "message": "The worker stopped in the middle of this step; another one takes over.", "retryable": true}'
-    from due where s.job_id = due.id and s.status = 'running'
-    returning s.job_id, s.organization_id, s.step, s.attempts, s.started_at
-  ), told as (
-    insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, status, error_message,
-      metadata, started_at, completed_at)
-    select i.organization_id, i.job_id, 'step.interrupted', i.step, 'retrying', 'The worker stopped in the middle of this step.',
-      jsonb_build_object('code', 'worker_lost', 'attempt', i.attempts), i.started_at, now()
-    from interrupted i
+  with claimed as (
+    update public.provisioning_jobs j set status = 'running', attempts = j.attempts + 1, started_at = coalesce(j.started_at, now())
+    from provisioning.due_jobs(p_kinds, least(p_limit, v_free), p_running) d where j.id = d.job_id
+    returning j.*, d.works_on
+  ), leased as (
+    insert into provisioning.job_leases as l (job_id, organization_id, kind, lane, works_on, token, expires_at)
+    select c.id, c.organization_id, c.kind, c.lane, c.works_on, gen_random_uuid(),
+      now() + make_interval(secs => v_settings.lease_seconds)
+    from claimed c
+    on conflict on constraint job_leases_pkey do update set token = excluded.token, expires_at = excluded.expires_at,
+      lane = excluded.lane, works_on = excluded.works_on
+    returning l.*
   )
-  update public.provisioning_jobs j set status = 'running', attempts = j.attempts + 1,
-    lease_token = gen_random_uuid(), lease_expires_at = now() + make_interval(secs => v_settings.lease_seconds),
-    started_at = coalesce(j.started_at, now())
-  from due where j.id = due.id
-  returning j.id, j.organization_id, j.kind, j.request, j.attempts, j.lease_token, j.lease_expires_at;
+  select c.id, c.organization_id, c.kind, c.tier, c.lane, c.request, c.attempts, l.token, l.expires_at
+  from claimed c join leased l on l.job_id = c.id;
 end
 $$;
-revoke execute on function provisioning.claim_jobs(text[], integer) from public;
-comment on function provisioning.claim_jobs(text[], integer) is
-  'Takes up to p_limit due jobs under a new lease, oldest first, never exceeding settings.max_running_jobs over all workers.';
+revoke execute on function provisioning.claim_jobs(text[], integer, jsonb) from public;
+comment on function provisioning.claim_jobs(text[], integer, jsonb) is
+  'Takes up to p_limit due jobs under a new lease, never exceeding settings.max_running_jobs over all workers, nor the caps of their
+lanes and kinds. p_running: how many jobs of each lane the worker has already, such as {"batch": 2}. prepare_job comes next.';
+
+create function provisioning.prepare_job(p_job_id uuid, p_lease_token uuid) returns setof text
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_before_steps text := (select k.before_steps from provisioning.job_kinds k where k.kind = v_job.kind);
+begin
+  insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
+  select v_job.id, d.step, v_job.organization_id, d.service, d.position, d.depends_on
+  from provisioning.step_definitions d where d.kind = v_job.kind and d.tier = v_job.tier
+    and not exists (select from public.provisioning_steps s where s.job_id = p_job_id);
+  with interrupted as (
+    -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
+    update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(), error = provisioning.failure('worker_lost')
+    where s.job_id = p_job_id and s.status = 'running'
+    returning s.step, s.attempts, s.started_at, s.error
+  )
+  insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, status, error_message,
+    metadata, started_at, completed_at)
+  select v_job.organization_id, p_job_id, 'step.interrupted', i.step, 'retrying', i.error ->> 'message',
+    jsonb_build_object('code', i.error ->> 'code', 'attempt', i.attempts), i.started_at, now()
+  from interrupted i;
+  if v_before_steps is not null then
+    execute format('select provisioning.%I($1)', v_before_steps) using p_job_id;
+  end if;
+  return query select provisioning.ready_steps(p_job_id);
+end
+$$;
+revoke execute on function provisioning.prepare_job(uuid, uuid) from public;
+comment on function provisioning.prepare_job(uuid, uuid) is
+  'What follows a claim, under the lease and outside of the claim''s lock: gives a new job its steps, makes those due again in which
+a worker died, calls job_kinds.before_steps, and returns the steps that may start now.';
 
 create function provisioning.extend_lease(p_job_id uuid, p_lease_token uuid) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
@@ -170,9 +267,9 @@ declare
   v_expires_at timestamptz;
 begin
   perform provisioning.hold_lease(p_job_id, p_lease_token);
-  update public.provisioning_jobs set lease_expires_at = clock_timestamp()
+  update provisioning.job_leases l set expires_at = clock_timestamp()
     + make_interval(secs => (select lease_seconds from provisioning.settings))
-  where id = p_job_id returning lease_expires_at into v_expires_at;
+  where l.job_id = p_job_id returning l.expires_at into v_expires_at;
   return v_expires_at;
 end
 $$;
@@ -396,7 +493,7 @@ declare
 begin
   -- A worker that gives up in the middle of a step says so by ending the job under it.
   update public.provisioning_steps s set status = 'retrying', next_attempt_at = clock_timestamp(),
-    error = '{"code": "worker_lost", "message": "The worker stopped in the middle of this step; another one takes over.", "retryable": true}'
+    error = provisioning.failure('worker_lost')
   where s.job_id = p_job_id and s.status = 'running';
   with recursive blocked as (
     select s.step from public.provisioning_steps s where s.job_id = p_job_id and s.status in ('failed', 'cancelled')
@@ -405,6 +502,8 @@ begin
   )
   select
     case
+      -- Without any, the job has not been prepared yet.
+      when count(*) = 0 then 'queued'
       when bool_and(s.status = 'succeeded') then 'succeeded'
       when bool_or(s.status in ('pending', 'retrying') and s.step not in (select b.step from blocked b)) then 'queued'
       else 'failed'
@@ -413,8 +512,7 @@ begin
   into v_status, v_error
   from public.provisioning_steps s where s.job_id = p_job_id;
   v_next := provisioning.next_step_at(p_job_id);
-  update public.provisioning_jobs j set status = v_status, lease_token = null, lease_expires_at = null,
-    next_attempt_at = coalesce(v_next, j.next_attempt_at),
+  update public.provisioning_jobs j set status = v_status, next_attempt_at = coalesce(v_next, j.next_attempt_at),
     last_error = case v_status when 'succeeded' then null when 'failed' then v_error else j.last_error end,
     finished_at = case when v_status <> 'queued' then clock_timestamp() end
   where j.id = p_job_id;
@@ -438,10 +536,12 @@ comment on function provisioning.finish_job(uuid, uuid) is
 create function provisioning.next_due_at(p_kinds text[]) returns timestamptz
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  return (
-    select coalesce(j.lease_expires_at, j.next_attempt_at) from public.provisioning_jobs j
-    where j.status in ('queued', 'running') and j.kind = any (p_kinds)
-    order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 1);
+  return least(
+    (select min(q.due_at) from provisioning.job_kinds k, provisioning.lanes l cross join lateral (
+      select j.next_attempt_at as due_at from public.provisioning_jobs j
+      where j.status = 'queued' and j.kind = k.kind and j.lane = l.lane order by j.next_attempt_at limit 1) q
+    where k.kind = any (p_kinds)),
+    (select min(l.expires_at) from provisioning.job_leases l where l.kind = any (p_kinds)));
 end
 $$;
 revoke execute on function provisioning.next_due_at(text[]) from public;
@@ -454,20 +554,22 @@ declare
   v_reset boolean;
   v_now timestamptz;
 begin
-  -- An undo and a provisioning exclude each other. Whoever begins either holds the organization's lock
+  -- A provisioning and what reverts it exclude each other. Whoever begins either holds the organization's lock
   -- (provisioning.hold_provisioning) and sees what the other has begun; it comes before the job's row, as there.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(j.organization_id::text, 7224))
-  from public.provisioning_jobs j where j.id = p_job_id and j.kind = 'undo';
+  from public.provisioning_jobs j join provisioning.job_kinds k using (kind) where j.id = p_job_id and k.purpose = 'revert';
   select * into v_job from public.provisioning_jobs where id = p_job_id for update;
-  if v_job.status = 'running' and v_job.lease_expires_at > now() then
+  if v_job.status = 'running' and exists (
+    select from provisioning.job_leases l where l.job_id = p_job_id and l.expires_at > now()) then
     if p_services is not null then
       update public.provisioning_jobs set rerun_services = coalesce(rerun_services, '{}') || p_services where id = p_job_id;
     end if;
     return 'running';
   end if;
-  if v_job.kind = 'undo' and exists (
-    select from public.provisioning_jobs p
-    where p.organization_id = v_job.organization_id and p.kind = 'provision' and p.status <> 'cancelled') then
+  if exists (
+    select from provisioning.job_kinds k join public.provisioning_jobs p on p.kind = k.undoes
+    where k.kind = v_job.kind and k.purpose = 'revert'
+      and p.organization_id = v_job.organization_id and p.status <> 'cancelled') then
     raise exception 'The organization has been provisioned again since; this undo would remove what it uses.' using errcode = 'TP409';
   end if;
   v_now := clock_timestamp();
@@ -475,19 +577,19 @@ begin
     status = case when s.settles_at > v_now then 'retrying' else 'pending' end,
     next_attempt_at = case when s.settles_at > v_now then s.settles_at end,
     -- A cancellation has taken the error away.
-    error = case when s.settles_at > v_now then coalesce(s.error,
-      '{"code": "worker_lost", "message": "An earlier request may still take effect, which is waited for.", "retryable": true}') end
+    error = case when s.settles_at > v_now then coalesce(s.error, provisioning.failure('answer_open')) end
   -- A cancelled step comes along whatever was named: without it the job could never succeed.
   where s.job_id = p_job_id and (p_services is null or s.service = any (p_services) or s.status = 'cancelled')
     and (s.status in ('retrying', 'failed', 'cancelled', 'running')
       -- Named services are looked at again even when they succeeded: each step finds what exists.
       or (s.status = 'succeeded' and p_services is not null and v_job.finished_at is not null));
-  v_reset := found;
+  -- A job that no worker has taken yet has no steps that could be reset.
+  v_reset := found or not exists (select from public.provisioning_steps s where s.job_id = p_job_id);
   if not v_reset and v_job.finished_at is not null then
     return v_job.status;
   end if;
   update public.provisioning_jobs set status = 'queued', next_attempt_at = coalesce(provisioning.next_step_at(p_job_id), now()),
-    last_error = null, lease_token = null, lease_expires_at = null, finished_at = null
+    lane = 'request', last_error = null, finished_at = null
   where id = p_job_id;
   perform provisioning.refresh_status(v_job.organization_id);
   return 'queued';

@@ -16,8 +16,6 @@ create table provisioning.provider_status (
 );
 comment on table provisioning.provider_status is
   'Circuit breakers. closed: calls pass. open: none until next_try_at. half_open: one call is trying, the others wait for it.';
-insert into provisioning.provider_status (provider, label) values
-  ('neon', 'Neon'), ('stripe_test', 'Stripe (test mode)'), ('stripe_live', 'Stripe');
 
 create table provisioning.rate_limits (
   provider text not null references provisioning.provider_status on delete cascade,
@@ -29,12 +27,7 @@ create table provisioning.rate_limits (
   primary key (provider, scope)
 );
 comment on table provisioning.rate_limits is
-  'Documented limits with room for what else uses the account. Neon: 700 calls a minute, 40 a second per route. Stripe: 25 a second in test mode, 100 live.';
-insert into provisioning.rate_limits values
-  ('neon', '*', 100, 10),
-  ('neon', '{route}', 20, 20),
-  ('stripe_test', '*', 12, 13),
-  ('stripe_live', '*', 50, 50);
+  'Each provider''s documented limits, with room for what else uses the account.';
 
 create table provisioning.token_buckets (
   provider text not null references provisioning.provider_status on delete cascade,

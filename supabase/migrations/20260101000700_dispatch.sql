@@ -9,39 +9,40 @@ create table provisioning.dispatch_state (
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
 
-create function provisioning.ring_doorbell(p_job_id uuid, p_kind text default 'provision') returns boolean
+create function provisioning.ring_doorbell(p_worker text) returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_ring_id uuid := gen_random_uuid();
   v_url text;
   v_key text;
   v_function text;
   v_expires_at bigint;
 begin
-  -- In milliseconds, so that two rings for one job differ: each doorbell is good for one answer.
-  select k.function_name, (extract(epoch from clock_timestamp()) * 1000)::bigint + s.doorbell_ttl_seconds * 1000
+  select w.function_name, (extract(epoch from clock_timestamp()) * 1000)::bigint + s.doorbell_ttl_seconds * 1000
   into v_function, v_expires_at
-  from provisioning.job_kinds k, provisioning.settings s where k.kind = p_kind;
+  from provisioning.workers w, provisioning.settings s where w.worker = p_worker;
   select s.decrypted_secret into v_url from vault.decrypted_secrets s where s.name = 'functions_base_url';
   select s.decrypted_secret into v_key from vault.decrypted_secrets s where s.name = 'provisioning_doorbell_key';
   if v_url is null or v_key is null or v_function is null then
     return false;
   end if;
   -- Every database role can read pg_net's queue, so the call carries a signature and no key: hex HMAC-SHA256 over
-  -- "jobId.expiresAt", with the end of its validity in milliseconds since 1970.
+  -- "ringId.expiresAt", with the end of its validity in milliseconds since 1970. It names no job: whoever hears it does
+  -- what is due.
   perform net.http_post(
     url := rtrim(v_url, '/') || '/' || v_function,
-    body := jsonb_build_object('jobId', p_job_id, 'expiresAt', v_expires_at,
-      'signature', encode(extensions.hmac(p_job_id::text || '.' || v_expires_at::text, v_key, 'sha256'), 'hex')),
+    body := jsonb_build_object('ringId', v_ring_id, 'expiresAt', v_expires_at,
+      'signature', encode(extensions.hmac(v_ring_id::text || '.' || v_expires_at::text, v_key, 'sha256'), 'hex')),
     timeout_milliseconds := 5000);
   return true;
 exception when others then
-  raise warning 'the doorbell for job % could not be rung: %', p_job_id, sqlerrm;
+  raise warning 'the doorbell of worker % could not be rung: %', p_worker, sqlerrm;
   return false;
 end
 $$;
-revoke execute on function provisioning.ring_doorbell(uuid, text) from public;
-comment on function provisioning.ring_doorbell(uuid, text) is
-  'Asks a function to work, after commit. Returns false, and never raises, when it cannot: the job is safe in its row.';
+revoke execute on function provisioning.ring_doorbell(text) from public;
+comment on function provisioning.ring_doorbell(text) is
+  'Asks a worker to look for work, after commit. Returns false, and never raises, when it cannot: the work is safe in its rows.';
 
 -- A doorbell is good for one answer. Unlogged: what a crash forgets is at worst rung once more.
 create unlogged table provisioning.answered_doorbells (
@@ -74,17 +75,31 @@ language sql stable security definer set search_path = '' as $$
 $$;
 revoke execute on function provisioning.dispatch_problem() from public;
 
+create function provisioning.due_by_worker(p_kinds text[] default null, p_limit integer default 1)
+returns table (worker text, jobs integer)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query
+  select k.worker, least(p_limit, sum((
+      select count(*) from provisioning.lanes l cross join lateral (
+        select from public.provisioning_jobs j
+        where j.status = 'queued' and j.kind = k.kind and j.lane = l.lane and j.next_attempt_at <= now() limit p_limit) q)
+    + (select count(*) from provisioning.job_leases l where l.kind = k.kind and l.expires_at <= now())))::integer
+  from provisioning.job_kinds k where p_kinds is null or k.kind = any (p_kinds)
+  group by k.worker;
+end
+$$;
+revoke execute on function provisioning.due_by_worker(text[], integer) from public;
+comment on function provisioning.due_by_worker(text[], integer) is
+  'How many jobs are due for each worker, counted up to p_limit: of these kinds, or of all.';
+
 create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
 language sql volatile security definer set search_path = '' as $$
-  select provisioning.ring_doorbell(due.id, due.kind) from (
-    select j.id, j.kind from public.provisioning_jobs j
-    where j.status in ('queued', 'running') and j.kind = any (p_kinds)
-      and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
-    order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 1) due
+  select provisioning.ring_doorbell(d.worker) from provisioning.due_by_worker(p_kinds) d where d.jobs > 0
 $$;
 revoke execute on function provisioning.ring_for_due_work(text[]) from public;
 comment on function provisioning.ring_for_due_work(text[]) is
-  'Rings for the oldest due job of these kinds; null when none is. A worker that has done its share calls it last.';
+  'Rings the worker of these kinds when a job of them is due; null when none is. A worker that has done its share calls it last.';
 
 create function provisioning.sweep() returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -92,7 +107,7 @@ declare
   v_settings provisioning.settings;
   v_problem text;
   v_rung integer := 0;
-  v_job record;
+  v_due record;
 begin
   select * into v_settings from provisioning.settings;
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
@@ -107,28 +122,27 @@ begin
     update public.provisioning_jobs j set last_error = jsonb_build_object(
       'code', 'dispatch_unavailable', 'message', v_problem, 'retryable', true)
     where j.id in (
-      select q.id from public.provisioning_jobs q
-      where q.status in ('queued', 'running') and coalesce(q.lease_expires_at, q.next_attempt_at) <= now()
-        and q.last_error is null
+      select q.id from provisioning.job_kinds k cross join provisioning.lanes l cross join lateral (
+        select i.id from public.provisioning_jobs i
+        where i.status = 'queued' and i.kind = k.kind and i.lane = l.lane and i.next_attempt_at <= now()
+          and i.last_error is null
+        limit v_settings.sweep_repairs) q
       limit v_settings.sweep_repairs);
     return 0;
   end if;
-  -- A worker drains many jobs whichever one it was rung for, so a few doorbells are enough for any backlog.
-  for v_job in
-    select j.id, j.kind from public.provisioning_jobs j join provisioning.job_kinds k using (kind)
-    where j.status in ('queued', 'running') and coalesce(j.lease_expires_at, j.next_attempt_at) <= now()
-      and k.function_name is not null
-    order by coalesce(j.lease_expires_at, j.next_attempt_at)
-    limit v_settings.sweep_doorbells
-  loop
-    v_rung := v_rung + provisioning.ring_doorbell(v_job.id, v_job.kind)::integer;
+  -- Each doorbell starts a worker that drains many jobs, so a few are enough for any backlog.
+  for v_due in select * from provisioning.due_by_worker(null, v_settings.sweep_doorbells) loop
+    for v_ring in 1 .. v_due.jobs loop
+      v_rung := v_rung + provisioning.ring_doorbell(v_due.worker)::integer;
+    end loop;
   end loop;
   return v_rung;
 end
 $$;
 revoke execute on function provisioning.sweep() from public;
 comment on function provisioning.sweep() is
-  'Repairs recorded sign-up trouble and rings for due jobs; returns how many doorbells. Its work is bounded by settings and what is due.';
+  'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times; returns how
+many doorbells that were. Its work is bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$

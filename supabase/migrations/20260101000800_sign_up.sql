@@ -120,16 +120,17 @@ begin
     insert into public.organization_databases (organization_id, region, size)
     select v_id, v_region.neon_region, p.default_size from provisioning.plans p where p.plan = v_settings.default_plan
   ), job as (
-    insert into public.provisioning_jobs (id, organization_id, kind, requested_by) values (v_job_id, v_id, 'provision', p_user_id)
+    insert into public.provisioning_jobs (id, organization_id, kind, tier, lane, requested_by)
+    values (v_job_id, v_id, 'provision', 'database', 'sign_up', p_user_id)
   ), steps as (
     insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
     select v_job_id, d.step, v_id, d.service, d.position, d.depends_on
-    from provisioning.step_definitions d where d.kind = 'provision'
+    from provisioning.step_definitions d where d.kind = 'provision' and d.tier = 'database'
   )
   insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status, metadata, completed_at)
   values (v_id, v_job_id, 'sign_up', 'user', p_user_id::text, 'succeeded', jsonb_strip_nulls(jsonb_build_object(
     'unknown_data_region', v_wanted_region, 'unknown_hosting_region', v_wanted_hosting)), now());
-  perform provisioning.ring_doorbell(v_job_id, 'provision');
+  perform provisioning.ring_doorbell('provisioning');
   return v_id;
 end
 $$;
@@ -142,8 +143,6 @@ create function provisioning.complete_organization(
   p_organization_id uuid, p_user_id uuid, p_email text, p_metadata jsonb
 ) returns void
 language plpgsql security definer set search_path = '' as $$
-declare
-  v_job_id uuid;
 begin
   insert into public.organization_members as m (organization_id, user_id, role)
   select o.id, p_user_id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user_id
@@ -163,8 +162,8 @@ begin
   on conflict (organization_id) do nothing;
   if not exists (
     select from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'provision') then
-    v_job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_user_id);
-    perform provisioning.ring_doorbell(v_job_id, 'provision');
+    perform provisioning.enqueue(p_organization_id, 'provision', '{}', p_user_id);
+    perform provisioning.ring_doorbell('provisioning');
   end if;
 end
 $$;

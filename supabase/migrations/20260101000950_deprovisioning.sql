@@ -32,8 +32,7 @@ declare
 begin
   select * into v_settings from provisioning.settings;
   -- Nothing more is made: a worker that is at it is refused by its stale token.
-  update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), lease_token = null, lease_expires_at = null,
-    rerun_services = null
+  update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), rerun_services = null
   where j.organization_id = p_organization_id and j.kind <> 'deprovision' and j.status in ('queued', 'running');
   update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = now()
   from public.provisioning_jobs j
@@ -283,8 +282,7 @@ begin
       else 'The tenant is ready and nothing is under way. To remove it, delete the organization.' end
       using errcode = 'TP410';
   end if;
-  update public.provisioning_jobs j set status = 'cancelled', finished_at = clock_timestamp(), lease_token = null,
-    lease_expires_at = null, rerun_services = null, last_error = null
+  update public.provisioning_jobs j set status = 'cancelled', finished_at = clock_timestamp(), rerun_services = null, last_error = null
   where j.id = v_job.id;
   -- With an undo, what had succeeded is not there any more either.
   update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = clock_timestamp(), error = null,

@@ -2,8 +2,7 @@
 -- read page by page into reconciliation_inventory, and compared when it is at its end; so a run can go on from its rows
 -- wherever its worker died. Presence in a list proves something, absence only when the list is complete.
 
--- Not a kind of job: the name under which ring_doorbell finds the function.
-insert into provisioning.job_kinds (kind, function_name) values ('reconcile', 'reconcile-tenants');
+insert into provisioning.workers (worker, function_name) values ('reconciliation', 'reconcile-tenants');
 
 create table provisioning.reconciliation_runs (
   id uuid primary key default gen_random_uuid(),
@@ -111,7 +110,7 @@ begin
     exit when v_run_id is not null;
   end loop;
   if p_ring then
-    perform provisioning.ring_doorbell(v_run_id, 'reconcile');
+    perform provisioning.ring_doorbell('reconciliation');
   end if;
   return v_run_id;
 end
@@ -123,7 +122,7 @@ says so and p_dry_run does not forbid it. A run without progress for an hour is 
 
 create function provisioning.resume_reconciliation() returns boolean
 language sql volatile security definer set search_path = '' as $$
-  select provisioning.ring_doorbell(r.id, 'reconcile') from provisioning.reconciliation_runs r
+  select provisioning.ring_doorbell('reconciliation') from provisioning.reconciliation_runs r
   where r.status = 'running' and r.progressed_at < now() - interval '2 minutes'
 $$;
 revoke execute on function provisioning.resume_reconciliation() from public;

@@ -1,8 +1,7 @@
 -- How each tenant's database is. A sweep reads the fleet from the provider's list and connects to awake computes only:
 -- connecting wakes a sleeping one, and that costs money. Whatever is due says so in its row; a tick only rings.
 
--- Not a kind of job: the name under which ring_doorbell finds the function.
-insert into provisioning.job_kinds (kind, function_name) values ('health', 'check-tenant-health');
+insert into provisioning.workers (worker, function_name) values ('health', 'check-tenant-health');
 
 create table public.tenant_health (
   organization_id uuid primary key references public.organizations (id) on delete cascade,
@@ -621,7 +620,7 @@ begin
     + (select count(*) from (select from provisioning.alert_deliveries d where d.next_attempt_at <= now() limit 1) c)
   into v_due;
   while v_rung < least(v_settings.health_doorbells, ceil(v_due::numeric / v_settings.health_worker_max_tenants)) loop
-    exit when not provisioning.ring_doorbell(gen_random_uuid(), 'health');
+    exit when not provisioning.ring_doorbell('health');
     v_rung := v_rung + 1;
   end loop;
   return v_rung;

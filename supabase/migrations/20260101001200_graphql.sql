@@ -174,7 +174,7 @@ begin
   end if;
   select r.job_id into v_job_id from provisioning.request_provisioning(
     p_organization_id, p_services, p_database_size, p_data_region, auth.uid()) r;
-  perform provisioning.ring_doorbell(v_job_id, 'provision');
+  perform provisioning.ring_doorbell('provisioning');
   return v_job_id;
 end
 $$;

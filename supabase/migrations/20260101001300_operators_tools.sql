@@ -72,7 +72,8 @@ create function provisioning.newest_jobs(p_organization_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 begin
   return (
-    select coalesce(jsonb_object_agg(j.kind, to_jsonb(j) - 'lease_token' || jsonb_build_object('steps', (
+    select coalesce(jsonb_object_agg(j.kind, to_jsonb(j) || jsonb_build_object('lease_expires_at', (
+      select l.expires_at from provisioning.job_leases l where l.job_id = j.id), 'steps', (
       select coalesce(jsonb_agg(to_jsonb(s) - 'job_id' - 'organization_id' order by s.position), '[]')
       from public.provisioning_steps s where s.job_id = j.id))), '{}')
     from (
@@ -81,7 +82,7 @@ begin
 end
 $$;
 revoke execute on function provisioning.newest_jobs(uuid) from public;
-comment on function provisioning.newest_jobs(uuid) is 'The newest job of each kind with its steps, by kind; without the lease token.';
+comment on function provisioning.newest_jobs(uuid) is 'The newest job of each kind with its steps and the end of its lease, by kind.';
 
 create function provisioning.organization_facts(p_organization_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$

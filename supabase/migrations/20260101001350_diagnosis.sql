@@ -59,16 +59,17 @@ begin
       from provisioning.dispatch_state s),
     'open_jobs', (
       select coalesce(jsonb_agg(to_jsonb(o) order by o.kind, o.status), '[]') from (
-        select j.kind, j.status, count(*) as jobs, min(coalesce(j.lease_expires_at, j.next_attempt_at)) as first_due
-        from public.provisioning_jobs j where j.status in ('queued', 'running') group by 1, 2) o),
+        select j.kind, j.status, count(*) as jobs, min(coalesce(l.expires_at, j.next_attempt_at)) as first_due
+        from public.provisioning_jobs j left join provisioning.job_leases l on l.job_id = j.id where j.status in ('queued', 'running') group by 1, 2) o),
     -- Due for a minute, and nobody has taken them: six sweeps should have rung for them.
     'stuck_jobs', (
       select coalesce(jsonb_agg(to_jsonb(s) order by s.due_at), '[]') from (
-        select j.id, j.organization_id, o.slug, j.kind, j.status, j.attempts, coalesce(j.lease_expires_at, j.next_attempt_at) as due_at,
+        select j.id, j.organization_id, o.slug, j.kind, j.status, j.attempts, coalesce(l.expires_at, j.next_attempt_at) as due_at,
           j.last_error ->> 'message' as last_error
         from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id
-        where j.status in ('queued', 'running') and coalesce(j.lease_expires_at, j.next_attempt_at) < now() - interval '1 minute'
-        order by coalesce(j.lease_expires_at, j.next_attempt_at) limit 20) s),
+        left join provisioning.job_leases l on l.job_id = j.id
+        where j.status in ('queued', 'running') and coalesce(l.expires_at, j.next_attempt_at) < now() - interval '1 minute'
+        order by due_at limit 20) s),
     -- The newest job of its kind: a failure that another job made good counts no more, and of a deleted organization only
     -- the removal does. Not from the alerts, which a trigger opens that may be missing.
     'failed_jobs', (

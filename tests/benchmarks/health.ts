@@ -208,7 +208,7 @@ async function probeAll({ superuser }: BenchProject, signal: AbortSignal): Promi
   await superuser`update public.tenant_health set next_check_at = now(), awake = true`
   const startedAt = performance.now()
   const [begun] = await superuser<{ at: Date }[]>`
-    select clock_timestamp() as at from provisioning.ring_doorbell(gen_random_uuid(), 'health')`
+    select clock_timestamp() as at from provisioning.ring_doorbell('health')`
   for (;;) {
     const [row] = await superuser<{ waiting: number }[]>`
       select count(*)::int as waiting from public.tenant_health

@@ -108,8 +108,8 @@ async function openJobs({ project }: Evidence): Promise<string[]> {
 
 async function orphanedJobs({ project }: Evidence): Promise<string[]> {
   return lines(project.superuser<{ line: string }[]>`
-    select format('job %s: lease until %s', id, lease_expires_at) as line
-    from public.provisioning_jobs where status = 'running' and lease_expires_at <= now()`)
+    select format('job %s: lease until %s', job_id, expires_at) as line
+    from provisioning.job_leases where expires_at <= now()`)
 }
 
 async function unfinishedSteps({ project }: Evidence): Promise<string[]> {

@@ -24,9 +24,8 @@ const SILENCE_SECONDS = LEASE_SECONDS / 3 + 5
  */
 async function expireRenewedBefore(sql: postgres.Sql, moment: Date): Promise<number> {
   const { count } = await sql`
-    update public.provisioning_jobs set lease_expires_at = now() - interval '1 second'
-    where status = 'running' and lease_expires_at > now()
-      and lease_expires_at - make_interval(secs => ${LEASE_SECONDS}) < ${moment}`
+    update provisioning.job_leases set expires_at = now() - interval '1 second'
+    where expires_at > now() and expires_at - make_interval(secs => ${LEASE_SECONDS}) < ${moment}`
   return count
 }
 

@@ -100,8 +100,8 @@ async function countUnfinished(sql: ChaosProject['superuser']): Promise<Unfinish
     select (select count(*)::int from public.provisioning_jobs where status in ('queued', 'running')) as jobs,
       (select count(*)::int from provisioning.sign_up_failures) as "signUps",
       (select format('job %s is %s, due in %s s, %s', id, status,
-         round(extract(epoch from coalesce(lease_expires_at, next_attempt_at) - now())), last_error)
-       from public.provisioning_jobs where status in ('queued', 'running') order by created_at limit 1) as example`
+         round(extract(epoch from coalesce(l.expires_at, next_attempt_at) - now())), last_error)
+       from public.provisioning_jobs left join provisioning.job_leases l on l.job_id = id where status in ('queued', 'running') order by created_at limit 1) as example`
   if (!row) throw new Error('The jobs could not be counted.')
   return row
 }

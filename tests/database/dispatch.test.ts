@@ -20,51 +20,57 @@ afterAll(async () => {
 const loseDoorbells = () => project.sql`delete from net.http_request_queue`
 const sweep = async () =>
   only(await project.sql<{ rung: number }[]>`select provisioning.sweep() as rung`).rung
-const rungFor = async () => (await queuedDoorbells(project.sql)).map(({ body }) => body.jobId)
+/** The functions that were rung at, in order. */
+const rung = async () =>
+  (await queuedDoorbells(project.sql)).map(({ url }) => url.slice(url.lastIndexOf('/') + 1))
+const PROVISION = 'provision-tenant-resources'
+const REMOVE = 'deprovision-tenant-resources'
 
 describe('a doorbell', () => {
-  it('is signed with hex HMAC-SHA256 over jobId.expiresAt under the key in Vault', async () => {
-    const { jobId } = await createTenant(project)
-    const { body } = only(await queuedDoorbells(project.sql, jobId))
+  it('is signed with hex HMAC-SHA256 over ringId.expiresAt under the key in Vault, and names no job', async () => {
+    await loseDoorbells()
+    await project.sql`select provisioning.ring_doorbell('provisioning')`
+    const { body } = only(await queuedDoorbells(project.sql))
     const { key } = only(
       await project.sql<{ key: string }[]>`
         select decrypted_secret as key from vault.decrypted_secrets where name = 'provisioning_doorbell_key'`,
     )
     expect(key).toMatch(/^[0-9a-f]{64}$/)
-    expect(body.signature).toBe(createHmac('sha256', key).update(`${jobId}.${body.expiresAt}`).digest('hex'))
+    const { ringId, expiresAt, signature } = body
+    expect(body).toEqual({ ringId, expiresAt, signature })
+    expect(signature).toBe(createHmac('sha256', key).update(`${ringId}.${expiresAt}`).digest('hex'))
   })
 
   it('expires after settings.doorbell_ttl_seconds', async () => {
-    const { jobId } = await createTenant(project)
-    const { body } = only(await queuedDoorbells(project.sql, jobId))
+    await loseDoorbells()
+    await project.sql`select provisioning.ring_doorbell('provisioning')`
+    const { body } = only(await queuedDoorbells(project.sql))
     const seconds = (body.expiresAt - Date.now()) / 1000
     expect(seconds).toBeGreaterThan(590)
     expect(seconds).toBeLessThan(605)
   })
 
-  it('is signed differently for each job and in each project', async () => {
-    const first = await createTenant(project)
-    const second = await createTenant(project)
-    const signatures = await queuedDoorbells(project.sql)
-    const of = (jobId: string) => signatures.find(({ body }) => body.jobId === jobId)?.body.signature
-    expect(of(first.jobId)).not.toBe(of(second.jobId))
+  it('is signed differently each time', async () => {
+    await loseDoorbells()
+    await project.sql`select provisioning.ring_doorbell('provisioning') from generate_series(1, 2)`
+    const signatures = (await queuedDoorbells(project.sql)).map(({ body }) => body.signature)
+    expect(new Set(signatures).size).toBe(2)
   })
 
-  it('is not rung for a kind of job that no function runs', async () => {
-    const { jobId } = await createTenant(project)
+  it('is not rung for a worker that there is not', async () => {
     await loseDoorbells()
-    const { rung } = only(await project.sql`select provisioning.ring_doorbell(${jobId}, 'unserved') as rung`)
-    expect(rung).toBe(false)
-    expect(await rungFor()).toEqual([])
+    const answer = only(await project.sql`select provisioning.ring_doorbell('nobody') as rung`)
+    expect(answer).toEqual({ rung: false })
+    expect(await rung()).toEqual([])
   })
 })
 
 describe('the sweep', () => {
   it('rings again for a job whose doorbell was lost', async () => {
-    const { jobId } = await createOnlyJob(project)
+    await createOnlyJob(project)
     await loseDoorbells()
     expect(await sweep()).toBe(1)
-    expect(await rungFor()).toEqual([jobId])
+    expect(await rung()).toEqual([PROVISION])
     await loseDoorbells()
     expect(await sweep(), 'and again, until somebody comes').toBe(1)
   })
@@ -74,9 +80,9 @@ describe('the sweep', () => {
     const tenants = await Promise.all(Array.from({ length: 10 }, () => createTenant(project)))
     await loseDoorbells()
     for (let sweeps = 0; sweeps < 10 && (await sweep()) > 0; sweeps++) {
-      const rung = await rungFor()
+      const doorbells = await rung()
       await loseDoorbells()
-      for (const _ of rung) for (const lease of await engine.claim(1)) await engine.run(lease)
+      for (const _ of doorbells) for (const lease of await engine.claim(1)) await engine.run(lease)
     }
     for (const { jobId } of tenants) expect((await engine.job(jobId)).status).toBe('succeeded')
     expect(await sweep()).toBe(0)
@@ -88,11 +94,11 @@ describe('the sweep', () => {
     const [running, putOff] = [await createTenant(project), await createTenant(project)]
     await loseDoorbells()
     await engine.claim(2)
-    await project.sql`update public.provisioning_jobs set status = 'queued', lease_token = null,
-      lease_expires_at = null, next_attempt_at = now() + interval '1 minute' where id = ${putOff.jobId}`
+    await project.sql`update public.provisioning_jobs set status = 'queued',
+      next_attempt_at = now() + interval '1 minute' where id = ${putOff.jobId}`
     expect((await engine.job(running.jobId)).status).toBe('running')
     expect(await sweep()).toBe(0)
-    expect(await rungFor()).toEqual([])
+    expect(await rung()).toEqual([])
   })
 
   it('rings for a job whose worker died', async () => {
@@ -102,32 +108,28 @@ describe('the sweep', () => {
     expect(await sweep()).toBe(0)
     await engine.expireLease(jobId)
     expect(await sweep()).toBe(1)
-    expect(await rungFor()).toEqual([jobId])
+    expect(await rung()).toEqual([PROVISION])
   })
 
-  it('rings no more than settings.sweep_doorbells, for the jobs that have been due longest', async () => {
+  it('rings each worker at most settings.sweep_doorbells times, and no worker because of another’s jobs', async () => {
     await closeOpenJobs(project)
-    const tenants = []
-    for (let index = 0; index < 6; index++) {
-      const { jobId } = await createTenant(project)
-      await project.sql`update public.provisioning_jobs
-        set next_attempt_at = now() - make_interval(mins => ${index + 1}) where id = ${jobId}`
-      tenants.push(jobId)
-    }
+    for (let tenant = 0; tenant < 6; tenant++) await createTenant(project)
+    await project.sql`select provisioning.enqueue(gen_random_uuid(), 'deprovision')`
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now() where status = 'queued'`
     await loseDoorbells()
     await project.sql`update provisioning.settings set sweep_doorbells = 3`
-    expect(await sweep()).toBe(3)
+    expect(await sweep()).toBe(4)
     await project.sql`update provisioning.settings set sweep_doorbells = 4`
-    expect(await rungFor()).toEqual(tenants.reverse().slice(0, 3))
+    expect((await rung()).sort()).toEqual([REMOVE, PROVISION, PROVISION, PROVISION])
   })
 
-  it('is not kept from ringing by due jobs that no function runs', async () => {
-    const { jobId } = await createOnlyJob(project)
+  it('is not kept from ringing by due jobs that no worker runs', async () => {
+    await createOnlyJob(project)
     await project.sql`insert into public.provisioning_jobs (organization_id, kind, next_attempt_at)
       select gen_random_uuid(), 'waiting', now() - interval '1 hour' from generate_series(1, 10)`
     await loseDoorbells()
     await sweep()
-    expect(await rungFor()).toEqual([jobId])
+    expect(await rung()).toEqual([PROVISION])
   })
 
   it('says when it last ran, and that nothing is wrong', async () => {
@@ -143,17 +145,16 @@ describe('ring_for_due_work', () => {
   const ringForDueWork = async (kinds: string[]) =>
     only(await project.sql`select provisioning.ring_for_due_work(${kinds}) as rung`)
 
-  it('rings once for the oldest due job of its kinds', async () => {
+  it('rings the worker of these kinds once when one of their jobs is due', async () => {
     await closeOpenJobs(project)
     await createTenant(project)
-    const { jobId } = await createTenant(project)
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now() - interval '1 h' where id = ${jobId}`
+    await createTenant(project)
     await loseDoorbells()
     expect(await ringForDueWork(['provision'])).toEqual({ rung: true })
-    expect(await rungFor()).toEqual([jobId])
+    expect(await rung()).toEqual([PROVISION])
     await loseDoorbells()
     expect(await ringForDueWork(['deprovision'])).toEqual({ rung: null })
-    expect(await rungFor()).toEqual([])
+    expect(await rung()).toEqual([])
   })
 })
 

@@ -216,6 +216,12 @@ describe('a job whose worker died', () => {
 describe('the writes of a worker that lost its lease', () => {
   const writes: [string, (lease: Lease) => Promise<unknown>][] = [
     ['extend_lease', (lease) => engine.extend(lease)],
+    [
+      'prepare_job',
+      async (lease) => {
+        await project.sql`select provisioning.prepare_job(${lease.jobId}, ${lease.token})`
+      },
+    ],
     ['start_step', (lease) => engine.start(lease, 'neon_project')],
     ['complete_step', (lease) => engine.complete(lease, 'stripe_customer', { customerId: 'cus_stale' })],
     ['fail_step', (lease) => engine.fail(lease, 'stripe_customer')],

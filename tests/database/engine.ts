@@ -42,9 +42,13 @@ export class Engine {
     this.#sql = sql
   }
 
+  /** Claims, and prepares what it has got. */
   async claim(limit = 1, kinds: readonly string[] = ['provision']): Promise<Lease[]> {
-    return this.#sql<Lease[]>`select job_id as "jobId", lease_token as token, attempts
+    const leases = await this.#sql<Lease[]>`select job_id as "jobId", lease_token as token, attempts
       from provisioning.claim_jobs(${[...kinds]}, ${limit})`
+    for (const { jobId, token } of leases)
+      await this.#sql`select provisioning.prepare_job(${jobId}, ${token})`
+    return leases
   }
 
   async extend({ jobId, token }: Lease): Promise<Date> {
@@ -129,11 +133,15 @@ export class Engine {
 
   async steps(jobId: string): Promise<StepRow[]> {
     return this.#sql<StepRow[]>`
-      select * from public.provisioning_steps where job_id = ${jobId} order by position`
+      select * from provisioning.steps_of(${jobId})`
   }
 
   async job(jobId: string): Promise<JobRow> {
-    return only(await this.#sql<JobRow[]>`select * from public.provisioning_jobs where id = ${jobId}`)
+    return only(
+      await this.#sql<JobRow[]>`
+        select j.*, l.token as lease_token, l.expires_at as lease_expires_at
+        from public.provisioning_jobs j left join provisioning.job_leases l on l.job_id = j.id where j.id = ${jobId}`,
+    )
   }
 
   async events(jobId: string): Promise<{ event_type: string; resource_type: string; metadata: object }[]> {
@@ -144,8 +152,8 @@ export class Engine {
 
   /** The worker dies, and its lease runs out. */
   async expireLease(jobId: string): Promise<void> {
-    await this.#sql`update public.provisioning_jobs set lease_expires_at = now() - interval '1 s'
-      where id = ${jobId} and status = 'running'`
+    await this
+      .#sql`update provisioning.job_leases set expires_at = now() - interval '1 s' where job_id = ${jobId}`
   }
 
   /** Time passes until everything that was put off is due. */
@@ -179,6 +187,5 @@ export async function createOnlyJob(project: Project): Promise<Tenant> {
 }
 
 export async function closeOpenJobs({ sql }: Project): Promise<void> {
-  await sql`update public.provisioning_jobs set status = 'cancelled', finished_at = now(), lease_token = null,
-    lease_expires_at = null where status in ('queued', 'running')`
+  await sql`update public.provisioning_jobs set status = 'cancelled', finished_at = now() where status in ('queued', 'running')`
 }

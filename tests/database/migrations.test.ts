@@ -418,7 +418,7 @@ describe('a project with names that are ours', () => {
     const { id: old } = await signUp(project.auth, { metadata: { full_name: 'Ada' } })
     const before = await catalogue(project.superuser)
     await expect(migrate(project.database.url())).rejects.toThrow(
-      /Nothing was installed.*: public\.profiles\. Move them .*docs\/operations\.md/s,
+      /Nothing was installed.*: public\.profiles\. Move them .*docs\/installation\.md/s,
     )
     const added = missing(await catalogue(project.superuser), before)
     expect(

@@ -148,11 +148,11 @@ async function runRow(runId: string) {
 
 describe('a run', () => {
   it('is one at a time, and a second start rings for the open one again', async () => {
+    await project.sql`delete from net.http_request_queue`
     const runId = await start()
     expect(await start()).toBe(runId)
-    const doorbells = await queuedDoorbells(project.sql, runId)
+    const doorbells = await queuedDoorbells(project.sql)
     expect(doorbells.map(({ url }) => url.endsWith('/reconcile-tenants'))).toEqual([true, true])
-    expect(Object.keys(doorbells[0]?.body ?? {}).sort()).toEqual(['expiresAt', 'jobId', 'signature'])
   })
 
   it('stays one when several are started together', async () => {
@@ -178,8 +178,9 @@ describe('a run', () => {
   })
 
   it('that has fallen silent is rung for again, one at work is not', async () => {
-    const runId = await start()
-    const rung = async () => (await queuedDoorbells(project.sql, runId)).length
+    await project.sql`delete from net.http_request_queue`
+    await start()
+    const rung = async () => (await queuedDoorbells(project.sql)).length
     await project.sql`select provisioning.resume_reconciliation()`
     expect(await rung()).toBe(1)
     await project.sql`update provisioning.reconciliation_runs set progressed_at = now() - interval '3 minutes'`

@@ -61,7 +61,7 @@ const ACCESS: Readonly<Record<string, Access>> = {
   },
   wallets: { ours: 'user_id is the owner', read: ['owner', 'service_role'] },
   audit_logs: { read: THE_HEADS },
-  provisioning_jobs: { read: EVERYBODY_INSIDE, hidden: ['lease_token'] },
+  provisioning_jobs: { read: EVERYBODY_INSIDE },
   provisioning_steps: { read: EVERYBODY_INSIDE },
   provisioning_events: { read: EVERYBODY_INSIDE },
   organization_databases: { read: THE_HEADS },
@@ -370,11 +370,7 @@ describe('rights beyond rows', () => {
   it.each(PEOPLE)(
     "%s cannot read the lease token, which is a worker's proof of ownership",
     async (person) => {
-      const read = runAs(
-        project.api,
-        people[person],
-        (tx) => tx`select lease_token from public.provisioning_jobs`,
-      )
+      const read = runAs(project.api, people[person], (tx) => tx`select token from provisioning.job_leases`)
       expect(await refusal(read)).toBe('42501')
     },
   )

@@ -223,7 +223,7 @@ describe('when the doorbell cannot ring', () => {
 
     await project.sql`select vault.create_secret('https://functions.example/v1/', 'functions_base_url')`
     await sweep()
-    expect(await queuedDoorbells(project.sql, jobId)).toMatchObject([
+    expect(await queuedDoorbells(project.sql)).toMatchObject([
       { url: 'https://functions.example/v1/provision-tenant-resources' },
     ])
     expect(await problem()).toBeNull()

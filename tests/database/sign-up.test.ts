@@ -45,7 +45,8 @@ async function rowsOf(userId: string) {
         (select count(*)::int from public.wallets where user_id = ${userId}) as wallets,
         (select count(*)::int from public.organization_databases where organization_id in (table mine)) as databases,
         (select count(*)::int from public.provisioning_jobs where organization_id in (table mine)) as jobs,
-        (select count(*)::int from public.provisioning_steps where organization_id in (table mine)) as steps,
+        (select count(*)::int from public.provisioning_jobs j, provisioning.steps_of(j.id)
+          where j.organization_id in (table mine)) as steps,
         (select count(*)::int from public.provisioning_events where organization_id in (table mine)) as events`,
   )
 }
@@ -132,8 +133,7 @@ describe('a sign-up', () => {
     ).toEqual({ kind: 'provision', status: 'queued', attempts: 0, requested_by: user.id, due: true })
     expect([
       ...(await project.sql`
-        select step, service, depends_on, status, attempts from public.provisioning_steps
-        where job_id = ${jobId} order by position`),
+        select step, service, depends_on, status, attempts from provisioning.steps_of(${jobId})`),
     ]).toEqual(
       [
         { step: 'stripe_customer', service: 'stripe', depends_on: [] },
@@ -146,12 +146,13 @@ describe('a sign-up', () => {
   })
 
   it('queues one doorbell, which carries a signature and no key', async () => {
-    const { jobId } = await createTenant(project)
-    const { url, headers, body } = only(await queuedDoorbells(project.sql, jobId))
+    await project.sql`delete from net.http_request_queue`
+    await createTenant(project)
+    const { url, headers, body } = only(await queuedDoorbells(project.sql))
     expect(url).toBe('http://127.0.0.1:9/functions/v1/provision-tenant-resources')
     expect(headers).toEqual({ 'Content-Type': 'application/json' })
     expect(body).toEqual({
-      jobId,
+      ringId: expect.any(String),
       expiresAt: expect.any(Number),
       signature: expect.stringMatching(/^[0-9a-f]{64}$/),
     })
@@ -466,14 +467,11 @@ describe('ensure_user_provisioned', () => {
       await tx`update auth.users set is_anonymous = false where id = ${id}`
     })
     expect(await rowsOf(id)).toEqual(NOTHING)
+    await project.sql`delete from net.http_request_queue`
     const results = await Promise.all(Array.from({ length: 8 }, () => ensure(id)))
     expect(new Set(results.map((rows) => only(rows).id)).size).toBe(1)
     expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    const { jobId } = only(
-      await project.sql<{ jobId: string }[]>`
-        select id as "jobId" from public.provisioning_jobs where requested_by = ${id}`,
-    )
-    expect(await queuedDoorbells(project.sql, jobId)).toHaveLength(1)
+    expect(await queuedDoorbells(project.sql)).toHaveLength(1)
   })
 
   it.each(['wallets', 'profiles', 'organization_databases', 'organization_members', 'provisioning_jobs'])(

@@ -83,8 +83,10 @@ describe('the removal of a user whose organization has no other owner', () => {
   it('takes the job away from the worker that holds it', async () => {
     const { user, jobId } = await createTenant(project)
     const token = crypto.randomUUID()
-    await project.sql`update public.provisioning_jobs set status = 'running', lease_token = ${token},
-      lease_expires_at = now() + interval '1 minute' where id = ${jobId}`
+    await project.sql`update public.provisioning_jobs set status = 'running' where id = ${jobId}`
+    await project.sql`insert into provisioning.job_leases (job_id, organization_id, kind, lane, works_on, token, expires_at)
+      select id, organization_id, kind, lane, '{*}', ${token}, now() + interval '1 minute'
+      from public.provisioning_jobs where id = ${jobId}`
     await removeUser(user.id)
     await expect(project.sql`select provisioning.extend_lease(${jobId}, ${token})`).rejects.toMatchObject({
       code: 'TP001',
@@ -138,10 +140,12 @@ describe('the removal of a user whose organization has no other owner', () => {
 
   it('whose undo cannot be enqueued does not happen, or what exists outside would be lost track of', async () => {
     const { user, organizationId } = await provisionedTenant()
-    const rename = 'alter function provisioning.enqueue(uuid, text, jsonb, uuid) rename to lost'
+    const rename = 'alter function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) rename to lost'
     await project.sql.unsafe(rename)
     await expect(removeUser(user.id)).rejects.toMatchObject({ code: '42883' })
-    await project.sql.unsafe('alter function provisioning.lost(uuid, text, jsonb, uuid) rename to enqueue')
+    await project.sql.unsafe(
+      'alter function provisioning.lost(uuid, text, jsonb, uuid, text, text) rename to enqueue',
+    )
     expect(await organization(organizationId)).toHaveLength(1)
     expect(await project.sql`select from auth.users where id = ${user.id}`).toHaveLength(1)
   })
@@ -354,9 +358,13 @@ describe('a soft deletion', () => {
 
   it('whose undo cannot be enqueued does not happen', async () => {
     const { user } = await provisionedTenant()
-    await project.sql.unsafe('alter function provisioning.enqueue(uuid, text, jsonb, uuid) rename to lost')
+    await project.sql.unsafe(
+      'alter function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) rename to lost',
+    )
     await expect(softDelete(user.id)).rejects.toMatchObject({ code: '42883' })
-    await project.sql.unsafe('alter function provisioning.lost(uuid, text, jsonb, uuid) rename to enqueue')
+    await project.sql.unsafe(
+      'alter function provisioning.lost(uuid, text, jsonb, uuid, text, text) rename to enqueue',
+    )
     expect(
       only(await project.sql`select deleted_at from auth.users where id = ${user.id}`).deleted_at,
     ).toBeNull()

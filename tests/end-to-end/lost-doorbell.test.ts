@@ -89,7 +89,7 @@ describe('a doorbell that rings often', () => {
   it('changes nothing about what is made', async () => {
     const [person] = await signUpWithoutDoorbell(1)
     if (!person) throw new Error('nobody signed up')
-    const ring = async () => (await project.call({ body: await project.signDoorbell(person.jobId) })).status
+    const ring = async () => (await project.call({ body: await project.signDoorbell() })).status
     const during = await Promise.all(Array.from({ length: 20 }, ring))
     await project.waitFor(person.organizationId)
     const after = await Promise.all(Array.from({ length: 5 }, ring))
@@ -106,7 +106,7 @@ describe('a doorbell that rings often', () => {
       { id: number }[]
     >`select max(id)::int as id from net._http_response`
     for (const _ of ['once', 'twice', 'three times'])
-      await project.sql`select provisioning.ring_doorbell(${person?.jobId ?? ''})`
+      await project.sql`select provisioning.ring_doorbell('provisioning')`
     await until('third answer', async () => {
       const [last] = await project.superuser<
         { id: number }[]

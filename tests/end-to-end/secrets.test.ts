@@ -329,7 +329,7 @@ async function refusedRequests(person: SignedUp): Promise<void> {
   await post(name, { organizationId }, { authorization: `Bearer ${accessToken}x` })
   await post(name, { organizationId }, { apikey: `${project.keys.secretKey}x` })
   await post(name, `{"organizationId": ${project.keys.secretKey}`, { apikey: project.keys.secretKey })
-  await post(name, { ...(await project.signDoorbell(person.jobId)), expiresAt: 1 }, {})
+  await post(name, { ...(await project.signDoorbell()), expiresAt: 1 }, {})
   // A database that is gone in the middle of everything is an unexpected error, and told of in the function's log.
   await project.superuser`
     select pg_terminate_backend(pid) from pg_stat_activity

@@ -3,9 +3,9 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { oneAtATime } from '../../shared/health/one-at-a-time.ts'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
+import { oneAtATime } from '../../shared/kernel/one-at-a-time.ts'
 import { services } from '../../shared/services/registry.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
@@ -56,7 +56,7 @@ describe('what has to agree', () => {
   it('are the functions in supabase/functions and in config.toml, each with the shared import map', async () => {
     const config = await file('supabase/config.toml')
     const rows = await project.sql<{ name: string }[]>`
-      select distinct function_name as name from provisioning.job_kinds`
+      select distinct function_name as name from provisioning.workers`
     for (const { name } of rows) {
       const section = config.split(`[functions.${name}]`)[1]?.split('\n[')[0] ?? ''
       expect(section).toContain('verify_jwt = false')

@@ -228,11 +228,11 @@ const NOT_AUTHENTICATED: readonly (readonly [who: string, given: () => Given | P
   ],
   [
     'with a doorbell that is signed with another key',
-    async () => ({ body: { ...(await project.signDoorbell(owner.jobId)), signature: 'f'.repeat(64) } }),
+    async () => ({ body: { ...(await project.signDoorbell()), signature: 'f'.repeat(64) } }),
   ],
   [
     'with a doorbell that has expired',
-    async () => ({ body: await project.signDoorbell(owner.jobId, Date.now() - 5_000) }),
+    async () => ({ body: await project.signDoorbell(Date.now() - 5_000) }),
   ],
   [
     'with the headers of a webhook that nobody has signed',
@@ -291,7 +291,7 @@ function outcome({ status, body }: FunctionReply): string {
 describe('a doorbell', () => {
   let doorbell: Record<string, unknown>
   beforeEach(async () => {
-    doorbell = await project.signDoorbell(owner.jobId)
+    doorbell = await project.signDoorbell()
   })
 
   it.each(EVERY_FUNCTION)('with a good signature is accepted by %s, or nothing to it', async (name) => {
@@ -307,9 +307,9 @@ describe('a doorbell', () => {
       'a signature with one other digit',
       () => ({ ...doorbell, signature: String(doorbell.signature).replace(/.$/, flipped) }),
     ],
-    ['the signature of another job', () => ({ ...doorbell, jobId: people.stranger.jobId })],
+    ['the signature of another job', () => ({ ...doorbell, ringId: people.stranger.jobId })],
     ['a later end than was signed', () => ({ ...doorbell, expiresAt: Date.now() + 9_999_000 })],
-    ['a good signature that has expired', () => project.signDoorbell(owner.jobId, Date.now() - 5_000)],
+    ['a good signature that has expired', () => project.signDoorbell(Date.now() - 5_000)],
   ])('with %s is not', async (_what, body) => {
     expectProblem(await project.call({ body: await body() }), 401, 'unauthorized')
   })
@@ -317,7 +317,7 @@ describe('a doorbell', () => {
   it.each<[string, () => Record<string, unknown>, string]>([
     ['an unknown field', () => ({ ...doorbell, organizationId: owner.organizationId }), 'organizationId'],
     ['a signature of another length', () => ({ ...doorbell, signature: 'abc' }), 'signature'],
-    ['a job that is no uuid', () => ({ ...doorbell, jobId: '1' }), 'jobId'],
+    ['a job that is no uuid', () => ({ ...doorbell, ringId: '1' }), 'ringId'],
     ['a time that is no number', () => ({ ...doorbell, expiresAt: 'tomorrow' }), 'expiresAt'],
   ])('with %s is a bad request that names the field', async (_what, body, field) => {
     const reply = await project.call({ body: body() })
@@ -338,7 +338,7 @@ describe('a doorbell', () => {
 
   it('is accepted also when several arrive together at a process that has just started', async () => {
     project.services.gateway.functions.kill(FUNCTION, 'SIGKILL')
-    const doorbells = await Promise.all(Array.from({ length: 8 }, () => project.signDoorbell(owner.jobId)))
+    const doorbells = await Promise.all(Array.from({ length: 8 }, () => project.signDoorbell()))
     const replies = await Promise.all(doorbells.map((body) => project.call({ body })))
     expect(replies.map(({ status }) => status)).toEqual(Array(8).fill(202))
   })

@@ -155,17 +155,17 @@ describe('the whole fleet', () => {
 
 describe('a doorbell', () => {
   it('is answered at once, and only once', async () => {
-    const doorbell = await project.signDoorbell(crypto.randomUUID())
+    const doorbell = await project.signDoorbell()
     expect(await callHealth(project, doorbell, {})).toMatchObject({ status: 202, body: { accepted: true } })
     expect(await callHealth(project, doorbell, {})).toMatchObject({ status: 401 })
   })
 
   it('that is forged, altered or has expired is refused', async () => {
-    const doorbell = await project.signDoorbell(crypto.randomUUID())
+    const doorbell = await project.signDoorbell()
     for (const wrong of [
       { ...doorbell, signature: 'f'.repeat(64) },
-      { ...doorbell, jobId: crypto.randomUUID() },
-      await project.signDoorbell(crypto.randomUUID(), Date.now() - 1000),
+      { ...doorbell, ringId: crypto.randomUUID() },
+      await project.signDoorbell(Date.now() - 1000),
     ])
       expect((await callHealth(project, wrong, {})).status).toBe(401)
   })

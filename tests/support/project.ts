@@ -115,8 +115,8 @@ export interface TestProject extends AsyncDisposable {
   call(call: FunctionCall): Promise<FunctionReply>
   /** Asks as the project's backend, with the secret key. */
   request(body: Readonly<Record<string, unknown>>): Promise<FunctionReply>
-  /** What ring_doorbell sends for a job; another one each time unless the end is given. */
-  signDoorbell(jobId: string, expiresAt?: number): Promise<Record<string, unknown>>
+  /** What ring_doorbell sends; another one each time. */
+  signDoorbell(expiresAt?: number): Promise<Record<string, unknown>>
   /** Everything at the providers that carries exactly this organization's id. */
   resources(organizationId: string): Promise<{ projects: ProjectListItem[]; customers: Stripe.Customer[] }>
   /**
@@ -260,12 +260,10 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
       }),
     sweep,
     hurry: async () => {
-      const jobId = await makeDue(sql)
-      if (jobId) await call({ body: await sign(jobId) })
+      if (await makeDue(sql)) await call({ body: await sign() })
     },
     expireLeases: async () =>
-      void (await sql`update public.provisioning_jobs set lease_expires_at = now() - interval '1 second'
-        where status = 'running'`),
+      void (await sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`),
     whileHeld: async (work) => {
       await services.worker.pauseHttp()
       return work().finally(() => services.worker.resumeHttp())
@@ -377,14 +375,14 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 }
 
 function createDoorbellSigner(sql: postgres.Sql): TestProject['signDoorbell'] {
-  let signed = 0
-  return async (jobId, expiresAt = Date.now() + 60_000 + signed++) => {
+  return async (expiresAt = Date.now() + 60_000) => {
+    const ringId = crypto.randomUUID()
     const [row] = await sql<{ key: string }[]>`
       select provisioning.vault_secret('provisioning_doorbell_key') as key`
     const signature = createHmac('sha256', row?.key ?? '')
-      .update(`${jobId}.${expiresAt}`)
+      .update(`${ringId}.${expiresAt}`)
       .digest('hex')
-    return { jobId, expiresAt, signature }
+    return { ringId, expiresAt, signature }
   }
 }
 

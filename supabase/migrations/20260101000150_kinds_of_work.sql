@@ -1,0 +1,141 @@
+-- What work there is, as rows: the engine knows services, tiers, workers, lanes and kinds only from here. The rows of each
+-- service stand in its own migration (…_service_stripe.sql, …_service_neon.sql).
+
+create table provisioning.services (
+  service text primary key,
+  label text not null,
+  -- Facts of an organization of which a ready service must be told again when they change: 'database_size', 'data_region' …
+  follows text[] not null default '{}'
+);
+comment on table provisioning.services is 'What a tenant is made of outside of this database, one row for each provider''s part.';
+
+create table provisioning.tiers (
+  tier text primary key,
+  label text not null,
+  -- What provisioning_status lists, in this order. A service without steps in the tier reads 'not_requested'.
+  services text[] not null,
+  -- What provisioning_status says of a new organization of this tier; kept right by a trigger.
+  initial_status jsonb not null default '{}'
+);
+comment on table provisioning.tiers is 'What a tenant may consist of: a tier names the services that provisioning_status lists.';
+insert into provisioning.tiers (tier, label, services) values ('database', 'A database of its own', '{stripe,neon,graphql}');
+
+create table provisioning.workers (
+  worker text primary key,
+  -- The Edge Function in which it runs.
+  function_name text not null
+);
+comment on table provisioning.workers is 'Who can be rung for work, and at which Edge Function.';
+insert into provisioning.workers (worker, function_name) values
+  ('provisioning', 'provision-tenant-resources'),
+  ('removal', 'deprovision-tenant-resources');
+
+create table provisioning.lanes (
+  lane text primary key,
+  -- A job in this lane counts as due so much later than it is. There is one order over all lanes; so whoever has waited longer
+  -- than this goes before somebody who has just come, and nobody waits for ever.
+  handicap_seconds integer not null,
+  -- Jobs of this lane under a live lease at once, over all workers and in one worker; null for no limit of its own. They keep
+  -- places free for the other lanes.
+  max_running integer,
+  max_running_per_worker integer,
+  -- The share of each provider's rate limits that this lane leaves to the others, from 0 to 1.
+  provider_reserve numeric not null default 0,
+  constraint handicap_is_not_negative check (handicap_seconds >= 0),
+  constraint caps_are_positive check (least(max_running, max_running_per_worker) > 0),
+  constraint provider_reserve_is_a_share check (provider_reserve >= 0 and provider_reserve < 1)
+);
+comment on table provisioning.lanes is
+  'Which work goes first. sign_up: people who have just signed up. request: people who wait for something that they have asked
+for. batch: what nobody waits for, such as a backfill; it never takes the places or the calls that a sign-up needs.';
+insert into provisioning.lanes (lane, handicap_seconds, max_running, max_running_per_worker, provider_reserve) values
+  ('sign_up', 0, null, null, 0),
+  ('request', 0, null, null, 0),
+  ('batch', 600, 10, 4, 0.5);
+
+create table provisioning.job_kinds (
+  kind text primary key,
+  label text not null,
+  worker text not null references provisioning.workers,
+  -- Where a job goes unless it is enqueued into another lane.
+  lane text not null references provisioning.lanes,
+  -- Jobs of this kind under a live lease at once, over all workers; null for no limit of its own.
+  max_running integer,
+  -- The services that it works on, or {*} for all. Two jobs of one organization whose kinds have one in common are never at
+  -- work at once.
+  works_on text[] not null,
+  -- provision: makes the tenant; provisioning_status tells of the newest job of this kind. revert: takes back what a cancelled
+  -- provisioning has made. remove: removes what a deleted organization had. maintain: everything else.
+  purpose text not null,
+  -- The kind whose work a job of this kind takes back.
+  undoes text references provisioning.job_kinds,
+  -- A function of this schema that prepare_job calls with the job's id, when a worker has claimed the job. Its name and not its
+  -- oid (regprocedure), because pg_upgrade refuses a database that keeps those in a table.
+  before_steps text,
+  constraint max_running_is_positive check (max_running > 0),
+  constraint works_on_something check (cardinality(works_on) > 0),
+  constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'maintain')),
+  constraint undoing_kinds_say_what check ((purpose in ('revert', 'remove')) = (undoes is not null))
+);
+comment on table provisioning.job_kinds is 'The kinds of job: who runs one, in which lane, and what it excludes and undoes.';
+create index job_kinds_worker_idx on provisioning.job_kinds (worker);
+create index job_kinds_lane_idx on provisioning.job_kinds (lane);
+create index job_kinds_undoes_idx on provisioning.job_kinds (undoes);
+create unique index job_kinds_purpose_key on provisioning.job_kinds (purpose) where purpose <> 'maintain';
+insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose, undoes) values
+  ('provision', 'Provisioning', 'provisioning', 'sign_up', '{*}', 'provision', null),
+  ('undo', 'Undo of a cancelled provisioning', 'removal', 'request', '{*}', 'revert', 'provision'),
+  ('deprovision', 'Removal of a deleted organization', 'removal', 'request', '{*}', 'remove', 'provision');
+
+create function provisioning.kind_for(p_purpose text) returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select k.kind from provisioning.job_kinds k where k.purpose = p_purpose);
+end
+$$;
+revoke execute on function provisioning.kind_for(text) from public;
+comment on function provisioning.kind_for(text) is
+  'The kind of job that provisions, reverts or removes. There is one of each.';
+
+create table provisioning.step_definitions (
+  kind text not null references provisioning.job_kinds,
+  tier text not null references provisioning.tiers,
+  step text not null,
+  service text not null references provisioning.services,
+  position smallint not null,
+  depends_on text[] not null default '{}',
+  primary key (kind, tier, step)
+);
+comment on table provisioning.step_definitions is
+  'The plan of each kind of job in each tier: its steps, the service each belongs to and their dependencies. The TypeScript step
+of the same name does the work.';
+create index step_definitions_tier_idx on provisioning.step_definitions (tier);
+create index step_definitions_service_idx on provisioning.step_definitions (service);
+
+create function provisioning.refresh_initial_status() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update provisioning.tiers t set initial_status = (
+    select jsonb_object_agg(s.service, case when exists (
+      select from provisioning.step_definitions d
+      where d.kind = provisioning.kind_for('provision') and d.tier = t.tier and d.service = s.service)
+      then 'pending' else 'not_requested' end) || '{"overall": "pending"}'
+    from unnest(t.services) s (service));
+  return null;
+end
+$$;
+revoke execute on function provisioning.refresh_initial_status() from public;
+comment on function provisioning.refresh_initial_status() is
+  'Trigger: keeps tiers.initial_status, so that a sign-up reads one row instead of the definitions.';
+create trigger tiers_have_an_initial_status after insert or update of services on provisioning.tiers
+  for each statement execute function provisioning.refresh_initial_status();
+create trigger step_definitions_set_initial_status after insert or update or delete on provisioning.step_definitions
+  for each statement execute function provisioning.refresh_initial_status();
+
+-- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
+alter table provisioning.services enable row level security;
+alter table provisioning.tiers enable row level security;
+alter table provisioning.workers enable row level security;
+alter table provisioning.lanes enable row level security;
+alter table provisioning.job_kinds enable row level security;
+alter table provisioning.step_definitions enable row level security;

@@ -223,7 +223,12 @@ isOneToOne: true
             [_ in never]: never
           }
           Functions: {
-            "backfill_users":
+            "audit_trail":
+{ Args: { "before"?: string,"organization_id": string,"page_size"?: number }; Returns: {
+              "action": string,"actor_id": string,"actor_type": string,"created_at": string,"details": Json,"id": string,"metadata": Json,"resource_id": string,"resource_type": string
+            }[]
+                           },
+"backfill_users":
 { Args: { "after"?: string,"dry_run"?: boolean,"max_users"?: number }; Returns: Json
                            },
 "database_connection":
@@ -234,6 +239,9 @@ isOneToOne: true
                            },
 "diagnose_provisioning":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"lift_legal_hold":
+{ Args: { "organization_id": string }; Returns: boolean
                            },
 "list_tenants":
 { Args: { "after"?: string,"filter"?: Json,"page_size"?: number }; Returns: Json
@@ -262,7 +270,10 @@ isOneToOne: true
         to: "profiles"
         isOneToOne: false
         isSetofReturn: true
-      } }
+      } },
+"set_legal_hold":
+{ Args: { "organization_id": string,"reference": string }; Returns: boolean
+                           }
           }
           Enums: {
             [_ in never]: never

@@ -10,6 +10,7 @@ const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP422: 'unknown_choice',
   TP423: 'undo_in_progress',
   TP428: 'confirmation_required',
+  TP451: 'under_legal_hold',
   PT404: 'database_not_found',
   '42501': 'forbidden',
 }

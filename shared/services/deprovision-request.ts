@@ -2,8 +2,6 @@ import { z } from 'zod'
 import type { Job } from '../engine/jobs.ts'
 
 const schema = z.object({
-  organization_name: z.string().optional(),
-  billing_email: z.string().optional(),
   stripe_customer_id: z.string().optional(),
   /** What the settings said when the organization was deleted. */
   stripe_customer: z.enum(['keep', 'delete']),
@@ -11,7 +9,7 @@ const schema = z.object({
   delete_neon_project_at: z.coerce.date(),
 })
 
-/** What provisioning.enqueue_deprovisioning wrote about an organization whose rows are gone. */
+/** What provisioning.enqueue_deprovisioning wrote, ids only, about an organization whose rows are gone. */
 export type DeprovisionRequest = z.infer<typeof schema>
 
 export function deprovisionRequest(job: Job): DeprovisionRequest {

@@ -7,8 +7,8 @@ declare
     'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
     'tenant_health_hourly', 'wallets'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
-  v_functions text[] := array['backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
-    'list_tenants', 'probe_functions', 'probe_results', 'repair_user', 'search_profiles'];
+  v_functions text[] := array['audit_trail', 'backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
+    'lift_legal_hold', 'list_tenants', 'probe_functions', 'probe_results', 'repair_user', 'search_profiles', 'set_legal_hold'];
   v_taken text;
 begin
   select string_agg(taken.name, ', ' order by taken.name) into v_taken from (

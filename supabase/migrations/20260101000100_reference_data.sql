@@ -60,6 +60,16 @@ create table provisioning.settings (
   health_requests_per_minute integer not null default 6,
   -- Healthy checks in a row that resolve an alert.
   health_resolve_after_checks integer not null default 2,
+  -- How long history is kept; null keeps it for good. The newest job of each kind of an organization stays in any case.
+  events_retention_days integer default 400,
+  jobs_retention_days integer default 400,
+  alerts_retention_days integer default 400,
+  audit_retention_days integer,
+  resources_retention_days integer default 400,
+  reconciliation_retention_days integer default 400,
+  sign_up_failures_retention_days integer default 400,
+  -- Rows of each kind that one run of the retention, once a minute, looks at.
+  retention_batch_rows integer not null default 500,
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (least(neon_deletion_grace_hours, reconcile_grace_hours) >= 0),
@@ -74,6 +84,10 @@ create table provisioning.settings (
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0
     and least(health_requests_per_minute, health_resolve_after_checks) > 0
   ),
+  constraint retention_is_positive check (
+    least(events_retention_days, jobs_retention_days, alerts_retention_days, audit_retention_days) > 0
+    and least(resources_retention_days, reconciliation_retention_days, sign_up_failures_retention_days) > 0
+    and retention_batch_rows > 0),
   constraint health_deep_check_is_not_negative check (health_deep_check_hours >= 0),
   constraint health_interval_is_ordered check (health_interval_cap_seconds >= health_interval_seconds),
   -- A claimed tenant may wait for its turn in the worker, and then be checked.

@@ -13,12 +13,15 @@ alter table provisioning.operators enable row level security;
 
 create function provisioning.audit_operator_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
-begin
+declare
   -- An operator belongs to no organization; rows of the nil one are for the service role's eyes.
-  perform provisioning.audit('00000000-0000-0000-0000-000000000000',
-    case tg_op when 'INSERT' then 'operator.granted' else 'operator.revoked' end,
-    'user', coalesce(new.user_id, old.user_id)::text,
-    jsonb_build_object('note', coalesce(new.note, old.note), 'by_role', session_user));
+  v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_user_id uuid := coalesce(new.user_id, old.user_id);
+begin
+  perform provisioning.keep_personal_details(
+    provisioning.audit(v_nobody, case tg_op when 'INSERT' then 'operator.granted' else 'operator.revoked' end,
+      'user', v_user_id::text, jsonb_build_object('by_role', session_user)),
+    v_nobody, v_user_id, jsonb_build_object('note', nullif(coalesce(new.note, old.note), '')));
   return null;
 end
 $$;
@@ -179,7 +182,8 @@ comment on function provisioning.request_provisioning(uuid, text[], text, text, 
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
 TP409 (region fixed), TP422 (unknown region or size) or TP423 (an undo is at work).';
 
--- One row for whatever was asked for lately, an address or a tenant, with the times of its calls within the last minute.
+-- One row for whatever was asked for lately, the hash of an address or a tenant, with the times of its calls within the last
+-- minute.
 create table provisioning.counted_calls (
   subject text primary key,
   called_at timestamptz[] not null
@@ -206,6 +210,23 @@ revoke execute on function provisioning.count_call(text, integer) from public;
 comment on function provisioning.count_call(text, integer) is
   'Counts a call and returns 0; or, when this subject has had p_per_minute within the last minute, the seconds until its next may be made.';
 
+create function provisioning.address_hash(p_email text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return encode(sha256(convert_to(lower(btrim(p_email)), 'utf8')), 'hex');
+end
+$$;
+revoke execute on function provisioning.address_hash(text) from public;
+comment on function provisioning.address_hash(text) is 'Under which calls for an e-mail address are counted.';
+
+create function provisioning.forget_calls(p_email text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from provisioning.counted_calls c where c.subject = provisioning.address_hash(p_email);
+end
+$$;
+revoke execute on function provisioning.forget_calls(text) from public;
+
 create function provisioning.provision_user(p_email text, p_metadata jsonb default '{}')
 returns table (outcome text, organization_id uuid, job_id uuid, retry_after_seconds integer, message text)
 language plpgsql security definer set search_path = '' as $$
@@ -214,7 +235,8 @@ declare
   v_user_id uuid;
   v_created_at timestamptz;
 begin
-  retry_after_seconds := provisioning.count_call(v_email, (select s.user_calls_per_minute from provisioning.settings s));
+  retry_after_seconds := provisioning.count_call(
+    provisioning.address_hash(v_email), (select s.user_calls_per_minute from provisioning.settings s));
   if retry_after_seconds > 0 then
     outcome := 'too_many_attempts';
     return next;

@@ -29,6 +29,8 @@ declare
   v_settings provisioning.settings;
   v_request jsonb;
   v_job_id uuid;
+  v_owner_id uuid;
+  v_names jsonb;
 begin
   select * into v_settings from provisioning.settings;
   -- Nothing more is made: a worker that is at it is refused by its stale token.
@@ -45,19 +47,23 @@ begin
   update public.tenant_alerts a set resolved_at = clock_timestamp()
   where a.organization_id = p_organization_id and a.kind <> 'deprovision_failed' and a.resolved_at is null;
   select jsonb_strip_nulls(jsonb_build_object(
-    'organization_name', o.name, 'slug', o.slug, 'billing_email', o.billing_email, 'provisioned_at', o.provisioned_at,
-    'stripe_customer_id', o.stripe_customer_id, 'stripe_customer', v_settings.stripe_customer_on_deprovision,
+    'provisioned_at', o.provisioned_at, 'stripe_customer_id', o.stripe_customer_id,
+    'stripe_customer', v_settings.stripe_customer_on_deprovision,
     'neon_project_id', d.neon_project_id,
     'delete_neon_project_at', now() + make_interval(hours => v_settings.neon_deletion_grace_hours),
-    'credentials_secret_id', d.credentials_secret_id))
-  into v_request
+    'credentials_secret_id', d.credentials_secret_id)),
+    o.owner_id, jsonb_build_object('organization_name', o.name, 'slug', o.slug, 'billing_email', o.billing_email)
+  into v_request, v_owner_id, v_names
   from public.organizations o left join public.organization_databases d on d.organization_id = o.id
   where o.id = p_organization_id;
   v_job_id := provisioning.enqueue(p_organization_id, 'deprovision', v_request, auth.uid());
   -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
   update public.provisioning_jobs j set next_attempt_at = now() + make_interval(secs => v_settings.lease_seconds)
   where j.id = v_job_id and j.status = 'queued' and j.attempts = 0;
-  perform provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text, v_request);
+  perform provisioning.keep_personal_details(v_job_id, p_organization_id, v_owner_id, v_names);
+  perform provisioning.keep_personal_details(
+    provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text, v_request),
+    p_organization_id, v_owner_id, v_names);
   return v_job_id;
 end
 $$;
@@ -120,7 +126,7 @@ comment on function provisioning.release_organizations(uuid) is
 create function provisioning.handle_user_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.release_organizations(old.id);
+  perform provisioning.erase_person(old.id, old.email, old.raw_user_meta_data);
   return old;
 end
 $$;
@@ -136,7 +142,7 @@ language plpgsql security definer set search_path = '' as $$
 begin
   -- Whoever is making the user's rows at this moment must have ended, or they would come after their removal.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(new.id::text, 7222));
-  perform provisioning.release_organizations(new.id);
+  perform provisioning.erase_person(new.id, old.email, old.raw_user_meta_data);
   -- The row in auth.users stays, and nothing cascades from it.
   delete from public.organization_members m where m.user_id = new.id;
   delete from public.profiles p where p.id = new.id;
@@ -294,7 +300,6 @@ begin
   -- A job that no worker ever took has made nothing.
   if v_undo and v_job.attempts > 0 then
     select provisioning.enqueue(p_organization_id, 'undo', jsonb_strip_nulls(jsonb_build_object(
-      'organization_name', v_organization.name, 'billing_email', v_organization.billing_email,
       'stripe_customer_id', v_organization.stripe_customer_id,
       'stripe_customer', case when v_organization.stripe_subscription_id is null then 'delete' else 'keep' end,
       'neon_project_id', (

@@ -29,8 +29,9 @@ begin
     -- Also for what looks like an id: nothing keeps an organization from being called so.
     select o.id into organization_id from public.organizations o where o.slug = v_subject;
     if organization_id is null then
-      select j.organization_id into organization_id from public.provisioning_jobs j
-      where j.kind = 'deprovision' and j.request ->> 'slug' = v_subject order by j.created_at desc limit 1;
+      select d.organization_id into organization_id
+      from provisioning.personal_details d join public.provisioning_jobs j on j.id = d.row_id
+      where d.details ->> 'slug' = v_subject and d.details ? 'slug' order by j.created_at desc limit 1;
     end if;
   end if;
   if organization_id is not null and user_id is null then
@@ -46,7 +47,7 @@ $$;
 revoke execute on function provisioning.find_tenant(text) from public;
 comment on function provisioning.find_tenant(text) is
   'Whom an e-mail address (in any case), a slug, or the id of an organization or user means; nulls when nobody. A deleted
-organization is found by its id or slug as long as its undo job is there.';
+organization is found by its id as long as its undo job is there, and by its slug as long as its last owner is there, too.';
 
 create function provisioning.user_facts(p_user_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -73,7 +74,8 @@ language plpgsql stable security definer set search_path = '' as $$
 begin
   return (
     select coalesce(jsonb_object_agg(j.kind, to_jsonb(j) || jsonb_build_object('lease_expires_at', (
-      select l.expires_at from provisioning.job_leases l where l.job_id = j.id), 'steps', (
+      select l.expires_at from provisioning.job_leases l where l.job_id = j.id),
+      'details', provisioning.personal_details_of(j.id), 'steps', (
       select coalesce(jsonb_agg(to_jsonb(s) - 'job_id' - 'organization_id' order by s.position), '[]')
       from public.provisioning_steps s where s.job_id = j.id))), '{}')
     from (
@@ -120,7 +122,8 @@ begin
       select coalesce(jsonb_agg(to_jsonb(a) - 'organization_id' order by a.opened_at), '[]')
       from public.tenant_alerts a where a.organization_id = p_organization_id and a.resolved_at is null),
     'audit', (
-      select coalesce(jsonb_agg(to_jsonb(l) - 'organization_id' order by l.created_at desc, l.id), '[]')
+      select coalesce(jsonb_agg(to_jsonb(l) - 'organization_id' || jsonb_build_object(
+        'details', provisioning.personal_details_of(l.id)) order by l.created_at desc, l.id), '[]')
       from (select * from public.audit_logs i where i.organization_id = p_organization_id
         order by i.created_at desc, i.id limit 10) l));
 end
@@ -485,7 +488,7 @@ begin
       when 'ready' then v_name || ' is ready.' || case v_warnings when 0 then '' when 1 then ' One warning.' else format(' %s warnings.', v_warnings) end
       when 'not_found' then format('Nobody and nothing is called "%s".', p_facts ->> 'subject')
       when 'deleted' then format('%s was deleted; the removal of what it had outside is %s.',
-        coalesce(v_undo #>> '{request,slug}', v_name), v_undo ->> 'status')
+        coalesce(v_undo #>> '{details,slug}', v_name), v_undo ->> 'status')
       when 'provisioning' then v_name || ' is being provisioned: ' || (v_worst ->> 'found')
       else format('%s is not ready. %s: %s', v_name, v_worst ->> 'check', v_worst ->> 'found') end,
     'next', v_worst ->> 'fix',

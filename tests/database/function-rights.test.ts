@@ -7,7 +7,10 @@ import { createTenant, only, type Project, refusal, type Tenant } from './projec
 
 /** Who may call which function of `public`. */
 const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
+  'audit_trail(uuid,integer,timestamp with time zone)': ['authenticated', 'service_role'],
   'search_profiles(text)': ['authenticated', 'service_role'],
+  'lift_legal_hold(uuid)': ['authenticated', 'service_role'],
+  'set_legal_hold(uuid,text)': ['authenticated', 'service_role'],
   'database_connection(uuid,boolean)': ['authenticated', 'service_role'],
   'backfill_users(integer,boolean,uuid)': ['service_role'],
   'describe_tenant(text)': ['service_role'],
@@ -24,6 +27,9 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
   // Each checks by itself who calls.
+  'provisioning.audited_details(uuid)': ['authenticated', 'service_role'],
+  'provisioning.lift_legal_hold(uuid)': ['authenticated', 'service_role'],
+  'provisioning.set_legal_hold(uuid,text)': ['authenticated', 'service_role'],
   'provisioning.cancel_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.is_operator()': ['authenticated', 'service_role'],
   'provisioning.page_of_tenants(jsonb,text,integer,jsonb)': ['authenticated', 'service_role'],
@@ -66,10 +72,32 @@ const ASKING_FUNCTIONS: Readonly<
     works: ['service_role'],
     code: 'TP403',
   },
+  'lift_legal_hold(uuid)': {
+    call: (id) => `public.lift_legal_hold('${id}')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'set_legal_hold(uuid,text)': {
+    call: (id) => `public.set_legal_hold('${id}', '2026/1')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.lift_legal_hold(uuid)': {
+    call: (id) => `provisioning.lift_legal_hold('${id}')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.set_legal_hold(uuid,text)': {
+    call: (id) => `provisioning.set_legal_hold('${id}', '2026/1')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
 }
 
 /** And those that refuse nobody, because they tell callers what is theirs. */
 const TELLING_FUNCTIONS = [
+  'audit_trail(uuid,integer,timestamp with time zone)',
+  'provisioning.audited_details(uuid)',
   'provisioning.is_operator()',
   'provisioning.my_colleague_ids()',
   'provisioning.my_organization_ids(text[])',

@@ -391,7 +391,7 @@ describe('an edit', () => {
     expect((await audited('organization.updated')).at(-1)).toMatchObject({
       actor_type: 'user',
       actor_id: people.admin.role === 'authenticated' ? people.admin.userId : '',
-      metadata: { to: { name: 'Renamed' } },
+      metadata: { changed: ['name'] },
     })
   })
 

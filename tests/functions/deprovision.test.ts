@@ -102,6 +102,27 @@ describe('the deletion of the last owner', () => {
     await undone(person.organizationId)
     expect((await project.resources(person.organizationId)).customers).toHaveLength(0)
   })
+
+  it('finds a customer that no row knows of, although the search hears of it late and no address is left', async () => {
+    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'delete'`
+    project.stripeEmulator.setTimings({ searchLagMs: 3_600_000 })
+    const person = await readyTenant()
+    const { customers } = await project.resources(person.organizationId)
+    await project.sql`update public.organizations set stripe_customer_id = null where id = ${person.organizationId}`
+    await project.admin.auth.admin.deleteUser(person.userId)
+    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'keep'`
+    await passTime(person.organizationId)
+    await until('a search that has found nothing', async () =>
+      (await undoOf(person.organizationId))?.codes.includes('stripe_search_lags') ? true : undefined,
+    )
+    project.stripeEmulator.setTimings({ searchLagMs: 0 })
+    // So that the search hears of it.
+    await project.stripe.customers.update(customers[0]?.id ?? '', { description: 'late' })
+    await project.sql`update public.provisioning_steps set next_attempt_at = now()
+      where organization_id = ${person.organizationId} and status = 'retrying'`
+    await undone(person.organizationId)
+    expect((await project.resources(person.organizationId)).customers).toHaveLength(0)
+  })
 })
 
 describe('the grace period', () => {

@@ -20,6 +20,7 @@ const problems = {
   user_not_eligible: [422, 'Not a user to provision'],
   user_too_old: [422, 'Not a new user'],
   confirmation_required: [428, 'Confirm that you mean it'],
+  under_legal_hold: [451, 'The organization is under a legal hold'],
   too_many_attempts: [429, 'Too many attempts'],
   internal_error: [500, 'Something went wrong'],
   database_unavailable: [503, 'The database does not answer'],

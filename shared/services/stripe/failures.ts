@@ -73,6 +73,12 @@ export const stripeFailures = {
     continuation: 'It will be tried again under a new key.',
     docs: 'The old idempotency key would only repeat the reply that made the deleted customer.',
   },
+  stripe_search_lags: {
+    retryable: true,
+    sentence: 'Stripe’s search may not have heard yet of a customer that was made last.',
+    continuation: 'It is asked again in a minute.',
+    docs: 'A deleted organization has left no address under which its customer could be looked for. The attempt does not count.',
+  },
   stripe_paused: {
     retryable: true,
     sentence: 'Stripe is left alone for a while.',

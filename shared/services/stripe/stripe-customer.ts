@@ -5,7 +5,7 @@ import { stripeFailures } from './failures.ts'
 import type { StripeStep, StripeStepContext } from './step.ts'
 
 /** Stripe's search hears of a new customer within about a minute: https://docs.stripe.com/search#data-freshness */
-const SEARCH_LAG_SECONDS = 60
+export const SEARCH_LAG_SECONDS = 60
 
 /** Failures that Stripe remembers under the idempotency key for 24 h and would only repeat. */
 const REMEMBERED: readonly string[] = [

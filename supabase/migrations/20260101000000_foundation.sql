@@ -69,3 +69,11 @@ end
 $$;
 revoke execute on function provisioning.touch_updated_at() from public;
 comment on function provisioning.touch_updated_at() is 'Trigger: stamps updated_at on every change of a row.';
+
+-- The numbers of the advisory locks. Every lock names one of these, so that no two purposes meet by accident; each is held until
+-- the end of its transaction.
+--   7221 one claim at a time (claim_jobs). In a tenant's own database: one worker at a time applies its schema.
+--   7222 one entry at a time for a user: webhook, repair, backfill, deletion (the hash of the user's id)
+--   7223 a slug that is being given away
+--   7224 one request at a time for an organization: provision, cancel, resize, undo (the hash of the organization's id)
+--   7225 one maker of partitions at a time

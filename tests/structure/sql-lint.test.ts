@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { LONGEST_LINE, lintSql } from '../../tools/sql-lint/lint.ts'
+
+const messages = (sql: string) => lintSql('a.sql', sql).map(({ line, message }) => `${line}: ${message}`)
+
+const GOOD = `create function provisioning.add(p_left integer, p_right numeric(10, 2) default 0, out total numeric)
+language plpgsql set search_path = '' as $$
+declare
+  v_sum numeric := p_left;
+  v_kinds constant text[] := '{A,B}';
+begin
+  -- NOT a keyword, nor 'FROM' in quotes.
+  total := v_sum + p_right;
+end
+$$;
+revoke execute on function provisioning.add(integer, numeric) from public;
+`
+
+describe('the lint of SQL', () => {
+  it('finds nothing in a function that keeps to the habits', () => {
+    expect(messages(GOOD)).toEqual([])
+  })
+
+  it.each([
+    [
+      'a long line',
+      `-- ${'x'.repeat(LONGEST_LINE)}`,
+      `1: the line has ${LONGEST_LINE + 3} characters, more than ${LONGEST_LINE}`,
+    ],
+    ['blanks at the end', 'select 1; ', '1: there are blanks at the end of the line'],
+    ['a tab', 'select\t1;', '1: there is a tab; indent with blanks'],
+    ['upper-case keywords', "select 'FROM';\nselect 1 FROM pg_class;", '2: write FROM in lower case'],
+    [
+      'no search_path',
+      GOOD.replace(" set search_path = ''", ''),
+      "1: provisioning.add does not set search_path = ''",
+    ],
+    [
+      'no revoke',
+      GOOD.replace(/revoke.*\n/, ''),
+      '1: provisioning.add is not revoked from PUBLIC in its migration',
+    ],
+    [
+      'a parameter without p_',
+      GOOD.replaceAll('p_left', 'left'),
+      '1: provisioning.add: the parameter left does not begin with p_',
+    ],
+    [
+      'a variable without v_',
+      GOOD.replaceAll('v_kinds', 'kinds'),
+      '1: provisioning.add: the variable kinds does not begin with v_',
+    ],
+  ])('finds %s', (_, sql, message) => {
+    expect(messages(sql)).toEqual([message])
+  })
+
+  it('leaves the names of functions that callers write to them', () => {
+    expect(
+      messages(GOOD.replaceAll('provisioning.add', 'public.add').replaceAll('p_left', 'subject')),
+    ).toEqual([])
+  })
+})

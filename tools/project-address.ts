@@ -45,5 +45,5 @@ function remoteProject(url: string, secretKey: string): ProjectAddress {
     throw new Error('SUPABASE_SECRET_KEY holds characters that no key has: copy it again.')
   if (secretKey.startsWith('sb_publishable_'))
     throw new Error('SUPABASE_SECRET_KEY is a publishable key; this needs the secret one (sb_secret_…).')
-  return { url: url.replace(/\/+$/, ''), secretKey, hint: 'check SUPABASE_URL.', isLocal: false }
+  return { url: url.replace(/(?<!\/)\/+$/, ''), secretKey, hint: 'check SUPABASE_URL.', isLocal: false }
 }

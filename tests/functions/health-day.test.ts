@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createHealthChecker, type HealthChecker } from '../../shared/health/checker.ts'
-import { connect } from '../../shared/kernel/database/client.ts'
+import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { addTenants, type HealthTenant, physicalName, useDatabase } from './health-project.ts'
@@ -16,7 +16,7 @@ const DELETED_AT = 2_600
 const NEON_KEY = 'napi_localemulator'
 
 let project: TestProject
-let workerSql: postgres.Sql
+let workerSql: Database
 let checker: HealthChecker
 /** How far the simulated clock is ahead of the real one. */
 let aheadMs = -2 * 3_600_000

@@ -35,11 +35,13 @@ export function openSocket(host: string, port: number, timeoutMs: number): Promi
  * of a connection that was lost, and its next connection is then deaf, or answers with what was left of another's rows, or
  * ends the process (its issues 1154 and 1208). So a client that has lost its connection is given up.
  */
-export function onlyOnce(open: () => Promise<Socket>): () => Promise<Socket> {
+export function onlyOnce<Target>(
+  open: (target: Target) => Promise<Socket>,
+): (target: Target) => Promise<Socket> {
   let opened = false
-  return () => {
+  return (target) => {
     if (opened) return Promise.reject(networkError('CONNECTION_CLOSED', 'the connection was closed'))
     opened = true
-    return open()
+    return open(target)
   }
 }

@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { EVERY_FUNCTION } from '../functions/every-function.ts'
+import { startTestProject, type TestProject } from '../support/project.ts'
+
+const ATTACK_MS = 10_000
+const EVERY_MS = 15
+/** Requests to each function at any time. */
+const CALLERS = 3
+
+let project: TestProject
+
+beforeAll(async () => {
+  project = await startTestProject({ settings: { lease_seconds: 45 } })
+})
+
+afterAll(() => project?.stop())
+
+/** Something that each function asks the database for; whatever it answers. */
+const BODIES: Readonly<Record<string, unknown>> = {
+  graphql: { query: '{ tenants(first: 3) { nodes { organizationId } } }' },
+  'reconcile-tenants': {},
+}
+
+async function call(name: string): Promise<number> {
+  const reply = await fetch(`${project.services.url}/functions/v1/${name}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', apikey: project.keys.secretKey },
+    body: JSON.stringify(BODIES[name] ?? { organizationId: crypto.randomUUID() }),
+    signal: AbortSignal.timeout(20_000),
+  })
+  await reply.text()
+  return reply.status
+}
+
+/** Ends every connection of the functions, again and again. @returns how many */
+async function killUntil(deadline: number): Promise<number> {
+  let killed = 0
+  while (performance.now() < deadline) {
+    const [row] = await project.superuser<{ count: number }[]>`
+      select count(pg_terminate_backend(pid))::int as count from pg_stat_activity
+      where datname = current_database() and application_name = 'tenant-provisioning'`
+    killed += row?.count ?? 0
+    await sleep(EVERY_MS)
+  }
+  return killed
+}
+
+async function callUntil(deadline: number, name: string): Promise<number[]> {
+  const statuses: number[] = []
+  while (performance.now() < deadline) statuses.push(await call(name))
+  return statuses
+}
+
+const processes = () =>
+  project.services.gateway.functions
+    .processes()
+    .map(({ name, pid }) => `${name} ${pid}`)
+    .sort()
+
+describe('functions whose connections are killed every 15 ms for 10 s', () => {
+  it('lose no process, answer again at once, and finish what was asked meanwhile', async () => {
+    await Promise.all(EVERY_FUNCTION.map(call))
+    const before = processes()
+    expect(before).toHaveLength(EVERY_FUNCTION.length)
+    const deadline = performance.now() + ATTACK_MS
+    const callers = EVERY_FUNCTION.flatMap((name) =>
+      Array.from({ length: CALLERS }, () => callUntil(deadline, name)),
+    )
+    const people = Promise.all([project.signUp(), project.signUp(), project.signUp()])
+    const [killed, ...statuses] = await Promise.all([killUntil(deadline), ...callers])
+    expect(killed).toBeGreaterThan(200)
+    expect(statuses.flat().length).toBeGreaterThan(200)
+
+    const startedAt = performance.now()
+    const healthy = await Promise.all(EVERY_FUNCTION.map(call))
+    expect(healthy.filter((status) => status >= 500)).toEqual([])
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    expect(processes()).toEqual(before)
+    await project.expireLeases()
+    await project.hurry()
+    for (const { organizationId } of await people) await project.waitFor(organizationId, 'ready', 20_000)
+  }, 90_000)
+})

@@ -1,13 +1,15 @@
 -- Who the users are and which organization they belong to.
 
+-- Plan and region are no foreign keys: every sign-up would lock the same few rows of the lookup tables, and with several at once
+-- burn a multixact id each. The values come from those tables, and triggers below keep them true.
 create table public.organizations (
-  id uuid primary key default gen_random_uuid(),
+  id uuid primary key default provisioning.uuid_v7(),
   name provisioning.organization_name not null,
   slug provisioning.slug not null,
   owner_id uuid not null references auth.users (id),
-  plan text not null default 'free' references provisioning.plans,
+  plan text not null default 'free',
   billing_email text,
-  data_region text not null references provisioning.regions,
+  data_region text not null,
   hosting_region text not null,
   stripe_customer_id text,
   stripe_subscription_id text,
@@ -22,8 +24,52 @@ create unique index organizations_slug_key on public.organizations (slug);
 create unique index organizations_stripe_customer_id_key on public.organizations (stripe_customer_id)
   where stripe_customer_id is not null;
 create index organizations_owner_id_idx on public.organizations (owner_id);
-create index organizations_plan_idx on public.organizations (plan);
-create index organizations_data_region_idx on public.organizations (data_region);
+-- For lists of those who pay. Most are on the free plan, where every sign-up begins.
+create index organizations_paid_idx on public.organizations (plan, created_at, id) where plan <> 'free';
+
+create function provisioning.check_plan_and_region() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform from provisioning.plans p, provisioning.regions r
+  where p.plan = new.plan and r.data_region = new.data_region for key share;
+  if not found then
+    raise exception 'There is no plan "%" or no data region "%".', new.plan, new.data_region using errcode = 'foreign_key_violation';
+  end if;
+  return new;
+end
+$$;
+revoke execute on function provisioning.check_plan_and_region() from public;
+comment on function provisioning.check_plan_and_region() is
+  'Trigger: an organization goes to a plan and a region that exist, and whoever removes one at that moment waits.';
+create trigger organizations_check_plan_and_region before update on public.organizations
+  for each row when ((old.plan, old.data_region) is distinct from (new.plan, new.data_region))
+  execute function provisioning.check_plan_and_region();
+
+create function provisioning.keep_used_plans() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if exists (select from public.organizations o where o.plan = old.plan) then
+    raise exception 'Organizations use the plan "%".', old.plan using errcode = 'foreign_key_violation';
+  end if;
+  return null;
+end
+$$;
+revoke execute on function provisioning.keep_used_plans() from public;
+create trigger plans_in_use_stay after delete or update of plan on provisioning.plans
+  for each row execute function provisioning.keep_used_plans();
+
+create function provisioning.keep_used_regions() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if exists (select from public.organizations o where o.data_region = old.data_region) then
+    raise exception 'Organizations use the data region "%".', old.data_region using errcode = 'foreign_key_violation';
+  end if;
+  return null;
+end
+$$;
+revoke execute on function provisioning.keep_used_regions() from public;
+create trigger regions_in_use_stay after delete or update of data_region on provisioning.regions
+  for each row execute function provisioning.keep_used_regions();
 
 create table public.profiles (
   id uuid primary key references auth.users (id) on delete cascade,
@@ -31,15 +77,20 @@ create table public.profiles (
   full_name text,
   avatar_url text,
   organization_id uuid references public.organizations (id) on delete set null,
+  in_search_index boolean not null default true,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
 comment on column public.profiles.id is 'The id of the auth user; there is no second id.';
+comment on column public.profiles.in_search_index is
+  'False from the sign-up until a worker begins with the tenant: putting a text into a trigram index takes longer than the rest of a
+profile. search_profiles finds both.';
 create index profiles_organization_id_idx on public.profiles (organization_id);
--- A short pending list keeps the flush, which falls on some unlucky sign-up, to a few milliseconds.
 create index profiles_search_idx on public.profiles
   using gin ((coalesce(full_name, '') || ' ' || coalesce(email, '')) extensions.gin_trgm_ops)
-  with (gin_pending_list_limit = 512);
+  -- Searches read the whole pending list, so it is kept short.
+  with (gin_pending_list_limit = 512) where in_search_index;
+create index profiles_not_in_search_index_idx on public.profiles (created_at) where not in_search_index;
 
 create table public.organization_members (
   organization_id uuid not null references public.organizations (id) on delete cascade,
@@ -52,8 +103,7 @@ create table public.organization_members (
 create index organization_members_user_id_idx on public.organization_members (user_id) include (organization_id, role);
 
 create table public.wallets (
-  id uuid primary key default gen_random_uuid(),
-  user_id uuid not null unique references auth.users (id) on delete cascade,
+  user_id uuid primary key references auth.users (id) on delete cascade,
   currency provisioning.currency not null,
   available_balance bigint not null default 0,
   pending_balance bigint not null default 0,
@@ -132,10 +182,16 @@ create policy "users read their own wallet" on public.wallets for select to auth
 
 create function public.search_profiles(query text) returns setof public.profiles
 language sql stable security invoker set search_path = '' rows 20 as $$
-  select p.* from public.profiles p
-  where coalesce(p.full_name, '') || ' ' || coalesce(p.email, '')
-    ilike '%' || replace(replace(replace(query, '\', '\\'), '%', '\%'), '_', '\_') || '%'
-    and btrim(query) <> ''
+  with found as (
+    select i.* from public.profiles i
+    where coalesce(i.full_name, '') || ' ' || coalesce(i.email, '')
+      ilike '%' || replace(replace(replace(query, '\', '\\'), '%', '\%'), '_', '\_') || '%' and i.in_search_index
+    union all
+    select n.* from public.profiles n
+    where coalesce(n.full_name, '') || ' ' || coalesce(n.email, '')
+      ilike '%' || replace(replace(replace(query, '\', '\\'), '%', '\%'), '_', '\_') || '%' and not n.in_search_index
+  )
+  select p.* from found p where btrim(query) <> ''
   order by extensions.similarity(coalesce(p.full_name, '') || ' ' || coalesce(p.email, ''), query) desc, p.created_at desc
   limit 20
 $$;

@@ -115,8 +115,13 @@ begin
 end
 $$;
 revoke execute on function provisioning.audit_member_change() from public;
-create trigger organization_members_audit after insert or delete or update of role on public.organization_members
+create trigger organization_members_audit after delete or update of role on public.organization_members
   for each row execute function provisioning.audit_member_change();
+-- The trigger of a sign-up adds owners all the time and has nothing to tell; complete_organization, which may run in a trigger
+-- too, makes its own entry.
+create trigger organization_members_audit_addition after insert on public.organization_members
+  for each row when (new.role <> 'owner' or pg_trigger_depth() = 0)
+  execute function provisioning.audit_member_change();
 
 create function provisioning.audit_organization_change() returns trigger
 language plpgsql security definer set search_path = '' as $$

@@ -1,8 +1,7 @@
 -- Each organization's own database: where it is, how it stands, and which Vault secret opens it.
 
 create table public.organization_databases (
-  id uuid primary key default gen_random_uuid(),
-  organization_id uuid not null unique references public.organizations (id) on delete cascade,
+  organization_id uuid primary key references public.organizations (id) on delete cascade,
   neon_project_id text unique,
   neon_branch_id text,
   neon_endpoint_id text,

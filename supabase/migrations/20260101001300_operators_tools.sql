@@ -353,7 +353,7 @@ begin
       'subscription ' || (v_organization ->> 'stripe_subscription_status')),
     v_fix, v_retry || 'stripe', format(v_sql, 'stripe'), v_status);
   return next provisioning.checked('database',
-    case when v_database ->> 'id' is null then 'There is no row in organization_databases.'
+    case when v_database ->> 'organization_id' is null then 'There is no row in organization_databases.'
       when v_database ->> 'neon_project_id' is null or v_database ->> 'host' is null then 'There is no Neon project.' end,
     format('%s in %s, size %s', v_database ->> 'neon_project_id', v_database ->> 'region', v_database ->> 'size'),
     v_fix, v_retry || 'neon', format(v_sql, 'neon'), v_status);

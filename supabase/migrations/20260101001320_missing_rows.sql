@@ -26,15 +26,15 @@ begin
       case when p.profile_id is not null and p.profile_organization_id is null and p.organization_id is not null
         then 'profile_organization' end,
       case when o.owner_id = p.id and m.role is distinct from 'owner' then 'membership' end,
-      case when w.id is null then 'wallet' end,
-      case when o.id is not null and d.id is null then 'database' end,
+      case when w.user_id is null then 'wallet' end,
+      case when o.id is not null and d.organization_id is null then 'database' end,
       case when o.id is not null and j.id is null then 'job' end], null) as missing
     from placed p
     left join lateral (select i.id, i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
     left join lateral (select i.role from public.organization_members i
       where i.organization_id = p.organization_id and i.user_id = p.id limit 1) m on true
-    left join lateral (select i.id from public.wallets i where i.user_id = p.id limit 1) w on true
-    left join lateral (select i.id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
+    left join lateral (select i.user_id from public.wallets i where i.user_id = p.id limit 1) w on true
+    left join lateral (select i.organization_id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
     left join lateral (select i.id from public.provisioning_jobs i
       where i.organization_id = p.organization_id and i.kind = 'provision' limit 1) j on true
   )

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { blocked } from './blocked.ts'
+import { createTenant, only, openProject, type Project, refusal } from './project.ts'
+
+let project: Project
+
+beforeAll(async () => {
+  project = await openProject()
+})
+
+afterAll(async () => {
+  await project.close()
+})
+
+const FOREIGN_KEY_VIOLATION = '23503'
+const addPlan = () => project.sql`insert into provisioning.plans (plan, default_size, history_retention_seconds)
+  values ('trial', 'small', 0)`
+
+// Sign-ups lock no row of the lookup tables; these are the checks that foreign keys would make.
+describe('the plan and the region of an organization', () => {
+  it.each([
+    ['plan', 'gold'],
+    ['data_region', 'moon'],
+  ])('(%s) can only become one that exists', async (column, value) => {
+    const { organizationId } = await createTenant(project)
+    const change = project.sql`update public.organizations set ${project.sql({ [column]: value })} where id = ${organizationId}`
+    expect(await refusal(change)).toBe(FOREIGN_KEY_VIOLATION)
+  })
+
+  it('cannot be removed or renamed while an organization has them', async () => {
+    const { organizationId } = await createTenant(project, { metadata: { data_region: 'eu-west-2' } })
+    await addPlan()
+    await project.sql`update public.organizations set plan = 'trial' where id = ${organizationId}`
+    const attempts = [
+      project.sql`delete from provisioning.plans where plan = 'trial'`,
+      project.sql`update provisioning.plans set plan = 'test' where plan = 'trial'`,
+      project.sql`delete from provisioning.regions where data_region = 'eu-west-2'`,
+      project.sql`update provisioning.regions set data_region = 'eu-west-3' where data_region = 'eu-west-2'`,
+    ]
+    for (const attempt of attempts) expect(await refusal(attempt)).toBe(FOREIGN_KEY_VIOLATION)
+    await project.sql`update public.organizations set plan = 'free' where id = ${organizationId}`
+    await project.sql`delete from provisioning.plans where plan = 'trial'`
+  })
+
+  it('cannot be removed by somebody who comes while an organization takes them on', async () => {
+    const { organizationId } = await createTenant(project)
+    await addPlan()
+    let removal: Promise<string | undefined> | undefined
+    await project.sql.begin(async (tx) => {
+      await tx`update public.organizations set plan = 'trial' where id = ${organizationId}`
+      removal = refusal(project.sql`delete from provisioning.plans where plan = 'trial'`)
+      await blocked(project, 1)
+    })
+    expect(await removal).toBe(FOREIGN_KEY_VIOLATION)
+  })
+})
+
+describe('provisioning.uuid_v7', () => {
+  const RFC_9562 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+  const millisecondsOf = (id: string) => Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16)
+
+  it('makes ids that tell the time in their first 48 bits, and are all different', async () => {
+    const before = Date.now()
+    const { ids } = only(
+      await project.sql<{ ids: string[] }[]>`
+        select array(select provisioning.uuid_v7() from generate_series(1, 1000)) as ids`,
+    )
+    expect(new Set(ids).size).toBe(1000)
+    for (const id of ids) {
+      expect(id).toMatch(RFC_9562)
+      expect(millisecondsOf(id)).toBeGreaterThan(before - 1000)
+      expect(millisecondsOf(id)).toBeLessThan(Date.now() + 1000)
+    }
+    expect(ids.map(millisecondsOf)).toEqual(ids.map(millisecondsOf).toSorted((a, b) => a - b))
+  })
+
+  it('gives organizations and jobs their ids', async () => {
+    const { organizationId, jobId } = await createTenant(project)
+    expect(organizationId).toMatch(RFC_9562)
+    expect(jobId).toMatch(RFC_9562)
+  })
+})

@@ -1,7 +1,7 @@
 -- Status rows are the queue: a job and its steps say what is to be done, what was done and when to try again.
 
 create table public.provisioning_jobs (
-  id uuid primary key default gen_random_uuid(),
+  id uuid primary key default provisioning.uuid_v7(),
   -- No foreign key: undoing an organization is a job that outlives it.
   organization_id uuid not null,
   kind text not null,

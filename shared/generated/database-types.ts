@@ -21,14 +21,14 @@ export type Database = {
                   ]
                 },"organization_databases": {
                   Row: {
-                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"id": string,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"organization_id": string,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
+                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"organization_id": string,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id": string,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id": string,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
                   }
                   Update: {
-                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"id"?: string,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id"?: string,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id"?: string,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -75,14 +75,14 @@ isOneToOne: false
                   ]
                 },"profiles": {
                   Row: {
-                    "avatar_url": string | null,"created_at": string,"email": string | null,"full_name": string | null,"id": string,"organization_id": string | null,"updated_at": string
+                    "avatar_url": string | null,"created_at": string,"email": string | null,"full_name": string | null,"id": string,"in_search_index": boolean,"organization_id": string | null,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id": string,"organization_id"?: string | null,"updated_at"?: string
+                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id": string,"in_search_index"?: boolean,"organization_id"?: string | null,"updated_at"?: string
                   }
                   Update: {
-                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id"?: string,"organization_id"?: string | null,"updated_at"?: string
+                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id"?: string,"in_search_index"?: boolean,"organization_id"?: string | null,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -205,14 +205,14 @@ isOneToOne: true
                   ]
                 },"wallets": {
                   Row: {
-                    "available_balance": number,"created_at": string,"currency": string,"id": string,"pending_balance": number,"updated_at": string,"user_id": string
+                    "available_balance": number,"created_at": string,"currency": string,"pending_balance": number,"updated_at": string,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "available_balance"?: number,"created_at"?: string,"currency": string,"id"?: string,"pending_balance"?: number,"updated_at"?: string,"user_id": string
+                    "available_balance"?: number,"created_at"?: string,"currency": string,"pending_balance"?: number,"updated_at"?: string,"user_id": string
                   }
                   Update: {
-                    "available_balance"?: number,"created_at"?: string,"currency"?: string,"id"?: string,"pending_balance"?: number,"updated_at"?: string,"user_id"?: string
+                    "available_balance"?: number,"created_at"?: string,"currency"?: string,"pending_balance"?: number,"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     
@@ -262,6 +262,7 @@ isOneToOne: true
 "email": string | null,
 "full_name": string | null,
 "id": string,
+"in_search_index": boolean,
 "organization_id": string | null,
 "updated_at": string
             }[]

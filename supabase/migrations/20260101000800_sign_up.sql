@@ -79,8 +79,8 @@ declare
   v_region provisioning.regions;
   v_hosting text;
   v_name text := provisioning.organization_name(p_metadata, p_email);
-  v_id uuid := gen_random_uuid();
-  v_job_id uuid := gen_random_uuid();
+  v_id uuid := provisioning.uuid_v7();
+  v_job_id uuid := provisioning.uuid_v7();
 begin
   select * into v_settings from provisioning.settings;
   select * into v_region from provisioning.regions r

@@ -13,8 +13,11 @@ afterAll(async () => {
 })
 
 const FOREIGN_KEY_VIOLATION = '23503'
-const addPlan = () => project.sql`insert into provisioning.plans (plan, default_size, history_retention_seconds)
-  values ('trial', 'small', 0)`
+/** A plan to which nothing else refers: thresholds come with each. */
+async function addPlan(plan: string): Promise<void> {
+  await project.sql`insert into provisioning.plans (plan, default_size, history_retention_seconds) values (${plan}, 'small', 0)`
+  await project.sql`delete from provisioning.health_thresholds where plan = ${plan}`
+}
 
 // Sign-ups lock no row of the lookup tables; these are the checks that foreign keys would make.
 describe('the plan and the region of an organization', () => {
@@ -29,7 +32,7 @@ describe('the plan and the region of an organization', () => {
 
   it('cannot be removed or renamed while an organization has them', async () => {
     const { organizationId } = await createTenant(project, { metadata: { data_region: 'eu-west-2' } })
-    await addPlan()
+    await addPlan('trial')
     await project.sql`update public.organizations set plan = 'trial' where id = ${organizationId}`
     const attempts = [
       project.sql`delete from provisioning.plans where plan = 'trial'`,
@@ -44,11 +47,11 @@ describe('the plan and the region of an organization', () => {
 
   it('cannot be removed by somebody who comes while an organization takes them on', async () => {
     const { organizationId } = await createTenant(project)
-    await addPlan()
+    await addPlan('brief')
     let removal: Promise<string | undefined> | undefined
     await project.sql.begin(async (tx) => {
-      await tx`update public.organizations set plan = 'trial' where id = ${organizationId}`
-      removal = refusal(project.sql`delete from provisioning.plans where plan = 'trial'`)
+      await tx`update public.organizations set plan = 'brief' where id = ${organizationId}`
+      removal = refusal(project.sql`delete from provisioning.plans where plan = 'brief'`)
       await blocked(project, 1)
     })
     expect(await removal).toBe(FOREIGN_KEY_VIOLATION)

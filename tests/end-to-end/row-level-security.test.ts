@@ -107,13 +107,19 @@ async function request(
   table: string,
   headers: Readonly<Record<string, string>>,
   query: string,
+  body: unknown = {},
 ): Promise<Reply> {
   const reply = await fetch(`${project.services.url}/rest/v1/${table}?${query}`, {
     method,
     headers: { 'content-type': 'application/json', prefer: 'count=exact', ...headers },
-    ...(method === 'POST' || method === 'PATCH' || method === 'PUT' ? { body: '{}' } : {}),
+    ...(method === 'POST' || method === 'PATCH' ? { body: JSON.stringify(body) } : {}),
   })
-  return { status: reply.status, range: reply.headers.get('content-range'), body: await reply.json() }
+  const text = await reply.text()
+  return {
+    status: reply.status,
+    range: reply.headers.get('content-range'),
+    body: text === '' ? undefined : JSON.parse(text),
+  }
 }
 
 const read = (table: string, headers: Readonly<Record<string, string>>) =>
@@ -236,28 +242,42 @@ describe('a bad token opens no table', () => {
   })
 })
 
-describe('a write through the local Data API', () => {
-  // Who may write what is in tests/database/row-level-security.test.ts.
-  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
-    'with %s is answered that the local stack has none, and does nothing',
+// Who may write what is in tests/database/row-level-security.test.ts.
+describe('a write through the Data API', () => {
+  it.each(['POST', 'PATCH', 'DELETE'])(
+    'with %s is refused where there is no grant, in every table',
     async (method) => {
       const before = await fingerprint(project.superuser)
-      for (const headers of [asPerson('owner'), { apikey: project.keys.secretKey }]) {
-        const replies = await forEveryTable((table) =>
-          request(method, table, headers, `${whose(table)}=eq.${people.owner.organizationId}`),
-        )
-        expect(replies).toEqual(
-          everyTable({
-            status: 501,
-            range: null,
-            body: expect.objectContaining({
-              code: 'LOCAL_NOT_IMPLEMENTED',
-              message: expect.stringContaining(method),
-            }),
-          }),
-        )
+      const callers = [
+        ['nobody', 401, { apikey: project.keys.publishableKey }],
+        ...PEOPLE.map((person) => [person, 403, asPerson(person)] as const),
+      ] as const
+      const { owner, stranger } = people
+      for (const [caller, status, headers] of callers) {
+        const replies = await forEveryTable((table) => {
+          const id = table === 'profiles' || table === 'wallets' ? 'userId' : 'organizationId'
+          return request(method, table, headers, `${whose(table)}=eq.${owner[id]}`, {
+            [whose(table)]: stranger[id],
+          })
+        })
+        expect({ caller, replies }).toEqual({
+          caller,
+          replies: everyTable({ status, range: null, body: expect.objectContaining({ code: '42501' }) }),
+        })
       }
       expect(await fingerprint(project.superuser)).toEqual(before)
     },
   )
+
+  it('finds no row of a stranger’s where there is a grant', async () => {
+    const rename = async (person: Person) =>
+      (
+        await request('PATCH', 'organizations', asPerson(person), `id=eq.${people.owner.organizationId}`, {
+          name: `Renamed by ${person}`,
+        })
+      ).range
+    expect(await rename('stranger')).toBe('*/0')
+    expect(await rename('member')).toBe('*/0')
+    expect(await rename('owner')).toBe('0-0/1')
+  })
 })

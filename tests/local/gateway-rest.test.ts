@@ -173,6 +173,9 @@ describe('reading tables', () => {
     const hostile = `'; drop table public.notes; --`
     expect((await ada.supabase.from('notes').select().eq('title', hostile)).data).toEqual([])
     expect((await ada.supabase.from('notes').select().eq(hostile, '1')).error).toMatchObject({
+      code: 'PGRST100',
+    })
+    expect((await ada.supabase.from('notes').select().eq(`"${hostile}"`, '1')).error).toMatchObject({
       code: '42703',
     })
     expect((await ada.supabase.from('notes').select('id::text) from x')).status).toBe(400)
@@ -206,16 +209,28 @@ describe('reading tables', () => {
     await expect.poll(async () => (await service().from('later').select()).data).toEqual([])
   })
 
+  test('refuses to update or delete without a filter, as pg-safeupdate does on a hosted project', async () => {
+    expect(await service().from('notes').delete()).toMatchObject({
+      status: 400,
+      error: { code: '21000', message: 'DELETE requires a WHERE clause' },
+    })
+    expect(await service().from('notes').update({ title: 'x' })).toMatchObject({
+      status: 400,
+      error: { code: '21000', message: 'UPDATE requires a WHERE clause' },
+    })
+  })
+
   test('says what it lacks', async () => {
-    for (const reply of [
-      await ada.supabase.from('notes').insert({ id: 9 }),
-      await ada.supabase.from('notes').select('id, owner(name)'),
-      await ada.supabase.from('notes').select().textSearch('title', 'one'),
-    ])
-      expect(reply).toMatchObject({
-        status: 501,
-        error: { message: expect.stringContaining('does not support') },
-      })
+    const put = await fetch(`${fixture.gateway.url}/rest/v1/notes?id=eq.1`, {
+      method: 'PUT',
+      headers: { apikey: fixture.keys.secretKey, 'content-type': 'application/json' },
+      body: '{}',
+    })
+    expect(put.status).toBe(501)
+    expect(await put.json()).toMatchObject({
+      code: 'LOCAL_NOT_IMPLEMENTED',
+      message: expect.stringContaining('does not support PUT'),
+    })
   })
 })
 

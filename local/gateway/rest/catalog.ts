@@ -1,12 +1,33 @@
 import type { Sql } from 'postgres'
 
-/** Column name to type, the latter as it may stand in a cast. */
-export type Columns = Readonly<Record<string, string>>
+export interface Column {
+  readonly name: string
+  /** As it may stand in a cast. */
+  readonly type: string
+  /** The expression of its default. */
+  readonly default: string | null
+}
 
 export interface Relation {
   readonly schema: string
   readonly name: string
-  readonly columns: Columns
+  readonly isView: boolean
+  readonly columns: readonly Column[]
+  /** Empty without one. */
+  readonly primaryKey: readonly string[]
+}
+
+export interface ForeignKey {
+  readonly constraint: string
+  readonly schema: string
+  readonly table: string
+  readonly columns: readonly string[]
+  readonly foreignSchema: string
+  readonly foreignTable: string
+  /** In the order of `columns`. */
+  readonly foreignColumns: readonly string[]
+  /** At most one row of the table refers to a row of the foreign table. */
+  readonly isUnique: boolean
 }
 
 export interface FunctionArgument {
@@ -23,13 +44,16 @@ export interface DatabaseFunction {
   readonly returns: 'void' | 'scalar' | 'composite'
   readonly returnsSet: boolean
   /** Of the rows it returns, when `returns` is composite. */
-  readonly columns: Columns
+  readonly columns: readonly Column[]
+  /** The table whose rows it returns, and whose relations can therefore be embedded. */
+  readonly rowsOf: { readonly schema: string; readonly name: string } | undefined
   readonly volatile: boolean
 }
 
 /** What PostgREST calls the schema cache. */
 export interface Catalog {
   readonly relations: readonly Relation[]
+  readonly foreignKeys: readonly ForeignKey[]
   readonly functions: readonly DatabaseFunction[]
   /** `statement_timeout` of the roles that set one; it does not take effect by `set role` alone. */
   readonly statementTimeouts: Readonly<Record<string, string>>
@@ -73,11 +97,44 @@ export async function createCatalogCache(
  */
 async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalog> {
   const relations = await sql<Relation[]>`
-    select n.nspname as schema, c.relname as name, coalesce(
-      (select json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, -1)) from pg_catalog.pg_attribute a
-       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '{}') as columns
+    select n.nspname as schema, c.relname as name, c.relkind in ('v', 'm') as "isView", (
+        select coalesce(json_agg(json_build_object('name', a.attname,
+          'type', pg_catalog.format_type(a.atttypid, -1),
+          'default', case
+            when a.attgenerated <> '' then null
+            when a.attidentity <> '' then format('nextval(%L)',
+              pg_catalog.pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname))
+            else coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0))
+          end) order by a.attnum), '[]')
+        from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+          left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      ) as columns, (
+        select coalesce(json_agg(a.attname), '[]')
+        from pg_catalog.pg_index i join pg_catalog.pg_attribute a
+          on a.attrelid = i.indrelid and a.attnum = any(i.indkey::int2[])
+        where i.indrelid = c.oid and i.indisprimary
+      ) as "primaryKey"
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = any(${[...schemas]}::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')`
+    where n.nspname = any(${[...schemas]}::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition`
+  const foreignKeys = await sql<ForeignKey[]>`
+    select k.conname as constraint, n.nspname as schema, c.relname as table, fn.nspname as "foreignSchema",
+      f.relname as "foreignTable", (
+        select json_agg(a.attname order by u.position) from unnest(k.conkey) with ordinality as u(number, position)
+          join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number
+      ) as columns, (
+        select json_agg(a.attname order by u.position) from unnest(k.confkey) with ordinality as u(number, position)
+          join pg_catalog.pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number
+      ) as "foreignColumns", exists (
+        select from pg_catalog.pg_constraint q
+        where q.conrelid = k.conrelid and q.contype in ('p', 'u') and q.conkey @> k.conkey and q.conkey <@ k.conkey
+      ) as "isUnique"
+    from pg_catalog.pg_constraint k
+      join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      join pg_catalog.pg_class f on f.oid = k.confrelid join pg_catalog.pg_namespace fn on fn.oid = f.relnamespace
+    where k.contype = 'f' and k.conparentid = 0 and n.nspname = any(${[...schemas]}::text[])
+      and fn.nspname = any(${[...schemas]}::text[])
+    order by k.conname, c.relname`
   const functions = await sql<FunctionRow[]>`
     select n.nspname as schema, p.proname as name, p.provolatile = 'v' as volatile, p.proretset as "returnsSet",
       p.pronargdefaults as "defaults", p.prorettype = 'void'::pg_catalog.regtype as "returnsVoid", (
@@ -86,10 +143,16 @@ async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalo
         from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes)
           with ordinality as a(type, name, mode, position)
       ) as parameters, (
-        select json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, -1))
+        select json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, -1),
+          'default', null) order by a.attnum)
         from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
         where t.oid = p.prorettype and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
-      ) as "rowColumns"
+      ) as "rowColumns", (
+        select json_build_object('schema', cn.nspname, 'name', c.relname)
+        from pg_catalog.pg_type t join pg_catalog.pg_class c on c.oid = t.typrelid and c.relkind <> 'c'
+          join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace
+        where t.oid = p.prorettype
+      ) as "rowsOf"
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = any(${[...schemas]}::text[]) and p.prokind = 'f'
       and p.prorettype not in ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype)`
@@ -99,6 +162,7 @@ async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalo
     where setting like 'statement_timeout=%'`
   return {
     relations: [...relations],
+    foreignKeys: [...foreignKeys],
     functions: functions.map(describeFunction),
     statementTimeouts: Object.fromEntries(timeouts.map(({ role, timeout }) => [role, timeout])),
   }
@@ -114,13 +178,14 @@ interface FunctionRow {
   readonly defaults: number
   /** Modes as in pg_proc: in, out, both, variadic, table. */
   readonly parameters: readonly { name: string; mode: 'i' | 'o' | 'b' | 'v' | 't'; type: string }[]
-  readonly rowColumns: Columns | null
+  readonly rowColumns: readonly Column[] | null
+  readonly rowsOf: { readonly schema: string; readonly name: string } | null
 }
 
 function describeFunction(row: FunctionRow): DatabaseFunction {
   const inputs = row.parameters.filter(({ mode }) => mode !== 'o' && mode !== 't')
   const outputs = row.parameters.filter(({ mode }) => mode !== 'i' && mode !== 'v')
-  const columns = row.rowColumns ?? Object.fromEntries(outputs.map(({ name, type }) => [name, type]))
+  const columns = row.rowColumns ?? outputs.map(({ name, type }) => ({ name, type, default: null }))
   const composite = row.rowColumns !== null || outputs.length > 0
   return {
     schema: row.schema,
@@ -133,6 +198,7 @@ function describeFunction(row: FunctionRow): DatabaseFunction {
     returns: row.returnsVoid ? 'void' : composite ? 'composite' : 'scalar',
     returnsSet: row.returnsSet,
     columns,
+    rowsOf: row.rowsOf ?? undefined,
     volatile: row.volatile,
   }
 }

@@ -1,4 +1,5 @@
 import type postgres from 'postgres'
+import { z } from 'zod'
 import { Refusal, type Reply } from '../exchange.ts'
 
 /** A refusal in PostgREST's shape: `{code, message, details, hint}`. */
@@ -7,7 +8,7 @@ export class RestError extends Refusal {
     status: number,
     code: string,
     message: string,
-    details: string | null = null,
+    details: string | null | readonly Readonly<Record<string, string>>[] = null,
     hint: string | null = null,
   ) {
     super(status, { code, message, details, hint })
@@ -24,13 +25,14 @@ export function notImplemented(what: string): RestError {
     501,
     'LOCAL_NOT_IMPLEMENTED',
     `The local stack's Data API does not support ${what}`,
-    'It stands in for PostgREST with reads and rpc only.',
+    'It stands in for PostgREST, of which it has the part that supabase-js uses most.',
     'Put a `postgrest` executable on the PATH and start again: the local stack then uses it.',
   )
 }
 
 /** The database's refusal as PostgREST reports it. */
 export function databaseErrorReply(error: postgres.PostgresError, role: string): Reply {
+  if (error.code === 'PGRST') return raisedReply(error)
   const status = statusOf(error, role)
   return {
     status,
@@ -41,6 +43,43 @@ export function databaseErrorReply(error: postgres.PostgresError, role: string):
       details: error.detail ?? null,
       hint: error.hint ?? null,
     },
+  }
+}
+
+const raisedMessage = z.object({
+  code: z.string(),
+  message: z.string(),
+  details: z.string().nullable().default(null),
+  hint: z.string().nullable().default(null),
+})
+const raisedDetail = z.object({ status: z.number().int(), headers: z.record(z.string(), z.string()) })
+
+/** `raise sqlstate 'PGRST'`: message and detail are JSON and decide the whole reply. */
+function raisedReply(error: postgres.PostgresError): Reply {
+  const message = raisedMessage.safeParse(jsonOf(error.message))
+  const detail = raisedDetail.safeParse(jsonOf(error.detail ?? ''))
+  if (message.success && detail.success)
+    return { status: detail.data.status, headers: detail.data.headers, body: message.data }
+  const [part, text] = message.success ? ['DETAIL', error.detail] : ['MESSAGE', error.message]
+  return {
+    status: 500,
+    body: {
+      code: 'PGRST121',
+      message: 'Could not parse JSON in the "RAISE SQLSTATE \'PGRST\'" error',
+      details:
+        text === undefined
+          ? 'DETAIL is missing in the RAISE statement'
+          : `Invalid JSON value for ${part}: '${text}'`,
+      hint: null,
+    },
+  }
+}
+
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
@@ -83,6 +122,7 @@ const classStatuses: Readonly<Record<string, number>> = {
 function statusOf(error: postgres.PostgresError, role: string): number {
   const { code } = error
   if (code === '42501') return role === 'anon' ? 401 : 403
+  if (code === '22023') return /^role .* does not exist$/s.test(error.message) ? 401 : 400
   if (code === '21000') return error.message.endsWith('requires a WHERE clause') ? 400 : 500
   const custom = /^PT([1-5]\d\d)$/.exec(code)?.[1]
   if (custom) return Number(custom)

@@ -1,51 +1,53 @@
 import { type Call, header } from '../exchange.ts'
-import { badRequest, notImplemented, RestError } from './errors.ts'
+import { RestError } from './errors.ts'
 import {
   type Filter,
-  type OrderTerm,
+  type Placed,
+  parseColumns,
   parseFilter,
   parseOrder,
-  parseSelect,
-  type SelectItem,
-} from './syntax.ts'
+  parsePath,
+} from './filter-syntax.ts'
+import type { Modifiers, PageRange } from './read-tree.ts'
+import { parseSelect, type SelectItem } from './select-syntax.ts'
 
-/** Which rows and columns a request wants, and in what form. */
-export interface ReadRequest {
-  readonly select: readonly SelectItem[]
-  readonly filters: readonly Filter[]
-  readonly order: readonly OrderTerm[]
-  readonly offset: number
-  /** At most this many rows; always set, since the project has a maximum. */
-  readonly limit: number
-  /** Count all matching rows, not only the page's. */
-  readonly count: boolean
-  /** One JSON object instead of an array; anything but one row is an error. */
-  readonly single: boolean
+/** What the query string and the Range header say. */
+export interface Query {
+  readonly items: readonly SelectItem[]
+  readonly filters: readonly Placed<Filter>[]
+  readonly orders: Modifiers['orders']
+  /** Of the table itself. */
+  readonly range: PageRange
+  /** Of the embedded tables. */
+  readonly embeddedRanges: Modifiers['ranges']
+  /** Columns that are written, instead of those that the body names. */
+  readonly columns: readonly string[] | undefined
+  readonly onConflict: readonly string[] | undefined
 }
 
-const RESERVED = new Set(['select', 'order', 'limit', 'offset', 'columns', 'on_conflict', 'apikey'])
+const RESERVED = new Set(['select', 'columns', 'on_conflict', 'apikey'])
 
-/** @param ignored names of query parameters that are not filters, namely a function's arguments. */
-export function parseReadRequest(call: Call, maxRows: number, ignored: ReadonlySet<string>): ReadRequest {
+/**
+ * @param ignored names of query parameters that are not filters, namely a function's arguments
+ * @throws RestError (PGRST100, PGRST103)
+ */
+export function parseQuery(call: Call, ignored: ReadonlySet<string> = new Set()): Query {
   const query = call.url.searchParams
-  const range = parseRange(call)
-  const offset = natural(query.get('offset'), 'offset') ?? range.offset
-  const limit = natural(query.get('limit'), 'limit') ?? range.limit ?? maxRows
-  const filters = [...query]
-    .filter(([name]) => !RESERVED.has(name) && !ignored.has(name))
-    .map(([name, value]) => {
-      if (/\.(order|limit|offset|select)$/.test(name))
-        throw notImplemented(`"${name}" of an embedded resource`)
-      return parseFilter(name, value)
-    })
+  const parameters = [...query].filter(([name]) => !RESERVED.has(name) && !ignored.has(name))
+  const endingIn = (pattern: RegExp) => parameters.filter(([name]) => pattern.test(name))
+  const columns = query.get('columns')
+  const onConflict = query.get('on_conflict')
+  const ranges = parseRanges(endingIn(/(^|\.)(limit|offset)$/))
   return {
-    select: parseSelect(query.get('select') || '*'),
-    filters,
-    order: query.get('order') ? parseOrder(query.get('order') ?? '') : [],
-    offset,
-    limit: Math.min(limit, maxRows),
-    count: /\bcount=(exact|planned|estimated)\b/.test(header(call, 'prefer') ?? ''),
-    single: wantsObject(call),
+    items: parseSelect(query.get('select') ?? '*'),
+    filters: parameters
+      .filter(([name]) => !/(^|\.)(order|limit|offset)$/.test(name))
+      .map(([name, value]) => parseFilter(name, value)),
+    orders: endingIn(/(^|\.)order$/).map(([name, value]) => parseOrder(name, value)),
+    range: topRange(call, ranges.find(({ path }) => path.length === 0)?.value),
+    embeddedRanges: ranges.filter(({ path }) => path.length > 0),
+    columns: columns === null ? undefined : parseColumns(columns, 'columns parameter'),
+    onConflict: onConflict === null ? undefined : parseColumns(onConflict, 'on_conflict parameter'),
   }
 }
 
@@ -63,22 +65,49 @@ export function requestedSchema(call: Call, exposed: readonly string[]): string 
   )
 }
 
-function wantsObject(call: Call): boolean {
-  const accepted = header(call, 'accept') ?? '*/*'
-  if (accepted.includes('application/vnd.pgrst.object')) return true
-  if (/\*\/\*|application\/(json|\*|vnd\.pgrst\.array)/.test(accepted)) return false
-  throw new RestError(406, 'PGRST107', `None of these media types are available: ${accepted}`)
+function parseRanges(parameters: readonly (readonly [string, string])[]): Placed<PageRange>[] {
+  const byPath = new Map<string, Placed<PageRange>>()
+  for (const [name, value] of parameters) {
+    const { path, field } = parsePath(name)
+    const key = JSON.stringify(path)
+    const known = byPath.get(key)?.value ?? { offset: 0, limit: undefined }
+    // What is no number counts as absent.
+    const number = /^-?\d{1,15}$/.test(value) ? Number(value) : undefined
+    if (field.column === 'limit' && number !== undefined && number < 0) throw negativeLimit()
+    const range =
+      field.column === 'limit'
+        ? { ...known, limit: number ?? known.limit }
+        : { ...known, offset: Math.max(0, number ?? 0) }
+    byPath.set(key, { path, value: range })
+  }
+  return [...byPath.values()]
 }
 
-function parseRange(call: Call): { offset: number; limit: number | undefined } {
-  const [, first, last] = /^(\d{1,15})-(\d{1,15})?$/.exec(header(call, 'range') ?? '') ?? []
-  if (first === undefined) return { offset: 0, limit: undefined }
-  const offset = Number(first)
-  return { offset, limit: last === undefined ? undefined : Math.max(0, Number(last) - offset + 1) }
+/** The rows that both the query string and the Range header (of a GET) allow. */
+function topRange(call: Call, fromQuery: PageRange = { offset: 0, limit: undefined }): PageRange {
+  const text = call.method === 'GET' ? (header(call, 'range') ?? '') : ''
+  const [, first, last] = /^(\d{1,15})-(\d{1,15})?$/.exec(text) ?? []
+  if (first === undefined) return fromQuery
+  if (last !== undefined && Number(last) < Number(first))
+    throw invalidRange(
+      'The lower boundary must be lower than or equal to the upper boundary in the Range header.',
+    )
+  if (fromQuery.limit === 0) return fromQuery
+  const offset = Math.max(Number(first), fromQuery.offset)
+  const ends = [
+    ...(last === undefined ? [] : [Number(last) + 1]),
+    ...(fromQuery.limit === undefined ? [] : [fromQuery.offset + fromQuery.limit]),
+  ]
+  if (ends.length === 0) return { offset, limit: undefined }
+  const limit = Math.min(...ends) - offset
+  if (limit <= 0) throw negativeLimit()
+  return { offset, limit }
 }
 
-function natural(text: string | null, name: string): number | undefined {
-  if (text === null) return undefined
-  if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw badRequest(`"failed to parse ${name} parameter (${text})"`, 'It must be a non-negative number')
+function negativeLimit(): RestError {
+  return invalidRange('Limit should be greater than or equal to zero.')
+}
+
+function invalidRange(details: string): RestError {
+  return new RestError(416, 'PGRST103', 'Requested range not satisfiable', details)
 }

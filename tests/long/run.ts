@@ -1,0 +1,99 @@
+import { parseArgs } from 'node:util'
+import { green, parseUsage, red, runCommand, stopRequest } from '../../tools/command.ts'
+import { withLoad } from './load.ts'
+import { runPart } from './part.ts'
+
+/** Files in which something races with something else: the first to fail when a wait is not triggered by what it waits for. */
+const SUSPICIOUS = [
+  'tests/functions/failures',
+  'tests/functions/concurrency',
+  'tests/functions/cancellation',
+  'tests/functions/health-sleep',
+  'tests/functions/alert-webhook',
+  'tests/functions/graphql-progress',
+  'tests/end-to-end/lost-doorbell',
+  'tests/database/sign-up-trouble',
+  'tests/local/pg-net',
+  'tests/local/pg-cron',
+]
+
+const HELP = `Usage: npm run test:long -- [PART …] [--sign-ups N] [--seed S] [--times N] [--file PREFIX …]
+
+What takes too long for npm test. Without a PART all of them run, one after the other. Exit code 1 when one fails; the
+others run all the same.
+
+  chaos        npm run chaos with 10,000 sign-ups, about an hour
+  repeat       test files in which something races with something else, again and again beside a load on every core
+  growth       the bench of a fleet of 300,000 tenants with history
+  import       100,000 users in one transaction, on a server with 60 connections
+
+  --sign-ups N    for chaos (default 10000)
+  --seed S        for chaos (default 11)
+  --times N       for repeat: how often each file runs (default 20)
+  --file PREFIX   for repeat: these files instead of the suspicious ones; may be given several times
+`
+
+const PARTS = ['chaos', 'repeat', 'growth', 'import'] as const
+type Part = (typeof PARTS)[number]
+
+await runCommand(async () => {
+  const usage = parseUsage(HELP, readArguments)
+  if (usage.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const signal = stopRequest()
+  const failed: string[] = []
+  const passes = async (...[name, ...rest]: Parameters<typeof runPart>) => {
+    const ok = await runPart(name, ...rest)
+    signal.throwIfAborted()
+    console.error(ok ? green(`${name} passed`) : red(`${name} failed`))
+    if (!ok) failed.push(name)
+  }
+  const run: Readonly<Record<Part, () => Promise<void>>> = {
+    chaos: () =>
+      passes('chaos', ['tests/chaos/run.ts', '--sign-ups', usage.signUps, '--seed', usage.seed], signal),
+    repeat: () =>
+      withLoad(async () => {
+        for (let time = 1; time <= usage.times; time++)
+          for (const file of usage.files)
+            await passes(`${file}, run ${time} of ${usage.times}`, vitest(file), signal)
+      }),
+    growth: () => passes('growth', ['tests/benchmarks/run.ts', 'growth'], signal),
+    import: () =>
+      passes('import', vitest('tests/database/large-import'), signal, { LARGE_IMPORT_USERS: '100000' }),
+  }
+  for (const part of usage.parts) await run[part]()
+  console.error(failed.length === 0 ? green('Everything passed.') : red(`Failed: ${failed.join('; ')}.`))
+  return failed.length === 0 ? 0 : 1
+})
+
+function vitest(file: string): string[] {
+  return ['node_modules/vitest/vitest.mjs', 'run', file]
+}
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      'sign-ups': { type: 'string', default: '10000' },
+      seed: { type: 'string', default: '11' },
+      times: { type: 'string', default: '20' },
+      file: { type: 'string', multiple: true, default: SUSPICIOUS },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const unknown = positionals.filter((name) => !PARTS.some((part) => part === name))
+  if (unknown.length > 0)
+    throw new Error(`There is no part "${unknown.join('", "')}". Choose from ${PARTS.join(', ')}.`)
+  if (!/^[1-9]\d{0,3}$/.test(values.times))
+    throw new Error(`--times takes a whole number from 1, not "${values.times}".`)
+  return {
+    parts: PARTS.filter((part) => positionals.length === 0 || positionals.includes(part)),
+    signUps: values['sign-ups'],
+    seed: values.seed,
+    times: Number(values.times),
+    files: values.file,
+    help: values.help,
+  }
+}

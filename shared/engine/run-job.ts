@@ -1,5 +1,6 @@
 import { type Database, sqlState } from '../kernel/database/client.ts'
 import { failure } from '../kernel/failures.ts'
+import { inLane } from '../kernel/lane.ts'
 import { type Job, type JobStore, LeaseLost, type StepOutput } from './jobs.ts'
 import type { Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
 
@@ -110,7 +111,7 @@ async function attempt(
 ): Promise<StepOutcome> {
   try {
     if (!step) throw new Error(`there is no step "${name}" in this deployment`)
-    return await step(context)
+    return await inLane(context.job.lane, () => step(context))
   } catch (error) {
     if (error instanceof LeaseLost) throw error
     if (context.signal.aborted) throw new LeaseLost('the lease was lost')

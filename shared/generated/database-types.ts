@@ -246,6 +246,12 @@ isOneToOne: true
 "list_tenants":
 { Args: { "after"?: string,"filter"?: Json,"page_size"?: number }; Returns: Json
                            },
+"pause_work":
+{ Args: { "name"?: string,"reason": string,"scope": string }; Returns: boolean
+                           },
+"paused_work":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
 "probe_functions":
 { Args: { "names": (string)[] }; Returns: Json
                            },
@@ -254,6 +260,9 @@ isOneToOne: true
                            },
 "repair_user":
 { Args: { "metadata"?: Json,"user_id": string }; Returns: Json
+                           },
+"resume_work":
+{ Args: { "name"?: string,"scope": string }; Returns: boolean
                            },
 "search_profiles":
 { Args: { "query": string }; Returns: {

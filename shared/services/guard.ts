@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../kernel/database/client.ts'
 import { type Failure, type FailureCatalogue, paused } from '../kernel/failures.ts'
+import { currentLane } from '../kernel/lane.ts'
 import { failed, type Result } from '../kernel/result.ts'
 
 /** A turn that comes this soon is waited for; for a later one the work is put off. */
@@ -75,6 +76,8 @@ class FailedCall extends Error {
 
 interface Turn {
   readonly waitSeconds: number
+  /** Whether the call may be made after this wait. */
+  readonly taken: boolean
   readonly pausedSeconds: number | null
   readonly reason: string | null
   readonly watched: boolean
@@ -85,13 +88,12 @@ async function waitForTurn(
   route: string,
 ): Promise<Turn> {
   const [turn] = await sql<Turn[]>`
-    select wait_seconds as "waitSeconds", paused_seconds as "pausedSeconds", reason, watched
-    from provisioning.begin_call(${provider}, ${route}, ${maxWaitSeconds})`
+    select wait_seconds as "waitSeconds", taken, paused_seconds as "pausedSeconds", reason, watched
+    from provisioning.begin_call(${provider}, ${route}, ${maxWaitSeconds}, ${currentLane() ?? null})`
   if (!turn) throw new Error(`begin_call(${provider}) returned nothing`)
   if (turn.reason !== null)
     throw new FailedCall(paused({ ...leftAlone(), message: turn.reason }, turn.pausedSeconds ?? 0))
-  if (turn.waitSeconds > maxWaitSeconds)
-    throw new FailedCall(paused(leftAlone('its rate limit is used up'), turn.waitSeconds))
+  if (!turn.taken) throw new FailedCall(paused(leftAlone('its rate limit is used up'), turn.waitSeconds))
   if (turn.waitSeconds > 0) await sleep(turn.waitSeconds * 1000)
   return turn
 }

@@ -162,7 +162,7 @@ begin
       least(coalesce(k.max_running - (select count(*) from at_work a where a.kind = k.kind), p_limit), p_limit) as of_kind,
       least(coalesce(l.max_running - (select count(*) from at_work a where a.lane = l.lane), p_limit),
         coalesce(l.max_running_per_worker - coalesce((p_running ->> l.lane)::integer, 0), p_limit), p_limit) as of_lane
-    from provisioning.job_kinds k, provisioning.lanes l where k.kind = any (p_kinds)
+    from provisioning.job_kinds k, provisioning.lanes l where k.kind = any (p_kinds) and not provisioning.is_paused(k.kind)
   ), due as materialized (
     select p.*, q.id, q.organization_id, q.due_at from places p cross join lateral (
       select j.id, j.organization_id, j.next_attempt_at as due_at from public.provisioning_jobs j
@@ -227,7 +227,8 @@ $$;
 revoke execute on function provisioning.claim_jobs(text[], integer, jsonb) from public;
 comment on function provisioning.claim_jobs(text[], integer, jsonb) is
   'Takes up to p_limit due jobs under a new lease, never exceeding settings.max_running_jobs over all workers, nor the caps of their
-lanes and kinds. p_running: how many jobs of each lane the worker has already, such as {"batch": 2}. prepare_job comes next.';
+lanes and kinds, and none that is paused. p_running: how many jobs of each lane the worker has already, such as {"batch": 2}.
+prepare_job comes next.';
 
 create function provisioning.prepare_job(p_job_id uuid, p_lease_token uuid) returns setof text
 language plpgsql security definer set search_path = '' as $$
@@ -540,12 +541,12 @@ begin
     (select min(q.due_at) from provisioning.job_kinds k, provisioning.lanes l cross join lateral (
       select j.next_attempt_at as due_at from public.provisioning_jobs j
       where j.status = 'queued' and j.kind = k.kind and j.lane = l.lane order by j.next_attempt_at limit 1) q
-    where k.kind = any (p_kinds)),
-    (select min(l.expires_at) from provisioning.job_leases l where l.kind = any (p_kinds)));
+    where k.kind = any (p_kinds) and not provisioning.is_paused(k.kind)),
+    (select min(l.expires_at) from provisioning.job_leases l where l.kind = any (p_kinds) and not provisioning.is_paused(l.kind)));
 end
 $$;
 revoke execute on function provisioning.next_due_at(text[]) from public;
-comment on function provisioning.next_due_at(text[]) is 'When the next job of these kinds falls due; null when none is open.';
+comment on function provisioning.next_due_at(text[]) is 'When the next job of these kinds falls due; null when none is open, or their work is paused.';
 
 create function provisioning.retry_job(p_job_id uuid, p_services text[] default null) returns text
 language plpgsql security definer set search_path = '' as $$

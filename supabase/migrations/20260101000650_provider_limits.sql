@@ -3,6 +3,7 @@
 
 create table provisioning.provider_status (
   provider text primary key,
+  service text not null references provisioning.services,
   label text not null,
   state text not null default 'closed',
   consecutive_failures integer not null default 0,
@@ -16,6 +17,7 @@ create table provisioning.provider_status (
 );
 comment on table provisioning.provider_status is
   'Circuit breakers. closed: calls pass. open: none until next_try_at. half_open: one call is trying, the others wait for it.';
+create index provider_status_service_idx on provisioning.provider_status (service);
 
 create table provisioning.rate_limits (
   provider text not null references provisioning.provider_status on delete cascade,
@@ -42,8 +44,9 @@ alter table provisioning.provider_status enable row level security;
 alter table provisioning.rate_limits enable row level security;
 alter table provisioning.token_buckets enable row level security;
 
-create function provisioning.take_tokens(p_provider text, p_route text, p_max_wait_seconds double precision)
-returns double precision
+create function provisioning.take_tokens(
+  p_provider text, p_route text, p_max_wait_seconds double precision, p_reserve numeric default 0
+) returns double precision
 language plpgsql security definer set search_path = '' as $$
 declare
   v_wait double precision;
@@ -60,7 +63,8 @@ begin
   from provisioning.rate_limits l
   where b.provider = p_provider and l.provider = p_provider and b.scope in ('*', p_route)
     and l.scope = case b.scope when '*' then '*' else '{route}' end;
-  select coalesce(max(greatest(0, (1 - b.tokens) / l.per_second)), 0) into v_wait
+  -- A bucket is never larger than its burst: with less than one call left to take, the reserve gives way.
+  select coalesce(max(greatest(0, (1 + least(p_reserve * l.burst, l.burst - 1) - b.tokens) / l.per_second)), 0) into v_wait
   from provisioning.token_buckets b join provisioning.rate_limits l
     on l.provider = b.provider and l.scope = case b.scope when '*' then '*' else '{route}' end
   where b.provider = p_provider and b.scope in ('*', p_route);
@@ -71,43 +75,64 @@ begin
   return v_wait;
 end
 $$;
-revoke execute on function provisioning.take_tokens(text, text, double precision) from public;
-comment on function provisioning.take_tokens(text, text, double precision) is
+revoke execute on function provisioning.take_tokens(text, text, double precision, numeric) from public;
+comment on function provisioning.take_tokens(text, text, double precision, numeric) is
   'Seconds until a call may be made. When that is within p_max_wait_seconds the place is taken: a bucket below zero is a queue.
-Otherwise nothing is taken, and the caller asks again later.';
+Otherwise nothing is taken, and the caller asks again later. p_reserve: the share of each bucket that is left to others.';
 
-create function provisioning.begin_call(p_provider text, p_route text, p_max_wait_seconds double precision)
-returns table (wait_seconds double precision, paused_seconds double precision, reason text, watched boolean)
+create function provisioning.breaker_pause(p_provider text) returns double precision
 language plpgsql security definer set search_path = '' as $$
 declare
   v_status provisioning.provider_status;
 begin
-  select * into v_status from provisioning.provider_status s where s.provider = p_provider;
-  if v_status.state <> 'closed' then
-    -- Whoever changes the row first makes the one trial call; 15 s later, if nothing was heard of it, somebody else.
-    update provisioning.provider_status s set state = 'half_open', next_try_at = clock_timestamp() + interval '15 seconds',
-      changed_at = clock_timestamp()
-    where s.provider = p_provider and s.state <> 'closed' and s.next_try_at <= clock_timestamp();
-    if not found then
-      select * into v_status from provisioning.provider_status s where s.provider = p_provider;
-      if v_status.state <> 'closed' then
-        return query select 0::double precision,
-          -- A trial that is under way is answered soon; who waits for it comes back soon.
-          least(greatest(0, extract(epoch from v_status.next_try_at - clock_timestamp())),
-            case v_status.state when 'half_open' then 2.0 else 'infinity'::double precision end),
-          format('%s is not answering.', v_status.label), true;
-        return;
-      end if;
-    end if;
+  -- Whoever changes the row first makes the one trial call; 15 s later, if nothing was heard of it, somebody else.
+  update provisioning.provider_status s set state = 'half_open', next_try_at = clock_timestamp() + interval '15 seconds',
+    changed_at = clock_timestamp()
+  where s.provider = p_provider and s.state <> 'closed' and s.next_try_at <= clock_timestamp();
+  if found then
+    return null;
   end if;
-  return query select provisioning.take_tokens(p_provider, p_route, p_max_wait_seconds), null::double precision, null::text,
-    v_status.state <> 'closed' or v_status.consecutive_failures > 0;
+  select * into v_status from provisioning.provider_status s where s.provider = p_provider;
+  return case when v_status.state <> 'closed' then
+    -- A trial that is under way is answered soon; who waits for it comes back soon.
+    least(greatest(0, extract(epoch from v_status.next_try_at - clock_timestamp())),
+      case v_status.state when 'half_open' then 2.0 else 'infinity'::double precision end) end;
 end
 $$;
-revoke execute on function provisioning.begin_call(text, text, double precision) from public;
-comment on function provisioning.begin_call(text, text, double precision) is
-  'Asked before every call to a provider: wait_seconds until the rate limits allow it, or a reason and paused_seconds when the
-breaker is open. watched: end_call wants to hear of a success too.';
+revoke execute on function provisioning.breaker_pause(text) from public;
+comment on function provisioning.breaker_pause(text) is
+  'For a provider whose breaker is not closed: seconds to wait, or null when the caller makes the trial call.';
+
+create function provisioning.begin_call(
+  p_provider text, p_route text, p_max_wait_seconds double precision, p_lane text default null
+) returns table (wait_seconds double precision, taken boolean, paused_seconds double precision, reason text, watched boolean)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_status provisioning.provider_status;
+  v_reserve numeric := coalesce((select l.provider_reserve from provisioning.lanes l where l.lane = p_lane), 0);
+  -- A lane that leaves a share to others does not take it as a place in the queue either.
+  v_max_wait double precision := case when v_reserve > 0 then least(p_max_wait_seconds, 1) else p_max_wait_seconds end;
+begin
+  select * into v_status from provisioning.provider_status s where s.provider = p_provider;
+  watched := v_status.state <> 'closed' or v_status.consecutive_failures > 0;
+  select provisioning.pause_text(p.scope, v_status.label, p.reason), 30 into reason, paused_seconds
+  from provisioning.pauses p where p.scope = 'everything' or p.scope = 'provider' and p.name = v_status.service
+  order by p.scope limit 1;
+  if reason is null and v_status.state <> 'closed' then
+    paused_seconds := provisioning.breaker_pause(p_provider);
+    reason := case when paused_seconds is not null then format('%s is not answering.', v_status.label) end;
+  end if;
+  wait_seconds := case when reason is null
+    then provisioning.take_tokens(p_provider, p_route, v_max_wait, v_reserve) else 0 end;
+  taken := reason is null and wait_seconds <= v_max_wait;
+  return next;
+end
+$$;
+revoke execute on function provisioning.begin_call(text, text, double precision, text) from public;
+comment on function provisioning.begin_call(text, text, double precision, text) is
+  'Asked before every call to a provider: taken, and wait_seconds until the rate limits allow the call; not taken, when that is too
+long to wait for; or a reason and paused_seconds when the provider is paused or its breaker is open. p_lane: of the job that calls.
+watched: end_call wants to hear of a success too.';
 
 create function provisioning.end_call(p_provider text, p_error text default null) returns double precision
 language plpgsql security definer set search_path = '' as $$

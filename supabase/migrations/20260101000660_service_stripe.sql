@@ -7,7 +7,9 @@ insert into provisioning.step_definitions (kind, tier, step, service, position, 
   ('deprovision', 'database', 'delete_stripe_customer', 'stripe', 3, '{}'),
   ('undo', 'database', 'delete_stripe_customer', 'stripe', 3, '{}');
 
-insert into provisioning.provider_status (provider, label) values ('stripe_test', 'Stripe (test mode)'), ('stripe_live', 'Stripe');
+insert into provisioning.provider_status (provider, service, label) values
+  ('stripe_test', 'stripe', 'Stripe (test mode)'),
+  ('stripe_live', 'stripe', 'Stripe');
 -- Documented are 25 calls a second in test mode and 100 live; this leaves room for what else uses the account.
 insert into provisioning.rate_limits (provider, scope, burst, per_second) values
   ('stripe_test', '*', 12, 13),

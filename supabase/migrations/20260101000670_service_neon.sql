@@ -12,7 +12,7 @@ insert into provisioning.step_definitions (kind, tier, step, service, position, 
   ('undo', 'database', 'delete_credentials', 'neon', 1, '{}'),
   ('undo', 'database', 'delete_neon_project', 'neon', 2, '{delete_credentials}');
 
-insert into provisioning.provider_status (provider, label) values ('neon', 'Neon');
+insert into provisioning.provider_status (provider, service, label) values ('neon', 'neon', 'Neon');
 -- Documented are 700 calls a minute and 40 a second for each route; this leaves room for what else uses the account.
 insert into provisioning.rate_limits (provider, scope, burst, per_second) values
   ('neon', '*', 100, 10),

@@ -3,7 +3,7 @@
 create table provisioning.dispatch_state (
   id boolean primary key default true check (id),
   last_swept_at timestamptz,
-  -- Why the database cannot ring, in words; null when it can.
+  -- Why the database cannot ring, or what is paused, in words; null when all is well.
   problem text
 );
 insert into provisioning.dispatch_state default values;
@@ -85,13 +85,13 @@ begin
         select from public.provisioning_jobs j
         where j.status = 'queued' and j.kind = k.kind and j.lane = l.lane and j.next_attempt_at <= now() limit p_limit) q)
     + (select count(*) from provisioning.job_leases l where l.kind = k.kind and l.expires_at <= now())))::integer
-  from provisioning.job_kinds k where p_kinds is null or k.kind = any (p_kinds)
+  from provisioning.job_kinds k where (p_kinds is null or k.kind = any (p_kinds)) and not provisioning.is_paused(k.kind)
   group by k.worker;
 end
 $$;
 revoke execute on function provisioning.due_by_worker(text[], integer) from public;
 comment on function provisioning.due_by_worker(text[], integer) is
-  'How many jobs are due for each worker, counted up to p_limit: of these kinds, or of all.';
+  'How many jobs are due for each worker, counted up to p_limit: of these kinds, or of all; none that is paused.';
 
 create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
 language sql volatile security definer set search_path = '' as $$
@@ -117,7 +117,8 @@ begin
     v_problem := 'Vault could not be read: ' || sqlerrm;
   end;
   delete from provisioning.answered_doorbells d where d.expires_at < now();
-  update provisioning.dispatch_state set last_swept_at = now(), problem = v_problem where id;
+  update provisioning.dispatch_state set last_swept_at = now(), problem = coalesce(v_problem, (
+    select string_agg(c.message, ' ') from provisioning.current_pauses() c)) where id;
   if v_problem is not null then
     update public.provisioning_jobs j set last_error = jsonb_build_object(
       'code', 'dispatch_unavailable', 'message', v_problem, 'retryable', true)

@@ -70,7 +70,7 @@ end
 $$;
 revoke execute on function provisioning.organization_name(jsonb, text) from public;
 
-create function provisioning.create_organization(p_user_id uuid, p_email text, p_metadata jsonb) returns uuid
+create function provisioning.create_organization(p_user_id uuid, p_email text, p_metadata jsonb, p_lane text) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_wanted_region text := nullif(lower(btrim(p_metadata ->> 'data_region')), '');
@@ -121,7 +121,7 @@ begin
     select v_id, v_region.neon_region, p.default_size from provisioning.plans p where p.plan = v_settings.default_plan
   ), job as (
     insert into public.provisioning_jobs (id, organization_id, kind, tier, lane, requested_by)
-    values (v_job_id, v_id, 'provision', 'database', 'sign_up', p_user_id)
+    values (v_job_id, v_id, 'provision', 'database', p_lane, p_user_id)
   ), steps as (
     insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
     select v_job_id, d.step, v_id, d.service, d.position, d.depends_on
@@ -134,13 +134,13 @@ begin
   return v_id;
 end
 $$;
-revoke execute on function provisioning.create_organization(uuid, text, jsonb) from public;
-comment on function provisioning.create_organization(uuid, text, jsonb) is
+revoke execute on function provisioning.create_organization(uuid, text, jsonb, text) from public;
+comment on function provisioning.create_organization(uuid, text, jsonb, text) is
   'All the rows of a new tenant and its provision job, and rings the doorbell. A region that is not known becomes the
 default one, and the sign-up event says so.';
 
 create function provisioning.complete_organization(
-  p_organization_id uuid, p_user_id uuid, p_email text, p_metadata jsonb
+  p_organization_id uuid, p_user_id uuid, p_email text, p_metadata jsonb, p_lane text
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -162,13 +162,13 @@ begin
   on conflict (organization_id) do nothing;
   if not exists (
     select from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'provision') then
-    perform provisioning.enqueue(p_organization_id, 'provision', '{}', p_user_id);
+    perform provisioning.enqueue(p_organization_id, 'provision', '{}', p_user_id, p_lane);
     perform provisioning.ring_doorbell('provisioning');
   end if;
 end
 $$;
-revoke execute on function provisioning.complete_organization(uuid, uuid, text, jsonb) from public;
-comment on function provisioning.complete_organization(uuid, uuid, text, jsonb) is
+revoke execute on function provisioning.complete_organization(uuid, uuid, text, jsonb, text) from public;
+comment on function provisioning.complete_organization(uuid, uuid, text, jsonb, text) is
   'Adds what is missing around an organization that exists: a repair, or a user whose profile was lost.';
 
 create function provisioning.profile_organization(p_user_id uuid) returns uuid
@@ -185,7 +185,9 @@ revoke execute on function provisioning.profile_organization(uuid) from public;
 comment on function provisioning.profile_organization(uuid) is
   'The organization that a profile names; null when the user does not belong to it (any more).';
 
-create function provisioning.ensure_user_provisioned(p_user_id uuid, p_metadata jsonb default '{}') returns uuid
+create function provisioning.ensure_user_provisioned(
+  p_user_id uuid, p_metadata jsonb default '{}', p_lane text default 'sign_up'
+) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_email text;
@@ -209,17 +211,17 @@ begin
     return null;
   end if;
   if v_organization_id is null then
-    return provisioning.create_organization(p_user_id, v_email, v_metadata);
+    return provisioning.create_organization(p_user_id, v_email, v_metadata, p_lane);
   end if;
-  perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata);
+  perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata, p_lane);
   return v_organization_id;
 end
 $$;
-revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb) from public;
-comment on function provisioning.ensure_user_provisioned(uuid, jsonb) is
+revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb, text) from public;
+comment on function provisioning.ensure_user_provisioned(uuid, jsonb, text) is
   'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
 returns the organization; null for a user who is not to be provisioned (yet). Safe to repeat and to run twice at once.
-p_metadata goes over the user''s own, for what has still to be made.';
+p_metadata goes over the user''s own, for what has still to be made; p_lane is that of a job that has to be made.';
 
 create function provisioning.record_sign_up_failure(p_user_id uuid, p_sqlstate text, p_message text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -234,18 +236,18 @@ end
 $$;
 revoke execute on function provisioning.record_sign_up_failure(uuid, text, text) from public;
 
-create function provisioning.try_to_provision_user(p_user_id uuid) returns boolean
+create function provisioning.try_to_provision_user(p_user_id uuid, p_lane text default 'sign_up') returns boolean
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 begin
-  perform provisioning.ensure_user_provisioned(p_user_id);
+  perform provisioning.ensure_user_provisioned(p_user_id, p_lane => p_lane);
   return true;
 exception when others then
   perform provisioning.record_sign_up_failure(p_user_id, sqlstate, sqlerrm);
   return false;
 end
 $$;
-revoke execute on function provisioning.try_to_provision_user(uuid) from public;
-comment on function provisioning.try_to_provision_user(uuid) is
+revoke execute on function provisioning.try_to_provision_user(uuid, text) from public;
+comment on function provisioning.try_to_provision_user(uuid, text) is
   'ensure_user_provisioned for callers that must not fail: trouble goes to sign_up_failures, and the answer is false.';
 
 create function provisioning.repair_sign_ups(p_limit integer) returns integer
@@ -261,7 +263,7 @@ begin
     where f.next_attempt_at <= now()
     order by f.next_attempt_at limit p_limit for key share of u skip locked for update of f skip locked
   loop
-    if provisioning.try_to_provision_user(v_user_id) then
+    if provisioning.try_to_provision_user(v_user_id, 'batch') then
       delete from provisioning.sign_up_failures f where f.user_id = v_user_id;
       v_repaired := v_repaired + 1;
     end if;
@@ -285,7 +287,7 @@ begin
       and not exists (select from provisioning.sign_up_failures f where f.user_id = u.id)
     order by u.created_at, u.id limit p_limit
   loop
-    v_done := v_done + provisioning.try_to_provision_user(v_user_id)::integer;
+    v_done := v_done + provisioning.try_to_provision_user(v_user_id, 'batch')::integer;
   end loop;
   return v_done;
 end

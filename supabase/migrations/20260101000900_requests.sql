@@ -165,7 +165,7 @@ begin
 
   -- What a cancelled job had made is gone: everything is made anew, by a job of its own.
   if v_job.id is null or v_job.status = 'cancelled' and v_organization.provisioned_at is null then
-    job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_requested_by);
+    job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_requested_by, 'request');
     status := 'queued';
     perform provisioning.refresh_status(p_organization_id);
   else

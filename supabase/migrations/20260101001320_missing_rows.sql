@@ -61,7 +61,8 @@ begin
     raise exception 'There is no user %.', p_user_id using errcode = 'TP404';
   end if;
   begin
-    v_organization_id := provisioning.ensure_user_provisioned(p_user_id, p_metadata);
+    v_organization_id := provisioning.ensure_user_provisioned(p_user_id, p_metadata,
+      case when p_missing is null then 'request' else 'batch' end);
   exception when others then
     perform provisioning.record_sign_up_failure(p_user_id, sqlstate, sqlerrm);
     return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'failed', 'message', sqlerrm);

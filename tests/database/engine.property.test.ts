@@ -1,14 +1,19 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { closeOpenJobs, Engine, FINAL, type Lease, type StepRow } from './engine.ts'
+import { closeOpenJobs, Engine, enqueue, FINAL, type JobRow, type Lease, type StepRow } from './engine.ts'
 import { createTenant, openProject, type Project, refusal } from './project.ts'
 
 /*
- * Two jobs, and workers who claim, run, fail, die and come back in any order. The model knows only who holds a lease
+ * Two tenants, each with a provisioning and a rotation that exclude each other, and workers who claim, run, fail, die and come back in any order. The model knows only who holds a lease
  * and what has succeeded; after each command the rows are checked against it.
  */
 
-const JOBS = 2
+/** Of the first tenant, of the second, then the rotation of the first and that of the second. */
+const JOBS = 4
+const TENANTS = 2
+/** Has the steps of a provisioning, so that one model serves both; it works on one of the services only. */
+const ROTATION = 'rotation'
+const KINDS = ['provision', ROTATION]
 const STEPS = [
   'stripe_customer',
   'neon_project',
@@ -53,6 +58,11 @@ let delays = 0
 beforeAll(async () => {
   project = await openProject()
   engine = new Engine(project.sql)
+  await project.sql`insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose)
+    values (${ROTATION}, 'Rotation', 'provisioning', 'batch', '{neon}', 'maintain')`
+  await project.sql`insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on)
+    select ${ROTATION}, tier, step, service, position, depends_on
+    from provisioning.step_definitions where kind = 'provision'`
   await project.sql`update provisioning.settings set ${project.sql({ max_step_attempts: MAX_ATTEMPTS, ...BACKOFF })}`
 })
 
@@ -72,6 +82,10 @@ async function checkInvariants(
   { reset, moved }: Allowed = {},
 ): Promise<void> {
   const rows = await Promise.all(jobIds.map((jobId) => Promise.all([engine.job(jobId), engine.steps(jobId)])))
+  for (let tenant = 0; tenant < TENANTS; tenant++) {
+    const leases = [at(rows, tenant), at(rows, tenant + TENANTS)].filter(([row]) => row.lease_token !== null)
+    expect(leases.length, 'no two jobs of one tenant are at work').toBeLessThanOrEqual(1)
+  }
   for (const [job, [row, steps]] of rows.entries()) {
     for (const [index, step] of steps.entries()) {
       const before = at(at(previous, job), index)
@@ -116,7 +130,8 @@ class Claim implements Command {
   check = () => true
   async run(model: Model, real: Real) {
     const before = await Promise.all(real.jobIds.map((jobId) => real.engine.job(jobId)))
-    const claimed = await real.engine.claim(this.limit)
+    const leasedBefore = model.held.map((held, job) => held && !at(model.expired, job))
+    const claimed = await real.engine.claim(this.limit, KINDS)
     expect(claimed.length).toBeLessThanOrEqual(this.limit)
     for (const lease of claimed) {
       const job = real.jobIds.indexOf(lease.jobId)
@@ -126,12 +141,14 @@ class Claim implements Command {
       model.held[job] = true
       model.expired[job] = false
     }
-    const due = before.filter(
-      ({ finished_at, lease_expires_at, next_attempt_at }) =>
-        finished_at === null && (lease_expires_at ?? next_attempt_at).getTime() < Date.now() - 50,
+    const isDue = ({ finished_at, lease_expires_at, next_attempt_at }: JobRow) =>
+      finished_at === null && (lease_expires_at ?? next_attempt_at).getTime() < Date.now() - 50
+    // Of a tenant with a job at work none can be claimed; of any other, one.
+    const claimable = Array.from({ length: TENANTS }, (_, tenant) => [tenant, tenant + TENANTS]).filter(
+      (jobs) => !jobs.some((job) => at(leasedBefore, job)) && jobs.some((job) => isDue(at(before, job))),
     )
-    expect(claimed.length, 'nothing due is passed over').toBeGreaterThanOrEqual(
-      Math.min(due.length, this.limit),
+    expect(claimed.length, 'nothing that may be claimed is passed over').toBeGreaterThanOrEqual(
+      Math.min(claimable.length, this.limit),
     )
     await checkInvariants(real)
   }
@@ -428,7 +445,7 @@ const commands = fc.commands(
     write('defer', 'lose the reply', 'lose the last reply', 'defer a lost reply'),
     write('extend', 'finish', 'fail for good'),
     job.map((value) => new LeaseRunsOut(value)),
-    job.map((value) => new Cancel(value)),
+    fc.nat(TENANTS - 1).map((value) => new Cancel(value)),
     timePasses,
     timePasses,
     fc
@@ -441,10 +458,13 @@ const commands = fc.commands(
 /** Whatever happened, a worker for whom everything works brings each open job to its end. */
 async function driveToTheEnd({ engine, jobIds }: Real): Promise<void> {
   for (const jobId of jobIds) {
-    for (let runs = 0; runs < 4 && (await engine.job(jobId)).finished_at === null; runs++) {
-      await engine.expireLease(jobId)
-      await engine.passTime(jobId)
-      for (const lease of await engine.claim(JOBS)) await engine.run(lease)
+    for (let runs = 0; runs < 8 && (await engine.job(jobId)).finished_at === null; runs++) {
+      // Of all: what the other job of a tenant holds is in the way of this one.
+      for (const other of jobIds) {
+        await engine.expireLease(other)
+        await engine.passTime(other)
+      }
+      for (const lease of await engine.claim(JOBS, KINDS)) await engine.run(lease)
     }
     const { status, finished_at } = await engine.job(jobId)
     expect(finished_at, `an open job has a way forward (it is ${status})`).not.toBeNull()
@@ -460,10 +480,16 @@ describe('the job state machine', () => {
       fc.asyncProperty(commands, async (sequence) => {
         await closeOpenJobs(project)
         const tenants = [await createTenant(project), await createTenant(project)]
-        const jobIds = tenants.map(({ jobId }) => jobId)
+        const rotations = tenants.map(({ organizationId }) => enqueue(project, organizationId, ROTATION))
+        const jobIds = [...tenants.map(({ jobId }) => jobId), ...(await Promise.all(rotations))]
         const previous = await Promise.all(jobIds.map((jobId) => engine.steps(jobId)))
         const real: Real = { engine, jobIds, previous }
-        const model: Model = { leases: [[], []], held: [false, false], expired: [false, false], previous }
+        const model: Model = {
+          leases: jobIds.map(() => []),
+          held: jobIds.map(() => false),
+          expired: jobIds.map(() => false),
+          previous,
+        }
         await fc.asyncModelRun(() => ({ model, real }), sequence)
         await driveToTheEnd(real)
       }),

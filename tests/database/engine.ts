@@ -32,6 +32,7 @@ export interface JobRow {
 }
 
 const RETRYABLE = { code: 'stripe_unavailable', message: 'Stripe did not answer.', retryable: true }
+export const NEON_DOWN = { code: 'neon_unavailable', message: 'Neon did not answer.', retryable: true }
 export const FINAL = { code: 'stripe_refused', message: 'Stripe refused the request.', retryable: false }
 
 /** The engine's SQL functions, as a worker calls them. */
@@ -43,9 +44,13 @@ export class Engine {
   }
 
   /** Claims, and prepares what it has got. */
-  async claim(limit = 1, kinds: readonly string[] = ['provision']): Promise<Lease[]> {
+  async claim(
+    limit = 1,
+    kinds: readonly string[] = ['provision'],
+    running: Readonly<Record<string, number>> = {},
+  ): Promise<Lease[]> {
     const leases = await this.#sql<Lease[]>`select job_id as "jobId", lease_token as token, attempts
-      from provisioning.claim_jobs(${[...kinds]}, ${limit})`
+      from provisioning.claim_jobs(${[...kinds]}, ${limit}, ${JSON.stringify(running)}::text::jsonb)`
     for (const { jobId, token } of leases)
       await this.#sql`select provisioning.prepare_job(${jobId}, ${token})`
     return leases
@@ -188,4 +193,91 @@ export async function createOnlyJob(project: Project): Promise<Tenant> {
 
 export async function closeOpenJobs({ sql }: Project): Promise<void> {
   await sql`update public.provisioning_jobs set status = 'cancelled', finished_at = now() where status in ('queued', 'running')`
+}
+
+export async function claimedJob(project: Project) {
+  const tenant = await createOnlyJob(project)
+  return { ...tenant, lease: only(await new Engine(project.sql).claim()) }
+}
+
+export async function withSettings<T>(
+  { sql }: Project,
+  settings: Record<string, number>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = only(await sql`select * from provisioning.settings`)
+  await sql`update provisioning.settings set ${sql(settings)}`
+  try {
+    return await work()
+  } finally {
+    await sql`update provisioning.settings set ${sql(before, ...Object.keys(settings))}`
+  }
+}
+
+/** Claims of several workers, held back at the door until all of them stand there. */
+export async function claimAtOnce(
+  project: Project,
+  workers: number,
+  limit: number,
+  kinds?: readonly string[],
+): Promise<Lease[]> {
+  const gate = await project.superuser.reserve()
+  await gate`select pg_advisory_lock(1)`
+  const claims = Array.from({ length: workers }, () =>
+    project.sql.begin(async (tx) => {
+      await tx`select pg_advisory_xact_lock_shared(1)`
+      return { leases: await new Engine(tx).claim(limit, kinds) }
+    }),
+  )
+  await waitUntilWaiting(project, workers)
+  await gate`select pg_advisory_unlock(1)`
+  gate.release()
+  return (await Promise.all(claims)).flatMap(({ leases }) => leases)
+}
+
+export async function waitUntilWaiting({ superuser }: Project, sessions: number): Promise<void> {
+  for (let tries = 0; tries < 300; tries++) {
+    const { waiting } = only(
+      await superuser<{ waiting: number }[]>`select count(*)::int as waiting from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+    if (waiting >= sessions) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error(`${sessions} sessions were to wait for a lock`)
+}
+
+export const secondsFromNow = (time: Date | null) =>
+  time === null ? Number.NaN : (time.getTime() - Date.now()) / 1000
+
+export interface KindOfJob {
+  readonly kind: string
+  readonly worksOn: readonly string[]
+  readonly lane?: string
+  readonly maxRunning?: number
+  /** The only step's service. */
+  readonly service?: string
+}
+
+/** A kind of job of the test's own, with one step. */
+export async function addKind(
+  { sql }: Project,
+  { kind, worksOn, lane = 'request', maxRunning, service = 'neon' }: KindOfJob,
+): Promise<void> {
+  await sql`insert into provisioning.job_kinds (kind, label, worker, lane, max_running, works_on, purpose)
+    values (${kind}, ${kind}, 'provisioning', ${lane}, ${maxRunning ?? null}, ${[...worksOn]}, 'maintain')`
+  await sql`insert into provisioning.step_definitions (kind, tier, step, service, position)
+    values (${kind}, 'database', ${`${kind}_step`}, ${service}, 1)`
+}
+
+export async function enqueue(
+  { sql }: Project,
+  organizationId: string,
+  kind: string,
+  lane: string | null = null,
+): Promise<string> {
+  return only(
+    await sql<{ id: string }[]>`
+      select provisioning.enqueue(${organizationId}, ${kind}, p_lane => ${lane}) as id`,
+  ).id
 }

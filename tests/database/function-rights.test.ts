@@ -16,9 +16,12 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'describe_tenant(text)': ['service_role'],
   'diagnose_provisioning()': ['service_role'],
   'list_tenants(jsonb,integer,text)': ['service_role'],
+  'pause_work(text,text,text)': ['authenticated', 'service_role'],
+  'paused_work()': ['authenticated', 'service_role'],
   'probe_functions(text[])': ['service_role'],
   'probe_results(bigint[])': ['service_role'],
   'repair_user(uuid,jsonb)': ['service_role'],
+  'resume_work(text,text)': ['authenticated', 'service_role'],
 }
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
@@ -33,7 +36,10 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.cancel_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.is_operator()': ['authenticated', 'service_role'],
   'provisioning.page_of_tenants(jsonb,text,integer,jsonb)': ['authenticated', 'service_role'],
+  'provisioning.pause_as_caller(text,text,text)': ['authenticated', 'service_role'],
+  'provisioning.pauses_as_caller()': ['authenticated', 'service_role'],
   'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
+  'provisioning.resume_as_caller(text,text)': ['authenticated', 'service_role'],
   'provisioning.backfill_users(integer,boolean,uuid)': ['service_role'],
   'provisioning.describe_tenant(text)': ['service_role'],
   'provisioning.diagnose_provisioning()': ['service_role'],
@@ -89,6 +95,36 @@ const ASKING_FUNCTIONS: Readonly<
   },
   'provisioning.set_legal_hold(uuid,text)': {
     call: (id) => `provisioning.set_legal_hold('${id}', '2026/1')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.pause_as_caller(text,text,text)': {
+    call: () => `provisioning.pause_as_caller('everything', '', 'a test')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.resume_as_caller(text,text)': {
+    call: () => `provisioning.resume_as_caller('everything', '')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.pauses_as_caller()': {
+    call: () => 'provisioning.pauses_as_caller()',
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'pause_work(text,text,text)': {
+    call: () => `public.pause_work('everything', 'a test')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'resume_work(text,text)': {
+    call: () => `public.resume_work('everything')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'paused_work()': {
+    call: () => 'public.paused_work()',
     works: ['service_role'],
     code: 'TP403',
   },

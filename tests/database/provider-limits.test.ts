@@ -20,15 +20,16 @@ afterAll(async () => {
 
 interface Turn {
   readonly wait: number
+  readonly taken: boolean
   readonly paused: number | null
   readonly reason: string | null
   readonly watched: boolean
 }
 
-const begin = async (route = 'GET /projects', maxWait = 5) =>
+const begin = async (route = 'GET /projects', maxWait = 5, lane: string | null = null) =>
   only(
-    await project.sql<Turn[]>`select wait_seconds as wait, paused_seconds as paused, reason, watched
-      from provisioning.begin_call('neon', ${route}, ${maxWait})`,
+    await project.sql<Turn[]>`select wait_seconds as wait, taken, paused_seconds as paused, reason, watched
+      from provisioning.begin_call('neon', ${route}, ${maxWait}, ${lane})`,
   )
 /** @returns seconds of the pause; null when the breaker is not open */
 const end = async (error: string | null = null) =>
@@ -163,6 +164,40 @@ describe('the token buckets', () => {
     await project.sql`select provisioning.pause_calls('neon', 'A', 30)`
     expect((await begin('A')).wait).toBeGreaterThan(29)
     expect((await begin('B')).wait).toBeGreaterThan(29)
+  })
+
+  it('leave a share to others when a lane has a reserve: batch work stops there, a sign-up does not', async () => {
+    await project.sql`update provisioning.lanes set provider_reserve = 0.5 where lane = 'batch'`
+    await limit('*', 20, 0.1)
+    await limit('{route}', 1000, 1000)
+    const takes = async (lane: string) => {
+      let taken = 0
+      while ((await begin('GET /projects', 5, lane)).taken) taken++
+      return taken
+    }
+    expect(await takes('batch'), 'half of the burst').toBe(10)
+    expect(await takes('sign_up'), 'the other half').toBe(10)
+    expect((await begin('GET /projects', 5, 'batch')).wait, 'until half of it is back').toBeGreaterThan(90)
+  })
+
+  it('do not let a lane with a reserve queue up in the share of the others', async () => {
+    await project.sql`update provisioning.lanes set provider_reserve = 0.5 where lane = 'batch'`
+    await limit('*', 100, 10)
+    await limit('{route}', 1000, 1000)
+    const turns = []
+    for (let calls = 0; calls < 90; calls++) turns.push(await begin('GET /projects', 5, 'batch'))
+    const taken = turns.filter((turn) => turn.taken)
+    // Half of the burst, a second's worth of waiting, and what came back meanwhile.
+    expect(taken.length).toBeLessThanOrEqual(50 + 10 + 10)
+    expect(Math.max(...taken.map(({ wait }) => wait))).toBeLessThanOrEqual(1)
+    expect(await begin('GET /projects', 0, 'sign_up')).toMatchObject({ taken: true, wait: 0 })
+  })
+
+  it('of one call let a lane with a reserve pass too, or it would wait for ever', async () => {
+    await project.sql`update provisioning.lanes set provider_reserve = 0.9 where lane = 'batch'`
+    await limit('*', 1, 1)
+    await limit('{route}', 1, 1)
+    expect(await begin('GET /projects', 0, 'batch')).toMatchObject({ taken: true, wait: 0 })
   })
 
   it('have the documented limits: no minute with more than 700 calls to Neon, no second with more than 40 to a route', async () => {

@@ -179,7 +179,7 @@ describe('when the user is deleted while the sweep repairs them', () => {
     const { id } = await signUp(project.auth)
     await project.sql`alter table public.purses rename to wallets`
     // Only the test's own locks decide who waits for whom, and for how long.
-    await project.sql`alter function provisioning.try_to_provision_user(uuid) set lock_timeout = '0'`
+    await project.sql`alter function provisioning.try_to_provision_user(uuid, text) set lock_timeout = '0'`
     const holder = await project.sql.reserve()
     await holder`begin`
     await holder`select pg_advisory_xact_lock(hashtextextended(${id}, 7222))`

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { seal } from '../../shared/kernel/seal.ts'
+import { claimedJob, createOnlyJob, Engine, type Lease, secondsFromNow, withSettings } from './engine.ts'
+import { fingerprint } from './fingerprint.ts'
+import { only, openProject, type Project, refusal } from './project.ts'
+
+let project: Project
+let engine: Engine
+
+beforeAll(async () => {
+  project = await openProject()
+  engine = new Engine(project.sql)
+})
+
+afterAll(async () => {
+  await project.close()
+})
+
+/** Another worker has taken over a job whose worker died: the lease is the dead one's. */
+async function takenOverJob() {
+  const { lease, jobId, organizationId } = await claimedJob(project)
+  await engine.start(lease, 'stripe_customer')
+  await engine.expireLease(jobId)
+  const successor = only(await engine.claim())
+  await engine.start(successor, 'stripe_customer')
+  return { stale: lease, successor, jobId, organizationId }
+}
+
+describe('a job whose worker died', () => {
+  it('is taken over when the lease has run out, and not before', async () => {
+    const { jobId, lease } = await claimedJob(project)
+    expect(await engine.claim()).toEqual([])
+    await engine.expireLease(jobId)
+    const successor = only(await engine.claim())
+    expect(successor).toMatchObject({ jobId, attempts: 2 })
+    expect(successor.token).not.toBe(lease.token)
+  })
+
+  it('has its running step made due again, and an event tells of it', async () => {
+    const { jobId, lease } = await claimedJob(project)
+    await engine.start(lease, 'stripe_customer')
+    await engine.expireLease(jobId)
+    await engine.claim()
+    expect(await engine.step(jobId, 'stripe_customer')).toMatchObject({
+      status: 'retrying',
+      attempts: 1,
+      error: { code: 'worker_lost', retryable: true },
+    })
+    expect(await engine.events(jobId)).toMatchObject([
+      { event_type: 'step.interrupted', resource_type: 'stripe_customer', metadata: { attempt: 1 } },
+    ])
+    expect(await engine.ready(jobId)).toContain('stripe_customer')
+  })
+
+  it('is revived by its own heartbeat when nobody has taken it over yet', async () => {
+    const { jobId, lease } = await claimedJob(project)
+    await engine.expireLease(jobId)
+    expect(secondsFromNow(await engine.extend(lease))).toBeGreaterThan(50)
+    expect(await engine.claim()).toEqual([])
+  })
+
+  it('fails for good when every attempt was interrupted, and says so', async () => {
+    await withSettings(project, { max_step_attempts: 3 }, async () => {
+      const { jobId } = await createOnlyJob(project)
+      for (let attempt = 1; attempt <= 3; attempt++) {
+        const lease = only(await engine.claim())
+        expect(await engine.start(lease, 'stripe_customer')).toBe(attempt)
+        await engine.expireLease(jobId)
+      }
+      const lease = only(await engine.claim())
+      expect(await engine.start(lease, 'stripe_customer')).toBeUndefined()
+      expect(await engine.step(jobId, 'stripe_customer')).toMatchObject({
+        status: 'failed',
+        error: { code: 'attempts_exhausted', retryable: false },
+      })
+      expect(await engine.run(lease)).toBe('failed')
+      expect((await engine.job(jobId)).last_error).toMatchObject({ code: 'attempts_exhausted' })
+    })
+  })
+})
+
+describe('the writes of a worker that lost its lease', () => {
+  const writes: [string, (lease: Lease) => Promise<unknown>][] = [
+    ['extend_lease', (lease) => engine.extend(lease)],
+    [
+      'prepare_job',
+      async (lease) => {
+        await project.sql`select provisioning.prepare_job(${lease.jobId}, ${lease.token})`
+      },
+    ],
+    ['start_step', (lease) => engine.start(lease, 'neon_project')],
+    ['complete_step', (lease) => engine.complete(lease, 'stripe_customer', { customerId: 'cus_stale' })],
+    ['fail_step', (lease) => engine.fail(lease, 'stripe_customer')],
+    ['defer_step', (lease) => engine.defer(lease, 'stripe_customer', 1)],
+    ['save_output', (lease) => engine.saveOutput(lease, 'stripe_customer', { customerId: 'cus_stale' })],
+    ['finish_job', (lease) => engine.finish(lease)],
+    [
+      'record_stripe_customer',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_stripe_customer(${jobId}, ${token}, 'cus_stale')`,
+    ],
+    [
+      'record_neon_project',
+      ({ jobId, token }) => project.sql`
+        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'r', 'require')`,
+    ],
+    [
+      'record_schema_version',
+      ({ jobId, token }) => project.sql`select provisioning.record_schema_version(${jobId}, ${token}, 2)`,
+    ],
+    [
+      'record_verified_connection',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_verified_connection(${jobId}, ${token}, true)`,
+    ],
+    [
+      'forget_credentials',
+      ({ jobId, token }) => project.sql`select provisioning.forget_credentials(${jobId}, ${token})`,
+    ],
+    [
+      'forget_neon_project',
+      ({ jobId, token }) => project.sql`select provisioning.forget_neon_project(${jobId}, ${token})`,
+    ],
+    [
+      'forget_stripe_customer',
+      ({ jobId, token }) => project.sql`select provisioning.forget_stripe_customer(${jobId}, ${token})`,
+    ],
+    [
+      'store_credentials',
+      async ({ jobId, token }) => {
+        const sealed = await seal(project.sql, 'stale password')
+        return project.sql`select provisioning.store_credentials(${jobId}, ${token}, ${sealed})`
+      },
+    ],
+  ]
+
+  it.each(writes)('%s is refused and changes nothing', async (_, write) => {
+    const { stale, successor, organizationId } = await takenOverJob()
+    await project.sql`select vault.create_secret('at stake', ${`tenant_database_password/${organizationId}`})`
+    await project.sql`update public.organization_databases set neon_project_id = ${`at-stake-${organizationId}`}
+      where organization_id = ${organizationId}`
+    await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`
+    const before = await fingerprint(project.sql)
+    expect(await refusal(write(stale))).toBe('TP001')
+    expect(await fingerprint(project.sql)).toEqual(before)
+    expect(await refusal(write(successor)), 'the holder may').toBeUndefined()
+    expect(await fingerprint(project.sql)).not.toEqual(before)
+  })
+
+  it('cover every function that takes a lease token', async () => {
+    const functions = await project.sql<{ name: string }[]>`
+      select proname as name from pg_proc where pronamespace = 'provisioning'::regnamespace
+        and 'p_lease_token' = any (proargnames) and proname <> 'hold_lease' order by 1`
+    expect(functions.map(({ name }) => name)).toEqual(writes.map(([name]) => name).sort())
+  })
+
+  it('are refused after the job was finished, cancelled or never leased, too', async () => {
+    const { lease, jobId } = await claimedJob(project)
+    await engine.run(lease)
+    expect(await refusal(engine.extend(lease))).toBe('TP001')
+    expect(await refusal(project.sql`select provisioning.extend_lease(${jobId}, null)`)).toBe('TP001')
+    expect(
+      await refusal(project.sql`select provisioning.extend_lease(gen_random_uuid(), gen_random_uuid())`),
+    ).toBe('TP001')
+  })
+})

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Database } from '../shared/generated/database-types.ts'
 import type { ProjectAddress } from '../tools/project-address.ts'
 import { supabaseClient } from '../tools/supabase-client.ts'
-import { type Tenant, tenantSchema } from './tenant.ts'
+import { readTenant, type Tenant } from './tenant.ts'
 
 /** The project refused, or could not be reached. The message is for people, the code for programs. */
 export class ProjectError extends Error {
@@ -43,24 +43,24 @@ interface Query<T> extends PromiseLike<Answer<T>> {
 }
 
 /** How long an answer is waited for; a server may accept a call and never answer. */
-export interface Patience {
+export interface TimeLimits {
   /** Of the Data API, whose statements end after seconds. */
   readonly dataMs: number
   /** Of a function, which the platform ends after 150 s. */
   readonly functionMs: number
 }
 
-const PATIENCE: Patience = { dataMs: 60_000, functionMs: 180_000 }
+const TIME_LIMITS: TimeLimits = { dataMs: 60_000, functionMs: 180_000 }
 
-export function connectApi(project: ProjectAddress, stop: AbortSignal, patience = PATIENCE): Api {
+export function connectApi(project: ProjectAddress, stop: AbortSignal, limits = TIME_LIMITS): Api {
   const client = supabaseClient(project.url, project.secretKey)
   const ask = async <T>(what: string, query: Query<T>, ...ends: AbortSignal[]): Promise<T> => {
-    const limit = AbortSignal.timeout(patience.dataMs)
+    const limit = AbortSignal.timeout(limits.dataMs)
     const { data, error, status } = await query.abortSignal(AbortSignal.any([limit, ...ends]))
     // An answer that has come all the same is kept: it says what was done.
     if (error) {
       for (const end of ends) end.throwIfAborted()
-      if (limit.aborted) throw unanswered(project, what, patience.dataMs)
+      if (limit.aborted) throw unanswered(project, what, limits.dataMs)
       throw dataApiError(project, what, error, status)
     }
     if (data === null) throw new ProjectError(`${what}: the answer is empty.`, 'empty', status)
@@ -68,7 +68,7 @@ export function connectApi(project: ProjectAddress, stop: AbortSignal, patience 
   }
   const read = <T>(what: string, query: Query<T>) => ask(what, query, stop)
   const describe = async (subject: string) =>
-    tenantSchema.parse(await read('The tenant', client.rpc('describe_tenant', { subject })))
+    readTenant(await read('The tenant', client.rpc('describe_tenant', { subject })))
   return {
     project,
     client,
@@ -79,15 +79,15 @@ export function connectApi(project: ProjectAddress, stop: AbortSignal, patience 
       const tenant = await describe(subject)
       const { organization_id: organizationId, verdict } = tenant
       if (organizationId !== null) return { ...tenant, organization_id: organizationId }
-      throw new ProjectError([verdict.summary, verdict.next].filter(Boolean).join(' '), 'not_found', 404)
+      throw new ProjectError([verdict.summary, verdict.fix].filter(Boolean).join(' '), 'not_found', 404)
     },
     invoke: async (name, body) => {
-      const limit = AbortSignal.timeout(patience.functionMs)
+      const limit = AbortSignal.timeout(limits.functionMs)
       const signal = AbortSignal.any([limit, stop])
       const { data, error } = await client.functions.invoke(name, { body: { ...body }, signal })
       if (error) {
         stop.throwIfAborted()
-        if (limit.aborted) throw unanswered(project, `The function ${name}`, patience.functionMs)
+        if (limit.aborted) throw unanswered(project, `The function ${name}`, limits.functionMs)
         throw await functionError(project, name, error.context)
       }
       return z.record(z.string(), z.unknown()).parse(data)
@@ -157,9 +157,14 @@ async function functionError(project: ProjectAddress, name: string, reply: unkno
       'unauthorized',
       401,
     )
-  const told = detail ?? message ?? msg ?? title ?? `${name} answered ${reply.status}: ${body.slice(0, 300)}`
+  const reason =
+    detail ?? message ?? msg ?? title ?? `${name} answered ${reply.status}: ${body.slice(0, 300)}`
   const listed = issues.map((issue) => `${issue.path} ${issue.message}`).join('; ')
-  return new ProjectError(listed ? `${told} (${listed})` : told, String(code ?? reply.status), reply.status)
+  return new ProjectError(
+    listed ? `${reason} (${listed})` : reason,
+    String(code ?? reply.status),
+    reply.status,
+  )
 }
 
 function parsed(body: string): unknown {

@@ -1,17 +1,18 @@
 import { z } from 'zod'
+import { remedyOfCheck } from '../shared/tenants/remedies.ts'
+import { cliCommand, sqlStatement } from '../tools/remedies.ts'
 
 /** What the screens need of provisioning.describe_tenant; the rest of the document is kept for --json. */
 
 const text = z.string().nullish()
 
-export const checkSchema = z.looseObject({
+const checkSchema = z.looseObject({
   check: z.string(),
-  status: z.enum(['ok', 'warning', 'waiting', 'failed', 'skipped']),
-  ok: z.boolean(),
+  status: z.enum(['ok', 'warning', 'waiting', 'failed']),
+  code: z.string().nullable(),
   found: z.string().nullable(),
-  fix: text,
-  command: text,
-  sql: text,
+  service: z.string().nullable(),
+  failure_code: z.string().nullable(),
 })
 
 export const stepSchema = z.looseObject({
@@ -29,6 +30,7 @@ export const stepSchema = z.looseObject({
 export const jobSchema = z.looseObject({
   id: z.string(),
   kind: z.string(),
+  purpose: z.enum(['provision', 'revert', 'remove', 'maintain']),
   status: z.string(),
   attempts: z.number(),
   next_attempt_at: z.string(),
@@ -58,7 +60,7 @@ export const alertSchema = z.looseObject({
   opened_at: z.string(),
 })
 
-export const tenantSchema = z.looseObject({
+const factsSchema = z.looseObject({
   subject: z.string(),
   organization_id: z.string().nullable(),
   user: z.looseObject({ id: z.string(), email: text, created_at: text, last_sign_in_at: text }).nullable(),
@@ -88,18 +90,62 @@ export const tenantSchema = z.looseObject({
       created_at: z.string(),
     }),
   ),
-  checks: z.array(checkSchema),
-  verdict: z.looseObject({
-    ready: z.boolean(),
-    state: z.string(),
-    summary: z.string(),
-    next: text,
-    command: text,
-    sql: text,
-  }),
 })
 
-export type Tenant = z.infer<typeof tenantSchema>
+const verdictSchema = z.looseObject({
+  ready: z.boolean(),
+  state: z.string(),
+  summary: z.string(),
+  /** The check that keeps the tenant from being ready. */
+  check: z.string().nullable(),
+})
+
+const judgementSchema = z.object({ checks: z.array(checkSchema), verdict: verdictSchema })
+
+type Facts = z.infer<typeof factsSchema>
+
+/** What a person does about a check. */
+export interface Repair {
+  /** In words; null where there is nothing to do. */
+  readonly fix: string | null
+  /** For the terminal, in order. */
+  readonly commands: readonly string[]
+  /** For the SQL editor, in order. */
+  readonly statements: readonly string[]
+}
+
+export type Check = z.infer<typeof checkSchema> & Repair
+export type Tenant = Facts & {
+  readonly checks: readonly Check[]
+  /** With what is to be done about the check that it names. */
+  readonly verdict: z.infer<typeof verdictSchema> & Repair
+}
+
+/** @param document what provisioning.describe_tenant reports @throws ZodError for anything else */
+export function readTenant(document: unknown): Tenant {
+  const facts = factsSchema.parse(document)
+  const judgement = judgementSchema.parse(document)
+  const checks = judgement.checks.map((check) => ({ ...check, ...repairOf(check, facts) }))
+  const cause = checks.find(({ check }) => check === judgement.verdict.check)
+  const { fix, commands, statements } = cause ?? NOTHING_TO_DO
+  return { ...facts, checks, verdict: { ...judgement.verdict, fix, commands, statements } }
+}
+
+const NOTHING_TO_DO: Repair = { fix: null, commands: [], statements: [] }
+
+function repairOf(check: z.infer<typeof checkSchema>, facts: Facts): Repair {
+  const remedy = remedyOfCheck(check)
+  if (!remedy) return NOTHING_TO_DO
+  const organizationId = facts.organization_id ?? ''
+  const userId = facts.user?.id ?? ''
+  const names = { user: facts.user?.email ?? userId, tenant: nameOf(facts), organizationId }
+  return {
+    fix: remedy.text,
+    commands: remedy.commands.flatMap((command) => cliCommand(command, names) ?? []),
+    statements: remedy.commands.flatMap((command) => sqlStatement(command, { userId, organizationId }) ?? []),
+  }
+}
+
 export type Job = z.infer<typeof jobSchema>
 export type Step = z.infer<typeof stepSchema>
 export type TenantEvent = z.infer<typeof eventSchema>
@@ -113,12 +159,17 @@ export function openJob(tenant: Tenant): Job | undefined {
     .sort((one, other) => other.created_at.localeCompare(one.created_at))[0]
 }
 
+/** The newest job that provisions, takes a provisioning back, or removes what a deleted organization had. */
+export function jobFor(tenant: Tenant, purpose: 'provision' | 'revert' | 'remove'): Job | undefined {
+  return Object.values(tenant.jobs).find((job) => job.purpose === purpose)
+}
+
 /** The newest job of all. */
 export function newestJob(tenant: Tenant): Job | undefined {
   return Object.values(tenant.jobs).sort((one, other) => other.created_at.localeCompare(one.created_at))[0]
 }
 
 /** What people call it: its slug, else the address or id that is known. */
-export function nameOf(tenant: Tenant): string {
+export function nameOf(tenant: Facts): string {
   return tenant.organization?.slug ?? tenant.user?.email ?? tenant.organization_id ?? tenant.subject
 }

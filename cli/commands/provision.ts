@@ -6,7 +6,7 @@ import { exitCodeOf, follow } from '../follow.ts'
 import { seconds, words } from '../options.ts'
 import { statusScreen } from '../screens/status.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { nameOf, type Tenant } from '../tenant.ts'
+import { jobFor, nameOf, type Tenant } from '../tenant.ts'
 
 const POLL_MS = 500
 
@@ -67,7 +67,11 @@ export function registerRetry(program: Command, define: Define): void {
       const tenant = await api.find(subject)
       const removal = removalToRetry(tenant)
       if (tenant.organization === null && options.service)
-        throw new ProjectError('The organization is deleted; its undo is retried as a whole.', 'deleted', 409)
+        throw new ProjectError(
+          'The organization is deleted; the removal of what it had is retried as a whole.',
+          'deleted',
+          409,
+        )
       session.requesting(tenant.organization_id)
       // A service that is named is to be made.
       if (removal === undefined || options.service) {
@@ -83,10 +87,11 @@ export function registerRetry(program: Command, define: Define): void {
   )
 }
 
-/** The kind of job that is to be tried again, when it is a removal; see provisioning.retryable_removal. */
-function removalToRetry({ organization, jobs }: Tenant): string | undefined {
-  if (organization === null) return 'deprovision'
-  return jobs.undo?.status === 'failed' && jobs.provision?.status === 'cancelled' ? 'undo' : undefined
+/** What is to be tried again when it is a removal and no provisioning; see provisioning.retryable_removal. */
+function removalToRetry(tenant: Tenant): 'remove' | 'revert' | undefined {
+  if (tenant.organization === null) return 'remove'
+  const isReverted = jobFor(tenant, 'provision')?.status === 'cancelled'
+  return isReverted && jobFor(tenant, 'revert')?.status === 'failed' ? 'revert' : undefined
 }
 
 function waiting(command: Command): Command {
@@ -113,7 +118,11 @@ async function withRows(session: Session, api: Api, subject: string, region?: st
   const before = await api.describe(subject)
   const lacks = before.checks.some(({ check, status }) => ROWS.has(check) && status !== 'ok')
   if (before.user === null)
-    throw new ProjectError([before.verdict.summary, before.verdict.next].join(' '), 'not_found', 404)
+    throw new ProjectError(
+      [before.verdict.summary, before.verdict.fix].filter(Boolean).join(' '),
+      'not_found',
+      404,
+    )
   if (!lacks && before.organization) return before.organization.id
   const repaired = repair.parse(
     await api.change(
@@ -141,7 +150,7 @@ async function outcome(
   api: Api,
   organizationId: string,
   { wait, timeout }: Waiting,
-  removal?: string,
+  removal?: 'remove' | 'revert',
 ): Promise<number> {
   if (!wait) {
     const tenant = await api.describe(organizationId)
@@ -153,7 +162,7 @@ async function outcome(
   const options = { intervalMs: POLL_MS, timeoutMs: timeout * 1000 }
   const { tenant, timedOut } = await follow(session, api, organizationId, options, session.json)
   // What is removed is not ready, and as it should be.
-  if (removal !== undefined && tenant.jobs[removal]?.status === 'succeeded') {
+  if (removal !== undefined && jobFor(tenant, removal)?.status === 'succeeded') {
     session.print(tenant, () =>
       labelled(sign('ok'), `Everything of ${nameOf(tenant)} outside is removed.`, 2),
     )

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { duration, labelled, sign, time } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { nameOf, newestJob, type Tenant } from '../tenant.ts'
+import { jobFor, nameOf, newestJob, type Tenant } from '../tenant.ts'
 
 interface Options {
   readonly yes?: boolean
@@ -62,14 +62,14 @@ export function registerDeprovision(program: Command, define: Define): void {
         .command('deprovision')
         .description('delete an organization and everything that it has outside')
         .argument('<tenant>', 'slug or id of the organization'),
-      'Its Neon project is kept for settings.neon_deletion_grace_hours. Of an organization that is deleted already, the undo is retried.',
+      'Its Neon project is kept for settings.neon_deletion_grace_hours. Of an organization that is deleted already, the removal is retried.',
     ),
     async (session, subject: string, options: Options) => {
       const api = await session.connect()
       const tenant = await api.find(subject)
       return tenant.organization
         ? deprovision(session, api, tenant, tenant.organization.slug, options)
-        : retryUndo(session, api, tenant, options)
+        : retryRemoval(session, api, tenant, options)
     },
   )
 }
@@ -99,21 +99,22 @@ async function deprovision(
   return exit.fine
 }
 
-/** What a deleted organization has outside may still be there when its undo failed. */
-async function retryUndo(session: Session, api: Api, tenant: Found, options: Options): Promise<number> {
-  const undo = tenant.jobs.deprovision
-  if (!undo) throw new ProjectError(tenant.verdict.summary, 'not_found', 404)
-  const open = undo.steps.filter(({ status }) => status !== 'succeeded').map(({ step }) => step)
+/** What a deleted organization had outside may still be there when its removal failed. */
+async function retryRemoval(session: Session, api: Api, tenant: Found, options: Options): Promise<number> {
+  const removal = jobFor(tenant, 'remove')
+  if (!removal) throw new ProjectError(tenant.verdict.summary, 'not_found', 404)
+  const open = removal.steps.filter(({ status }) => status !== 'succeeded').map(({ step }) => step)
   const lines = [
-    `${nameOf(tenant)} is deleted already; its undo is ${undo.status}.`,
+    `${nameOf(tenant)} is deleted already; the removal of what it had is ${removal.status}.`,
     open.length > 0 ? `Still to be done: ${open.join(', ')}.` : 'Nothing is left to be done.',
   ]
-  if (options.dryRun || undo.status === 'succeeded') return printed(session, { dryRun: true, undo }, lines)
-  await agreed(session, lines, 'Try the undo again?', options)
+  if (options.dryRun || removal.status === 'succeeded')
+    return printed(session, { dryRun: true, removal }, lines)
+  await agreed(session, lines, 'Try the removal again?', options)
   session.requesting(tenant.organization_id)
   const done = await api.invoke('deprovision-tenant-resources', { organizationId: tenant.organization_id })
   session.print(done, () =>
-    labelled(sign('queued'), `Asked for. Look: npm run tenants -- watch ${tenant.organization_id}`, 2),
+    labelled(sign('queued'), `It is asked for. Look: npm run tenants -- watch ${tenant.organization_id}`, 2),
   )
   return exit.fine
 }

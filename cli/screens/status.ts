@@ -9,7 +9,7 @@ import {
   sign,
   time,
 } from '../../tools/terminal.ts'
-import { type Job, newestJob, type Step, type Tenant, type TenantEvent } from '../tenant.ts'
+import { type Check, type Job, newestJob, type Step, type Tenant, type TenantEvent } from '../tenant.ts'
 
 const EVENTS_SHOWN = 8
 const AUDIT_SHOWN = 4
@@ -67,11 +67,12 @@ function identity({ user, organization, database }: Tenant): string[] {
   return lines.map(([name, value]) => clipped(`  ${padded(dim(name), NAME_WIDTH)}${value}`, screenWidth()))
 }
 
-function checkLines({ check, status, found, fix, command }: Tenant['checks'][number]): string[] {
-  const lines = [labelled(`${sign(status)} ${check}`, found ?? '', NAME_WIDTH + 2)]
-  if (fix && status !== 'ok') lines.push(labelled('', dim(`→ ${fix}`), NAME_WIDTH + 2))
-  if (command && status !== 'ok') lines.push(`${' '.repeat(NAME_WIDTH + 2)}${dim(`  ${command}`)}`)
-  return lines
+function checkLines({ check, status, found, fix, commands }: Check): string[] {
+  return [
+    labelled(`${sign(status)} ${check}`, found ?? '', NAME_WIDTH + 2),
+    ...(fix === null ? [] : [labelled('', dim(`→ ${fix}`), NAME_WIDTH + 2)]),
+    ...commands.map((command) => `${' '.repeat(NAME_WIDTH + 2)}${dim(`  ${command}`)}`),
+  ]
 }
 
 /** A line for each step of a job. */
@@ -122,8 +123,10 @@ function section(title: string, lines: readonly string[], more = 0): string[] {
 }
 
 function nextLines({ verdict }: Tenant): string[] {
-  if (!verdict.next) return []
-  const lines = [heading('Next'), labelled(' ', verdict.next, 2)]
-  if (verdict.command) lines.push(`  ${bold(verdict.command)}`)
-  return lines
+  if (verdict.fix === null) return []
+  return [
+    heading('Next'),
+    labelled(' ', verdict.fix, 2),
+    ...verdict.commands.map((command) => `  ${bold(command)}`),
+  ]
 }

@@ -1,27 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import type postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Tenant as Description, readTenant } from '../../cli/tenant.ts'
+import { printVerifyUser } from '../../tools/verify-user/print.ts'
 import { createTenant, only, openProject, type Project, refusal, type Tenant } from '../database/project.ts'
 import { runAs } from '../support/roles.ts'
 import { signUp } from '../support/sign-up.ts'
 
-interface Check {
-  readonly check: string
-  readonly status: string
-  readonly found: string
+/** A row of verify-user.sql. */
+interface Row {
+  readonly part: 'verdict' | 'check' | 'event' | 'audit'
+  readonly what: string | null
+  readonly status: string | null
+  readonly found: string | null
   readonly fix: string | null
-  readonly sql: string | null
-}
-
-interface Description {
-  readonly checks: readonly Check[]
-  readonly verdict: {
-    readonly ready: boolean
-    readonly state: string
-    readonly summary: string
-    readonly next: string | null
-    readonly sql: string | null
-  }
 }
 
 interface Portion {
@@ -56,10 +48,12 @@ async function makeReady({ organizationId, jobId }: Tenant): Promise<void> {
   await project.sql`select provisioning.refresh_status(${organizationId})`
 }
 
+/** As the CLI reads it. */
 const describeTenant = async (subject = tenant.user.id): Promise<Description> =>
-  only(
-    await project.sql<{ tenant: Description }[]>`select provisioning.describe_tenant(${subject}) as tenant`,
-  ).tenant
+  readTenant(
+    only(await project.sql<{ tenant: unknown }[]>`select provisioning.describe_tenant(${subject}) as tenant`)
+      .tenant,
+  )
 
 const statusOf = ({ checks }: Description, name: string) => checks.find(({ check }) => check === name)?.status
 
@@ -122,7 +116,7 @@ describe('the verification of a user', () => {
     const description = await describeTenant()
     expect(statusOf(description, check)).toBe('failed')
     expect(description.verdict).toMatchObject({ ready: false, state: 'failed' })
-    expect(description.verdict.sql).toBeTruthy()
+    expect(description.verdict.statements).not.toEqual([])
   })
 
   it.each(losses.slice(0, 6).concat(losses.slice(8, 9)))(
@@ -130,8 +124,8 @@ describe('the verification of a user', () => {
     async (check, statement) => {
       await project.sql.unsafe(statement(tenant))
       const { checks } = await describeTenant()
-      const { sql } = checks.find((each) => each.check === check) ?? { sql: '' }
-      await project.sql.unsafe(sql ?? '')
+      const { statements } = checks.find((each) => each.check === check) ?? { statements: [] }
+      await project.sql.unsafe(statements.join('\n'))
       expect(statusOf(await describeTenant(), check)).not.toBe('failed')
       const audited = await project.sql<{ action: string }[]>`
         select action from public.audit_logs where organization_id = ${tenant.organizationId}`
@@ -158,7 +152,7 @@ describe('the verification of a user', () => {
     expect(checks.filter(({ status }) => status === 'failed').map(({ check }) => check)).toEqual([
       'organization',
     ])
-    expect(verdict.next).toContain('After an organization was deleted that is as it should be.')
+    expect(verdict.fix).toContain('After an organization was deleted that is as it should be.')
   })
 
   it('waits while the job is open, and blames the job when that is overdue', async () => {
@@ -170,7 +164,7 @@ describe('the verification of a user', () => {
     const overdue = (await describeTenant(fresh.organizationId)).checks.find(
       ({ check }) => check === 'provisioning',
     )
-    expect(overdue?.fix).toContain('doctor')
+    expect(overdue).toMatchObject({ code: 'job_overdue', commands: ['npm run tenants -- doctor'] })
   })
 
   it('counts an unhealthy database as not ready, and a degraded one as a warning', async () => {
@@ -208,28 +202,62 @@ describe('verify-user.sql', () => {
     expect(script.match(/ann@example\.com/g)).toHaveLength(1)
     // As the SQL editor runs it: one text, here in a transaction that may only read.
     return project.sql.begin('read only', (tx) =>
-      tx.unsafe<Check[]>(script.replace('ann@example.com', email)),
-    ) as Promise<postgres.RowList<Check[]>>
+      tx.unsafe<Row[]>(script.replace('ann@example.com', email)),
+    ) as Promise<postgres.RowList<Row[]>>
   }
 
-  it('gives a row for each check and the same verdict as the CLI, reading only', async () => {
-    for (const statement of ['select 1', `delete from public.wallets where user_id = '${tenant.user.id}'`]) {
-      await project.sql.unsafe(statement)
-      const rows = await verify(tenant.user.email ?? '')
-      const { checks, verdict } = await describeTenant()
-      expect(rows.slice(0, -1).map(({ check, status }) => [check, status])).toEqual(
-        checks.map(({ check, status }) => [check, status]),
-      )
-      expect(rows.at(-1)).toMatchObject({ check: 'VERDICT', status: verdict.state, found: verdict.summary })
-      expect(rows.at(-1)?.fix ?? null).toBe(verdict.ready ? null : `Make what is missing.\n${verdict.sql}`)
-    }
+  /** What each of them says of a check: where there is nothing to do, nothing. */
+  const repair = ({ fix, statements }: { fix: string | null; statements: readonly string[] }) =>
+    fix === null ? null : [fix, ...statements].join('\n')
+
+  it('is what the catalogue of remedies says (npm run verify-user)', async () => {
+    const script = await readFile(new URL('../../supabase/verify-user.sql', import.meta.url), 'utf8')
+    expect(script).toBe(printVerifyUser())
+  })
+
+  it.each([
+    ['is ready', () => 'select 1'],
+    ['has lost a row', () => `delete from public.wallets where user_id = '${tenant.user.id}'`],
+    [
+      'has lost a resource',
+      () => `update public.organizations set stripe_customer_id = null where id = '${tenant.organizationId}'`,
+    ],
+    ['has no job', () => `delete from public.provisioning_jobs where id = '${tenant.jobId}'`],
+    [
+      'has a failed step',
+      () => `update public.provisioning_jobs set status = 'failed',
+        last_error = '{"code": "neon_key_rejected", "message": "Neon does not accept NEON_API_KEY.", "retryable": false}'
+        where id = '${tenant.jobId}'`,
+    ],
+  ])('says of a tenant that %s what the CLI says, reading only', async (_, statement) => {
+    await project.sql.unsafe(statement())
+    const rows = await verify(tenant.user.email ?? '')
+    const { checks, verdict } = await describeTenant()
+    expect(rows[0]).toMatchObject({
+      part: 'verdict',
+      status: verdict.state,
+      found: verdict.summary,
+      fix: repair(verdict),
+    })
+    expect(
+      rows.filter(({ part }) => part === 'check').map(({ what, status, fix }) => [what, status, fix]),
+    ).toEqual(checks.map((each) => [each.check, each.status, repair(each)]))
+  })
+
+  it('shows events and the audit log, too', async () => {
+    await project.sql`insert into public.provisioning_events
+      (organization_id, job_id, event_type, resource_type, status, error_message)
+      values (${tenant.organizationId}, ${tenant.jobId}, 'step.failed', 'neon_project', 'failed', 'Neon said no.')`
+    await project.sql`select provisioning.audit(${tenant.organizationId}, 'plan.looked_at', 'organization', null)`
+    const rows = await verify(tenant.user.email ?? '')
+    expect(rows).toContainEqual(
+      expect.objectContaining({ part: 'event', what: 'step.failed neon_project', found: 'Neon said no.' }),
+    )
+    expect(rows).toContainEqual(expect.objectContaining({ part: 'audit', what: 'plan.looked_at' }))
   })
 
   it('says that there is no such user', async () => {
-    expect((await verify('nobody@example.com')).at(-1)).toMatchObject({
-      check: 'VERDICT',
-      status: 'not_found',
-    })
+    expect((await verify('nobody@example.com'))[0]).toMatchObject({ part: 'verdict', status: 'not_found' })
   })
 })
 
@@ -237,6 +265,7 @@ describe('the functions of the operators', () => {
   const calls = [
     `public.describe_tenant('x')`,
     'public.list_tenants()',
+    'public.tenant_counts()',
     `public.backfill_users(1, true)`,
     `public.repair_user('00000000-0000-0000-0000-000000000001')`,
     'public.diagnose_provisioning()',

@@ -16,10 +16,14 @@ test('the guide’s GraphQL is valid', async () => {
 test('the guide explains each check that the database makes', async () => {
   const [guide, migration] = await Promise.all([
     read('docs/verification-guide.md'),
-    read('supabase/migrations/20260101001300_operators_tools.sql'),
+    read('supabase/migrations/20260101001330_tenant_checks.sql'),
   ])
   const checks = new Set(
-    [...migration.matchAll(/provisioning\.checked\('(\w+)'/g)].map(([, name = '']) => name),
+    [
+      ...migration.matchAll(
+        /provisioning\.(?:passed|failed)_check\('(\w+)'|resource_check\(p_facts, '(\w+)'/g,
+      ),
+    ].map(([, name, resource = '']) => name ?? resource),
   )
   expect(checks.size).toBeGreaterThan(12)
   const explained = guide.slice(guide.indexOf('## What is checked'))

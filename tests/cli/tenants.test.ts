@@ -117,7 +117,7 @@ describe('status', () => {
     expect(document.verdict).toMatchObject({
       ready: false,
       state: 'failed',
-      command: `npm run tenants -- retry ${await slugOf(person.organizationId)} --service neon`,
+      commands: [`npm run tenants -- retry ${await slugOf(person.organizationId)} --service neon`],
     })
     const { stdout } = await run('status', person.email)
     expect(stdout).toMatch(/^✗ provisioning +failed at neon_project: /m)
@@ -280,7 +280,7 @@ describe('cancel and deprovision', () => {
     })
     project.stripeEmulator.faults.clear(fault.id)
     expect((await runJson('status', person.email)).document.verdict).toMatchObject({
-      command: `npm run tenants -- retry ${organizationId}`,
+      commands: expect.arrayContaining([`npm run tenants -- retry ${organizationId}`]),
     })
     const { code, stdout } = await run('retry', organizationId)
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('is removed') })
@@ -291,7 +291,9 @@ describe('cancel and deprovision', () => {
     expect(provisionings).toEqual([{ status: 'cancelled' }])
     // To start again is another command, which the verdict names now.
     const { verdict } = (await runJson('status', organizationId)).document
-    expect(verdict).toMatchObject({ command: `npm run tenants -- provision ${await slugOf(organizationId)}` })
+    expect(verdict).toMatchObject({
+      commands: [`npm run tenants -- provision ${await slugOf(organizationId)}`],
+    })
     expect((await run('provision', await slugOf(organizationId))).code).toBe(0)
   })
 
@@ -360,7 +362,7 @@ describe('backfill', () => {
       )
       expect((await runJson('status', broken)).document.verdict).toMatchObject({
         ready: false,
-        command: `npm run tenants -- provision ${broken}`,
+        commands: [`npm run tenants -- provision ${broken}`],
       })
       expect((await runJson('status', fine)).document.organization).not.toBeNull()
     } finally {
@@ -404,15 +406,17 @@ describe('list, events, alerts and connection', () => {
     expect(all.map((tenant) => tenant.slug)).toEqual(all.map((tenant) => tenant.slug).toSorted())
     expect(all).toHaveLength(count)
     const first = (await runJson('list', '--limit', '2')).document
-    expect(first.after).toBe(all[1]?.slug)
-    const second = (await runJson('list', '--limit', '1', '--after', String(first.after))).document
+    expect(first).toMatchObject({ tenants: all.slice(0, 2), has_next_page: true })
+    const second = (await runJson('list', '--limit', '1', '--after', String(first.end_cursor))).document
     expect(second.tenants).toEqual([expect.objectContaining({ slug: all[2]?.slug })])
-    const region = (await runJson('list', '--region', 'aws-eu-central-1', '--status', 'ready')).document
-      .tenants
+    const backwards = (await runJson('list', '--limit', '1', '--sort=-slug')).document
+    expect(backwards.tenants).toEqual([expect.objectContaining({ slug: all.at(-1)?.slug })])
+    const region = (await runJson('list', '--region', 'aws-eu-central-1', '--status', 'ready,failed'))
+      .document.tenants
     expect(region).toContainEqual(expect.objectContaining({ slug, owner_email: ready.email }))
     const found = (await runJson('list', '--search', all[0]?.slug.slice(0, 12).toUpperCase() ?? '')).document
     expect((found.tenants as { slug: string }[]).map(({ slug }) => slug)).toContain(all[0]?.slug)
-    expect((await run('list', '--plan', 'enterprise')).stdout).toBe('No tenant is like that.\n')
+    expect((await run('list', '--plan', 'enterprise')).stdout).toBe('There are no such tenants.\n')
   })
 
   test('events are the newest first; a deleted or unknown tenant is not an empty list', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { readTenant } from '../../cli/tenant.ts'
 import { fingerprint } from '../database/fingerprint.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { REVERSE_ORDER, removalOrder } from './removal-order.ts'
@@ -61,9 +62,9 @@ async function openAlerts({ organizationId }: SignedUp): Promise<string[]> {
 }
 
 async function verdict({ organizationId }: SignedUp): Promise<unknown> {
-  const [row] = await project.sql<{ verdict: unknown }[]>`
-    select provisioning.describe_tenant(${organizationId}) -> 'verdict' as verdict`
-  return row?.verdict
+  const [row] = await project.sql<{ tenant: unknown }[]>`
+    select provisioning.describe_tenant(${organizationId}) as tenant`
+  return readTenant(row?.tenant).verdict
 }
 
 const cancel = ({ organizationId }: SignedUp, more: object = {}) =>
@@ -215,8 +216,8 @@ describe('after a cancellation', () => {
     expect(await openAlerts(person)).toEqual(['undo_failed'])
     expect(await verdict(person)).toMatchObject({
       state: 'cancelled',
-      command: `npm run tenants -- retry ${organizationId}`,
-      sql: `select provisioning.retry_removal('${organizationId}');`,
+      commands: expect.arrayContaining([`npm run tenants -- retry ${organizationId}`]),
+      statements: [`select provisioning.retry_removal('${organizationId}');`],
     })
     const dry = await removal({ organizationId, dryRun: true })
     expect(dry).toMatchObject({ wouldRetry: { kind: 'undo', status: 'failed' }, wouldDelete: {} })
@@ -225,7 +226,7 @@ describe('after a cancellation', () => {
     expect(await openAlerts(person)).toEqual([])
     // What is left to do now is to start again; nothing remains that a call without confirmation would do.
     expect(await verdict(person)).toMatchObject({
-      command: expect.stringContaining('npm run tenants -- provision '),
+      commands: [expect.stringContaining('npm run tenants -- provision ')],
     })
     expect(await removal({ organizationId })).toMatchObject({ code: 'confirmation_required' })
     const audit = await project.sql`select actor_type, metadata from public.audit_logs
@@ -243,7 +244,7 @@ describe('after a cancellation', () => {
     })
     expect(await verdict(person)).toMatchObject({
       state: 'failed',
-      command: expect.stringContaining('--service neon'),
+      commands: [expect.stringContaining('--service neon')],
     })
     project.neonEmulator.faults.clear()
     const reply = await project.request({ organizationId: person.organizationId, wait: true })

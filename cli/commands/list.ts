@@ -1,31 +1,38 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { dim } from '../../tools/command.ts'
 import { coloured, table, time } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
-import { pageSize } from '../options.ts'
+import { pageSize, words } from '../options.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit } from '../session.ts'
 
 interface Options {
-  readonly status?: string
-  readonly health?: string
-  readonly region?: string
-  readonly plan?: string
+  readonly status?: string[]
+  readonly health?: string[]
+  readonly region?: string[]
+  readonly plan?: string[]
   readonly search?: string
+  readonly withAlerts?: true
+  readonly sort: string
   readonly limit: number
   readonly after?: string
   readonly all?: true
+  readonly counts?: true
 }
 
-const PAGE = 500
+/** Of a page when every page is read. */
+const PAGE_SIZE = 500
+const STATES = ['pending', 'provisioning', 'ready', 'failed', 'cancelled']
+const HEALTH_STATES = ['unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping']
+const ORDERS = ['slug', '-slug', 'name', '-name', 'created_at', '-created_at']
 
 const pageSchema = z.object({
   tenants: z.array(
     z.looseObject({
       slug: z.string(),
       status: z.string().nullable(),
-      health: z.string().nullable(),
+      health: z.string(),
       plan: z.string(),
       data_region: z.string(),
       owner_email: z.string().nullable(),
@@ -33,41 +40,47 @@ const pageSchema = z.object({
       created_at: z.string(),
     }),
   ),
-  after: z.string().nullable(),
+  has_next_page: z.boolean(),
+  end_cursor: z.string().nullable(),
 })
 type Page = z.infer<typeof pageSchema>
+
+const counted = z.object({ count: z.number(), exact: z.boolean() })
+const countsSchema = z.object({
+  total: counted,
+  by_status: z.array(counted.extend({ status: z.string() })),
+  by_health: z.array(counted.extend({ health: z.string() })),
+  open_alerts: counted,
+})
+type Counts = z.infer<typeof countsSchema>
 
 export function registerList(program: Command, define: Define): void {
   define(
     program
       .command('list')
-      .description('tenants in the order of their slugs')
+      .description('tenants, page by page, or how many there are in each state')
+      .addOption(chosen('--status <states>', 'of the provisioning, one or several', STATES))
+      .addOption(chosen('--health <states>', 'of the database, one or several', HEALTH_STATES))
       .addOption(
-        new Option('--status <status>', 'of the provisioning').choices([
-          'pending',
-          'provisioning',
-          'ready',
-          'failed',
-          'cancelled',
-        ]),
+        new Option('--region <regions>', 'data or Neon regions, such as eu-central-1').argParser(words),
       )
-      .addOption(
-        new Option('--health <health>', 'of the database').choices([
-          'unknown',
-          'healthy',
-          'degraded',
-          'unhealthy',
-          'sleeping',
-        ]),
-      )
-      .option('--region <region>', 'data region or Neon region, such as eu-central-1')
-      .option('--plan <plan>', 'such as free')
+      .addOption(new Option('--plan <plans>', 'such as free').argParser(words))
       .option('--search <text>', 'a part of the name, the slug or the billing e-mail address')
+      .option('--with-alerts', 'only those with an open alert')
+      .addOption(
+        new Option('--sort <order>', 'with a - before it: descending').choices(ORDERS).default('slug'),
+      )
       .addOption(new Option('--limit <tenants>', 'a page').default(50).argParser(pageSize))
-      .option('--after <slug>', 'the page behind this slug')
-      .option('--all', 'every page'),
+      .option('--after <cursor>', 'the page behind the one that ended with this cursor')
+      .option('--all', 'every page')
+      .option('--counts', 'only how many there are, in all and in each state'),
     async (session, options: Options) => {
       const api = await session.connect()
+      if (options.counts) {
+        const counts = countsSchema.parse(await api.read('The counts', api.client.rpc('tenant_counts')))
+        session.print(counts, () => countsScreen(counts))
+        return exit.fine
+      }
       const page = options.all
         ? await everyPage(api, options)
         : await readPage(api, options, options.limit, options.after)
@@ -77,15 +90,24 @@ export function registerList(program: Command, define: Define): void {
   )
 }
 
-async function readPage(
-  api: Api,
-  options: Options,
-  size: number,
-  after: string | null | undefined,
-): Promise<Page> {
-  const { status = null, health = null, region = null, plan = null, search = null } = options
+/** An option with words out of `choices`, with commas between them or repeated. */
+function chosen(flags: string, description: string, choices: readonly string[]): Option {
+  return new Option(flags, `${description}: ${choices.join(', ')}`).argParser(
+    (text: string, before: readonly string[] | undefined) => {
+      const all = words(text, before)
+      const unknown = all.find((word) => !choices.includes(word))
+      if (unknown !== undefined)
+        throw new InvalidArgumentError(`Allowed choices are ${choices.join(', ')}; "${unknown}" is none.`)
+      return all
+    },
+  )
+}
+
+async function readPage(api: Api, options: Options, size: number, after?: string | null): Promise<Page> {
+  const { status = null, health = null, region = null, plan = null, search = null, withAlerts } = options
   const call = api.client.rpc('list_tenants', {
-    filter: { status, health, region, plan, search },
+    filter: { status, health, region, plan, search, has_open_alerts: withAlerts ?? null },
+    sort: options.sort,
     page_size: size,
     ...(after ? { after } : {}),
   })
@@ -95,23 +117,24 @@ async function readPage(
 async function everyPage(api: Api, options: Options): Promise<Page> {
   const progress = startProgress()
   const tenants: Page['tenants'] = []
-  let after = options.after ?? null
+  let page: Page
+  let after = options.after
   do {
-    const page = await readPage(api, options, PAGE, after)
+    page = await readPage(api, options, PAGE_SIZE, after)
     tenants.push(...page.tenants)
-    after = page.after
+    after = page.end_cursor ?? undefined
     progress.show(`${tenants.length} tenants`)
-  } while (after !== null)
+  } while (page.has_next_page)
   progress.clear()
-  return { tenants, after }
+  return { ...page, tenants }
 }
 
-function screen({ tenants, after }: Page): string {
-  if (tenants.length === 0) return 'No tenant is like that.'
+function screen({ tenants, has_next_page: more, end_cursor: cursor }: Page): string {
+  if (tenants.length === 0) return 'There are no such tenants.'
   const rows = tenants.map((tenant) => [
     tenant.slug,
     coloured(tenant.status ?? 'unknown'),
-    coloured(tenant.health ?? 'unknown'),
+    coloured(tenant.health),
     tenant.open_alerts > 0 ? String(tenant.open_alerts) : '',
     tenant.plan,
     tenant.data_region,
@@ -119,6 +142,21 @@ function screen({ tenants, after }: Page): string {
     tenant.owner_email ?? '',
   ])
   const lines = [table(['slug', 'status', 'health', 'alerts', 'plan', 'region', 'since', 'owner'], rows)]
-  if (after !== null) lines.push(dim(`\nThere may be more: --after ${after}`))
+  if (more) lines.push(dim(`\nThere are more: --after ${cursor}`))
   return lines.join('\n')
+}
+
+function countsScreen({ total, by_status: states, by_health: health, open_alerts: alerts }: Counts): string {
+  const rows = [
+    ['tenants', inWords(total, true)],
+    ...states.map((each) => [each.status, inWords(each, each.status === 'ready')]),
+    ...health.map((each) => [each.health, inWords(each, false)]),
+    ['open alerts', inWords(alerts, false)],
+  ]
+  return table(['', 'how many'], rows)
+}
+
+function inWords({ count, exact }: z.infer<typeof counted>, estimated: boolean): string {
+  if (exact) return String(count)
+  return estimated ? `about ${count}` : `at least ${count}`
 }

@@ -244,7 +244,7 @@ isOneToOne: true
 { Args: { "organization_id": string }; Returns: boolean
                            },
 "list_tenants":
-{ Args: { "after"?: string,"filter"?: Json,"page_size"?: number }; Returns: Json
+{ Args: { "after"?: string,"filter"?: Json,"page_size"?: number,"sort"?: string }; Returns: Json
                            },
 "pause_work":
 { Args: { "name"?: string,"reason": string,"scope": string }; Returns: boolean
@@ -257,6 +257,9 @@ isOneToOne: true
                            },
 "probe_results":
 { Args: { "requests": (number)[] }; Returns: Json
+                           },
+"provisioning_progress":
+{ Args: { "organization_id": string }; Returns: Json
                            },
 "repair_user":
 { Args: { "metadata"?: Json,"user_id": string }; Returns: Json
@@ -283,6 +286,9 @@ isOneToOne: true
       } },
 "set_legal_hold":
 { Args: { "organization_id": string,"reference": string }; Returns: boolean
+                           },
+"tenant_counts":
+{ Args: Record<PropertyKey, never>; Returns: Json
                            }
           }
           Enums: {

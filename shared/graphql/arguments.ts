@@ -38,8 +38,8 @@ export function assertStorable(value: unknown): void {
   ])
 }
 
-/** The place in a list, as an opaque text: [sort key, id] of a row. */
-export type Position = readonly [sortKey: string, id: string]
+/** The place in a list in the order of time, as an opaque text: [moment, id] of a row. */
+export type Position = readonly [at: string, id: string]
 
 /** An ISO 8601 moment with its offset, of the years and offsets that Postgres reads as well. */
 export const isoMoment = z.iso
@@ -47,27 +47,17 @@ export const isoMoment = z.iso
   .max(40)
   .refine((text) => !text.startsWith('0000') && !/[+-](1[6-9]|2\d):?\d\d$/.test(text))
 
-const moment = z.tuple([isoMoment, z.uuid()])
-const name = z.tuple([z.string().max(200), z.uuid()])
+const position = z.tuple([isoMoment, z.uuid()])
 
-export function encodeCursor(position: unknown): string {
+export function encodeCursor(position: Position): string {
   const bytes = new TextEncoder().encode(JSON.stringify(position))
   return btoa(String.fromCharCode(...bytes))
 }
 
 /** @throws Problem for anything that is not a cursor of a list in the order of time */
 export function decodeTimeCursor(cursor: string | null | undefined): Position | null {
-  return decode(cursor, moment)
-}
-
-/** @throws Problem for anything that is not a cursor of a list in the order of names */
-export function decodeNameCursor(cursor: string | null | undefined): Position | null {
-  return decode(cursor, name)
-}
-
-function decode(cursor: string | null | undefined, schema: z.ZodType<Position>): Position | null {
   if (cursor === null || cursor === undefined) return null
-  const parsed = schema.safeParse(parseCursor(cursor))
+  const parsed = position.safeParse(parseCursor(cursor))
   if (parsed.success) return parsed.data
   throw new Problem('invalid_argument', 'Wrong: after: is not a cursor of this list', [
     { path: 'after', message: 'is not a cursor of this list' },

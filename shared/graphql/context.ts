@@ -8,6 +8,8 @@ export interface GraphqlContext {
   readonly caller: Caller
   /** Reads as the caller. */
   readonly reader: Reader
+  /** Reads every tenant's rows, for operators and the service role alone. */
+  readonly operatorReader: Reader
   /** As the engine; only for what no caller may do for themselves. */
   readonly sql: Database
   readonly environment: Environment

@@ -40,7 +40,14 @@ export function createGraphqlFunction(
     const caller = await authenticate(request)
     const accept = acceptable(request)
     const operation = JSON.stringify(await readBody(request, body))
-    const context = { caller, reader: new Reader(sql, caller), sql, environment, timing }
+    const context = {
+      caller,
+      reader: new Reader(sql, caller),
+      operatorReader: new Reader(sql, caller, { asOperator: true }),
+      sql,
+      environment,
+      timing,
+    }
     const reply = await yoga.fetch(plainRequest(request, operation, accept), context)
     if (reply.status === 406) throw notAcceptable()
     reply.headers.set('cache-control', 'no-store')

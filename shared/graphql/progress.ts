@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { z } from 'zod'
 import { Problem } from '../kernel/http/problem.ts'
 import { organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
-import { PROVISIONING_STATUS } from './reads/provisioning.ts'
+import { provisioningStatus } from './provisioning-status.ts'
 
 const ENDED = ['ready', 'failed', 'cancelled']
-const status = z.looseObject({ revision: z.string(), overall: z.string() })
 
 interface Progress {
   readonly provisioningProgress: unknown
@@ -27,14 +25,14 @@ async function* watch(
 ): AsyncGenerator<Progress> {
   const expiresAtMs = caller.type === 'user' && caller.claims.exp ? caller.claims.exp * 1000 : Infinity
   const deadline = Math.min(Date.now() + timing.subscriptionMs, expiresAtMs)
-  let told: string | undefined
+  let lastRevision: string | undefined
   while (!signal.aborted) {
     // Each time as the caller: whoever is no longer a member is told so.
-    const found = status.nullable().parse(await reader.readOf(PROVISIONING_STATUS, id))
+    const found = await provisioningStatus(reader, id)
     if (!found)
-      throw new Problem('organization_not_found', `There is no organization ${id} that you are a member of.`)
-    if (found.revision !== told) yield { provisioningProgress: found }
-    told = found.revision
+      throw new Problem('organization_not_found', `There is no organization ${id} that you may see.`)
+    if (found.revision !== lastRevision) yield { provisioningProgress: found }
+    lastRevision = found.revision
     if (ENDED.includes(found.overall) || Date.now() + timing.pollMs > deadline) return
     await sleep(timing.pollMs, undefined, { signal }).catch(() => undefined)
   }

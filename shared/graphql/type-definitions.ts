@@ -16,6 +16,73 @@ export const typeDefinitions = /* GraphQL */ `
   """
   scalar JSON
 
+  enum ProvisioningState {
+    PENDING
+    PROVISIONING
+    READY
+    FAILED
+    CANCELLED
+  }
+
+  """
+  Of a service: NOT_REQUESTED when the tenant does without it.
+  """
+  enum ServiceState {
+    PENDING
+    RUNNING
+    RETRYING
+    READY
+    FAILED
+    CANCELLED
+    NOT_REQUESTED
+  }
+
+  enum StepState {
+    PENDING
+    RUNNING
+    RETRYING
+    SUCCEEDED
+    FAILED
+    CANCELLED
+  }
+
+  enum JobState {
+    QUEUED
+    RUNNING
+    SUCCEEDED
+    FAILED
+    CANCELLED
+  }
+
+  """
+  A sleeping database is healthy, too.
+  """
+  enum HealthState {
+    UNKNOWN
+    HEALTHY
+    DEGRADED
+    UNHEALTHY
+    SLEEPING
+  }
+
+  enum Severity {
+    INFO
+    WARNING
+    CRITICAL
+  }
+
+  enum MemberRole {
+    OWNER
+    ADMIN
+    MEMBER
+  }
+
+  enum SslMode {
+    DISABLE
+    REQUIRE
+    VERIFY_FULL
+  }
+
   type Query {
     """
     The organizations that the caller is a member of, the oldest first. Empty for the service role, which is no member.
@@ -38,7 +105,7 @@ export const typeDefinitions = /* GraphQL */ `
     ): [ProvisioningEvent!]!
 
     """
-    How an organization's provisioning stands. For members; null for everybody else.
+    How an organization's provisioning stands. For members, operators and the service role; null for everybody else.
     """
     provisioningStatus(organizationId: ID!): ProvisioningStatus
 
@@ -96,6 +163,28 @@ export const typeDefinitions = /* GraphQL */ `
     The tenants of everybody, page by page. For operators and the service role (forbidden to others).
     """
     tenants(filter: TenantFilter, sort: TenantSort! = CREATED_AT_DESC, page: PageInput): TenantPage
+
+    """
+    One tenant of anybody, with its history and health; null when there is none. For operators and the service role (forbidden
+    to others).
+    """
+    tenant(organizationId: ID!): Tenant
+
+    """
+    How many tenants there are in each state. For operators and the service role (forbidden to others).
+    """
+    tenantCounts: TenantCounts
+
+    """
+    Everything that is checked of one user and their organization, and what to do about what does not hold. For operators and
+    the service role (forbidden to others).
+    """
+    tenantVerification(
+      """
+      An e-mail address, the slug of an organization, or the id of an organization or a user.
+      """
+      subject: String!
+    ): TenantVerification
 
     """
     Whether the caller may list all tenants.
@@ -166,7 +255,7 @@ export const typeDefinitions = /* GraphQL */ `
     """
     How an organization's provisioning stands: at once, and whenever something changes, over server-sent events. Completes
     when it is ready, failed or cancelled, and before the function's time is up; whoever subscribes again is told the current
-    state first. For members.
+    state first. For members, operators and the service role.
     """
     provisioningProgress(organizationId: ID!): ProvisioningStatus!
   }
@@ -176,9 +265,9 @@ export const typeDefinitions = /* GraphQL */ `
     name: String!
     slug: String!
     """
-    The caller's role in it: owner, admin or member.
+    The caller's role in it.
     """
-    role: String!
+    role: MemberRole!
     plan: String!
     ownerId: ID!
     stripeCustomerId: String
@@ -227,10 +316,7 @@ export const typeDefinitions = /* GraphQL */ `
     Changes whenever anything else here does.
     """
     revision: String!
-    """
-    pending, provisioning, ready, failed or cancelled.
-    """
-    overall: String!
+    overall: ProvisioningState!
     """
     Steps that have succeeded, of all: 0 to 100.
     """
@@ -245,11 +331,11 @@ export const typeDefinitions = /* GraphQL */ `
     nextAttemptAt: DateTime
     error: ProvisioningError
     jobId: ID
-    """
-    queued, running, succeeded, failed or cancelled.
-    """
-    jobStatus: String
+    jobStatus: JobState
     services: [ServiceStatus!]!
+    """
+    Before a worker has taken the job they are shown as they will be: pending.
+    """
     steps: [StepStatus!]!
     """
     When overall or the state of a service changed last.
@@ -266,10 +352,7 @@ export const typeDefinitions = /* GraphQL */ `
     Such as stripe, neon or graphql.
     """
     service: String!
-    """
-    pending, running, retrying, ready, failed, cancelled or not_requested.
-    """
-    status: String!
+    status: ServiceState!
     """
     Of all its steps together.
     """
@@ -281,10 +364,7 @@ export const typeDefinitions = /* GraphQL */ `
   type StepStatus {
     step: String!
     service: String!
-    """
-    pending, running, retrying, succeeded, failed or cancelled.
-    """
-    status: String!
+    status: StepState!
     attempts: Int!
     nextAttemptAt: DateTime
     startedAt: DateTime
@@ -294,7 +374,7 @@ export const typeDefinitions = /* GraphQL */ `
 
   type ProvisioningError {
     """
-    For programs; docs/architecture.md lists them.
+    For programs; docs/failure-codes.md lists them.
     """
     code: String!
     """
@@ -310,10 +390,7 @@ export const typeDefinitions = /* GraphQL */ `
 
   type TenantHealth {
     organizationId: ID!
-    """
-    unknown, healthy, degraded, unhealthy or sleeping (which is healthy, too).
-    """
-    status: String!
+    status: HealthState!
     """
     Why it is not simply healthy.
     """
@@ -332,10 +409,7 @@ export const typeDefinitions = /* GraphQL */ `
 
   type HealthReason {
     code: String!
-    """
-    info, warning or critical.
-    """
-    severity: String!
+    severity: Severity!
     message: String!
   }
 
@@ -381,7 +455,7 @@ export const typeDefinitions = /* GraphQL */ `
     """
     Of a single check; null for hours and days.
     """
-    status: String
+    status: HealthState
     minLatencyMs: Float
     medianLatencyMs: Float
     """
@@ -399,9 +473,9 @@ export const typeDefinitions = /* GraphQL */ `
     """
     kind: String!
     """
-    warning or critical.
+    WARNING or CRITICAL.
     """
-    severity: String!
+    severity: Severity!
     message: String!
     metadata: JSON!
     openedAt: DateTime!
@@ -422,10 +496,7 @@ export const typeDefinitions = /* GraphQL */ `
     port: Int!
     database: String!
     role: String!
-    """
-    disable, require or verify-full.
-    """
-    sslMode: String!
+    sslMode: SslMode!
     graphqlEndpoint: String
     """
     Null unless revealPassword was given.
@@ -433,21 +504,25 @@ export const typeDefinitions = /* GraphQL */ `
     password: String
   }
 
+  """
+  Conditions that hold at the same time; in a list, one of the values.
+  """
   input TenantFilter {
+    status: [ProvisioningState!]
+    health: [HealthState!]
     """
-    pending, provisioning, ready, failed or cancelled.
+    Data regions, or the regions of the databases.
     """
-    overall: String
-    """
-    unknown, healthy, degraded, unhealthy or sleeping.
-    """
-    health: String
-    dataRegion: String
-    plan: String
+    region: [String!]
+    plan: [String!]
     """
     A part of the name, slug or billing e-mail address.
     """
     search: String
+    """
+    true: only those with an open alert.
+    """
+    hasOpenAlerts: Boolean
   }
 
   enum TenantSort {
@@ -455,6 +530,8 @@ export const typeDefinitions = /* GraphQL */ `
     CREATED_AT_ASC
     NAME_ASC
     NAME_DESC
+    SLUG_ASC
+    SLUG_DESC
   }
 
   input PageInput {
@@ -486,32 +563,194 @@ export const typeDefinitions = /* GraphQL */ `
     slug: String!
     plan: String!
     ownerId: ID!
+    ownerEmail: String
     billingEmail: String
     stripeCustomerId: String
     stripeSubscriptionStatus: String
     dataRegion: String!
     hostingRegion: String!
+    status: ProvisioningState!
     """
-    pending, provisioning, ready, failed or cancelled.
+    The state of each service, the overall state and changed_at. The field provisioning says more.
     """
-    overall: String!
     provisioningStatus: JSON!
+    provisioning: ProvisioningStatus
     """
     The newest failure of its provisioning.
     """
     error: ProvisioningError
+    """
+    The newest job that provisions it.
+    """
+    jobId: ID
+    jobStatus: JobState
     nextAttemptAt: DateTime
+    health: HealthState!
+    healthCheckedAt: DateTime
     """
-    unknown, healthy, degraded, unhealthy or sleeping.
+    All that is known of its health; null while there is no database.
     """
-    health: String
+    healthDetails: TenantHealth
+    healthHistory(since: DateTime, bucket: HealthBucket! = HOUR): [TenantHealthPoint!]!
     neonProjectId: String
+    databaseRegion: String
     databaseSize: String
     schemaVersion: Int
     openAlerts: Int!
+    """
+    Newest first; after is the cursor of the last one before.
+    """
+    alerts(includeResolved: Boolean! = false, first: Int! = 50, after: String): [TenantAlert!]!
+    """
+    Newest first; after is the cursor of the last one before.
+    """
+    events(first: Int! = 50, after: String): [ProvisioningEvent!]!
     provisionedAt: DateTime
     createdAt: DateTime!
     updatedAt: DateTime!
+  }
+
+  """
+  Small numbers are counted: exact is true. Of more than 10,000 the count of a state stays at 10,000, which then means at least
+  so many, and the numbers of all tenants and of the ready ones are estimates of the database.
+  """
+  type TenantCounts {
+    total: TenantCount!
+    byStatus: [TenantStatusCount!]!
+    """
+    Of those that are degraded or unhealthy.
+    """
+    byHealth: [TenantHealthCount!]!
+    openAlerts: TenantCount!
+  }
+
+  type TenantCount {
+    count: Int!
+    exact: Boolean!
+  }
+
+  type TenantStatusCount {
+    status: ProvisioningState!
+    count: Int!
+    exact: Boolean!
+  }
+
+  type TenantHealthCount {
+    health: HealthState!
+    count: Int!
+    exact: Boolean!
+  }
+
+  type TenantVerification {
+    subject: String!
+    userId: ID
+    organizationId: ID
+    """
+    Null when there is no organization (any more).
+    """
+    tenant: Tenant
+    verdict: TenantVerdict!
+    """
+    In the order in which one thing rests on another: the first that failed is the cause.
+    """
+    checks: [TenantCheck!]!
+    """
+    The newest entries of the organization's audit log.
+    """
+    audit: [AuditEntry!]!
+  }
+
+  enum VerdictState {
+    READY
+    PROVISIONING
+    WAITING
+    FAILED
+    CANCELLED
+    DELETED
+    NOT_FOUND
+  }
+
+  type TenantVerdict {
+    ready: Boolean!
+    state: VerdictState!
+    """
+    In one sentence.
+    """
+    summary: String!
+    """
+    The check that keeps the tenant from being ready.
+    """
+    check: String
+    remedy: Remedy
+  }
+
+  """
+  WARNING: ready all the same. WAITING: it goes on by itself. FAILED: somebody has to act.
+  """
+  enum CheckState {
+    OK
+    WARNING
+    WAITING
+    FAILED
+  }
+
+  type TenantCheck {
+    """
+    Such as profile, provisioning or database; docs/verification-guide.md lists them.
+    """
+    check: String!
+    status: CheckState!
+    """
+    Which kind of trouble it is, for programs; null when it is ok.
+    """
+    code: String
+    found: String!
+    """
+    Null when it is ok, and where nobody can do anything.
+    """
+    remedy: Remedy
+  }
+
+  type Remedy {
+    """
+    What a person does about it, in complete sentences.
+    """
+    text: String!
+    """
+    What the product offers for it, in order.
+    """
+    actions: [RemedyAction!]!
+  }
+
+  type RemedyAction {
+    """
+    Such as retry, provision_user or set_secret; the CLI has a command for each.
+    """
+    action: String!
+    """
+    Of the service that is meant, when it is one.
+    """
+    service: String
+    """
+    Of the secret that is to be set.
+    """
+    name: String
+  }
+
+  type AuditEntry {
+    id: ID!
+    """
+    Such as provisioning.requested or connection.revealed.
+    """
+    action: String!
+    """
+    user, service or system.
+    """
+    actorType: String!
+    actorId: ID
+    resourceType: String!
+    resourceId: String
+    createdAt: DateTime!
   }
 
   type ProvisioningRequest {

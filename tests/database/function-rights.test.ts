@@ -15,9 +15,11 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'backfill_users(integer,boolean,uuid)': ['service_role'],
   'describe_tenant(text)': ['service_role'],
   'diagnose_provisioning()': ['service_role'],
-  'list_tenants(jsonb,integer,text)': ['service_role'],
   'pause_work(text,text,text)': ['authenticated', 'service_role'],
   'paused_work()': ['authenticated', 'service_role'],
+  'list_tenants(jsonb,text,integer,text)': ['service_role'],
+  'provisioning_progress(uuid)': ['authenticated', 'service_role'],
+  'tenant_counts()': ['service_role'],
   'probe_functions(text[])': ['service_role'],
   'probe_results(bigint[])': ['service_role'],
   'repair_user(uuid,jsonb)': ['service_role'],
@@ -35,9 +37,12 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.set_legal_hold(uuid,text)': ['authenticated', 'service_role'],
   'provisioning.cancel_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.is_operator()': ['authenticated', 'service_role'],
-  'provisioning.page_of_tenants(jsonb,text,integer,jsonb)': ['authenticated', 'service_role'],
   'provisioning.pause_as_caller(text,text,text)': ['authenticated', 'service_role'],
   'provisioning.pauses_as_caller()': ['authenticated', 'service_role'],
+  'provisioning.progress_of(uuid[])': ['authenticated', 'service_role'],
+  'provisioning.list_tenants(jsonb,text,integer,text)': ['authenticated', 'service_role'],
+  'provisioning.tenant_as_operator(uuid)': ['authenticated', 'service_role'],
+  'provisioning.tenant_counts()': ['authenticated', 'service_role'],
   'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
   'provisioning.resume_as_caller(text,text)': ['authenticated', 'service_role'],
   'provisioning.backfill_users(integer,boolean,uuid)': ['service_role'],
@@ -46,7 +51,6 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.probe_functions(text[])': ['service_role'],
   'provisioning.probe_results(bigint[])': ['service_role'],
   'provisioning.repair_user(uuid,text[],jsonb)': ['service_role'],
-  'provisioning.tenant_page(jsonb,integer,text)': ['service_role'],
 }
 
 /** Those of the above that users may call and that ask inside who it is: for whom they work, and the code for all others. */
@@ -73,8 +77,23 @@ const ASKING_FUNCTIONS: Readonly<
     works: THE_HEADS,
     code: 'TP403',
   },
-  'provisioning.page_of_tenants(jsonb,text,integer,jsonb)': {
-    call: () => `provisioning.page_of_tenants('{}', 'NAME_ASC', 10)`,
+  'provisioning_progress(uuid)': {
+    call: (id) => `public.provisioning_progress('${id}')`,
+    works: ['member', ...THE_HEADS],
+    code: 'PT404',
+  },
+  'provisioning.list_tenants(jsonb,text,integer,text)': {
+    call: () => `provisioning.list_tenants('{}', 'name', 10)`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.tenant_as_operator(uuid)': {
+    call: (id) => `provisioning.tenant_as_operator('${id}')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.tenant_counts()': {
+    call: () => 'provisioning.tenant_counts()',
     works: ['service_role'],
     code: 'TP403',
   },
@@ -135,6 +154,7 @@ const TELLING_FUNCTIONS = [
   'audit_trail(uuid,integer,timestamp with time zone)',
   'provisioning.audited_details(uuid)',
   'provisioning.is_operator()',
+  'provisioning.progress_of(uuid[])',
   'provisioning.my_colleague_ids()',
   'provisioning.my_organization_ids(text[])',
   'search_profiles(text)',

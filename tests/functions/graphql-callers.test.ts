@@ -41,6 +41,14 @@ const headsOnly: Record<Person, Answer> = {
   operator: 'forbidden',
   service: 'rows',
 }
+const operatorsOnly: Record<Person, Answer> = {
+  stranger: 'forbidden',
+  member: 'forbidden',
+  admin: 'forbidden',
+  owner: 'forbidden',
+  operator: 'rows',
+  service: 'rows',
+}
 const OPERATIONS: Readonly<Record<string, Expectation>> = {
   myOrganizations: {
     query: '{ myOrganizations { id } }',
@@ -53,7 +61,7 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
   },
   provisioningStatus: {
     query: 'query ($id: ID!) { provisioningStatus(organizationId: $id) { organizationId steps { step } } }',
-    answers: insideOnly,
+    answers: { ...insideOnly, operator: 'rows' },
   },
   'tenantAlerts of one organization': {
     query: 'query ($id: ID!) { tenantAlerts(organizationId: $id) { id organizationId } }',
@@ -69,14 +77,17 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
   },
   tenants: {
     query: '{ tenants(page: { first: 100 }) { nodes { id } } }',
-    answers: {
-      stranger: 'forbidden',
-      member: 'forbidden',
-      admin: 'forbidden',
-      owner: 'forbidden',
-      operator: 'rows',
-      service: 'rows',
-    },
+    answers: operatorsOnly,
+  },
+  'tenant, with history and health': {
+    query: `query ($id: ID!) { tenant(organizationId: $id) { name provisioning { organizationId }
+      events { id } alerts { organizationId } healthDetails { status } healthHistory { at } } }`,
+    answers: operatorsOnly,
+  },
+  tenantVerification: {
+    query: 'query ($id: String!) { tenantVerification(subject: $id) { organizationId } }',
+    variables: () => ({ id: cast.owner.email }),
+    answers: operatorsOnly,
   },
   provisionTenant: {
     query: 'mutation ($id: ID!) { provisionTenant(organizationId: $id) { organizationId jobId } }',

@@ -26,7 +26,7 @@ describe('checkTenantHealth', () => {
     expect(errors).toEqual([])
     expect(data.checkTenantHealth).toMatchObject({
       organizationId: cast.organizationId,
-      status: 'healthy',
+      status: 'HEALTHY',
       metrics: { latencyMs: expect.any(Number), maxConnections: expect.any(Number) },
     })
     expect(Date.now() - Date.parse(data.checkTenantHealth.checkedAt)).toBeLessThan(20_000)
@@ -80,8 +80,8 @@ describe('tenantHealth', () => {
       where organization_id = ${cast.organizationId}`
     const { data } = await askAs('member', query)
     expect(data.tenantHealth).toMatchObject({
-      status: 'degraded',
-      reasons: [{ code: 'slow', severity: 'warning', message: 'It is slow.' }],
+      status: 'DEGRADED',
+      reasons: [{ code: 'slow', severity: 'WARNING', message: 'It is slow.' }],
       metrics: { latencyMs: 12.5, maxConnections: 100, sizeBytes: 5_368_709_120, connectMs: null },
     })
   })
@@ -158,7 +158,7 @@ describe('tenantHealthHistory', () => {
     expect(data.tenantHealthHistory[0]).toMatchObject({
       checks: 1,
       available: 1,
-      status: expect.stringMatching(/healthy|sleeping/),
+      status: expect.stringMatching(/HEALTHY|SLEEPING/),
     })
   })
 

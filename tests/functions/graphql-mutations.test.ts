@@ -47,7 +47,7 @@ describe('provisionTenant', () => {
     await project.waitFor(person.organizationId)
     const before = project.neonEmulator.stats.calls.getProject ?? 0
     const reply = await as(person, mutation, { databaseSize: 'large' })
-    expect(reply.data.provisionTenant.provisioning.overall).toBe('provisioning')
+    expect(reply.data.provisionTenant.provisioning.overall).toBe('PROVISIONING')
     await until('worker', () =>
       (project.neonEmulator.stats.calls.getProject ?? 0) > before ? true : undefined,
     )
@@ -129,7 +129,7 @@ describe('cancelProvisioning', () => {
       organizationId: person.organizationId,
       jobId: person.jobId,
       undoJobId: null,
-      provisioning: { overall: 'cancelled' },
+      provisioning: { overall: 'CANCELLED' },
     })
     expect((await as(person, mutation)).errors[0]?.extensions.code).toBe('nothing_to_cancel')
   })

@@ -32,7 +32,7 @@ describe('myOrganizations', () => {
         stripe_subscription_status as "stripeSubscriptionStatus", billing_email as "billingEmail",
         data_region as "dataRegion", hosting_region as "hostingRegion", provisioning_status as "provisioningStatus",
         provisioned_at as "provisionedAt", created_at as "createdAt", updated_at as "updatedAt", owner_id as "ownerId",
-        'owner' as role
+        'OWNER' as role
       from public.organizations where id = ${cast.organizationId}`
     expect(data.myOrganizations).toEqual(JSON.parse(JSON.stringify([row])))
   })
@@ -40,8 +40,8 @@ describe('myOrganizations', () => {
   it('tells each member their own role, and of all their organizations', async () => {
     const { data } = await ask(project, cast.credentials('admin'), '{ myOrganizations { id role } }')
     expect(data.myOrganizations).toEqual([
-      { id: cast.organizationId, role: 'admin' },
-      { id: cast.user('admin').organizationId, role: 'owner' },
+      { id: cast.organizationId, role: 'ADMIN' },
+      { id: cast.user('admin').organizationId, role: 'OWNER' },
     ])
   })
 })
@@ -110,18 +110,18 @@ describe('provisioningStatus', () => {
   it('of a tenant that is ready says so for each service and step', async () => {
     const { provisioningStatus: status } = (await asOwner(query)).data
     expect(status).toMatchObject({
-      overall: 'ready',
+      overall: 'READY',
       percent: 100,
       attempts: 1,
       nextAttemptAt: null,
       error: null,
     })
     expect(status.services).toContainEqual(
-      expect.objectContaining({ service: 'stripe', status: 'ready', attempts: 1 }),
+      expect.objectContaining({ service: 'stripe', status: 'READY', attempts: 1 }),
     )
     expect(status.steps[0]).toMatchObject({
       step: 'stripe_customer',
-      status: 'succeeded',
+      status: 'SUCCEEDED',
       startedAt: expect.any(String),
     })
   })
@@ -140,14 +140,14 @@ describe('provisioningStatus', () => {
     await project.sql`update provisioning.settings set backoff_base_seconds = 0.05`
     const { provisioningStatus: status } = reply.data
     expect(status).toMatchObject({
-      overall: 'provisioning',
+      overall: 'PROVISIONING',
       error: { code: 'neon_unavailable', retryable: true },
     })
     expect(status.percent).toBeGreaterThan(0)
     expect(status.percent).toBeLessThan(100)
     const neon = status.services.find(({ service }: { service: string }) => service === 'neon')
     expect(neon).toMatchObject({
-      status: 'retrying',
+      status: 'RETRYING',
       attempts: 1,
       nextAttemptAt: expect.stringMatching(/Z$/),
       error: { code: 'neon_unavailable' },
@@ -164,7 +164,7 @@ describe('tenantAlerts', () => {
     const fields = 'kind severity message metadata openedAt resolvedAt cursor'
     const open = await asOwner(`{ tenantAlerts { ${fields} } }`)
     expect(open.data.tenantAlerts).toMatchObject([
-      { kind: 'two', severity: 'critical', message: 'Open.', metadata: { code: 'x' }, resolvedAt: null },
+      { kind: 'two', severity: 'CRITICAL', message: 'Open.', metadata: { code: 'x' }, resolvedAt: null },
     ])
     const all = await asOwner(
       `query ($id: ID!) { tenantAlerts(organizationId: $id, includeResolved: true, first: 1) { ${fields} } }`,
@@ -188,7 +188,7 @@ describe('tenantConnectionInfo', () => {
   it('says how to connect, without the password and without a note in the audit log', async () => {
     const { data } = await asOwner(query)
     const [row] = await project.sql`
-      select host, pooled_host as "pooledHost", port, database_name as database, role_name as role, ssl_mode as "sslMode",
+      select host, pooled_host as "pooledHost", port, database_name as database, role_name as role, upper(ssl_mode) as "sslMode",
         graphql_endpoint as "graphqlEndpoint", null as password
       from public.organization_databases where organization_id = ${cast.organizationId}`
     expect(data.tenantConnectionInfo).toEqual(row)

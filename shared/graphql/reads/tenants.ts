@@ -1,11 +1,36 @@
-import type { Query } from '../reader.ts'
+import type { KeyedQuery, Query } from '../reader.ts'
 
-/** {filter, sort, first, after}; one row more than asked for when there are more. Refused by the database to most. */
+/** {filter, sort, first, after}. Refused by the database to all but operators and the service role, as the two below. */
 export const TENANTS: Query = {
   name: 'tenants',
   sql: (argument) => `
-    select provisioning.page_of_tenants(${argument} -> 'filter', ${argument} ->> 'sort', (${argument} ->> 'first')::integer,
-      nullif(${argument} -> 'after', 'null'))`,
+    select provisioning.list_tenants(${argument} -> 'filter', ${argument} ->> 'sort', (${argument} ->> 'first')::integer,
+      ${argument} ->> 'after')`,
+}
+
+export const TENANT: Query = {
+  name: 'tenant',
+  sql: (argument) => `select provisioning.tenant_as_operator((${argument} ->> 'organizationId')::uuid)`,
+}
+
+export const TENANT_COUNTS: Query = {
+  name: 'tenant counts',
+  sql: () => 'select provisioning.tenant_counts()',
+}
+
+/** For the operators' reader. */
+export const VERIFICATION: Query = {
+  name: 'verification',
+  sql: (argument) => `select provisioning.describe_tenant(${argument} ->> 'subject')`,
+}
+
+/** For the operators' reader: the summaries of organizations. */
+export const TENANT_SUMMARIES: KeyedQuery = {
+  name: 'tenant summaries',
+  missing: null,
+  sql: (argument) => `
+    select jsonb_object_agg(key, provisioning.tenant_as_operator(key::uuid))
+    from jsonb_array_elements_text(${argument} -> 'keys') key`,
 }
 
 export const IS_OPERATOR: Query = {

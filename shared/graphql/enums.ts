@@ -1,0 +1,30 @@
+/** Enums whose words in the database are the same in lower case, as resolvers: the schema's name and the database's value. */
+const SAME_WORDS = {
+  ProvisioningState: ['PENDING', 'PROVISIONING', 'READY', 'FAILED', 'CANCELLED'],
+  ServiceState: ['PENDING', 'RUNNING', 'RETRYING', 'READY', 'FAILED', 'CANCELLED', 'NOT_REQUESTED'],
+  StepState: ['PENDING', 'RUNNING', 'RETRYING', 'SUCCEEDED', 'FAILED', 'CANCELLED'],
+  JobState: ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'],
+  HealthState: ['UNKNOWN', 'HEALTHY', 'DEGRADED', 'UNHEALTHY', 'SLEEPING'],
+  Severity: ['INFO', 'WARNING', 'CRITICAL'],
+  MemberRole: ['OWNER', 'ADMIN', 'MEMBER'],
+  VerdictState: ['READY', 'PROVISIONING', 'WAITING', 'FAILED', 'CANCELLED', 'DELETED', 'NOT_FOUND'],
+  CheckState: ['OK', 'WARNING', 'WAITING', 'FAILED'],
+} as const
+
+export const enums: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  ...Object.fromEntries(
+    Object.entries(SAME_WORDS).map(([name, words]) => [
+      name,
+      Object.fromEntries(words.map((word) => [word, word.toLowerCase()])),
+    ]),
+  ),
+  SslMode: { DISABLE: 'disable', REQUIRE: 'require', VERIFY_FULL: 'verify-full' },
+  TenantSort: {
+    CREATED_AT_DESC: '-created_at',
+    CREATED_AT_ASC: 'created_at',
+    NAME_ASC: 'name',
+    NAME_DESC: '-name',
+    SLUG_ASC: 'slug',
+    SLUG_DESC: '-slug',
+  },
+}

@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { camelCased } from './names.ts'
+import type { Reader } from './reader.ts'
+import { PROVISIONING_STATUS } from './reads/provisioning.ts'
+
+const progress = z.looseObject({
+  revision: z.string(),
+  overall: z.string(),
+  services: z.array(z.looseObject({})),
+  steps: z.array(z.looseObject({})),
+})
+
+/** How the provisioning of an organization stands, as the schema's ProvisioningStatus; null when the caller may not see it. */
+export async function provisioningStatus(reader: Reader, organizationId: string) {
+  const found = progress.nullable().parse(await reader.readOf(PROVISIONING_STATUS, organizationId))
+  if (found === null) return null
+  const { revision, overall, services, steps } = found
+  return {
+    ...camelCased(found),
+    revision,
+    overall,
+    services: services.map(camelCased),
+    steps: steps.map(camelCased),
+  }
+}

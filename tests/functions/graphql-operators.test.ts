@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startTestProject, type TestProject } from '../support/project.ts'
+import { runAs } from '../support/roles.ts'
+import { ask, bearer, type Cast, castOf } from './graphql-client.ts'
+
+let project: TestProject
+let cast: Cast
+
+beforeAll(async () => {
+  project = await startTestProject()
+  cast = await castOf(project)
+})
+
+afterAll(() => project?.stop())
+
+const asOperator = (query: string, variables: Record<string, unknown> = {}) =>
+  ask(project, cast.credentials('operator'), query, { id: cast.organizationId, ...variables })
+
+describe('tenant', () => {
+  it('shows an operator everything of a tenant that is not theirs', async () => {
+    const { data, errors } = await asOperator(`query ($id: ID!) { tenant(organizationId: $id) {
+      name status ownerEmail jobStatus health databaseRegion
+      provisioning { overall steps { step status } } healthDetails { status }
+      events(first: 2) { eventType cursor } alerts { id } } }`)
+    expect(errors).toEqual([])
+    expect(data.tenant).toMatchObject({
+      name: 'Ours',
+      status: 'READY',
+      ownerEmail: cast.owner.email,
+      jobStatus: 'SUCCEEDED',
+      databaseRegion: expect.any(String),
+      provisioning: { overall: 'READY' },
+      healthDetails: { status: expect.any(String) },
+      alerts: [],
+    })
+    const [, last] = data.tenant.events
+    const next = await asOperator(
+      `query ($id: ID!, $after: String) { tenant(organizationId: $id) { events(first: 100, after: $after) { id cursor } } }`,
+      { after: last.cursor },
+    )
+    const rows =
+      await project.sql`select id from public.provisioning_events where organization_id = ${cast.organizationId}`
+    expect(next.data.tenant.events).toHaveLength(rows.length - 2)
+  })
+
+  it('is null for an organization that does not exist', async () => {
+    const { data } = await asOperator('query ($id: ID!) { tenant(organizationId: $id) { name } }', {
+      id: crypto.randomUUID(),
+    })
+    expect(data).toEqual({ tenant: null })
+  })
+
+  it('is counted by its state', async () => {
+    const { data } = await asOperator(
+      '{ tenantCounts { total { count exact } byStatus { status count exact } byHealth { health } openAlerts { count } } }',
+    )
+    const [row] = await project.sql`select count(*)::integer as count from public.organizations`
+    expect(data.tenantCounts.total).toEqual({ count: row?.count, exact: true })
+    expect(data.tenantCounts.byStatus).toContainEqual({ status: 'READY', count: row?.count, exact: true })
+  })
+
+  it('takes the words of its filter from the schema alone', async () => {
+    const reply = await asOperator('{ tenants(filter: { status: [SLEEPING] }) { nodes { id } } }')
+    expect(reply.errors).toMatchObject([{ extensions: { code: 'invalid_query' } }])
+  })
+})
+
+describe('before a worker has claimed the job', () => {
+  it('the progress is that of the definitions: for members, operators, and by RPC', async () => {
+    await project.services.worker.pauseHttp()
+    try {
+      const person = await project.signUp()
+      const { organizationId: id } = person
+      await project.sql`delete from public.provisioning_steps where organization_id = ${id}`
+      await project.sql`delete from public.organization_databases where organization_id = ${id}`
+      const definitions = await project.sql<{ step: string }[]>`
+        select step from provisioning.step_definitions where kind = 'provision' and tier = 'database' order by position`
+      const pending = definitions.map(({ step }) => ({ step, status: 'PENDING' }))
+      const fields = 'overall percent jobStatus steps { step status } services { service status }'
+      const expected = { overall: 'PENDING', percent: 0, jobStatus: 'QUEUED', steps: pending }
+      const member = await ask(
+        project,
+        bearer(person.accessToken),
+        `query ($id: ID!) { provisioningStatus(organizationId: $id) { ${fields} } }`,
+        { id },
+      )
+      expect(member.data.provisioningStatus).toMatchObject(expected)
+      expect(member.data.provisioningStatus.services).toContainEqual({ service: 'neon', status: 'PENDING' })
+      const operator = await asOperator(
+        `query ($id: ID!) { tenant(organizationId: $id) { status health provisioning { ${fields} } } }`,
+        { id },
+      )
+      expect(operator.data.tenant).toMatchObject({
+        status: 'PENDING',
+        health: 'UNKNOWN',
+        provisioning: expected,
+      })
+      const progress = await runAs(
+        project.sql,
+        { role: 'authenticated', userId: person.userId },
+        async (tx) => {
+          const [row] = await tx<{ progress: { steps: unknown[] } }[]>`
+          select public.provisioning_progress(${id}) as progress`
+          return row?.progress
+        },
+      )
+      expect(progress).toMatchObject({ overall: 'pending', job_status: 'queued' })
+      expect(progress?.steps).toHaveLength(pending.length)
+    } finally {
+      await project.services.worker.resumeHttp()
+    }
+  })
+})
+
+describe('tenantVerification', () => {
+  const query = `query ($subject: String!) { tenantVerification(subject: $subject) {
+    userId organizationId tenant { slug } audit { action }
+    verdict { ready state check summary remedy { text actions { action service name } } }
+    checks { check status code found remedy { text } } } }`
+  const verify = async (subject: string) => (await asOperator(query, { subject })).data.tenantVerification
+
+  it('of a tenant that is ready has nothing to do', async () => {
+    const found = await verify(cast.owner.email)
+    expect(found).toMatchObject({
+      userId: cast.owner.userId,
+      organizationId: cast.organizationId,
+      tenant: { slug: 'ours' },
+      verdict: { ready: true, state: 'READY', check: null, remedy: null },
+    })
+    expect(found.checks.filter(({ status }: { status: string }) => status !== 'OK')).toEqual([])
+  })
+
+  it('of one that failed says which check is the cause, and what a person does about it', async () => {
+    project.neonEmulator.faults.add({
+      match: { operation: 'createProject' },
+      action: { type: 'status', status: 401 },
+    })
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId, 'failed')
+    project.neonEmulator.faults.clear()
+    expect((await verify(person.organizationId)).verdict).toMatchObject({
+      ready: false,
+      state: 'FAILED',
+      check: 'provisioning',
+      remedy: {
+        text: expect.stringContaining('key'),
+        actions: [
+          { action: 'set_secret', service: null, name: 'NEON_API_KEY' },
+          { action: 'retry', service: 'neon', name: null },
+        ],
+      },
+    })
+  })
+
+  it('of nobody says so', async () => {
+    expect(await verify('nobody@example.com')).toMatchObject({
+      organizationId: null,
+      tenant: null,
+      verdict: { state: 'NOT_FOUND', remedy: { actions: [] } },
+    })
+  })
+})

@@ -1,5 +1,10 @@
 // Written by `npm run tenant-schema` from tenant-schema/*.sql; edit those.
-import type { SchemaFile } from '../kernel/schema-file.ts'
+export interface SchemaFile {
+  readonly version: number
+  /** NNNN_what.sql */
+  readonly name: string
+  readonly sql: string
+}
 
 export const tenantSchemaFiles: readonly SchemaFile[] = [
   {

@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
 import { z } from 'zod'
-import { tenantSchemaFiles } from '../generated/tenant-schema-files.ts'
+import { type SchemaFile, tenantSchemaFiles } from '../generated/tenant-schema-files.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
-import type { SchemaFile } from '../kernel/schema-file.ts'
 import { failure } from './failures.ts'
 
 /**

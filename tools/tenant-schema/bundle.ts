@@ -3,7 +3,7 @@ import path from 'node:path'
 
 const FILE = /^(\d{4})_[a-z0-9_]+\.sql$/
 
-/** Source text of files.ts for a folder of numbered SQL files. @throws Error when a name is off or a number is missing. */
+/** Source text of shared/generated/tenant-schema-files.ts for a folder of numbered SQL files. @throws Error when a name is off or a number is missing. */
 export async function bundleTenantSchema(folder: string): Promise<string> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()
   const files = await Promise.all(
@@ -22,7 +22,8 @@ export async function bundleTenantSchema(folder: string): Promise<string> {
   )
   return [
     '// Written by `npm run tenant-schema` from tenant-schema/*.sql; edit those.\n',
-    "import type { SchemaFile } from '../kernel/schema-file.ts'\n\n",
+    'export interface SchemaFile {\n  readonly version: number\n',
+    '  /** NNNN_what.sql */\n  readonly name: string\n  readonly sql: string\n}\n\n',
     'export const tenantSchemaFiles: readonly SchemaFile[] = [\n',
     ...entries,
     ']\n',

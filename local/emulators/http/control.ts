@@ -1,5 +1,5 @@
+import type { ProviderRequest, Reply } from './exchange.ts'
 import { type FaultControl, InvalidFaultError } from './faults.ts'
-import type { ProviderRequest, Reply } from './server.ts'
 import { InvalidTuningError, type Tunable } from './tuning.ts'
 
 /** What /_emulator/ reads and changes. It asks for no key: the emulator listens on 127.0.0.1 alone. */

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listen, type PortUse } from '../../../tools/ports.ts'
 import { answerControl, type ControlledEmulator } from './control.ts'
+import type { ProviderRequest, Reply } from './exchange.ts'
 import {
   type EndingFault,
   type FaultDecision,
@@ -9,23 +10,6 @@ import {
   InvalidFaultError,
   parseFault,
 } from './faults.ts'
-
-export interface ProviderRequest {
-  readonly method: string
-  readonly path: string
-  readonly query: URLSearchParams
-  readonly headers: IncomingMessage['headers']
-  readonly body: string
-  /** The vendor's operation id, or undefined for an address that it does not have. */
-  readonly operation: string | undefined
-  readonly requestId: string
-}
-
-export interface Reply {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body: unknown
-}
 
 /** What a vendor's API adds to the shared HTTP layer. */
 export interface Provider {

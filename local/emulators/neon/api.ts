@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { Reply } from '../http/server.ts'
+import type { Reply } from '../http/exchange.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import type { CheckedInput, MatchedOperation } from './contract.ts'
 import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, quotaMessage } from './errors.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
-import type { Reply } from '../http/server.ts'
+import type { Reply } from '../http/exchange.ts'
 import { InvalidTuningError } from '../http/tuning.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import { type ProjectRecord, SUSPENDING_QUOTAS, withEndpoint } from './project.ts'

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { ProviderRequest, Reply } from '../http/server.ts'
+import type { ProviderRequest, Reply } from '../http/exchange.ts'
 import type { Journal } from '../journal.ts'
 import { type Customer, changedCustomer, createShapes, newCustomer, updateShapes } from './customer.ts'
 import type { CustomerStore, DeletedCustomer } from './customer-store.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import type { Reply } from '../http/server.ts'
+import type { Reply } from '../http/exchange.ts'
 import type { JournalEntry } from '../journal.ts'
 import { StripeApiError } from './errors.ts'
 import type { Parameter, ParameterHash } from './parameters.ts'

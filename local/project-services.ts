@@ -27,6 +27,10 @@ export interface ProjectOptions {
   /** A service whose key is among them is used for real; the others are emulated. */
   readonly variables?: Variables
   readonly watch?: boolean
+  /** Keeps the mail that Auth would send. */
+  readonly mailDirectory?: string
+  /** A real Auth server in the place of the stand-in; the database then has its schema. */
+  readonly authServer?: string
   readonly functionsLog?: (line: FunctionLogLine) => void
 }
 
@@ -100,6 +104,8 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
     configFile: path.join(projectRoot, 'supabase/config.toml'),
     functionEnv,
     watch: options.watch ?? false,
+    ...(options.mailDirectory === undefined ? {} : { mailDirectory: options.mailDirectory }),
+    ...(options.authServer === undefined ? {} : { authServer: options.authServer }),
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),
   })
 }

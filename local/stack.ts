@@ -154,6 +154,7 @@ function startServices(options: StackOptions, keys: ProjectKeys): Promise<Projec
     },
     variables: { STRIPE_SECRET_KEY, NEON_API_KEY, NEON_ORG_ID },
     watch: options.watch ?? false,
+    mailDirectory: path.join(directory, 'mail'),
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),
   })
 }

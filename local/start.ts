@@ -52,6 +52,7 @@ function announce(stack: Stack, tookMs: number): void {
         ? `${stack.stripe.url} ${dim('(emulator)')}`
         : 'the real service (STRIPE_SECRET_KEY is set)',
     ],
+    ['Mail', `${stack.url}/mail ${dim('(what Auth would send)')}`],
     ['Publishable key', stack.keys.publishableKey],
     ['Secret key', stack.keys.secretKey],
     ['Demo login', 'demo@example.com / demo-password'],

@@ -4,7 +4,11 @@ import postgres from 'postgres'
 import { knownArrays } from '../../shared/kernel/database/array-types.ts'
 import { listen, PORT_USES } from '../../tools/ports.ts'
 import { projectRoot } from '../../tools/project.ts'
-import { type AuthContext, type AuthSettings, handleAuth } from './auth/auth-api.ts'
+import { handleAuth } from './auth/auth-api.ts'
+import type { AuthContext, AuthSettings } from './auth/context.ts'
+import { mailReply } from './auth/mail-page.ts'
+import { createMailbox, type Mailbox } from './auth/mailbox.ts'
+import { type RealAuthServer, startRealAuth } from './auth/real-server.ts'
 import { createTokenSigner } from './auth/sessions.ts'
 import { type Callers, createCallers } from './callers.ts'
 import { type ProjectConfig, readProjectConfig } from './config.ts'
@@ -34,6 +38,8 @@ export interface GatewayOptions {
   /** What went wrong inside, in words that no client gets to see. Default: standard error. */
   readonly log?: (text: string) => void
   readonly auth?: Partial<AuthSettings>
+  /** Keeps the mail that Auth would send; without it, the process does. */
+  readonly mailDirectory?: string
   /** Restart a function when its TypeScript, or that of shared/, was saved. Default false. */
   readonly watch?: boolean
   /** How long a function may take until its answer begins, in milliseconds. Default 150 s, as when hosted. */
@@ -42,12 +48,16 @@ export interface GatewayOptions {
   readonly functionStopGraceMs?: number
   /** Deno's cache. Default .local/deno in the project. */
   readonly denoDir?: string
+  /** A real Auth server to use for /auth/v1, on a database with its own schema. Default: the stand-in. */
+  readonly authServer?: string
   /** A PostgREST to use for /rest/v1; null for the built-in stand-in. Default: the one on the PATH, if any. */
   readonly postgrest?: string | null
 }
 
 export interface Gateway {
   readonly url: string
+  /** What Auth has mailed. */
+  readonly mailbox: Pick<Mailbox, 'list'>
   readonly functions: {
     /** Lets the processes (of one function) finish their work and end; the next call starts a new one. */
     restart(name?: string): void
@@ -83,6 +93,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { processes } = parts.functions
   return {
     url,
+    mailbox: parts.mailbox,
     functions: {
       restart: (name) => processes.restart(name),
       kill: (name, signal) => processes.kill(name, signal),
@@ -99,6 +110,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 interface Parts {
+  readonly mailbox: Mailbox
   readonly functions: FunctionsContext
   handle(incoming: IncomingMessage, response: ServerResponse): Promise<void>
   stopFunctions(): Promise<void>
@@ -112,6 +124,10 @@ async function startParts(options: GatewayOptions, config: ProjectConfig, url: s
   const auth = await createAuth(options, callers, publicUrl, log)
   const rest = await startRest(options, callers, config.api, log).catch(async (error: unknown) => {
     await auth.sql.end({ timeout: 5 })
+    throw error
+  })
+  const realAuth = await startAuthServer(options, callers, auth, publicUrl).catch(async (error: unknown) => {
+    await Promise.all([auth.sql.end({ timeout: 5 }), rest.stop()])
     throw error
   })
   const processes = new FunctionProcesses({
@@ -130,14 +146,16 @@ async function startParts(options: GatewayOptions, config: ProjectConfig, url: s
       )
     : undefined
   return {
+    mailbox: auth.mailbox,
     functions,
-    handle: (incoming, response) => handle({ auth, rest, functions, log, publicUrl }, incoming, response),
+    handle: (incoming, response) =>
+      handle({ auth, realAuth, rest, functions, log, publicUrl }, incoming, response),
     stopFunctions: async () => {
       watcher?.stop()
       await processes.stop()
     },
     stop: async () => {
-      await Promise.all([auth.sql.end({ timeout: 5 }), rest.stop()])
+      await Promise.all([auth.sql.end({ timeout: 5 }), rest.stop(), realAuth?.stop()])
     },
   }
 }
@@ -151,6 +169,7 @@ async function createAuth(
   const settings = {
     autoConfirm: true,
     accessTokenSeconds: 3600,
+    siteUrl: 'http://127.0.0.1:3000',
     anonymousEnabled: true,
     bcryptCost: 10,
     ...options.auth,
@@ -169,12 +188,26 @@ async function createAuth(
       settings.accessTokenSeconds,
     ),
     settings,
+    mailbox: createMailbox(options.mailDirectory),
     log,
   }
 }
 
+async function startAuthServer(
+  { authServer, database, keys }: GatewayOptions,
+  callers: Callers,
+  { settings, mailbox }: AuthContext,
+  publicUrl: string,
+): Promise<RealAuthServer | undefined> {
+  if (authServer === undefined) return undefined
+  const databaseUrl = database('supabase_auth_admin')
+  return startRealAuth({ executable: authServer, databaseUrl, keys, settings, publicUrl, mailbox }, callers)
+}
+
 interface Services {
   readonly auth: AuthContext
+  /** Answers in the place of the stand-in. */
+  readonly realAuth: RealAuthServer | undefined
   readonly rest: RestServer
   readonly functions: FunctionsContext
   readonly log: (text: string) => void
@@ -190,8 +223,10 @@ async function handle(
     const call = describeCall(incoming, services.publicUrl)
     const [, api, path = ''] = /^\/(auth|rest|functions)\/v1(\/.*)?$/.exec(call.path) ?? []
     if (api === 'functions') await handleFunction(services.functions, { ...call, path }, incoming, response)
-    else if (api === undefined) send(response, unknownRoute(call.path), crossOrigin(call))
+    else if (api === undefined) await handleOther(services, call, response)
     else if (call.method === 'OPTIONS') send(response, preflight(call), crossOrigin(call))
+    else if (api === 'auth' && services.realAuth)
+      await services.realAuth.handle({ ...call, path }, incoming, response, crossOrigin(call))
     else if (api === 'auth')
       send(response, await handleAuth(services.auth, { ...call, path }), crossOrigin(call))
     else await services.rest.handle({ ...call, path: path || '/' }, incoming, response, crossOrigin(call))
@@ -199,6 +234,13 @@ async function handle(
     const reply = error instanceof Refusal ? error.reply : internalError(error, incoming, services.log)
     send(response, reply, { 'access-control-allow-origin': '*' })
   }
+}
+
+async function handleOther(services: Services, call: Call, response: ServerResponse): Promise<void> {
+  const mail = await mailReply(services.auth.mailbox, call)
+  // Mail goes without the headers that would let any page in the browser read it.
+  if (mail) send(response, mail)
+  else send(response, unknownRoute(call.path), crossOrigin(call))
 }
 
 function describeCall(incoming: IncomingMessage, publicUrl: string): Call {
@@ -237,7 +279,13 @@ function preflight(call: Call): Reply {
 
 function unknownRoute(path: string): Reply {
   const product = /^\/(storage|realtime|graphql|pg|analytics)\/v1/.exec(path)?.[1]
-  if (product) return { status: 501, body: { message: `The local stack has no ${product} API` } }
+  if (product)
+    return {
+      status: 501,
+      body: {
+        message: `The local stack has no ${product} API. It has Auth, the Data API and Edge Functions; use a hosted project for the rest.`,
+      },
+    }
   return { status: 404, body: { message: 'no Route matched with those values' } }
 }
 

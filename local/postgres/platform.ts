@@ -1,11 +1,19 @@
 import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
+import { migrateAuth } from './auth-migrations.ts'
 import type { PostgresServer } from './server.ts'
 
 const file = (name: string) => readFile(new URL(name, import.meta.url), 'utf8')
 
-/** Makes a database look as a hosted project's does before any migration ran, creating it if need be. */
-export async function createPlatformDatabase(server: PostgresServer, name: string): Promise<void> {
+/**
+ * Makes a database look as a hosted project's does before any migration ran, creating it if need be.
+ * @param authServer a real Auth server, whose own migrations then make the schema `auth`. Default: the stand-in's schema
+ */
+export async function createPlatformDatabase(
+  server: PostgresServer,
+  name: string,
+  authServer?: string,
+): Promise<void> {
   await asSuperuser(server, 'template1', async (sql) => {
     await sql.unsafe(await file('roles.sql'))
     const [existing] = await sql`select from pg_database where datname = ${name}`
@@ -15,6 +23,17 @@ export async function createPlatformDatabase(server: PostgresServer, name: strin
   })
   await asSuperuser(server, name, async (sql) => {
     await sql.unsafe(await file('project.sql'))
+    if (authServer === undefined) await sql.unsafe(await file('auth.sql'))
+    else await sql.unsafe('create schema auth authorization supabase_auth_admin')
+  })
+  if (authServer === undefined) return
+  await migrateAuth(authServer, server.url(name, 'supabase_auth_admin'))
+  await asSuperuser(server, name, async (sql) => {
+    await sql.unsafe('grant usage on schema auth to anon, authenticated, service_role, postgres')
+    await sql.unsafe(
+      'grant select, insert, update, delete, references, trigger on all tables in schema auth to postgres',
+    )
+    await sql.unsafe('grant usage on all sequences in schema auth to postgres')
   })
 }
 

@@ -10,8 +10,14 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>
 }
 
-/** A private copy of a template database; `platform` has no migrations applied, `migrated` has them all. */
-export async function createTestDatabase(template: 'platform' | 'migrated'): Promise<TestDatabase> {
+/**
+ * A private copy of a template database; `platform` has no migrations applied, `migrated` has them all.
+ * @param realAuth with the schema of the real Auth server that AUTH_SERVER names
+ */
+export async function createTestDatabase(
+  template: 'platform' | 'migrated',
+  realAuth = false,
+): Promise<TestDatabase> {
   const port = inject('postgresPort')
   const name = `test_${crypto.randomUUID().replaceAll('-', '').slice(0, 12)}`
   const admin = () =>
@@ -20,7 +26,7 @@ export async function createTestDatabase(template: 'platform' | 'migrated'): Pro
     const sql = admin()
     await sql.unsafe(statement).finally(() => sql.end())
   }
-  await run(`create database ${name} template ${template} owner postgres`)
+  await run(`create database ${name} template ${template}${realAuth ? '_auth' : ''} owner postgres`)
   const drop = () => run(`drop database if exists ${name} with (force)`)
   return {
     name,

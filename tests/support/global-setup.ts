@@ -6,6 +6,7 @@ import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
 import { startPostgres } from '../../local/postgres/server.ts'
 import { freePort } from '../../tools/ports.ts'
+import { AUTH_SERVER } from './auth-servers.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -16,7 +17,8 @@ declare module 'vitest' {
 
 /**
  * One Postgres for the whole run. It holds two databases that test files clone: `platform`, a hosted project
- * before anything was installed, and `migrated`, the same with our migrations applied by the Supabase CLI.
+ * before anything was installed, and `migrated`, the same with our migrations applied by the Supabase CLI. Where
+ * AUTH_SERVER names a real Auth server, each has a twin with Auth's own schema.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
@@ -34,6 +36,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await createPlatformDatabase(server, 'platform')
     await createPlatformDatabase(server, 'migrated')
     await migrate(server.url('migrated', 'postgres'))
+    if (AUTH_SERVER !== undefined) {
+      await createPlatformDatabase(server, 'platform_auth', AUTH_SERVER)
+      await createPlatformDatabase(server, 'migrated_auth', AUTH_SERVER)
+      await migrate(server.url('migrated_auth', 'postgres'))
+    }
   } catch (error) {
     await cleanUp()
     throw error

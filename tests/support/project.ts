@@ -16,6 +16,7 @@ import { type ProjectServices, startProjectServices } from '../../local/project-
 import type { Database } from '../../shared/generated/database-types.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
+import { AUTH_SERVER } from './auth-servers.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
 export const FUNCTION = 'provision-tenant-resources'
@@ -81,7 +82,7 @@ export interface FunctionCall {
   readonly gateway?: Gateway
 }
 
-/** A whole project with a database, services and provider accounts of its own. */
+/** A whole project, with the real Auth server that AUTH_SERVER names, if it names one; with a database, services and provider accounts of its own. */
 export interface TestProject extends AsyncDisposable {
   readonly services: ProjectServices
   readonly neonEmulator: NeonEmulator
@@ -135,7 +136,7 @@ export async function startTestProject(options: TestProjectOptions = {}): Promis
     for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
   }
   try {
-    const database = await createTestDatabase('migrated')
+    const database = await createTestDatabase('migrated', AUTH_SERVER !== undefined)
     cleanUps.push(() => database.drop())
     const sql = pool(database.url(), 8, cleanUps)
     const superuser = pool(database.url(SUPERUSER), 2, cleanUps)
@@ -195,6 +196,7 @@ function serviceOptions(
     },
     stripe: { ...options.stripe, limits: { requestsPerSecond: unlimited, ...options.stripe?.limits } },
     functionsLog: (line: FunctionLogLine) => void log.push(line),
+    ...(AUTH_SERVER === undefined ? {} : { authServer: AUTH_SERVER }),
   }
 }
 

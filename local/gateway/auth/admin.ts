@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Call, Reply } from '../exchange.ts'
-import type { AuthContext } from './auth-api.ts'
+import type { AuthContext } from './context.ts'
 import { AuthError } from './errors.ts'
+import { generateLink } from './mail-flows.ts'
 import { adminUserBody, readJson } from './requests.ts'
 import { inTransaction } from './transaction.ts'
 import {
@@ -10,6 +12,7 @@ import {
   createUser,
   emailExists,
   findUser,
+  findUserByEmail,
   listUsers,
   mergeMetadata,
   mustFind,
@@ -17,15 +20,20 @@ import {
   presentUser,
   setEmail,
   setPassword,
+  softDelete,
 } from './users.ts'
 
-/** Handles `/admin/users[/ID]`; the caller has been found to be service_role. */
+/** Handles `/admin/…`; the caller has been found to be service_role. */
 export async function handleAdmin(context: AuthContext, call: Call): Promise<Reply> {
   const [, id] = /^\/admin\/users\/([^/]+)$/.exec(call.path) ?? []
-  if (id !== undefined && !z.uuid().safeParse(id).success)
+  const [, factorsOf] = /^\/admin\/users\/([^/]+)\/factors$/.exec(call.path) ?? []
+  if (factorsOf !== undefined && call.method === 'GET') return listFactors(context, factorsOf)
+  if (call.path === '/admin/generate_link' && call.method === 'POST') return generateLink(context, call)
+  if (id !== undefined && !z.guid().safeParse(id).success)
     throw new AuthError('validation_failed', 'user_id must be an UUID')
-  if (id === undefined && call.method === 'GET') return list(context, call)
-  if (id === undefined && call.method === 'POST') return create(context, call)
+  const isList = call.path === '/admin/users'
+  if (isList && call.method === 'GET') return list(context, call)
+  if (isList && call.method === 'POST') return create(context, call)
   if (id !== undefined && call.method === 'GET') return get(context, id)
   if (id !== undefined && call.method === 'PUT') return update(context, id, call)
   if (id !== undefined && call.method === 'DELETE') return remove(context, id, call)
@@ -64,21 +72,20 @@ async function create(context: AuthContext, call: Call): Promise<Reply> {
     'Database error creating new user',
     context.log,
     async (sql) => {
+      if (await findUserByEmail(sql, email)) throw emailExists()
       const created = await createUser(
         sql,
         {
           id: body.id,
           role: body.role,
           email,
-          password: body.password,
+          password: body.password ?? randomBytes(24).toString('base64url'),
           userMetadata: body.user_metadata ?? undefined,
           appMetadata: body.app_metadata ?? undefined,
           confirmed: body.email_confirm ?? false,
         },
         context.settings.bcryptCost,
-      ).catch((error: unknown) => {
-        throw error instanceof AuthError && error.errorCode === 'user_already_exists' ? emailExists() : error
-      })
+      )
       if (body.ban_duration) await ban(sql, created.id, body.ban_duration)
       return mustFind(sql, created.id)
     },
@@ -97,15 +104,13 @@ async function update(context: AuthContext, id: string, call: Call): Promise<Rep
   const email = body.email === undefined ? undefined : normalizedEmail(body.email)
   if (body.password !== undefined) assertAcceptablePassword(body.password)
   const user = await inTransaction(context.sql, 'Error updating user', context.log, async (sql) => {
-    await mustFind(sql, id)
+    const found = await mustFind(sql, id)
     if (body.role) await sql`update auth.users set role = ${body.role}, updated_at = now() where id = ${id}`
-    if (email) await setEmail(sql, id, email)
     if (body.email_confirm) await confirmEmail(sql, id)
     if (body.password !== undefined) await setPassword(sql, id, body.password, context.settings.bcryptCost)
-    await mergeMetadata(sql, id, {
-      user: body.user_metadata ?? undefined,
-      app: body.app_metadata ?? undefined,
-    })
+    if (email) await setEmail(sql, found, email, body.email_confirm ?? false)
+    await mergeMetadata(sql, id, { app: body.app_metadata ?? undefined })
+    await mergeMetadata(sql, id, { user: body.user_metadata ?? undefined })
     if (body.ban_duration) await ban(sql, id, body.ban_duration)
     return mustFind(sql, id)
   })
@@ -117,12 +122,19 @@ async function remove(context: AuthContext, id: string, call: Call): Promise<Rep
     call,
     z.object({ should_soft_delete: z.boolean().optional() }),
   )
-  if (soft) throw new AuthError('not_implemented', 'The local stack deletes users for good only')
   await inTransaction(context.sql, 'Database error deleting user', context.log, async (sql) => {
-    await mustFind(sql, id)
-    await sql`delete from auth.users where id = ${id}`
+    const user = await mustFind(sql, id)
+    if (soft) await softDelete(sql, user)
+    else await sql`delete from auth.users where id = ${id}`
   })
   return { status: 200, body: {} }
+}
+
+/** Nobody has a second factor here: enrolling one is refused. */
+async function listFactors({ sql }: AuthContext, id: string): Promise<Reply> {
+  if (!z.guid().safeParse(id).success || !(await findUser(sql, id)))
+    throw new AuthError('user_not_found', 'User not found')
+  return { status: 200, body: [] }
 }
 
 /** A duration as Go writes it (`24h`, `90m`), or `none` to lift the ban. */

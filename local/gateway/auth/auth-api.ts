@@ -1,62 +1,36 @@
-import type { Sql, TransactionSql } from 'postgres'
-import { type Callers, InvalidTokenError } from '../callers.ts'
+import { InvalidTokenError } from '../callers.ts'
 import { bearer, type Call, header, type Reply } from '../exchange.ts'
-import { type ProjectKeys, publicJwks } from '../keys.ts'
+import { publicJwks } from '../keys.ts'
 import { handleAdmin } from './admin.ts'
+import type { AuthContext, AuthSettings } from './context.ts'
 import { AuthError } from './errors.ts'
+import { invite, mailing, otp, recover, resend, sendConfirmation, sendEmailChange } from './mail-flows.ts'
 import {
   passwordGrantBody,
   readJson,
   refreshGrantBody,
+  refusePkce,
   signUpBody,
   updateUserBody,
-  verifyBody,
 } from './requests.ts'
-import {
-  type ClientDescription,
-  endSessions,
-  isBanned,
-  refreshSession,
-  startSession,
-  type TokenSigner,
-} from './sessions.ts'
+import { clientOf, endSessions, isBanned, refreshSession, startSession } from './sessions.ts'
 import { inTransaction } from './transaction.ts'
 import {
   assertAcceptablePassword,
   confirmEmail,
+  confirmEmailChange,
   createUser,
   emailExists,
   findUserByEmail,
   findUserByPassword,
-  issueConfirmationToken,
   mergeMetadata,
   mustFind,
   normalizedEmail,
   presentUser,
-  requestEmailChange,
-  setEmail,
   setPassword,
   type UserRow,
 } from './users.ts'
-
-export interface AuthSettings {
-  /** False: an address must be confirmed with the token in auth.users.confirmation_token before a sign-in. */
-  readonly autoConfirm: boolean
-  readonly accessTokenSeconds: number
-  readonly anonymousEnabled: boolean
-  /** Cost of a password hash as a power of two; 10 is GoTrue's, 6 makes thousands of sign-ups bearable. */
-  readonly bcryptCost: number
-}
-
-export interface AuthContext {
-  /** Connected as supabase_auth_admin. */
-  readonly sql: Sql
-  readonly keys: ProjectKeys
-  readonly callers: Callers
-  readonly signer: TokenSigner
-  readonly settings: AuthSettings
-  readonly log: (text: string) => void
-}
+import { followLink, verify } from './verification.ts'
 
 type Handler = (context: AuthContext, call: Call) => Promise<Reply>
 
@@ -70,6 +44,12 @@ const handlers: Readonly<Record<string, Handler>> = {
   'POST /signup': signUp,
   'POST /token': token,
   'POST /verify': verify,
+  'GET /verify': followLink,
+  'POST /otp': otp,
+  'POST /recover': recover,
+  'POST /resend': resend,
+  'GET /authorize': authorize,
+  'GET /user/identities/authorize': refuseLinking,
   'GET /user': async (context, call) => ({
     status: 200,
     body: presentUser((await signedIn(context, call)).user),
@@ -78,16 +58,20 @@ const handlers: Readonly<Record<string, Handler>> = {
   'POST /logout': logOut,
 }
 
-/** The JWKS is public; everything else asks for an API key. */
-const OPEN_PATH = '/.well-known/jwks.json'
+/** What browsers open without an API key. */
+export const OPEN_PATHS: readonly string[] = ['/.well-known/jwks.json', '/verify', '/authorize', '/callback']
 
 /** Handles one request below `/auth/v1`. Refusals come back as replies in GoTrue's shape. */
 export async function handleAuth(context: AuthContext, call: Call): Promise<Reply> {
-  if (call.path !== OPEN_PATH) context.callers.apiKeyRole(call)
+  if (!OPEN_PATHS.includes(call.path)) context.callers.apiKeyRole(call)
   try {
-    if (/^\/admin\/users(\/|$)/.test(call.path)) {
+    if (call.path.startsWith('/admin/')) {
       await assertAdmin(context, call)
       return await handleAdmin(context, call)
+    }
+    if (call.path === '/invite' && call.method === 'POST') {
+      await assertAdmin(context, call)
+      return await invite(context, call)
     }
     const handler = handlers[`${call.method} ${call.path}`]
     if (handler) return await handler(context, call)
@@ -112,19 +96,35 @@ async function signUp(context: AuthContext, call: Call): Promise<Reply> {
   const { password } = body
   assertAcceptablePassword(password)
   const { autoConfirm, bcryptCost } = context.settings
-  return inTransaction(context.sql, 'Database error saving new user', context.log, async (sql) => {
+  if (!autoConfirm) refusePkce(body)
+  return mailing(context, 'Database error saving new user', async (sql, outbox) => {
     const existing = await findUserByEmail(sql, email)
-    if (existing && autoConfirm) throw new AuthError('user_already_exists', 'User already registered')
-    if (existing) return { status: 200, body: await repeatSignUp(sql, existing) }
+    if (existing?.email_confirmed_at && autoConfirm)
+      throw new AuthError('user_already_exists', 'User already registered')
+    if (existing?.email_confirmed_at) return { status: 200, body: pretendedUser(existing) }
+    if (existing && autoConfirm) {
+      await confirmEmail(sql, existing.id)
+      return {
+        status: 200,
+        body: await startSession(sql, context.signer, existing.id, clientOf(call), 'password'),
+      }
+    }
+    if (existing) {
+      await sendConfirmation(context, call, sql, existing, outbox)
+      return { status: 200, body: presentUser(await mustFind(sql, existing.id)) }
+    }
     const user = await createUser(
       sql,
       { email, password, userMetadata: body.data ?? {}, confirmed: autoConfirm },
       bcryptCost,
     )
-    const reply = autoConfirm
-      ? await startSession(sql, context.signer, user.id, client(call))
-      : presentUser(user)
-    return { status: 200, body: reply }
+    if (autoConfirm)
+      return {
+        status: 200,
+        body: await startSession(sql, context.signer, user.id, clientOf(call), 'password'),
+      }
+    await sendConfirmation(context, call, sql, user, outbox)
+    return { status: 200, body: presentUser(await mustFind(sql, user.id)) }
   })
 }
 
@@ -141,16 +141,15 @@ async function signUpAnonymously(
       { userMetadata: userMetadata ?? {}, confirmed: false },
       context.settings.bcryptCost,
     )
-    return { status: 200, body: await startSession(sql, context.signer, user.id, client(call)) }
+    return {
+      status: 200,
+      body: await startSession(sql, context.signer, user.id, clientOf(call), 'anonymous'),
+    }
   })
 }
 
 /** Where addresses are confirmed by mail, a sign-up must not tell whether the address is taken. */
-async function repeatSignUp(sql: TransactionSql, existing: UserRow): Promise<Record<string, unknown>> {
-  if (existing.email_confirmed_at === null) {
-    await issueConfirmationToken(sql, existing.id)
-    return presentUser(await mustFind(sql, existing.id))
-  }
+function pretendedUser(existing: UserRow): Record<string, unknown> {
   const now = new Date()
   return presentUser({
     ...existing,
@@ -179,7 +178,7 @@ async function passwordGrant(context: AuthContext, call: Call): Promise<Reply> {
     const user = await findUserByPassword(sql, body.email.toLowerCase(), body.password)
     if (isBanned(user)) throw new AuthError('user_banned', 'User is banned')
     if (user.email_confirmed_at === null) throw new AuthError('email_not_confirmed', 'Email not confirmed')
-    return { status: 200, body: await startSession(sql, context.signer, user.id, client(call)) }
+    return { status: 200, body: await startSession(sql, context.signer, user.id, clientOf(call), 'password') }
   })
 }
 
@@ -192,24 +191,6 @@ async function refreshGrant(context: AuthContext, call: Call): Promise<Reply> {
   return { status: 200, body: outcome }
 }
 
-/** Confirms an address with the token that would have been mailed, and signs its owner in. */
-async function verify(context: AuthContext, call: Call): Promise<Reply> {
-  const body = await readJson(call, verifyBody)
-  const presented = body.token_hash ?? body.token
-  if (!presented) throw new AuthError('validation_failed', 'Verify requires a token or a token hash')
-  return inTransaction(context.sql, 'Database error confirming user', context.log, async (sql) => {
-    const column = body.type === 'email_change' ? 'email_change_token_new' : 'confirmation_token'
-    const [found] = await sql<{ id: string; email: string | null; email_change: string | null }[]>`
-      select id, email, email_change from auth.users where ${sql(column)} = ${presented} for update`
-    const address = body.type === 'email_change' ? found?.email_change : found?.email
-    if (!found || !address || (body.email !== undefined && body.email.toLowerCase() !== address))
-      throw new AuthError('otp_expired', 'Token has expired or is invalid')
-    if (body.type === 'email_change') await setEmail(sql, found.id, address)
-    else await confirmEmail(sql, found.id)
-    return { status: 200, body: await startSession(sql, context.signer, found.id, client(call)) }
-  })
-}
-
 async function updateUser(context: AuthContext, call: Call): Promise<Reply> {
   const { user, sessionId } = await signedIn(context, call)
   const body = await readJson(call, updateUserBody)
@@ -218,27 +199,37 @@ async function updateUser(context: AuthContext, call: Call): Promise<Reply> {
   const email = body.email === undefined ? undefined : normalizedEmail(body.email)
   if (body.password !== undefined) assertAcceptablePassword(body.password)
   if (body.password !== undefined && user.is_anonymous && !email)
-    throw new AuthError('validation_failed', 'An anonymous user needs an email before a password')
-  return inTransaction(context.sql, 'Error updating user', context.log, async (sql) => {
-    if (email && email !== user.email) await changeEmail(context, sql, user, email)
+    throw new AuthError(
+      'validation_failed',
+      'Updating password of an anonymous user without an email or phone is not allowed',
+    )
+  // The order is GoTrue's: whoever reads the metadata when the address arrives finds it there.
+  return mailing(context, 'Error updating user', async (sql, outbox) => {
+    const changes = email !== undefined && email !== user.email
+    if (changes && (await findUserByEmail(sql, email))) throw emailExists()
     if (body.password !== undefined) {
       await setPassword(sql, user.id, body.password, context.settings.bcryptCost)
       await endSessions(sql, user.id, sessionId, 'others')
     }
     await mergeMetadata(sql, user.id, { user: body.data ?? undefined })
+    if (changes && user.is_anonymous && context.settings.autoConfirm)
+      await confirmEmailChange(sql, user, email)
+    else if (changes) {
+      refusePkce(body)
+      await sendEmailChange(context, call, sql, user, email, outbox)
+    }
     return { status: 200, body: presentUser(await mustFind(sql, user.id)) }
   })
 }
 
-async function changeEmail(
-  context: AuthContext,
-  sql: TransactionSql,
-  user: UserRow,
-  email: string,
-): Promise<void> {
-  if (await findUserByEmail(sql, email)) throw emailExists()
-  if (context.settings.autoConfirm) await setEmail(sql, user.id, email)
-  else await requestEmailChange(sql, user.id, email)
+/** As a hosted project answers where the provider was not switched on. */
+async function authorize(): Promise<Reply> {
+  throw new AuthError('validation_failed', 'Unsupported provider: provider is not enabled')
+}
+
+async function refuseLinking(context: AuthContext, call: Call): Promise<Reply> {
+  await signedIn(context, call)
+  throw new AuthError('manual_linking_disabled', 'Manual linking is disabled')
 }
 
 async function logOut(context: AuthContext, call: Call): Promise<Reply> {
@@ -279,10 +270,6 @@ async function assertAdmin(context: AuthContext, call: Call): Promise<void> {
 function asAuthError(error: unknown): unknown {
   if (!(error instanceof InvalidTokenError)) return error
   return new AuthError('bad_jwt', `invalid JWT: unable to parse or verify signature, ${error.message}`)
-}
-
-function client(call: Call): ClientDescription {
-  return { userAgent: header(call, 'user-agent'), ip: undefined }
 }
 
 function describeSettings(settings: AuthSettings): Record<string, unknown> {

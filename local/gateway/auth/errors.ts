@@ -22,7 +22,11 @@ const statuses = {
   anonymous_provider_disabled: 422,
   phone_provider_disabled: 422,
   unexpected_failure: 500,
-  not_implemented: 501,
+  // Not 501, which auth-js takes for a network error and shows as `{}`.
+  not_implemented: 422,
+  otp_disabled: 422,
+  manual_linking_disabled: 404,
+  mfa_factor_not_found: 404,
 } as const
 
 export type AuthErrorCode = keyof typeof statuses

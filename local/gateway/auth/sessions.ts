@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type CryptoKey, importJWK, type JWK, type KeyObject, SignJWT } from 'jose'
 import type { TransactionSql } from 'postgres'
+import { type Call, header } from '../exchange.ts'
 import { AuthError } from './errors.ts'
 import { findUser, mustFind, presentUser, type UserRow } from './users.ts'
 
@@ -22,6 +23,13 @@ export async function createTokenSigner(
   return { key: await importJWK(jwk, 'ES256'), keyId: jwk.kid ?? '', issuer, lifetimeSeconds }
 }
 
+export function clientOf(call: Call): ClientDescription {
+  return { userAgent: header(call, 'user-agent'), ip: undefined }
+}
+
+/** How somebody signed in, as `amr` in the access token names it. */
+export type SignInMethod = 'password' | 'otp' | 'anonymous'
+
 export interface ClientDescription {
   readonly userAgent: string | undefined
   readonly ip: string | undefined
@@ -33,17 +41,21 @@ export async function startSession(
   signer: TokenSigner,
   userId: string,
   client: ClientDescription,
+  method: SignInMethod,
 ): Promise<Record<string, unknown>> {
   const sessionId = crypto.randomUUID()
   await sql`update auth.users set last_sign_in_at = now(), updated_at = now() where id = ${userId}`
   await sql`
     insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip)
     values (${sessionId}, ${userId}, now(), now(), 'aal1', ${client.userAgent ?? null}, ${client.ip ?? null})`
+  await sql`
+    insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+    values (gen_random_uuid(), ${sessionId}, now(), now(), ${method})`
   const refreshToken = await insertRefreshToken(sql, userId, sessionId, null)
   return tokenReply(
     signer,
     await mustFind(sql, userId),
-    { id: sessionId, startedAt: new Date() },
+    { id: sessionId, startedAt: new Date(), method },
     refreshToken,
   )
 }
@@ -55,6 +67,7 @@ interface RefreshTokenRow {
   readonly reusable: boolean
   readonly active_token: string | null
   readonly session_started_at: Date
+  readonly method: SignInMethod
 }
 
 /**
@@ -73,7 +86,7 @@ export async function refreshSession(
   if (!found || !user)
     return new AuthError('refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found')
   if (isBanned(user)) return new AuthError('user_banned', 'User is banned')
-  const session = { id: found.session_id, startedAt: found.session_started_at }
+  const session = { id: found.session_id, startedAt: found.session_started_at, method: found.method }
   if (!found.revoked) {
     await sql`update auth.refresh_tokens set revoked = true, updated_at = now() where token = ${token}`
     await sql`update auth.sessions set refreshed_at = now(), updated_at = now() where id = ${found.session_id}`
@@ -109,6 +122,8 @@ async function lockRefreshToken(sql: TransactionSql, token: string): Promise<Ref
     for update`
   const [row] = await sql<RefreshTokenRow[]>`
     select t.user_id, t.session_id, t.revoked, s.created_at as session_started_at,
+      coalesce((select c.authentication_method from auth.mfa_amr_claims c where c.session_id = s.id limit 1),
+        'password') as method,
       t.updated_at > now() - make_interval(secs => ${REUSE_INTERVAL_SECONDS}) as reusable,
       (select a.token from auth.refresh_tokens a where a.session_id = t.session_id and not a.revoked
        order by a.id desc limit 1) as active_token
@@ -133,12 +148,11 @@ async function insertRefreshToken(
 async function tokenReply(
   signer: TokenSigner,
   user: UserRow,
-  session: { readonly id: string; readonly startedAt: Date },
+  session: { readonly id: string; readonly startedAt: Date; readonly method: SignInMethod },
   refreshToken: string,
 ): Promise<Record<string, unknown>> {
   const now = Math.floor(Date.now() / 1000)
   const expiresAt = now + signer.lifetimeSeconds
-  const method = user.is_anonymous ? 'anonymous' : 'password'
   const accessToken = await new SignJWT({
     email: user.email ?? '',
     phone: user.phone ?? '',
@@ -146,7 +160,7 @@ async function tokenReply(
     user_metadata: user.raw_user_meta_data ?? {},
     role: user.role,
     aal: 'aal1',
-    amr: [{ method, timestamp: Math.floor(session.startedAt.getTime() / 1000) }],
+    amr: [{ method: session.method, timestamp: Math.floor(session.startedAt.getTime() / 1000) }],
     session_id: session.id,
     is_anonymous: user.is_anonymous,
   })

@@ -1,9 +1,13 @@
 import postgres, { type Sql, type TransactionSql } from 'postgres'
+import { Refusal } from '../exchange.ts'
 import { AuthError } from './errors.ts'
 
+/** Errors of the database that GoTrue passes on: what a trigger raises, and violated constraints. */
+const TOLD = new Set(['P0001', '23000', '23001', '23502', '23503', '23505', '23514', '23P01'])
+
 /**
- * Runs the work of one request in one transaction. A database error (say, of a trigger on auth.users) becomes
- * GoTrue's "Database error …": the client learns no more, the log everything.
+ * Runs the work of one request in one transaction. What a trigger on auth.users raises is the client's answer, as it is
+ * with GoTrue; any other database error becomes "Database error …", and only the log knows more.
  * @throws AuthError
  */
 export async function inTransaction<T>(
@@ -19,6 +23,13 @@ export async function inTransaction<T>(
   } catch (error) {
     if (!(error instanceof postgres.PostgresError)) throw error
     log(`auth: ${failure}: ${error.message} (${error.code})${error.where ? `, ${error.where}` : ''}`)
-    throw new AuthError('unexpected_failure', failure)
+    const custom = /^PT([1-5]\d\d)$/.exec(error.code)?.[1]
+    if (custom === undefined && !TOLD.has(error.code)) throw new AuthError('unexpected_failure', failure)
+    throw new Refusal(custom === undefined ? 500 : Number(custom), {
+      code: error.code,
+      message: error.message,
+      ...(error.hint ? { hint: error.hint } : {}),
+      ...(error.detail ? { detail: error.detail } : {}),
+    })
   }
 }

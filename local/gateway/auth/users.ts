@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { JSONValue, Sql, TransactionSql } from 'postgres'
-import postgres from 'postgres'
 import { AuthError } from './errors.ts'
 
 export type Metadata = Readonly<Record<string, JSONValue>>
@@ -77,78 +76,100 @@ export function listUsers(sql: Sql, page: number, perPage: number): Promise<User
 
 /**
  * Inserts the user and its identity and then, in a statement of its own, confirms the address: the order in which
- * GoTrue does it, and which triggers on auth.users can see.
- * @throws AuthError (user_already_exists)
+ * GoTrue does it, and which triggers on auth.users can see. Whoever calls it has looked whether the address is taken.
  */
 export async function createUser(sql: TransactionSql, user: NewUser, bcryptCost: number): Promise<UserRow> {
   const id = user.id ?? crypto.randomUUID()
   const email = user.email ?? null
   const provider = email === null ? {} : { provider: 'email', providers: ['email'] }
   const identity = email === null ? {} : { sub: id, email, email_verified: false, phone_verified: false }
-  try {
-    await sql`
-      insert into auth.users (instance_id, id, aud, role, email, encrypted_password, raw_app_meta_data,
-        raw_user_meta_data, created_at, updated_at, is_anonymous, confirmation_token, recovery_token,
-        email_change, email_change_token_new)
-      values (${NO_INSTANCE}, ${id}, 'authenticated', ${user.role ?? 'authenticated'}, ${email},
-        ${user.password === undefined ? '' : encrypted(sql, user.password, bcryptCost)},
-        ${sql.json({ ...provider, ...user.appMetadata })}, ${sql.json({ ...user.userMetadata, ...identity })},
-        now(), now(), ${email === null}, '', '', '', '')`
-  } catch (error) {
-    if (isEmailTaken(error)) throw new AuthError('user_already_exists', 'User already registered')
-    throw error
-  }
+  await sql`
+    insert into auth.users (instance_id, id, aud, role, email, encrypted_password, raw_app_meta_data,
+      raw_user_meta_data, created_at, updated_at, is_anonymous, confirmation_token, recovery_token,
+      email_change, email_change_token_new)
+    values (${NO_INSTANCE}, ${id}, 'authenticated', ${user.role ?? 'authenticated'}, ${email},
+      ${user.password === undefined ? '' : encrypted(sql, user.password, bcryptCost)},
+      ${sql.json({ ...provider, ...user.appMetadata })}, ${sql.json({ ...user.userMetadata, ...identity })},
+      now(), now(), ${email === null}, '', '', '', '')`
   if (email !== null) {
-    await saveIdentity(sql, id, email)
+    await saveIdentity(sql, id, email, false)
     if (user.confirmed) await confirmEmail(sql, id)
-    else await issueConfirmationToken(sql, id)
   }
   return mustFind(sql, id)
 }
 
+/** In two statements, as GoTrue does it. */
 export async function confirmEmail(sql: TransactionSql, id: string): Promise<void> {
   await sql`
-    update auth.users set email_confirmed_at = coalesce(email_confirmed_at, now()), confirmation_token = '',
-      raw_user_meta_data = raw_user_meta_data || '{"email_verified": true}', updated_at = now()
-    where id = ${id}`
+    update auth.users set confirmation_token = '', email_confirmed_at = now(), updated_at = now() where id = ${id}`
   await sql`
-    update auth.identities set identity_data = identity_data || '{"email_verified": true}', updated_at = now()
-    where user_id = ${id} and provider = 'email'`
+    update auth.users set raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || '{"email_verified": true}',
+      updated_at = now() where id = ${id}`
 }
 
-/** There is no mail: who wants to confirm reads the token from auth.users.confirmation_token. */
-export async function issueConfirmationToken(sql: TransactionSql, id: string): Promise<void> {
+/** Notes that the address of the identity, which is the user's, has been confirmed. */
+export async function confirmIdentity(sql: TransactionSql, id: string): Promise<void> {
   await sql`
-    update auth.users set confirmation_token = ${newToken()}, confirmation_sent_at = now() where id = ${id}`
-}
-
-/** Notes a wanted address, which becomes the user's when the token in email_change_token_new is presented. */
-export async function requestEmailChange(sql: TransactionSql, id: string, email: string): Promise<void> {
-  await sql`
-    update auth.users set email_change = ${email}, email_change_token_new = ${newToken()},
-      email_change_sent_at = now(), updated_at = now() where id = ${id}`
+    update auth.identities i set identity_data = i.identity_data || '{"email_verified": true}', updated_at = now()
+    from auth.users u where u.id = ${id} and i.user_id = u.id and i.email = u.email`
 }
 
 /**
- * Makes the address the user's, confirmed; an anonymous user becomes a permanent one.
- * @throws AuthError (email_exists)
+ * Makes the wanted address the user's; an anonymous user becomes a permanent one in an UPDATE of its own before it, so
+ * that triggers see a moment without either.
  */
-export async function setEmail(sql: TransactionSql, id: string, email: string): Promise<void> {
-  try {
+export async function confirmEmailChange(sql: TransactionSql, user: UserRow, email: string): Promise<void> {
+  await saveIdentity(sql, user.id, email, true)
+  if (user.is_anonymous) await makePermanent(sql, user.id)
+  await sql`
+    update auth.users set email = ${email}, email_change = '', email_change_token_current = '',
+      email_change_token_new = '', email_change_confirm_status = 0, updated_at = now() where id = ${user.id}`
+  if (user.email_confirmed_at === null) await confirmEmail(sql, user.id)
+}
+
+/** What an administrator does: the address changes at once. Whether it counts as confirmed is another matter. */
+export async function setEmail(
+  sql: TransactionSql,
+  user: UserRow,
+  email: string,
+  confirmed: boolean,
+): Promise<void> {
+  await saveIdentity(sql, user.id, email, confirmed)
+  if (user.is_anonymous && confirmed) await makePermanent(sql, user.id)
+  await sql`update auth.users set email = ${email}, updated_at = now() where id = ${user.id}`
+}
+
+/** Writes down the ways in which the user can sign in. */
+export async function refreshProviders(sql: TransactionSql, id: string): Promise<void> {
+  await sql`
+    update auth.users u set updated_at = now(),
+      raw_app_meta_data = coalesce(u.raw_app_meta_data, '{}') || jsonb_build_object('providers', i.providers)
+        || case when i.providers -> 0 is null then '{}' else jsonb_build_object('provider', i.providers -> 0) end
+    from (select coalesce(jsonb_agg(distinct provider), '[]') as providers from auth.identities where user_id = ${id}) i
+    where u.id = ${id}`
+}
+
+/** The row stays, without anything that tells whose it was; the person is signed out everywhere. */
+export async function softDelete(sql: TransactionSql, user: UserRow): Promise<void> {
+  const hidden = (value: string) =>
+    createHash('sha256')
+      .update(user.id + value)
+      .digest('base64url')
+  await sql`
+    update auth.users set email = ${hidden(user.email ?? '')}, phone = ${hidden(user.phone ?? '').slice(0, 15)},
+      encrypted_password = null, email_change = ${hidden(user.email_change ?? '')},
+      phone_change = ${hidden('').slice(0, 15)}, confirmation_token = '', recovery_token = '',
+      email_change_token_current = '', email_change_token_new = '', phone_change_token = '', deleted_at = now(),
+      updated_at = now() where id = ${user.id}`
+  await sql`update auth.users set raw_user_meta_data = '{}', updated_at = now() where id = ${user.id}`
+  await sql`update auth.users set raw_app_meta_data = '{}', updated_at = now() where id = ${user.id}`
+  await sql`delete from auth.sessions where user_id = ${user.id}`
+  const identities = await sql<{ id: string; provider: string; provider_id: string }[]>`
+    select id, provider, provider_id from auth.identities where user_id = ${user.id}`
+  for (const identity of identities)
     await sql`
-      update auth.users set email = ${email}, email_change = '', email_change_token_new = '',
-        email_confirmed_at = coalesce(email_confirmed_at, now()), is_anonymous = false,
-        raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || '{"provider": "email", "providers": ["email"]}',
-        raw_user_meta_data = coalesce(raw_user_meta_data, '{}')
-          || jsonb_build_object('sub', id, 'email', ${email}::text, 'email_verified', true, 'phone_verified', false),
-        updated_at = now()
-      where id = ${id}`
-  } catch (error) {
-    if (isEmailTaken(error)) throw emailExists()
-    throw error
-  }
-  await saveIdentity(sql, id, email)
-  await confirmEmail(sql, id)
+      update auth.identities set identity_data = '{}', updated_at = now(),
+        provider_id = ${hidden(`${identity.provider}:${identity.provider_id}`)} where id = ${identity.id}`
 }
 
 /** @throws AuthError (same_password) */
@@ -201,9 +222,14 @@ export function assertAcceptablePassword(password: string): void {
     )
 }
 
-/** The address in lower case. @throws AuthError (validation_failed) */
+const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?'
+const ADDRESS = new RegExp(`^[a-zA-Z0-9.!#$%&'*+/=?^_\`{|}~-]+@${LABEL}(?:\\.${LABEL})*$`)
+
+/** The address in lower case. As with GoTrue, its domain needs no dot. @throws AuthError (validation_failed) */
 export function normalizedEmail(email: string): string {
-  if (!/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email) || email.length > 255)
+  if (email === '') throw new AuthError('validation_failed', 'An email address is required')
+  if (email.length > 255) throw new AuthError('validation_failed', 'An email address is too long')
+  if (!ADDRESS.test(email))
     throw new AuthError('validation_failed', 'Unable to validate email address: invalid format')
   return email.toLowerCase()
 }
@@ -235,13 +261,22 @@ export function presentUser(user: UserRow): Record<string, unknown> {
   }
 }
 
-async function saveIdentity(sql: TransactionSql, id: string, email: string): Promise<void> {
+async function saveIdentity(
+  sql: TransactionSql,
+  id: string,
+  email: string,
+  verified: boolean,
+): Promise<void> {
+  const data = sql.json({ sub: id, email, email_verified: verified, phone_verified: false })
   await sql`
     insert into auth.identities (provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
-    values (${id}, ${id}, ${sql.json({ sub: id, email, email_verified: false, phone_verified: false })}, 'email',
-      now(), now(), now())
+    values (${id}, ${id}, ${data}, 'email', now(), now(), now())
     on conflict (provider_id, provider) do update
       set identity_data = auth.identities.identity_data || excluded.identity_data, updated_at = now()`
+}
+
+async function makePermanent(sql: TransactionSql, id: string): Promise<void> {
+  await sql`update auth.users set is_anonymous = false, updated_at = now() where id = ${id}`
 }
 
 function columns(sql: Sql | TransactionSql) {
@@ -257,12 +292,4 @@ function columns(sql: Sql | TransactionSql) {
 
 function encrypted(sql: TransactionSql, password: string, cost: number) {
   return sql`extensions.crypt(${password}, extensions.gen_salt('bf', ${cost}::int))`
-}
-
-function isEmailTaken(error: unknown): boolean {
-  return error instanceof postgres.PostgresError && error.constraint_name === 'users_email_partial_key'
-}
-
-function newToken(): string {
-  return randomBytes(28).toString('hex')
 }

@@ -9,8 +9,8 @@ create table provisioning.dispatch_state (
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
 
-create function provisioning.ring_doorbell(p_worker text) returns boolean
-language plpgsql security definer set search_path = '' as $$
+create function provisioning.send_doorbell(p_worker text) returns boolean
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 declare
   v_ring_id uuid := gen_random_uuid();
   v_url text;
@@ -40,9 +40,53 @@ exception when others then
   return false;
 end
 $$;
+revoke execute on function provisioning.send_doorbell(text) from public;
+comment on function provisioning.send_doorbell(text) is
+  'Asks a worker to look for work, after commit, however often it was asked just before. Returns false, and never raises, when it
+cannot: the work is safe in its rows.';
+
+-- When the worker of sign-ups was rung last, in milliseconds since 1970. A sequence, because reading and setting it takes no lock
+-- for which another sign-up could wait.
+create sequence provisioning.last_ring_of_provisioning;
+
+create function provisioning.ring_doorbell(p_worker text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_last_ring regclass := to_regclass('provisioning.last_ring_of_' || p_worker);
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+begin
+  -- In either direction, because the clock may have been put back, or the database restored.
+  if abs(v_now - pg_sequence_last_value(v_last_ring)) < 250 then
+    return true;
+  end if;
+  if not provisioning.send_doorbell(p_worker) then
+    return false;
+  end if;
+  if v_last_ring is not null then
+    perform setval(v_last_ring, v_now);
+  end if;
+  return true;
+end
+$$;
 revoke execute on function provisioning.ring_doorbell(text) from public;
 comment on function provisioning.ring_doorbell(text) is
-  'Asks a worker to look for work, after commit. Returns false, and never raises, when it cannot: the work is safe in its rows.';
+  'Asks a worker to look for work, after commit. The worker of sign-ups is asked at most every 250 ms, because pg_net delivers 200
+calls a second in all and makes each later commit of a session slower; one that has been rung goes on looking for longer than that.
+Returns false, and never raises, when it cannot: the work is safe in its rows.';
+
+create function provisioning.ring_at_commit() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.ring_doorbell((select k.worker from provisioning.job_kinds k where k.kind = new.kind));
+  return null;
+end
+$$;
+revoke execute on function provisioning.ring_at_commit() from public;
+comment on function provisioning.ring_at_commit() is
+  'Trigger: jobs that are made in masses ring when their transaction is about to commit. Sooner, one that is rolled back, or an
+import that stays open for minutes, would keep others from ringing and be heard by nobody itself.';
+create constraint trigger provisioning_jobs_ring after insert on public.provisioning_jobs deferrable initially deferred
+  for each row when (new.lane in ('sign_up', 'batch')) execute function provisioning.ring_at_commit();
 
 -- A doorbell is good for one answer. Unlogged: what a crash forgets is at worst rung once more.
 create unlogged table provisioning.answered_doorbells (
@@ -95,7 +139,7 @@ comment on function provisioning.due_by_worker(text[], integer) is
 
 create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
 language sql volatile security definer set search_path = '' as $$
-  select provisioning.ring_doorbell(d.worker) from provisioning.due_by_worker(p_kinds) d where d.jobs > 0
+  select provisioning.send_doorbell(d.worker) from provisioning.due_by_worker(p_kinds) d where d.jobs > 0
 $$;
 revoke execute on function provisioning.ring_for_due_work(text[]) from public;
 comment on function provisioning.ring_for_due_work(text[]) is
@@ -134,7 +178,7 @@ begin
   -- Each doorbell starts a worker that drains many jobs, so a few are enough for any backlog.
   for v_due in select * from provisioning.due_by_worker(null, v_settings.sweep_doorbells) loop
     for v_ring in 1 .. v_due.jobs loop
-      v_rung := v_rung + provisioning.ring_doorbell(v_due.worker)::integer;
+      v_rung := v_rung + provisioning.send_doorbell(v_due.worker)::integer;
     end loop;
   end loop;
   return v_rung;

@@ -34,8 +34,10 @@ declare
   v_slug text := provisioning.slugify(p_name);
 begin
   -- The lock is only tried, never waited for: who loses the race for the plain name takes a suffix instead of
-  -- queueing behind somebody else's uncommitted sign-up.
-  if pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug)) then
+  -- queueing behind somebody else's uncommitted sign-up. There are 1024 locks for all names, because an import of 100,000 users
+  -- in one transaction would fill the server's table of locks, and then nobody gets one. Names that share a lock by chance only
+  -- get a suffix without need.
+  if pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug) & 1023) then
     -- A statement of its own: its snapshot is newer than the lock, so a holder that has just committed is seen.
     if not exists (select from public.organizations o where o.slug = v_slug) then
       return v_slug;
@@ -70,83 +72,131 @@ end
 $$;
 revoke execute on function provisioning.organization_name(jsonb, text) from public;
 
+create function provisioning.wanted_regions(
+  p_metadata jsonb, p_default text, out data_region text, out hosting_region text, out unknown jsonb
+)
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_data text := nullif(lower(btrim(p_metadata ->> 'data_region')), '');
+  v_hosting text := nullif(lower(btrim(p_metadata ->> 'hosting_region')), '');
+  v_found text;
+begin
+  unknown := '{}';
+  if v_data is not null then
+    select r.data_region, r.hosting_region into data_region, hosting_region from provisioning.regions r
+    where r.data_region = v_data or r.neon_region = v_data or v_data = any (r.aliases);
+  end if;
+  if data_region is null then
+    unknown := jsonb_strip_nulls(jsonb_build_object('unknown_data_region', v_data));
+    select r.data_region, r.hosting_region into data_region, hosting_region from provisioning.regions r
+    where r.data_region = p_default;
+  end if;
+  if v_hosting is not null then
+    select r.hosting_region into v_found from provisioning.regions r
+    where r.hosting_region = v_hosting or v_hosting = any (r.aliases);
+    hosting_region := coalesce(v_found, hosting_region);
+    if v_found is null then
+      unknown := unknown || jsonb_build_object('unknown_hosting_region', v_hosting);
+    end if;
+  end if;
+end
+$$;
+revoke execute on function provisioning.wanted_regions(jsonb, text) from public;
+comment on function provisioning.wanted_regions(jsonb, text) is
+  'The regions that somebody asked for, or the default one, and in `unknown` what was asked for and is not known.';
+
 create function provisioning.create_organization(p_user_id uuid, p_email text, p_metadata jsonb, p_lane text) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_wanted_region text := nullif(lower(btrim(p_metadata ->> 'data_region')), '');
-  v_wanted_hosting text := nullif(lower(btrim(p_metadata ->> 'hosting_region')), '');
-  v_settings provisioning.settings;
-  v_region provisioning.regions;
-  v_hosting text;
-  v_name text := provisioning.organization_name(p_metadata, p_email);
   v_id uuid := provisioning.uuid_v7();
-  v_job_id uuid := provisioning.uuid_v7();
+  v_name text := provisioning.organization_name(p_metadata, p_email);
+  v_slug text := provisioning.free_slug(v_name);
+  v_plan text;
+  v_default_region text;
+  v_tier text;
+  v_status jsonb;
+  v_kind text;
+  v_data_region text;
+  v_hosting_region text;
+  v_unknown jsonb;
 begin
-  select * into v_settings from provisioning.settings;
-  select * into v_region from provisioning.regions r
-  where r.data_region = v_wanted_region or r.neon_region = v_wanted_region or v_wanted_region = any (r.aliases);
-  if v_region.data_region is null then
-    select * into v_region from provisioning.regions r where r.data_region = v_settings.default_data_region;
-  else
-    v_wanted_region := null;
-  end if;
-  v_hosting := v_region.hosting_region;
-  if v_wanted_hosting is not null then
-    select r.hosting_region into v_hosting from provisioning.regions r
-    where r.hosting_region = v_wanted_hosting or v_wanted_hosting = any (r.aliases);
-    if found then
-      v_wanted_hosting := null;
-    else
-      v_hosting := v_region.hosting_region;
-    end if;
-  end if;
-  -- One statement instead of eight: each would cost as much again as the rows that it writes.
+  select s.default_plan, s.default_data_region, t.tier, t.initial_status, k.kind
+  into v_plan, v_default_region, v_tier, v_status, v_kind
+  from provisioning.settings s, provisioning.tiers t, provisioning.job_kinds k
+  where t.tier = 'database' and k.purpose = 'provision';
+  select r.data_region, r.hosting_region, r.unknown into v_data_region, v_hosting_region, v_unknown
+  from provisioning.wanted_regions(p_metadata, v_default_region) r;
+  -- One statement instead of three: each would cost as much again as the row that it writes.
   with organization as (
     insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region, provisioning_status)
-    values (v_id, v_name, provisioning.free_slug(v_name), p_user_id, v_settings.default_plan, p_email,
-      v_region.data_region, v_hosting, jsonb_build_object(
-        'stripe', 'pending', 'neon', 'pending', 'graphql', 'not_requested', 'overall', 'pending', 'changed_at', now()))
+    values (v_id, v_name, v_slug, p_user_id, v_plan, p_email, v_data_region, v_hosting_region,
+      v_status || jsonb_build_object('changed_at', now()))
   ), membership as (
     insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
-  ), profile as (
-    insert into public.profiles (id, email, full_name, avatar_url, organization_id)
-    values (p_user_id, p_email, coalesce(p_metadata ->> 'full_name', p_metadata ->> 'name'),
-      coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture'), v_id)
-    on conflict (id) do update set organization_id = excluded.organization_id
-  ), wallet as (
-    insert into public.wallets (user_id, currency) values (p_user_id, v_settings.default_currency)
-    on conflict (user_id) do nothing
-  ), database as (
-    insert into public.organization_databases (organization_id, region, size)
-    select v_id, v_region.neon_region, p.default_size from provisioning.plans p where p.plan = v_settings.default_plan
-  ), job as (
-    insert into public.provisioning_jobs (id, organization_id, kind, tier, lane, requested_by)
-    values (v_job_id, v_id, 'provision', 'database', p_lane, p_user_id)
-  ), steps as (
-    insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
-    select v_job_id, d.step, v_id, d.service, d.position, d.depends_on
-    from provisioning.step_definitions d where d.kind = 'provision' and d.tier = 'database'
   )
-  insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status, metadata, completed_at)
-  values (v_id, v_job_id, 'sign_up', 'user', p_user_id::text, 'succeeded', jsonb_strip_nulls(jsonb_build_object(
-    'unknown_data_region', v_wanted_region, 'unknown_hosting_region', v_wanted_hosting)), now());
-  perform provisioning.ring_doorbell('provisioning');
+  insert into public.provisioning_jobs (organization_id, kind, tier, lane, request, requested_by)
+  values (v_id, v_kind, v_tier, p_lane, v_unknown, p_user_id);
   return v_id;
 end
 $$;
 revoke execute on function provisioning.create_organization(uuid, text, jsonb, text) from public;
 comment on function provisioning.create_organization(uuid, text, jsonb, text) is
-  'All the rows of a new tenant and its provision job, and rings the doorbell. A region that is not known becomes the
-default one, and the sign-up event says so.';
+  'A new organization with its owner and the job that provisions it. A region that is not known becomes the default one, and the
+job''s request says so. What nobody needs before a worker begins is made then: see begin_provisioning.';
+
+create function provisioning.record_sign_up(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status, metadata,
+    started_at, completed_at)
+  select o.id, j.id, 'sign_up', 'user', j.requested_by::text, 'succeeded', j.request, j.created_at, j.created_at
+  from public.organizations o
+  -- The job that was made with the organization, in one transaction and so with the same time.
+  join public.provisioning_jobs j on j.organization_id = o.id and j.created_at = o.created_at
+  where o.id = p_organization_id and not exists (
+    select from public.provisioning_events e where e.organization_id = o.id and e.event_type = 'sign_up');
+end
+$$;
+revoke execute on function provisioning.record_sign_up(uuid) from public;
+comment on function provisioning.record_sign_up(uuid) is
+  'Adds the event of the sign-up, with the time of the sign-up, unless it is there. Called when something begins to happen to the
+organization: its provisioning or its removal.';
+
+create function provisioning.begin_provisioning(p_job_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_organization_id uuid := (select j.organization_id from public.provisioning_jobs j where j.id = p_job_id);
+begin
+  perform provisioning.record_sign_up(v_organization_id);
+  insert into public.organization_databases (organization_id, region, size)
+  select o.id, r.neon_region, p.default_size
+  from public.organizations o join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
+  where o.id = v_organization_id
+  on conflict (organization_id) do nothing;
+  update public.profiles p set in_search_index = true
+  from public.organizations o where o.id = v_organization_id and p.id = o.owner_id and not p.in_search_index;
+end
+$$;
+revoke execute on function provisioning.begin_provisioning(uuid) from public;
+comment on function provisioning.begin_provisioning(uuid) is
+  'What prepare_job does before the first step of a provisioning: everything that belongs to a sign-up and that nobody needs sooner.
+Safe to repeat.';
+update provisioning.job_kinds set before_steps = 'begin_provisioning' where purpose = 'provision';
 
 create function provisioning.complete_organization(
   p_organization_id uuid, p_user_id uuid, p_email text, p_metadata jsonb, p_lane text
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into public.organization_members as m (organization_id, user_id, role)
+  insert into public.organization_members (organization_id, user_id, role)
   select o.id, p_user_id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user_id
-  on conflict (organization_id, user_id) do update set role = excluded.role where m.role <> excluded.role;
+  on conflict (organization_id, user_id) do nothing;
+  if found and pg_trigger_depth() > 0 then
+    perform provisioning.audit(p_organization_id, 'member.added', 'user', p_user_id::text, '{"to": "owner"}');
+  end if;
+  update public.organization_members m set role = 'owner' from public.organizations o
+  where o.id = p_organization_id and o.owner_id = p_user_id
+    and m.organization_id = p_organization_id and m.user_id = p_user_id and m.role <> 'owner';
   insert into public.profiles as p (id, email, full_name, avatar_url, organization_id)
   values (p_user_id, p_email,
     coalesce(p_metadata ->> 'full_name', p_metadata ->> 'name'),
@@ -155,16 +205,15 @@ begin
   where (p.organization_id, p.email) is distinct from (excluded.organization_id, excluded.email);
   insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
   on conflict (user_id) do nothing;
-  insert into public.organization_databases (organization_id, region, size)
-  select o.id, r.neon_region, p.default_size
-  from public.organizations o join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
-  where o.id = p_organization_id
-  on conflict (organization_id) do nothing;
   if not exists (
-    select from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'provision') then
-    perform provisioning.enqueue(p_organization_id, 'provision', '{}', p_user_id, p_lane);
-    perform provisioning.ring_doorbell('provisioning');
+    select from public.provisioning_jobs j
+    where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('provision')) then
+    perform provisioning.enqueue(p_organization_id, provisioning.kind_for('provision'), '{}', p_user_id, p_lane);
   end if;
+  -- Before a worker has begun, the rest is still to be made.
+  perform provisioning.begin_provisioning(j.id) from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('provision') and j.started_at is not null
+  order by j.created_at desc limit 1;
 end
 $$;
 revoke execute on function provisioning.complete_organization(uuid, uuid, text, jsonb, text) from public;
@@ -196,7 +245,8 @@ declare
   v_confirmed boolean;
   v_organization_id uuid;
 begin
-  -- Two entries for the same user (trigger, webhook, backfill) take turns; different users never meet here.
+  -- Two entries for the same user (webhook, repair, backfill) take turns; different users never meet here. The trigger of the
+  -- sign-up comes before them all: nobody else sees the user before it has committed.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
   select u.email, coalesce(u.raw_user_meta_data, '{}') || p_metadata, not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
@@ -211,7 +261,7 @@ begin
     return null;
   end if;
   if v_organization_id is null then
-    return provisioning.create_organization(p_user_id, v_email, v_metadata, p_lane);
+    v_organization_id := provisioning.create_organization(p_user_id, v_email, v_metadata, p_lane);
   end if;
   perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata, p_lane);
   return v_organization_id;
@@ -285,7 +335,7 @@ begin
       and (u.email_confirmed_at is not null or u.phone_confirmed_at is not null
         or (select s.provision_on from provisioning.settings s) = 'sign_up')
       and not exists (select from provisioning.sign_up_failures f where f.user_id = u.id)
-    order by u.created_at, u.id limit p_limit
+    order by u.created_at, u.id limit least(p_limit, 1000)
   loop
     v_done := v_done + provisioning.try_to_provision_user(v_user_id, 'batch')::integer;
   end loop;
@@ -294,26 +344,73 @@ end
 $$;
 revoke execute on function provisioning.backfill(integer) from public;
 comment on function provisioning.backfill(integer) is
-  'For pg_cron: provisions up to p_limit users without a profile, the oldest first, and returns how many. Call it until it
-returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to sign_up_failures.';
+  'For pg_cron: provisions up to p_limit users (at most 1000) without a profile, the oldest first, and returns how many. Call it until
+it returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to sign_up_failures.';
 
 -- Triggers --------------------------------------------------------------------------------------------------------
 
-create function provisioning.handle_new_user() returns trigger
-language plpgsql security definer set search_path = '' as $$
+create function provisioning.statement_timed_out() returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_timeout text := current_setting('statement_timeout');
 begin
-  perform provisioning.try_to_provision_user(new.id);
+  return v_timeout <> '0' and clock_timestamp() - statement_timestamp() >= v_timeout::interval - interval '20 ms';
+end
+$$;
+revoke execute on function provisioning.statement_timed_out() from public;
+comment on function provisioning.statement_timed_out() is
+  'Whether the time of the running statement (statement_timeout) is up. A query_canceled with that came from the clock, and the server
+cancels a statement for its time only once. Without, somebody has asked for the cancellation.';
+
+create function provisioning.handle_new_user() returns trigger
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+declare
+  v_organization_id uuid;
+begin
+  if new.is_anonymous or new.deleted_at is not null or (new.email_confirmed_at is null and new.phone_confirmed_at is null
+    and (select s.provision_on from provisioning.settings s) = 'email_confirmed') then
+    return null;
+  end if;
+  if provisioning.statement_timed_out() then
+    -- Another user of the same statement has used up its time.
+    raise query_canceled using message = 'The statement had no time left.';
+  end if;
+  v_organization_id := provisioning.create_organization(
+    new.id, new.email, coalesce(new.raw_user_meta_data, '{}'), 'sign_up');
+  with profile as (
+    insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
+    values (new.id, new.email, coalesce(new.raw_user_meta_data ->> 'full_name', new.raw_user_meta_data ->> 'name'),
+      coalesce(new.raw_user_meta_data ->> 'avatar_url', new.raw_user_meta_data ->> 'picture'), v_organization_id, false)
+  )
+  insert into public.wallets (user_id, currency) select new.id, s.default_currency from provisioning.settings s;
   return null;
+exception
+  when query_canceled then
+    -- Auth's client that has given up ends the sign-up. A statement_timeout does not: there is nobody to repeat it.
+    if not provisioning.statement_timed_out() then
+      raise;
+    end if;
+    perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
+    return null;
+  when others then
+    perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
+    return null;
 end
 $$;
 revoke execute on function provisioning.handle_new_user() from public;
+comment on function provisioning.handle_new_user() is
+  'Trigger: the rows of a new user''s tenant, or a row in sign_up_failures, from which the sweep repairs the user. Flat, because each
+sign-up waits for it: it uses NEW, asks for nothing that cannot exist yet and takes no lock per user.';
 create trigger tenant_provisioning_user_created after insert on auth.users
   for each row execute function provisioning.handle_new_user();
 
 create function provisioning.handle_user_updated() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 begin
-  perform provisioning.try_to_provision_user(new.id);
+  -- Only for those who have nothing yet: the lock that it takes for each user would add up in an update of many.
+  if provisioning.profile_organization(new.id) is null then
+    perform provisioning.try_to_provision_user(new.id);
+  end if;
   update public.profiles p set email = new.email,
     full_name = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
       then coalesce(new.raw_user_meta_data ->> 'full_name', new.raw_user_meta_data ->> 'name', p.full_name) else p.full_name end,
@@ -325,10 +422,17 @@ begin
     where o.owner_id = new.id and o.billing_email is not distinct from old.email;
   end if;
   return null;
-exception when others then
-  -- A change of address or name must go through even when its copy cannot be made; the sweep makes up for it.
-  perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
-  return null;
+-- A change of address or name must go through even when its copy cannot be made; the sweep makes up for it.
+exception
+  when query_canceled then
+    if not provisioning.statement_timed_out() then
+      raise;
+    end if;
+    perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
+    return null;
+  when others then
+    perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
+    return null;
 end
 $$;
 revoke execute on function provisioning.handle_user_updated() from public;

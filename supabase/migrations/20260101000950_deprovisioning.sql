@@ -33,6 +33,7 @@ declare
   v_names jsonb;
 begin
   select * into v_settings from provisioning.settings;
+  perform provisioning.record_sign_up(p_organization_id);
   -- Nothing more is made: a worker that is at it is refused by its stale token.
   update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), rerun_services = null
   where j.organization_id = p_organization_id and j.kind <> 'deprovision' and j.status in ('queued', 'running');

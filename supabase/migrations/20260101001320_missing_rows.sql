@@ -27,7 +27,8 @@ begin
         then 'profile_organization' end,
       case when o.owner_id = p.id and m.role is distinct from 'owner' then 'membership' end,
       case when w.user_id is null then 'wallet' end,
-      case when o.id is not null and d.organization_id is null then 'database' end,
+      -- A worker makes it when it begins with the job.
+      case when j.started_at is not null and d.organization_id is null then 'database' end,
       case when o.id is not null and j.id is null then 'job' end], null) as missing
     from placed p
     left join lateral (select i.id, i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
@@ -35,8 +36,8 @@ begin
       where i.organization_id = p.organization_id and i.user_id = p.id limit 1) m on true
     left join lateral (select i.user_id from public.wallets i where i.user_id = p.id limit 1) w on true
     left join lateral (select i.organization_id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
-    left join lateral (select i.id from public.provisioning_jobs i
-      where i.organization_id = p.organization_id and i.kind = 'provision' limit 1) j on true
+    left join lateral (select i.id, i.started_at from public.provisioning_jobs i
+      where i.organization_id = p.organization_id and i.kind = 'provision' order by i.created_at desc limit 1) j on true
   )
   select c.id, c.email, c.missing from counted c
   where cardinality(c.missing) > 0

@@ -25,7 +25,8 @@ const SETTINGS = { checkpoint_timeout: '1h', max_wal_size: '16GB' }
  * nothing, and pg_cron rests: nobody works on the jobs. Metrics: `added_ms` is the median of (with − without) with one
  * client, `ratio_to_bare_insert` of their quotient; `throughput_ratio_4_clients` compares sign-ups a second of four clients
  * at once; `wal_bytes` is all that a sign-up writes, the bare insert's share included; `multixacts_per_sign_up` and
- * `rings_per_second` are those of the four clients. The same with 60,000 tenants, begun right after a checkpoint.
+ * `rings_per_second` are those of the four clients. The same with 60,000 tenants, each sample
+ * right after a checkpoint.
  */
 export const signUp: Benchmark = {
   name: 'sign-up',
@@ -105,11 +106,11 @@ type Samples = Readonly<Record<Side, Sample[]>>
 async function measureBoth(sides: Sides, options: BenchmarkOptions): Promise<Metrics> {
   options.progress('warming up')
   for (const side of SIDES) await sample(sides, side, CLIENTS, options.quick ? 10 : 500)
-  const few = await compare(sides, options)
+  const few = await compare(sides, options, async () => undefined)
   const tenants = options.quick ? 40 : MANY_TENANTS
   options.progress(`signing ${tenants} users up on either side`)
   for (const side of SIDES) await signUpOnEach(sides[side], CLIENTS, tenants / CLIENTS)
-  const many = await compare(sides, options)
+  const many = await compare(sides, options, () => checkpoint(sides.superuser))
   const { ratio_to_bare_insert, throughput_ratio_4_clients, added_ms, wal_bytes } = many
   return {
     ...few,
@@ -120,7 +121,7 @@ async function measureBoth(sides: Sides, options: BenchmarkOptions): Promise<Met
   }
 }
 
-async function compare(sides: Sides, options: BenchmarkOptions) {
+async function compare(sides: Sides, options: BenchmarkOptions, beforeEach: () => Promise<void>) {
   const { quick, signal, progress, runs } = options
   const rows = quick ? 50 : 2000
   const alone: Samples = { without: [], with: [] }
@@ -131,8 +132,14 @@ async function compare(sides: Sides, options: BenchmarkOptions) {
     progress(`run ${run + 1} of ${runs}`)
     // The order changes from run to run: a drift of the machine's speed must not favour one side.
     const order = run % 2 === 0 ? SIDES : SIDES.toReversed()
-    for (const side of order) alone[side].push(await sample(sides, side, 1, rows))
-    for (const side of order) together[side].push(await sample(sides, side, CLIENTS, rows / 2))
+    for (const side of order) {
+      await beforeEach()
+      alone[side].push(await sample(sides, side, 1, rows))
+    }
+    for (const side of order) {
+      await beforeEach()
+      together[side].push(await sample(sides, side, CLIENTS, rows / 2))
+    }
   }
   const multixacts = (await nextMultixact(sides.superuser)) - multixactBefore
   return {
@@ -179,9 +186,13 @@ async function readCounters(superuser: postgres.Sql): Promise<{ walBytes: number
   return row
 }
 
+async function checkpoint(superuser: postgres.Sql): Promise<void> {
+  await superuser`checkpoint`
+}
+
 /** The server tells the number only as of its last checkpoint, so this makes one. */
 async function nextMultixact(superuser: postgres.Sql): Promise<number> {
-  await superuser`checkpoint`
+  await checkpoint(superuser)
   const [row] = await superuser<{ next: number }[]>`
     select next_multixact_id::text::float8 as next from pg_control_checkpoint()`
   if (!row) throw new Error('The multixact number could not be read.')

@@ -29,7 +29,7 @@ const REMOVE = 'deprovision-tenant-resources'
 describe('a doorbell', () => {
   it('is signed with hex HMAC-SHA256 over ringId.expiresAt under the key in Vault, and names no job', async () => {
     await loseDoorbells()
-    await project.sql`select provisioning.ring_doorbell('provisioning')`
+    await project.sql`select provisioning.send_doorbell('provisioning')`
     const { body } = only(await queuedDoorbells(project.sql))
     const { key } = only(
       await project.sql<{ key: string }[]>`
@@ -43,7 +43,7 @@ describe('a doorbell', () => {
 
   it('expires after settings.doorbell_ttl_seconds', async () => {
     await loseDoorbells()
-    await project.sql`select provisioning.ring_doorbell('provisioning')`
+    await project.sql`select provisioning.send_doorbell('provisioning')`
     const { body } = only(await queuedDoorbells(project.sql))
     const seconds = (body.expiresAt - Date.now()) / 1000
     expect(seconds).toBeGreaterThan(590)
@@ -52,7 +52,7 @@ describe('a doorbell', () => {
 
   it('is signed differently each time', async () => {
     await loseDoorbells()
-    await project.sql`select provisioning.ring_doorbell('provisioning') from generate_series(1, 2)`
+    await project.sql`select provisioning.send_doorbell('provisioning') from generate_series(1, 2)`
     const signatures = (await queuedDoorbells(project.sql)).map(({ body }) => body.signature)
     expect(new Set(signatures).size).toBe(2)
   })

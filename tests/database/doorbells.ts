@@ -11,3 +11,8 @@ export async function queuedDoorbells(sql: postgres.Sql): Promise<QueuedDoorbell
   return sql<QueuedDoorbell[]>`
     select url, headers, convert_from(body, 'utf8')::jsonb as body from net.http_request_queue order by id`
 }
+
+/** Makes the next sign-up ring, however short ago the last one was. */
+export async function forgetLastRing(sql: postgres.Sql): Promise<void> {
+  await sql`select setval('provisioning.last_ring_of_provisioning', 1, false)`
+}

@@ -1,4 +1,5 @@
 import type postgres from 'postgres'
+import type { NewUser } from '../support/sign-up.ts'
 import { createTenant, only, type Project, refusal, type Tenant } from './project.ts'
 
 export interface Lease {
@@ -186,9 +187,9 @@ export class Engine {
 }
 
 /** A new tenant whose job is the only open one, so that a claim takes it. */
-export async function createOnlyJob(project: Project): Promise<Tenant> {
+export async function createOnlyJob(project: Project, user: Partial<NewUser> = {}): Promise<Tenant> {
   await closeOpenJobs(project)
-  return createTenant(project)
+  return createTenant(project, user)
 }
 
 export async function closeOpenJobs({ sql }: Project): Promise<void> {

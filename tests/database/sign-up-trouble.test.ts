@@ -32,7 +32,6 @@ async function hasTenant(userId: string): Promise<boolean> {
         select from public.profiles p
         join public.organization_members m on m.user_id = p.id and m.organization_id = p.organization_id
         join public.wallets w on w.user_id = p.id
-        join public.organization_databases d on d.organization_id = p.organization_id
         join public.provisioning_jobs j on j.organization_id = p.organization_id and j.kind = 'provision'
         where p.id = ${userId} and m.role = 'owner') as complete`,
   )

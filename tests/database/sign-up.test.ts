@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type NewUser, signUp } from '../support/sign-up.ts'
-import { queuedDoorbells } from './doorbells.ts'
+import { createOnlyJob, Engine } from './engine.ts'
 import { fingerprint } from './fingerprint.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'
 
@@ -45,22 +45,23 @@ async function rowsOf(userId: string) {
         (select count(*)::int from public.wallets where user_id = ${userId}) as wallets,
         (select count(*)::int from public.organization_databases where organization_id in (table mine)) as databases,
         (select count(*)::int from public.provisioning_jobs where organization_id in (table mine)) as jobs,
-        (select count(*)::int from public.provisioning_jobs j, provisioning.steps_of(j.id)
-          where j.organization_id in (table mine)) as steps,
+        (select count(*)::int from public.provisioning_steps where organization_id in (table mine)) as steps,
         (select count(*)::int from public.provisioning_events where organization_id in (table mine)) as events`,
   )
 }
 
+/** The database row, the steps and the event come when a worker begins. */
 const ONE_OF_EACH = {
   organizations: 1,
   profiles: 1,
   memberships: 1,
   wallets: 1,
-  databases: 1,
+  databases: 0,
   jobs: 1,
-  steps: 5,
-  events: 1,
+  steps: 0,
+  events: 0,
 }
+const BEGUN = { ...ONE_OF_EACH, databases: 1, steps: 5, events: 1 }
 const NOTHING = {
   organizations: 0,
   profiles: 0,
@@ -77,7 +78,7 @@ async function expectNoTrouble(): Promise<void> {
 }
 
 describe('a sign-up', () => {
-  it('makes a profile, an organization that the user owns, a wallet, a database row and an event', async () => {
+  it('makes a profile, an organization that the user owns and a wallet', async () => {
     const { id, email } = await signUp(project.auth, { metadata: { full_name: 'Ann Lee' } })
     expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
     const organization = only(await organizationsOf(id))
@@ -110,30 +111,36 @@ describe('a sign-up', () => {
       available_balance: '0',
       pending_balance: '0',
     })
-    expect(
-      only(
-        await project.sql`select * from public.organization_databases where organization_id = ${organization.id}`,
-      ),
-    ).toMatchObject({ region: 'aws-us-east-1', size: 'small', status: 'pending', host: null })
-    expect(
-      only(
-        await project.sql`select * from public.provisioning_events where organization_id = ${organization.id}`,
-      ),
-    ).toMatchObject({ event_type: 'sign_up', resource_id: id, status: 'succeeded', metadata: {} })
   })
 
-  it('writes the job with its five steps, due now', async () => {
+  it('writes the job, due now', async () => {
     const { user, jobId } = await createTenant(project)
     expect(
       only(
         await project.sql`
-          select kind, status, attempts, requested_by, next_attempt_at <= now() as due
+          select kind, tier, lane, status, attempts, requested_by, next_attempt_at <= now() as due
           from public.provisioning_jobs where id = ${jobId}`,
       ),
-    ).toEqual({ kind: 'provision', status: 'queued', attempts: 0, requested_by: user.id, due: true })
+    ).toEqual({
+      kind: 'provision',
+      tier: 'database',
+      lane: 'sign_up',
+      status: 'queued',
+      attempts: 0,
+      requested_by: user.id,
+      due: true,
+    })
+  })
+
+  it('gets its five steps, its database row and its event when a worker begins, and only once', async () => {
+    const tenant = await createOnlyJob(project, { metadata: { full_name: 'Ann Lee' } })
+    const engine = new Engine(project.sql)
+    const lease = only(await engine.claim())
+    expect(await rowsOf(tenant.user.id)).toEqual(BEGUN)
     expect([
       ...(await project.sql`
-        select step, service, depends_on, status, attempts from provisioning.steps_of(${jobId})`),
+        select step, service, depends_on, status, attempts from public.provisioning_steps
+        where job_id = ${tenant.jobId} order by position`),
     ]).toEqual(
       [
         { step: 'stripe_customer', service: 'stripe', depends_on: [] },
@@ -143,19 +150,40 @@ describe('a sign-up', () => {
         { step: 'verify_connection', service: 'neon', depends_on: ['credentials'] },
       ].map((step) => ({ ...step, status: 'pending', attempts: 0 })),
     )
+    expect(
+      only(
+        await project.sql`select * from public.organization_databases where organization_id = ${tenant.organizationId}`,
+      ),
+    ).toMatchObject({ region: 'aws-us-east-1', size: 'small', status: 'pending', host: null })
+    const { created_at } = only(
+      await project.sql`select created_at from public.provisioning_jobs where id = ${tenant.jobId}`,
+    )
+    expect(
+      only(
+        await project.sql`select * from public.provisioning_events where organization_id = ${tenant.organizationId}`,
+      ),
+    ).toMatchObject({
+      event_type: 'sign_up',
+      job_id: tenant.jobId,
+      resource_id: tenant.user.id,
+      status: 'succeeded',
+      metadata: {},
+      started_at: created_at,
+      completed_at: created_at,
+    })
+    await project.sql`select provisioning.prepare_job(${lease.jobId}, ${lease.token})`
+    expect(await rowsOf(tenant.user.id)).toEqual(BEGUN)
+    expect(await engine.run(lease)).toBe('succeeded')
   })
 
-  it('queues one doorbell, which carries a signature and no key', async () => {
-    await project.sql`delete from net.http_request_queue`
-    await createTenant(project)
-    const { url, headers, body } = only(await queuedDoorbells(project.sql))
-    expect(url).toBe('http://127.0.0.1:9/functions/v1/provision-tenant-resources')
-    expect(headers).toEqual({ 'Content-Type': 'application/json' })
-    expect(body).toEqual({
-      ringId: expect.any(String),
-      expiresAt: expect.any(Number),
-      signature: expect.stringMatching(/^[0-9a-f]{64}$/),
-    })
+  it('is in the search index from then on', async () => {
+    const tenant = await createOnlyJob(project)
+    const indexed = async () =>
+      only(await project.sql`select in_search_index as now from public.profiles where id = ${tenant.user.id}`)
+        .now
+    expect(await indexed()).toBe(false)
+    await new Engine(project.sql).claim()
+    expect(await indexed()).toBe(true)
   })
 
   it('that is rolled back leaves nothing', async () => {
@@ -326,6 +354,8 @@ describe('the slug', () => {
 })
 
 describe('the regions', () => {
+  const begin = (organizationId: string) => project.sql`
+    select provisioning.begin_provisioning(id) from public.provisioning_jobs where organization_id = ${organizationId}`
   const eventMetadata = async (organizationId: string) =>
     only(
       await project.sql<{ metadata: Record<string, unknown> }[]>`
@@ -343,6 +373,7 @@ describe('the regions', () => {
   ])('follow the metadata %j', async (metadata, dataRegion, hostingRegion) => {
     const organization = await signUpOrganization({ metadata })
     expect(organization).toMatchObject({ data_region: dataRegion, hosting_region: hostingRegion })
+    await begin(organization.id)
     expect(await eventMetadata(organization.id)).toEqual({})
     expect(
       only(
@@ -356,6 +387,7 @@ describe('the regions', () => {
       metadata: { data_region: 'Moon', hosting_region: 'Mars' },
     })
     expect(organization).toMatchObject({ data_region: 'us-east-1', hosting_region: 'us-east-1' })
+    await begin(organization.id)
     expect(await eventMetadata(organization.id)).toEqual({
       unknown_data_region: 'moon',
       unknown_hosting_region: 'mars',
@@ -467,14 +499,12 @@ describe('ensure_user_provisioned', () => {
       await tx`update auth.users set is_anonymous = false where id = ${id}`
     })
     expect(await rowsOf(id)).toEqual(NOTHING)
-    await project.sql`delete from net.http_request_queue`
     const results = await Promise.all(Array.from({ length: 8 }, () => ensure(id)))
     expect(new Set(results.map((rows) => only(rows).id)).size).toBe(1)
     expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    expect(await queuedDoorbells(project.sql)).toHaveLength(1)
   })
 
-  it.each(['wallets', 'profiles', 'organization_databases', 'organization_members', 'provisioning_jobs'])(
+  it.each(['wallets', 'profiles', 'organization_members', 'provisioning_jobs'])(
     'brings back what is missing in %s, and only that',
     async (table) => {
       const { user, organizationId } = await createTenant(project)
@@ -487,6 +517,16 @@ describe('ensure_user_provisioned', () => {
       expect(await rowsOf(user.id)).toEqual(ONE_OF_EACH)
     },
   )
+
+  it('brings back a database row that a worker had made, and none before', async () => {
+    const { user, organizationId } = await createOnlyJob(project)
+    await ensure(user.id)
+    expect(await rowsOf(user.id)).toEqual(ONE_OF_EACH)
+    await new Engine(project.sql).claim()
+    await project.sql`delete from public.organization_databases where organization_id = ${organizationId}`
+    await ensure(user.id)
+    expect(await rowsOf(user.id)).toEqual(BEGUN)
+  })
 
   it('answers null for a user who does not exist', async () => {
     expect(only(await ensure(crypto.randomUUID())).id).toBeNull()

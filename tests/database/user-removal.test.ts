@@ -39,6 +39,7 @@ async function provisionedTenant(): Promise<Tenant & { external: Record<string, 
     ).id,
   }
   const { stripe_customer_id, neon_project_id, credentials_secret_id } = external
+  await project.sql`select provisioning.begin_provisioning(${tenant.jobId})`
   await project.sql`update public.organizations set stripe_customer_id = ${stripe_customer_id}
     where id = ${tenant.organizationId}`
   await project.sql`update public.organization_databases set neon_project_id = ${neon_project_id},
@@ -481,7 +482,7 @@ describe('the removal of an organization', () => {
     const { organizationId, jobId } = await createTenant(project)
     await project.sql`delete from public.organizations where id = ${organizationId}`
     const steps =
-      await project.sql`select distinct status::text from public.provisioning_steps where job_id = ${jobId}`
+      await project.sql`select distinct status::text from provisioning.steps_of(${jobId})`
     expect(steps.map((row) => row.status)).toEqual(['cancelled'])
     expect(
       only(

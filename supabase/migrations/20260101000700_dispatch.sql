@@ -139,11 +139,16 @@ comment on function provisioning.due_by_worker(text[], integer) is
 
 create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
 language sql volatile security definer set search_path = '' as $$
-  select provisioning.send_doorbell(d.worker) from provisioning.due_by_worker(p_kinds) d where d.jobs > 0
+  select provisioning.send_doorbell(d.worker) from provisioning.due_by_worker(p_kinds) d
+  where d.jobs > 0
+    -- The ring that this worker has answered may stand for sign-ups that have yet to commit.
+    or extract(epoch from clock_timestamp()) * 1000
+      - pg_sequence_last_value(to_regclass('provisioning.last_ring_of_' || d.worker)) between 0 and 1000
 $$;
 revoke execute on function provisioning.ring_for_due_work(text[]) from public;
 comment on function provisioning.ring_for_due_work(text[]) is
-  'Rings the worker of these kinds when a job of them is due; null when none is. A worker that has done its share calls it last.';
+  'Rings the worker of these kinds when a job of them is due, or may be in a moment; null when none is. A worker that has done its
+share calls it last.';
 
 create function provisioning.sweep() returns integer
 language plpgsql security definer set search_path = '' as $$

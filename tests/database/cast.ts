@@ -1,6 +1,6 @@
 import type { Caller } from '../support/roles.ts'
 import { signUp } from '../support/sign-up.ts'
-import { createTenant, openProject, type Project, type Tenant } from './project.ts'
+import { createBegunTenant, openProject, type Project, type Tenant } from './project.ts'
 
 export const PEOPLE = ['anon', 'stranger', 'member', 'admin', 'owner', 'service_role'] as const
 export type Person = (typeof PEOPLE)[number]
@@ -22,12 +22,12 @@ export interface Cast {
 
 export async function openCast(): Promise<Cast> {
   const project = await openProject()
-  const ours = await createTenant(project, { metadata: { full_name: 'Olga Owner' } })
+  const ours = await createBegunTenant(project, { metadata: { full_name: 'Olga Owner' } })
   const signIn = (tenant: Tenant): Caller => ({ role: 'authenticated', userId: tenant.user.id })
   const [member, admin, stranger] = [
-    await createTenant(project),
-    await createTenant(project),
-    await createTenant(project),
+    await createBegunTenant(project),
+    await createBegunTenant(project),
+    await createBegunTenant(project),
   ]
   await project.sql`
     select provisioning.open_alert(${ours.organizationId}, 'provision_failed', 'critical', 'Something is wrong.')`

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
 import { forgetLastRing, queuedDoorbells } from './doorbells.ts'
-import { openProject, type Project } from './project.ts'
+import { closeOpenJobs } from './engine.ts'
+import { only, openProject, type Project } from './project.ts'
 
 let project: Project
 
@@ -122,6 +123,25 @@ describe('the doorbell of sign-ups', () => {
         connection.release()
       }
     }
+  })
+})
+
+describe('a worker that has done its share', () => {
+  const successor = async () =>
+    only(
+      await project.sql<
+        { rung: boolean | null }[]
+      >`select provisioning.ring_for_due_work('{provision}') as rung`,
+    ).rung
+
+  it('rings for a successor when it was rung just now: that ring stands for sign-ups that have yet to commit', async () => {
+    await closeOpenJobs(project)
+    expect(await successor()).toBeNull()
+    await signUp(project.auth)
+    await closeOpenJobs(project)
+    expect(await successor()).toBe(true)
+    await sleep(1000)
+    expect(await successor()).toBeNull()
   })
 })
 

@@ -246,7 +246,6 @@ describe('a project in use', () => {
         select o.id from public.organizations o where
           (select count(*) from public.provisioning_jobs j where j.organization_id = o.id and j.kind = 'provision') <> 1
           or (select count(*) from public.organization_members m where m.organization_id = o.id) <> 1
-          or not exists (select from public.organization_databases d where d.organization_id = o.id)
           or not exists (select from public.wallets w where w.user_id = o.owner_id)
           or not exists (select from public.profiles p where p.id = o.owner_id and p.organization_id = o.id)`
       expect(incomplete).toEqual([])

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Caller, enterRole } from '../support/roles.ts'
-import { queuedDoorbells } from './doorbells.ts'
+import { forgetLastRing, queuedDoorbells } from './doorbells.ts'
 import { claimedJob, closeOpenJobs, createOnlyJob, Engine } from './engine.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'
 
@@ -74,6 +74,7 @@ describe.each([
     const { jobId } = await createOnlyJob(project)
     await pause(scope, name)
     await project.sql`delete from net.http_request_queue`
+    await forgetLastRing(project.sql)
     expect(await resume(scope, name)).toBe(true)
     expect(await queuedDoorbells(project.sql)).toHaveLength(1)
     expect(await because(jobId)).toBeNull()

@@ -60,6 +60,17 @@ export async function createTenant(project: Project, user: Partial<NewUser> = {}
   return { user: signedUp, ...row }
 }
 
+/** A tenant with the rows that come when a worker begins, though nobody has claimed its job. */
+export async function createBegunTenant(project: Project, user: Partial<NewUser> = {}): Promise<Tenant> {
+  const tenant = await createTenant(project, user)
+  await project.sql`select provisioning.begin_provisioning(${tenant.jobId})`
+  await project.sql`
+    insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
+    select j.id, d.step, j.organization_id, d.service, d.position, d.depends_on
+    from public.provisioning_jobs j join provisioning.step_definitions d using (kind, tier) where j.id = ${tenant.jobId}`
+  return tenant
+}
+
 /** The one row of a result. */
 export function only<T>(rows: readonly T[]): T {
   const [row] = rows

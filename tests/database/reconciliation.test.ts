@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { queuedDoorbells } from './doorbells.ts'
-import { createTenant, only, openProject, type Project } from './project.ts'
+import { createBegunTenant, only, openProject, type Project } from './project.ts'
 
 let project: Project
 
@@ -117,7 +117,7 @@ async function alerts(organizationId: string): Promise<{ kind: string; open: boo
 
 /** A tenant that became ready an hour ago, with what its rows name. */
 async function readyTenant(recorded: { neon?: string; stripe?: string } = {}): Promise<string> {
-  const { organizationId, jobId } = await createTenant(project)
+  const { organizationId, jobId } = await createBegunTenant(project)
   await project.sql`update public.provisioning_jobs set status = 'succeeded', finished_at = now() - interval '1 hour'
     where id = ${jobId}`
   if (recorded.neon)

@@ -481,8 +481,7 @@ describe('the removal of an organization', () => {
   it('cancels what was still to be done, and the undo waits until a call under way has ended', async () => {
     const { organizationId, jobId } = await createTenant(project)
     await project.sql`delete from public.organizations where id = ${organizationId}`
-    const steps =
-      await project.sql`select distinct status::text from provisioning.steps_of(${jobId})`
+    const steps = await project.sql`select distinct status::text from provisioning.steps_of(${jobId})`
     expect(steps.map((row) => row.status)).toEqual(['cancelled'])
     expect(
       only(

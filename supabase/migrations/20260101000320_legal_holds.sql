@@ -59,20 +59,10 @@ comment on function provisioning.refuse_held_deletion() is
 create trigger organizations_are_not_held before delete on public.organizations
   for each row execute function provisioning.refuse_held_deletion();
 
-create function provisioning.assert_may_hold() returns void
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  if auth.role() is distinct from 'service_role' and not provisioning.is_operator() then
-    raise exception 'Only operators set and lift legal holds.' using errcode = 'TP403';
-  end if;
-end
-$$;
-revoke execute on function provisioning.assert_may_hold() from public;
-
 create function provisioning.set_legal_hold(p_organization_id uuid, p_reference text) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.assert_may_hold();
+  perform provisioning.assert_operator();
   -- A deletion that has begun is waited for, and one that begins now waits for the hold.
   perform from public.organizations o where o.id = p_organization_id for share;
   if not found and not exists (select from public.provisioning_jobs j where j.organization_id = p_organization_id)
@@ -93,7 +83,7 @@ case by a number. For operators and the service role; audited. Raises TP403 or T
 create function provisioning.lift_legal_hold(p_organization_id uuid) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.assert_may_hold();
+  perform provisioning.assert_operator();
   delete from provisioning.legal_holds h where h.organization_id = p_organization_id;
   return found;
 end

@@ -48,6 +48,7 @@ begin
   update public.tenant_alerts a set resolved_at = clock_timestamp()
   where a.organization_id = p_organization_id and a.kind <> 'deprovision_failed' and a.resolved_at is null;
   select jsonb_strip_nulls(jsonb_build_object(
+    'member_ids', (select jsonb_agg(m.user_id) from public.organization_members m where m.organization_id = o.id),
     'provisioned_at', o.provisioned_at, 'stripe_customer_id', o.stripe_customer_id,
     'stripe_customer', v_settings.stripe_customer_on_deprovision,
     'neon_project_id', d.neon_project_id,

@@ -65,12 +65,16 @@ begin
   if p_filter ? 'search' then
     -- Two ways to find a text, each with its own index. The words are in another order in the second, because the planner takes
     -- what alternatives have in common out of them, and would then see neither index.
-    v_conditions := v_conditions || $sql$(
+    v_conditions := v_conditions || format($sql$(
       o.provisioned_at is not null
-        and o.name || ' ' || o.slug || ' ' || coalesce(o.billing_email, '') ilike provisioning.like_pattern($1 ->> 'search')
+        and o.name || ' ' || o.slug || ' ' || coalesce(o.billing_email, '') ilike provisioning.like_pattern($1 ->> 'search') %s
       or o.provisioned_at is null and o.provisioning_status ->> 'overall' <> 'ready'
         and coalesce(o.billing_email, '') || ' ' || o.name || ' ' || o.slug
-          ilike provisioning.like_pattern($1 ->> 'search'))$sql$::text;
+          ilike provisioning.like_pattern($1 ->> 'search'))$sql$,
+      -- The index knows three letters or digits in a row, and two that begin a word.
+      case when p_filter ->> 'search' ~ '[[:alnum:]]{2}' and p_filter ->> 'search' !~ '[[:alnum:]]{3}' then
+        $sql$and o.name || ' ' || o.slug || ' ' || coalesce(o.billing_email, '') operator(extensions.%>) ($1 ->> 'search')$sql$
+        end);
   end if;
   if p_filter ? 'health' then
     -- Of a tenant without a database row, which is made when a worker begins with it, nothing is known.
@@ -89,7 +93,7 @@ $$;
 revoke execute on function provisioning.tenant_conditions(jsonb) from public;
 comment on function provisioning.tenant_conditions(jsonb) is
   'The WHERE clause of a filter {status, health, region, plan (each a word or an array of words), search, has_open_alerts}. What
-is searched for is read from $1.';
+is searched for is read from $1; two letters or digits are found where a word begins with them.';
 
 create function provisioning.tenant_page_sql(p_filter jsonb, p_sort text, p_has_after boolean) returns text
 language plpgsql immutable set search_path = '' as $$

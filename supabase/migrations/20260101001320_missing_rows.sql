@@ -1,24 +1,65 @@
 -- Users without some of their rows: from before the installation, or whose rows somebody deleted. Each is made whole in a
 -- transaction, one by one or in portions.
 
+create function provisioning.users_not_whole(p_after uuid, p_window integer) returns setof uuid
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_kind text := provisioning.kind_for('provision');
+begin
+  -- Laterals with a limit are index lookups; joins and EXISTS would be hashed over whole tables, for each window.
+  return query
+  select u.id from (
+    select i.id, i.is_anonymous, i.deleted_at from auth.users i where i.id > p_after order by i.id limit p_window) u
+  left join lateral (select i.organization_id from public.profiles i where i.id = u.id limit 1) p on true
+  left join lateral (select i.user_id from public.wallets i where i.user_id = u.id limit 1) w on true
+  left join lateral (
+    select i.role from public.organization_members i where i.organization_id = p.organization_id and i.user_id = u.id limit 1) m on true
+  left join lateral (select i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
+  left join lateral (
+    select i.organization_id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
+  left join lateral (
+    select i.id, i.started_at from public.provisioning_jobs i
+    where i.organization_id = p.organization_id and i.kind = v_kind order by i.created_at desc limit 1) j on true
+  where not u.is_anonymous and u.deleted_at is null
+    and (w.user_id is null or j.id is null or m.role is null or o.owner_id is null
+      or (d.organization_id is null and j.started_at is not null) or (o.owner_id = u.id and m.role <> 'owner'));
+end
+$$;
+revoke execute on function provisioning.users_not_whole(uuid, integer) from public;
+comment on function provisioning.users_not_whole(uuid, integer) is
+  'Of the next p_window users after p_after, those to be looked at more closely: all others have every row that a user has. Nearly
+everybody is among the others, so this look is made to be cheap.';
+
+create function provisioning.lost_on_purpose(p_user_id uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (
+    select from public.provisioning_jobs j where j.request ? 'member_ids' and j.request -> 'member_ids' ? p_user_id::text);
+end
+$$;
+revoke execute on function provisioning.lost_on_purpose(uuid) from public;
+comment on function provisioning.lost_on_purpose(uuid) is
+  'Whether the user belonged to an organization when that was deleted. Removal jobs say so, of which the newest is kept for good.';
+create index provisioning_jobs_members_idx on public.provisioning_jobs using gin ((request -> 'member_ids'))
+  where request ? 'member_ids';
+
 create function provisioning.users_with_missing_rows(p_after uuid, p_window integer)
 returns table (user_id uuid, email text, missing text[])
 language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_kind text := provisioning.kind_for('provision');
 begin
-  -- Laterals with a limit are index lookups, a few for each user; EXISTS would be hashed over whole tables, for each window.
   return query
-  with examined as materialized (
-    select u.id, u.email::text, u.is_anonymous, u.deleted_at, coalesce(u.email_confirmed_at, u.phone_confirmed_at) as confirmed_at
-    from auth.users u where u.id > p_after order by u.id limit p_window
-  ), placed as materialized (
-    select e.id, e.email, p.id as profile_id, b.organization_id as profile_organization_id, coalesce(b.organization_id,
-      (select m.organization_id from public.organization_members m where m.user_id = e.id order by m.created_at limit 1),
-      (select o.id from public.organizations o where o.owner_id = e.id order by o.created_at limit 1)) as organization_id
-    from examined e
-    left join lateral (select i.id from public.profiles i where i.id = e.id limit 1) p on true
-    left join lateral (select provisioning.profile_organization(e.id) as organization_id) b on true
-    where not e.is_anonymous and e.deleted_at is null
-      and (e.confirmed_at is not null or (select s.provision_on from provisioning.settings s) = 'sign_up')
+  with placed as materialized (
+    select u.id, u.email::text, p.id as profile_id, b.organization_id as profile_organization_id, coalesce(b.organization_id,
+      (select m.organization_id from public.organization_members m where m.user_id = u.id order by m.created_at limit 1),
+      (select o.id from public.organizations o where o.owner_id = u.id order by o.created_at limit 1)) as organization_id
+    from provisioning.users_not_whole(p_after, p_window) n (id)
+    join auth.users u on u.id = n.id
+    left join public.profiles p on p.id = u.id
+    left join lateral (select provisioning.profile_organization(u.id) as organization_id) b on true
+    where coalesce(u.email_confirmed_at, u.phone_confirmed_at) is not null
+      or (select s.provision_on from provisioning.settings s) = 'sign_up'
   ), counted as materialized (
     select p.id, p.email, array_remove(array[
       case when p.profile_id is null then 'profile' end,
@@ -27,24 +68,22 @@ begin
         then 'profile_organization' end,
       case when o.owner_id = p.id and m.role is distinct from 'owner' then 'membership' end,
       case when w.user_id is null then 'wallet' end,
-      -- A worker makes it when it begins with the job.
-      case when j.started_at is not null and d.organization_id is null then 'database' end,
+      -- It comes when a worker takes the job.
+      case when o.id is not null and d.organization_id is null and j.started_at is not null then 'database' end,
       case when o.id is not null and j.id is null then 'job' end], null) as missing
     from placed p
-    left join lateral (select i.id, i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
-    left join lateral (select i.role from public.organization_members i
-      where i.organization_id = p.organization_id and i.user_id = p.id limit 1) m on true
-    left join lateral (select i.user_id from public.wallets i where i.user_id = p.id limit 1) w on true
-    left join lateral (select i.organization_id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
-    left join lateral (select i.id, i.started_at from public.provisioning_jobs i
-      where i.organization_id = p.organization_id and i.kind = 'provision' order by i.created_at desc limit 1) j on true
+    left join public.organizations o on o.id = p.organization_id
+    left join public.organization_members m on m.organization_id = p.organization_id and m.user_id = p.id
+    left join public.wallets w on w.user_id = p.id
+    left join public.organization_databases d on d.organization_id = p.organization_id
+    left join lateral (
+      select i.id, i.started_at from public.provisioning_jobs i
+      where i.organization_id = p.organization_id and i.kind = v_kind order by i.created_at desc limit 1) j on true
   )
   select c.id, c.email, c.missing from counted c
   where cardinality(c.missing) > 0
     -- Whose organization was deleted has lost it on purpose.
-    and not (c.missing = '{organization}' and exists (
-      select from public.provisioning_events e join public.provisioning_jobs j on j.organization_id = e.organization_id
-      where e.event_type = 'sign_up' and e.resource_id = c.id::text and j.kind = 'deprovision'))
+    and not (c.missing = '{organization}' and provisioning.lost_on_purpose(c.id))
   order by c.id;
 end
 $$;

@@ -22,11 +22,19 @@ describe('a benchmark', () => {
     expect(stderr).toMatch(/wal_bytes +[\d.]+ +(met|missed) +\(aim: at most 4500\)/)
   })
 
+  it('of growth fills two databases and compares them', async () => {
+    const { metrics } = JSON.parse((await bench('growth', '--quick')).stdout)
+    for (const name of ['sign_up_ratio', 'claim_ratio', 'tenant_page_ratio', 'search_ms', 'backfill_look_s'])
+      expect(metrics[name], name).toBeGreaterThan(0)
+  }, 120_000)
+
   it('that does not exist ends with exit code 2 and names those that do', async () => {
     await expect(bench('sign-in')).rejects.toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringMatching(/no benchmark "sign-in".*sign-up, ready, burst, health, graphql, start/),
+      stderr: expect.stringMatching(
+        /no benchmark "sign-in".*sign-up, ready, burst, health, graphql, growth, start/,
+      ),
     })
   })
 

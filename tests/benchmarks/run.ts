@@ -3,13 +3,14 @@ import { runCommand } from '../../tools/command.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { burst } from './burst.ts'
 import { graphql } from './graphql.ts'
+import { growth } from './growth.ts'
 import { health } from './health.ts'
 import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
 import { signUp } from './sign-up.ts'
 import { start } from './start.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [signUp, ready, burst, health, graphql, start]
+const BENCHMARKS: readonly Benchmark[] = [signUp, ready, burst, health, graphql, growth, start]
 const USAGE_ERROR = 2
 
 await runCommand(async () => {

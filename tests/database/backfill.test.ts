@@ -67,3 +67,43 @@ describe('the backfill', () => {
     await project.sql`alter table public.wallets drop constraint trouble`
   })
 })
+
+describe('the look for missing rows', () => {
+  const missing = async (id: string) =>
+    (
+      await project.sql<{ missing: string[] }[]>`
+        select missing from provisioning.users_with_missing_rows('00000000-0000-0000-0000-000000000000', 1000)
+        where user_id = ${id}`
+    ).flatMap((row) => row.missing)
+
+  it('names what a user lacks, and nothing of whoever is whole', async () => {
+    const { id } = await signUp(project.auth)
+    expect(await missing(id)).toEqual([])
+    await project.sql`delete from public.wallets where user_id = ${id}`
+    expect(await missing(id)).toEqual(['wallet'])
+    await project.sql`delete from public.organization_members where user_id = ${id}`
+    expect(await missing(id)).toEqual(['membership', 'wallet'])
+    await project.sql`delete from public.profiles where id = ${id}`
+    expect(await missing(id)).toEqual(['profile', 'membership', 'wallet'])
+  })
+
+  it('misses the database row only when a worker has begun with the tenant', async () => {
+    const { id } = await signUp(project.auth)
+    await project.sql`delete from public.organization_databases d using public.organizations o
+      where o.id = d.organization_id and o.owner_id = ${id}`
+    expect(await missing(id)).toEqual([])
+    await project.sql`update public.provisioning_jobs set started_at = now() where requested_by = ${id}`
+    expect(await missing(id)).toEqual(['database'])
+  })
+
+  it('leaves whoever lost the organization on purpose alone, also when its history is gone', async () => {
+    const [owner, member] = [await signUp(project.auth), await signUp(project.auth)]
+    await project.sql`insert into public.organization_members (organization_id, user_id)
+      select o.id, ${member.id} from public.organizations o where o.owner_id = ${owner.id}`
+    await project.sql`delete from public.organizations where owner_id in (${owner.id}, ${member.id})`
+    await project.superuser.unsafe(`set session_replication_role = replica; delete from public.provisioning_events;
+      reset session_replication_role`)
+    expect(await missing(owner.id)).toEqual([])
+    expect(await missing(member.id)).toEqual([])
+  })
+})

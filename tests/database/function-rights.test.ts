@@ -249,9 +249,37 @@ describe('search_profiles', () => {
     expect(await search(people.service_role, query), 'nothing else matches').toEqual([])
   })
 
-  it.each(['', '   ', '\t'])('finds nobody for a blank query (%j)', async (query) => {
-    expect(await search(people.service_role, query)).toEqual([])
+  it('finds one or two letters where a word begins with them', async () => {
+    const { user } = await createTenant(project, {
+      email: 'yolanda@wqx.example',
+      metadata: { full_name: 'Jörg Ödegaard' },
+    })
+    for (const query of ['öd', 'wq', 'Ö'])
+      expect(await search(people.service_role, query), query).toContain(user.id)
+    await project.auth`delete from users where id = ${user.id}`
   })
+
+  it('shows words that begin with the text before those that only have it, when very many do', async () => {
+    await project.superuser.unsafe(`
+      set session_replication_role = replica;
+      insert into public.profiles (id, full_name) select gen_random_uuid(), 'Xannabel ' || n from generate_series(1, 400) n;
+      insert into public.profiles (id, full_name) values (gen_random_uuid(), 'Zoe-Annabel');
+      reset session_replication_role`)
+    const found = await runAs(
+      project.api,
+      people.service_role,
+      (tx) => tx<{ full_name: string }[]>`select full_name from public.search_profiles('annabel')`,
+    )
+    expect(found[0]?.full_name).toBe('Zoe-Annabel')
+    await project.sql`delete from public.profiles where full_name ~ 'annabel'`
+  })
+
+  it.each(['', '   ', '\t', '%'])(
+    'finds nobody for a query without a letter or a digit (%j)',
+    async (query) => {
+      expect(await search(people.service_role, query)).toEqual([])
+    },
+  )
 
   it('gives the 20 best, an exact match first', async () => {
     for (let index = 0; index < 25; index++)

@@ -1,28 +1,27 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { duration, labelled, sign, time } from '../../tools/terminal.ts'
+import { duration, labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { jobFor, nameOf, newestJob, type Tenant } from '../tenant.ts'
+import { jobFor, nameOf, type Tenant } from '../tenant.ts'
+
+const LABEL_WIDTH = 20
 
 interface Options {
   readonly yes?: boolean
   readonly dryRun?: true
 }
 
-const resource = z.string().nullish()
-const cancelPlan = z.looseObject({
-  wouldDelete: z.object({ neonProject: resource, stripeCustomer: resource }),
+const plannedRemoval = z.object({
+  label: z.string(),
+  externalId: z.string().nullable(),
+  kept: z.boolean(),
+  removedAfterHours: z.number(),
 })
+type PlannedRemoval = z.infer<typeof plannedRemoval>
+const cancelPlan = z.looseObject({ wouldRemove: z.array(plannedRemoval) })
 const cancellation = z.looseObject({ undoJobId: z.string().nullable() })
-const deletionPlan = z.looseObject({
-  wouldDelete: z.object({
-    neonProject: resource,
-    neonProjectDeletedAfterHours: z.number(),
-    stripeCustomer: resource,
-    stripeCustomerIs: z.string(),
-  }),
-})
+const deletionPlan = z.looseObject({ wouldDelete: z.object({ resources: z.array(plannedRemoval) }) })
 
 export function registerCancel(program: Command, define: Define): void {
   define(
@@ -38,7 +37,7 @@ export function registerCancel(program: Command, define: Define): void {
       const tenant = await api.find(subject)
       const request = { organizationId: tenant.organization_id, cancel: true }
       const plan = await api.invoke('provision-tenant-resources', { ...request, dryRun: true })
-      const lines = cancelLines(nameOf(tenant), cancelPlan.parse(plan).wouldDelete)
+      const lines = cancelLines(nameOf(tenant), cancelPlan.parse(plan).wouldRemove)
       if (options.dryRun) return printed(session, plan, lines)
       await agreed(session, lines, `Cancel the provisioning of ${nameOf(tenant)}?`, options)
       session.requesting(nameOf(tenant))
@@ -62,7 +61,7 @@ export function registerDeprovision(program: Command, define: Define): void {
         .command('deprovision')
         .description('delete an organization and everything that it has outside')
         .argument('<tenant>', 'slug or id of the organization'),
-      'Its Neon project is kept for settings.neon_deletion_grace_hours. Of an organization that is deleted already, the removal is retried.',
+      'What it has outside is removed after the grace of its kind (provisioning.resource_kinds). Of an organization that is deleted already, the removal is retried.',
     ),
     async (session, subject: string, options: Options) => {
       const api = await session.connect()
@@ -85,16 +84,13 @@ async function deprovision(
 ): Promise<number> {
   const request = { organizationId: tenant.organization_id }
   const plan = await api.invoke('deprovision-tenant-resources', { ...request, dryRun: true })
-  const lines = deletionLines(tenant, deletionPlan.parse(plan).wouldDelete)
+  const lines = deletionLines(tenant, deletionPlan.parse(plan).wouldDelete.resources)
   if (options.dryRun) return printed(session, plan, lines)
   await agreed(session, lines, `Delete ${slug}?`, options)
   session.requesting(nameOf(tenant))
   const done = await api.invoke('deprovision-tenant-resources', { ...request, confirm: slug })
-  const after = await api.describe(tenant.organization_id)
-  const at = newestJob(after)?.request.delete_neon_project_at
-  const kept = typeof at === 'string' ? ` Its Neon project is deleted after ${time(at)} UTC.` : ''
   session.print(done, () =>
-    labelled(sign('ok'), `${slug} is deleted.${kept} Look: npm run tenants -- status ${slug}`, 2),
+    labelled(sign('ok'), `${slug} is deleted. Look: npm run tenants -- status ${tenant.organization_id}`, 2),
   )
   return exit.fine
 }
@@ -144,51 +140,32 @@ async function agreed(
   await session.confirm(question, yes)
 }
 
-function cancelLines(
-  name: string,
-  { neonProject, stripeCustomer }: z.infer<typeof cancelPlan>['wouldDelete'],
-): string[] {
-  return [
-    `The provisioning of ${name} would be stopped.`,
-    labelled(
-      '  Neon project',
-      neonProject ? `${neonProject} would be deleted` : 'none that would be deleted',
-      20,
-    ),
-    labelled(
-      '  Stripe customer',
-      stripeCustomer ? `${stripeCustomer} would be removed` : 'none that would be removed',
-      20,
-    ),
-  ]
+function cancelLines(name: string, removals: readonly PlannedRemoval[]): string[] {
+  return [`The provisioning of ${name} would be stopped.`, ...removalLines(removals)]
 }
 
-function deletionLines(tenant: Tenant, plan: z.infer<typeof deletionPlan>['wouldDelete']): string[] {
+function deletionLines(tenant: Tenant, removals: readonly PlannedRemoval[]): string[] {
   const members = typeof tenant.member_count === 'number' ? tenant.member_count : 0
-  const grace = plan.neonProjectDeletedAfterHours
-  const when =
-    grace > 0
-      ? `deleted after ${duration(grace * 3_600_000)}, recoverable at Neon for 7 days more`
-      : 'deleted at once'
   return [
     `${nameOf(tenant)} would be deleted.`,
     labelled(
       '  Rows',
       `the organization, its database row and ${members} membership${members === 1 ? '' : 's'}; accounts stay`,
-      20,
+      LABEL_WIDTH,
     ),
-    labelled('  Password', 'removed from Vault in about a minute', 20),
-    labelled(
-      '  Neon project',
-      plan.neonProject ? `${plan.neonProject}, ${when}` : 'none is recorded; what carries its name goes',
-      20,
-    ),
-    labelled(
-      '  Stripe customer',
-      plan.stripeCustomer
-        ? `${plan.stripeCustomer}, ${plan.stripeCustomerIs === 'keep' ? 'kept' : 'deleted'}`
-        : 'none',
-      20,
-    ),
+    labelled('  Password', 'removed from Vault in about a minute', LABEL_WIDTH),
+    ...removalLines(removals),
   ]
+}
+
+function removalLines(removals: readonly PlannedRemoval[]): string[] {
+  if (removals.length === 0) return [labelled('  Outside', 'nothing that would be removed', LABEL_WIDTH)]
+  return removals.map((removal) =>
+    labelled(`  ${removal.label}`, `${removal.externalId ?? 'under way'}, ${fateOf(removal)}`, LABEL_WIDTH),
+  )
+}
+
+function fateOf({ kept, removedAfterHours: hours }: PlannedRemoval): string {
+  if (kept) return 'kept'
+  return hours > 0 ? `removed after ${duration(hours * 3_600_000)}` : 'removed at once'
 }

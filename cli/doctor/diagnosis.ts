@@ -73,7 +73,7 @@ export const diagnosisSchema = z.looseObject({
         error: z.string().nullable(),
       })
       .nullable(),
-    findings: z.array(z.object({ provider: z.string(), kind: z.string(), resources: z.number() })),
+    findings: z.array(z.object({ label: z.string(), kind: z.string(), resources: z.number() })),
   }),
   database_time: z.string(),
   migrations: z.array(z.string()).nullable(),

@@ -68,9 +68,7 @@ function reconciliationFinding(
   { reconciliation: { last_run: last, findings } }: Diagnosis,
   now: number,
 ): Finding {
-  const told = findings
-    .map(({ provider, kind, resources }) => `${resources} ${kind} at ${provider}`)
-    .join(', ')
+  const told = findings.map(({ label, kind, resources }) => `${resources} ${kind} (${label})`).join(', ')
   const problem =
     last?.status === 'failed'
       ? `The last run failed: ${last.error ?? 'without a message'}`

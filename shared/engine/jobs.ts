@@ -19,7 +19,7 @@ export type StepOutput = Readonly<Record<string, postgres.JSONValue>>
 export interface StartedStep {
   readonly attempt: number
   readonly output: StepOutput
-  readonly tenant: Readonly<Record<string, unknown>> | null
+  readonly tenant: Readonly<Record<string, unknown>>
 }
 
 export interface Settings {
@@ -94,6 +94,22 @@ export class JobStore {
     await fenced(
       this
         .#sql`select provisioning.save_output(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)})`,
+    )
+  }
+
+  /** That something outside may exist from now on; renews the lease. */
+  async planResource(job: Job, kind: string, name: string, details: StepOutput): Promise<void> {
+    await fenced(
+      this
+        .#sql`select provisioning.plan_resource(${job.id}, ${job.leaseToken}, ${kind}, ${name}, ${this.#sql.json(details)})`,
+    )
+  }
+
+  /** That the last request for it has made nothing. */
+  async unplanResource(job: Job, kind: string, details: StepOutput): Promise<void> {
+    await fenced(
+      this
+        .#sql`select provisioning.unplan_resource(${job.id}, ${job.leaseToken}, ${kind}, ${this.#sql.json(details)})`,
     )
   }
 

@@ -9,8 +9,14 @@ export interface JobReport {
   readonly error: { readonly code: string; readonly message: string } | null
   /** Null when the organization was deleted. */
   readonly provisioningStatus: Readonly<Record<string, string>> | null
-  readonly stripeCustomerId: string | null
-  readonly neonProjectId: string | null
+  /** What the organization has outside, or may have, the oldest first. */
+  readonly resources: readonly {
+    readonly service: string
+    readonly kind: string
+    readonly state: 'planned' | 'active' | 'kept'
+    readonly externalId: string | null
+    readonly url: string | null
+  }[]
   readonly steps: readonly {
     readonly step: string
     readonly service: string
@@ -25,12 +31,13 @@ export async function reportJob(sql: Database, jobId: string): Promise<JobReport
   const [row] = await sql<JobReport[]>`
     select j.id as "jobId", j.organization_id as "organizationId", j.status,
       case when j.status = 'queued' then to_json(j.next_attempt_at) #>> '{}' end as "nextAttemptAt", j.last_error as error,
-      o.provisioning_status as "provisioningStatus", o.stripe_customer_id as "stripeCustomerId",
-      d.neon_project_id as "neonProjectId",
+      o.provisioning_status as "provisioningStatus",
+      (select coalesce(jsonb_agg(jsonb_build_object('service', t.service, 'kind', t.kind, 'state', t.state,
+        'externalId', t.external_id, 'url', t.url) order by t.created_at, t.kind), '[]')
+       from public.tenant_resources t where t.organization_id = j.organization_id and t.state <> 'removed') as resources,
       (select jsonb_agg(jsonb_build_object('step', s.step, 'service', s.service, 'status', s.status,
         'attempts', s.attempts, 'error', s.error) order by s.position)
        from public.provisioning_steps s where s.job_id = j.id) as steps
-    from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id
-    left join public.organization_databases d on d.organization_id = j.organization_id where j.id = ${jobId}`
+    from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id where j.id = ${jobId}`
   return row
 }

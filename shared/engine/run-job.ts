@@ -68,10 +68,18 @@ async function runStep(
     await jobs.extendLease(job)
   }
   const saveOutput = (output: StepOutput) => jobs.saveOutput(job, name, output)
+  const planResource: StepContext['planResource'] = async (kind, resource, details = {}) => {
+    signal.throwIfAborted()
+    await jobs.planResource(job, kind, resource, details)
+  }
+  const unplanResource: StepContext['unplanResource'] = (kind, details = {}) =>
+    jobs.unplanResource(job, kind, details)
   const context: Parameters<Step>[0] = {
     job,
     ...started,
     saveOutput,
+    planResource,
+    unplanResource,
     sql,
     signal,
     secrets,

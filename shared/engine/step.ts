@@ -10,8 +10,8 @@ import type { Job, SideRecord, StepOutput } from './jobs.ts'
  */
 export type AssertLease = () => Promise<void>
 
-/** What provisioning.tenant() tells of an organization; null when its rows are gone. */
-export type TenantFacts = Readonly<Record<string, unknown>> | null
+/** The rows that provisioning.tenant() has of an organization; `organization` is null when it was deleted. */
+export type TenantFacts = Readonly<Record<string, unknown>>
 
 export interface StepContext<Tenant = TenantFacts> {
   readonly job: Job
@@ -27,6 +27,13 @@ export interface StepContext<Tenant = TenantFacts> {
   readonly signal: AbortSignal
   /** Secrets that one step learned and a later one of the same run needs; gone with the run. */
   readonly secrets: Map<string, string>
+  /**
+   * Writes down, right before the request that makes it, that something outside may exist from now on, under which name it
+   * is looked for, and what else is needed to find it. Renews the lease as assertLease does. Throws LeaseLost.
+   */
+  readonly planResource: (kind: string, name: string, details?: StepOutput) => Promise<void>
+  /** Takes the last plan back: the request was refused and has made nothing for certain. In the details, null removes a key. */
+  readonly unplanResource: (kind: string, details?: StepOutput) => Promise<void>
   /** Handed to whatever creates or deletes something outside: when another worker has the job, the call is not made. */
   readonly assertLease: AssertLease
 }
@@ -58,13 +65,13 @@ export interface StepSource {
   }
 }
 
-/** A step that needs the organization's rows, and of these what `facts` describes. */
+/** A step that needs the organization's rows, and of these what `facts` makes of them. */
 export function forTenant<Tenant>(
   facts: z.ZodType<Tenant>,
   step: (context: StepContext<Tenant>) => Promise<StepOutcome>,
 ): Step {
   return async (context) => {
-    if (!context.tenant) return { type: 'failed', failure: failure('organization_gone') }
+    if (!context.tenant.organization) return { type: 'failed', failure: failure('organization_gone') }
     return step({ ...context, tenant: facts.parse(context.tenant) })
   }
 }

@@ -203,6 +203,20 @@ isOneToOne: true
                   Relationships: [
                     
                   ]
+                },"tenant_resources": {
+                  Row: {
+                    "created_at": string,"details": NonNullable<Json>,"external_id": string | null,"id": string,"kind": string,"name": string,"organization_id": string,"remove_at": string | null,"removed_at": string | null,"requests": number,"service": string,"state": string,"updated_at": string,"url": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"details"?: NonNullable<Json>,"external_id"?: string | null,"id"?: string,"kind": string,"name": string,"organization_id": string,"remove_at"?: string | null,"removed_at"?: string | null,"requests"?: number,"service": string,"state"?: string,"updated_at"?: string,"url"?: string | null
+                  }
+                  Update: {
+                    "created_at"?: string,"details"?: NonNullable<Json>,"external_id"?: string | null,"id"?: string,"kind"?: string,"name"?: string,"organization_id"?: string,"remove_at"?: string | null,"removed_at"?: string | null,"requests"?: number,"service"?: string,"state"?: string,"updated_at"?: string,"url"?: string | null
+                  }
+                  Relationships: [
+                    
+                  ]
                 },"wallets": {
                   Row: {
                     "available_balance": number,"created_at": string,"currency": string,"pending_balance": number,"updated_at": string,"user_id": string

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { type JobReport, reportJob } from '../engine/reports.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem, type ProblemCode } from '../kernel/http/problem.ts'
+import { NEON_PROJECT } from '../services/neon/tenant.ts'
+import { STRIPE_CUSTOMER } from '../services/stripe/step.ts'
 import { provisionUser } from '../tenants/provision-user.ts'
 import { userMetadata } from '../tenants/user-metadata.ts'
 import { check } from './arguments.ts'
@@ -72,8 +74,14 @@ async function waitForEnd(
   }
 }
 
-function describe({ status, organizationId, stripeCustomerId, neonProjectId, steps }: JobReport): Result {
-  const made = { organizationId, stripeCustomerId, neonProjectId }
+function describe({ status, organizationId, resources, steps }: JobReport): Result {
+  const idOf = (kind: string) =>
+    resources.find((each) => each.kind === kind && each.state === 'active')?.externalId ?? null
+  const made = {
+    organizationId,
+    stripeCustomerId: idOf(STRIPE_CUSTOMER),
+    neonProjectId: idOf(NEON_PROJECT),
+  }
   if (status === 'succeeded') return { ...NOTHING, ...made, success: true }
   const troubles = steps.flatMap(({ step, error }) => (error ? [`${step}: ${error.message}`] : []))
   if (status === 'queued' || status === 'running')

@@ -65,10 +65,7 @@ async function reply(runs: RunStore, runId: string, waitMs: number): Promise<Res
   }
 }
 
+/** @throws Error that lists the variables that are missing or wrong */
 function inventoriesOf(services: readonly Service[], options: ConnectOptions): Inventories {
-  return Object.fromEntries(
-    services.flatMap((service) =>
-      Object.values(service.connect(options).inventories).map((inventory) => [service.name, inventory]),
-    ),
-  )
+  return Object.assign({}, ...services.map((service) => service.connect(options).inventories))
 }

@@ -13,7 +13,7 @@ export type Inventories = Readonly<Record<string, Inventory>>
 
 export interface ReconcilerOptions {
   readonly runs: RunStore
-  /** By service. */
+  /** By kind of resource. */
   readonly inventories: Inventories
 }
 
@@ -62,7 +62,12 @@ async function readLists(
     const list = await runs.openList(runId)
     if (!list) return 'done'
     if (!inTime()) return 'time is up'
-    const page = await readPage(inventoryOf(inventories, list.provider), list)
+    const inventory = inventories[list.resourceKind]
+    if (!inventory) {
+      await runs.endList(runId, list, `No service of this deployment lists ${list.resourceKind}.`)
+      continue
+    }
+    const page = await readPage(inventory, list)
     if (!page.ok) await runs.endList(runId, list, page.failure.message)
     else if (!(await runs.savePage(runId, list, page.value))) return 'superseded'
   }
@@ -91,7 +96,7 @@ async function deleteFindings(
 ): Promise<Outcome> {
   for (const finding of await runs.deletable(runId)) {
     if (!inTime()) return 'time is up'
-    const deleted = await deleteFinding(runs, inventoryOf(inventories, finding.provider), runId, finding)
+    const deleted = await deleteFinding(runs, inventoryOf(inventories, finding.resourceKind), runId, finding)
     if (!deleted.ok) errors.push(`${finding.resourceId} was not deleted: ${deleted.failure.message}`)
   }
   return 'done'
@@ -119,8 +124,8 @@ async function deleteFinding(
   }
 }
 
-function inventoryOf(inventories: Inventories, provider: string): Inventory {
-  const inventory = inventories[provider]
-  if (!inventory) throw new Error(`this deployment knows no inventory of "${provider}"`)
+function inventoryOf(inventories: Inventories, resourceKind: string): Inventory {
+  const inventory = inventories[resourceKind]
+  if (!inventory) throw new Error(`no service of this deployment lists "${resourceKind}"`)
   return inventory
 }

@@ -9,13 +9,14 @@ export interface Run {
 }
 
 export interface List {
-  readonly provider: string
+  /** As in provisioning.resource_kinds. */
+  readonly resourceKind: string
   readonly cursor: string | null
 }
 
 export interface Finding {
   readonly id: string
-  readonly provider: string
+  readonly resourceKind: string
   readonly resourceId: string
 }
 
@@ -25,16 +26,16 @@ export interface ReconciliationReport {
   readonly dryRun: boolean
   /** Every list was read to its end without a gap. */
   readonly complete: boolean
-  /** By provider: resources, duplicate, stranger, missing, resolved, deleted. Empty until the run has ended. */
+  /** By kind of resource: resources, duplicate, stranger, missing, resolved, deleted. Empty until the run has ended. */
   readonly counts: Readonly<Record<string, Readonly<Record<string, number>>>>
-  /** By provider, why its list is not complete. */
+  /** By kind of resource, why its list is not complete. */
   readonly gaps: Readonly<Record<string, string>>
   readonly error: string | null
   readonly startedAt: string
   readonly finishedAt: string | null
   /** At most 500. */
   readonly findings: readonly {
-    readonly provider: string
+    readonly resourceKind: string
     readonly kind: 'duplicate' | 'stranger' | 'missing'
     readonly resourceId: string
     readonly organizationId: string
@@ -71,26 +72,26 @@ export class RunStore {
   /** The list that is to be read next; undefined when all are at their end. */
   async openList(runId: string): Promise<List | undefined> {
     const [row] = await this.#sql<List[]>`
-      select provider, cursor from provisioning.reconciliation_lists
-      where run_id = ${runId} and not ended order by provider limit 1`
+      select resource_kind as "resourceKind", cursor from provisioning.reconciliation_lists
+      where run_id = ${runId} and not ended order by resource_kind limit 1`
     return row
   }
 
   /** @returns false when another worker has read this page */
-  async savePage(runId: string, { provider, cursor }: List, page: InventoryPage): Promise<boolean> {
+  async savePage(runId: string, { resourceKind, cursor }: List, page: InventoryPage): Promise<boolean> {
     const resources = page.resources.map(({ resourceId, organizationId, createdAt }) => ({
       resource_id: resourceId,
       organization_id: organizationId,
       created_at: createdAt,
     }))
     const [row] = await this.#sql<{ saved: boolean }[]>`
-      select provisioning.save_inventory_page(${runId}, ${provider}, ${cursor}, ${page.nextCursor}, ${page.gap},
+      select provisioning.save_inventory_page(${runId}, ${resourceKind}, ${cursor}, ${page.nextCursor}, ${page.gap},
         ${this.#sql.json(resources)}) as saved`
     return row?.saved ?? false
   }
 
-  async endList(runId: string, { provider }: List, gap: string): Promise<void> {
-    await this.#sql`select provisioning.end_list(${runId}, ${provider}, ${gap})`
+  async endList(runId: string, { resourceKind }: List, gap: string): Promise<void> {
+    await this.#sql`select provisioning.end_list(${runId}, ${resourceKind}, ${gap})`
   }
 
   /** @returns false when another worker has done it */
@@ -104,7 +105,7 @@ export class RunStore {
   /** What the run may delete, as settings and rows stand now, the longest known first; never more than its cap. */
   async deletable(runId: string): Promise<Finding[]> {
     return this.#sql<Finding[]>`
-      select id, provider, resource_id as "resourceId" from provisioning.deletable_findings(${runId})
+      select id, resource_kind as "resourceKind", resource_id as "resourceId" from provisioning.deletable_findings(${runId})
       limit (select reconcile_delete_cap from provisioning.settings)`
   }
 

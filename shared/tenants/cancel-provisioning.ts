@@ -3,6 +3,7 @@ import type { Caller } from '../kernel/caller.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { jsonReply } from '../kernel/http/serve.ts'
+import { plannedRemovals } from './planned-removals.ts'
 
 export interface Cancellation {
   readonly organizationId: string
@@ -33,22 +34,19 @@ export async function cancel(sql: Database, caller: Caller, organizationId: stri
 }
 
 async function wouldCancel(sql: Database, organizationId: string) {
-  const [found] = await sql<
-    { status: string; wasReady: boolean; neonProject: string | null; stripeCustomer: string | null }[]
-  >`
-    select j.status, o.provisioned_at is not null as "wasReady", d.neon_project_id as "neonProject",
-      o.stripe_customer_id as "stripeCustomer"
-    from public.organizations o left join public.organization_databases d on d.organization_id = o.id
+  const [found] = await sql<{ status: string; wasReady: boolean }[]>`
+    select j.status, o.provisioned_at is not null as "wasReady" from public.organizations o
     join lateral (
-      select status from public.provisioning_jobs where organization_id = o.id and kind = 'provision'
+      select status from public.provisioning_jobs
+      where organization_id = o.id and kind = provisioning.kind_for('provision')
       order by created_at desc limit 1) j on true
     where o.id = ${organizationId}`
   const open =
     found && (['queued', 'running'].includes(found.status) || (found.status === 'failed' && !found.wasReady))
   if (!open) throw new Problem('nothing_to_cancel', 'No provisioning of the organization is under way.')
-  const { wasReady, neonProject, stripeCustomer } = found
   return {
     wouldCancel: true,
-    wouldDelete: wasReady ? { neonProject: null, stripeCustomer: null } : { neonProject, stripeCustomer },
+    // A tenant that was ready once is in use.
+    wouldRemove: found.wasReady ? [] : await plannedRemovals(sql, organizationId, false),
   }
 }

@@ -4,6 +4,7 @@ import { valueAsCaller } from '../kernel/as-caller.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { jsonReply } from '../kernel/http/serve.ts'
+import { type PlannedRemoval, plannedRemovals } from './planned-removals.ts'
 
 const body = z.strictObject({
   organizationId: z.uuid(),
@@ -47,26 +48,21 @@ export const deprovisionFunction: JobFunction<Body> = {
 }
 
 interface Plan {
+  /** The slug. */
   readonly organization: string
-  readonly neonProject: string | null
-  readonly neonProjectDeletedAfterHours: number
-  readonly stripeCustomer: string | null
-  readonly stripeCustomerIs: 'keep' | 'delete'
+  readonly resources: readonly PlannedRemoval[]
 }
 
 async function wouldDelete(sql: Database, organizationId: string): Promise<Plan | undefined> {
-  const [plan] = await sql<Plan[]>`
-    select o.slug as organization, d.neon_project_id as "neonProject",
-      s.neon_deletion_grace_hours as "neonProjectDeletedAfterHours", o.stripe_customer_id as "stripeCustomer",
-      s.stripe_customer_on_deprovision as "stripeCustomerIs"
-    from public.organizations o left join public.organization_databases d on d.organization_id = o.id, provisioning.settings s
-    where o.id = ${organizationId}`
-  return plan
+  const [row] = await sql<{ slug: string }[]>`
+    select slug from public.organizations where id = ${organizationId}`
+  if (!row) return undefined
+  return { organization: row.slug, resources: await plannedRemovals(sql, organizationId, true) }
 }
 
 interface Removal {
   readonly jobId: string
-  readonly kind: 'deprovision' | 'undo'
+  readonly kind: string
   readonly status: string
 }
 

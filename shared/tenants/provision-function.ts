@@ -6,16 +6,13 @@ import { provisionUser } from './provision-user.ts'
 import { requestProvisioning } from './request-provisioning.ts'
 import { userMetadata } from './user-metadata.ts'
 
-/** Sizes, regions and their aliases are words; which ones there are is the database's to say. */
+/** Services, sizes, regions and their aliases are words; which ones there are is the database's to say. */
 const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
 
 const fields = z.strictObject({
   organizationId: z.uuid().optional(),
   /** Absent services mean all that are not ready. */
-  services: z
-    .array(z.enum(['stripe', 'neon']))
-    .min(1)
-    .optional(),
+  services: z.array(choice).min(1).max(20).optional(),
   databaseSize: choice.optional(),
   dataRegion: choice.optional(),
   /** Stop instead, and undo what was made. */

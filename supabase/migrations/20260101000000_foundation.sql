@@ -5,7 +5,7 @@ do $names$
 declare
   v_relations text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
     'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
-    'tenant_health_hourly', 'wallets'];
+    'tenant_health_hourly', 'tenant_resources', 'wallets'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
   v_functions text[] := array['audit_trail', 'backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
     'lift_legal_hold', 'list_tenants', 'pause_work', 'paused_work', 'probe_functions', 'probe_results', 'provisioning_progress',

@@ -28,10 +28,6 @@ create table provisioning.settings (
   -- provision_user, for back ends that know an address: calls a minute and address, and how old its user may be.
   user_calls_per_minute integer not null default 5,
   user_calls_max_age_minutes integer not null default 10,
-  -- A deleted organization's Neon project stays this long; Neon itself keeps it recoverable for 7 days more.
-  neon_deletion_grace_hours integer not null default 72,
-  -- Bookkeeping often wants to keep customers: keep or delete.
-  stripe_customer_on_deprovision text not null default 'keep',
   -- Whether the daily reconciliation deletes what it is sure that nobody needs, or only reports it. Leave it off where
   -- another installation shares the Neon organization or the Stripe account: its tenants look like strangers here.
   reconcile_delete boolean not null default false,
@@ -72,9 +68,8 @@ create table provisioning.settings (
   retention_batch_rows integer not null default 500,
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
-  constraint grace_is_not_negative check (least(neon_deletion_grace_hours, reconcile_grace_hours) >= 0),
+  constraint grace_is_not_negative check (reconcile_grace_hours >= 0),
   constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
-  constraint stripe_customer_on_deprovision_is_known check (stripe_customer_on_deprovision in ('keep', 'delete')),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0

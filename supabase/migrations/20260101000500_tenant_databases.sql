@@ -39,6 +39,20 @@ grant select on public.organization_databases to authenticated, service_role;
 create policy "owners and admins read connection details" on public.organization_databases for select to authenticated
   using (organization_id = any (array(select provisioning.my_organization_ids('{owner,admin}'))));
 
+create function provisioning.ensure_database(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.organization_databases (organization_id, region, size)
+  select o.id, r.neon_region, p.default_size from public.organizations o
+  join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
+  where o.id = p_organization_id
+  on conflict (organization_id) do nothing;
+end
+$$;
+revoke execute on function provisioning.ensure_database(uuid) from public;
+comment on function provisioning.ensure_database(uuid) is
+  'Gives an organization its row in organization_databases, by its data region and plan, when it has none.';
+
 -- The keys of this project, made once here and known only to Vault.
 do $keys$
 declare
@@ -82,3 +96,41 @@ $$;
 revoke execute on function provisioning.unseal(text) from public;
 comment on function provisioning.unseal(text) is
   'Opens base64(iv ‖ AES-256-CBC). A bound parameter lands in the log when log_statement is on; a sealed one says nothing there.';
+
+create function provisioning.reveal_database_connection(p_organization_id uuid, p_reveal_password boolean) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_database public.organization_databases;
+  v_password text;
+begin
+  if auth.role() is distinct from 'service_role'
+    and p_organization_id not in (select provisioning.my_organization_ids('{owner,admin}')) then
+    raise exception 'Connection details are for the owners and admins of the organization.' using errcode = '42501';
+  end if;
+  if not exists (select from public.organizations o where o.id = p_organization_id) then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
+  select * into v_database from public.organization_databases d where d.organization_id = p_organization_id;
+  if v_database.host is null then
+    raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
+  end if;
+  if p_reveal_password then
+    select s.decrypted_secret into v_password from vault.decrypted_secrets s where s.id = v_database.credentials_secret_id;
+    perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.neon_project_id);
+  end if;
+  return jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host, 'port', v_database.port,
+    'database', v_database.database_name, 'role', v_database.role_name, 'ssl_mode', v_database.ssl_mode,
+    'graphql_endpoint', v_database.graphql_endpoint, 'password', v_password);
+end
+$$;
+revoke execute on function provisioning.reveal_database_connection(uuid, boolean) from public;
+grant execute on function provisioning.reveal_database_connection(uuid, boolean) to authenticated, service_role;
+
+create function public.database_connection(organization_id uuid, reveal_password boolean default false) returns jsonb
+language sql volatile security invoker set search_path = '' as $$
+  select provisioning.reveal_database_connection(organization_id, reveal_password)
+$$;
+revoke execute on function public.database_connection(uuid, boolean) from public, anon;
+grant execute on function public.database_connection(uuid, boolean) to authenticated, service_role;
+comment on function public.database_connection(uuid, boolean) is
+  'How to connect to an organization''s database, for its owners and admins. The password only when asked for, which is audited.';

@@ -309,32 +309,6 @@ revoke execute on function provisioning.next_step_at(uuid) from public;
 comment on function provisioning.next_step_at(uuid) is
   'When the first step may start, now for one whose worker is gone; null when none can because of what others have not done.';
 
-create function provisioning.tenant(p_organization_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  return (
-    select jsonb_build_object(
-      'organizationId', o.id, 'organizationName', o.name, 'billingEmail', o.billing_email, 'ownerId', o.owner_id, 'plan', o.plan,
-      'stripeCustomerId', o.stripe_customer_id, 'region', d.region, 'size', d.size, 'neonProjectId', d.neon_project_id,
-      'host', d.host, 'pooledHost', d.pooled_host, 'port', d.port, 'databaseName', d.database_name, 'roleName', d.role_name,
-      'sslMode', d.ssl_mode, 'schemaVersion', d.schema_version, 'credentialsSecretId', d.credentials_secret_id,
-      'limits', jsonb_build_object(
-        'minComputeUnits', z.min_compute_units, 'maxComputeUnits', z.max_compute_units,
-        'suspendTimeoutSeconds', z.suspend_timeout_seconds, 'historyRetentionSeconds', p.history_retention_seconds,
-        'quota', jsonb_strip_nulls(jsonb_build_object(
-          'active_time_seconds', p.quota_active_time_seconds, 'compute_time_seconds', p.quota_compute_time_seconds,
-          'written_data_bytes', p.quota_written_data_bytes, 'data_transfer_bytes', p.quota_data_transfer_bytes,
-          'logical_size_bytes', p.quota_logical_size_bytes))))
-    from public.organizations o
-    join public.organization_databases d on d.organization_id = o.id
-    join provisioning.database_sizes z using (size)
-    join provisioning.plans p using (plan)
-    where o.id = p_organization_id);
-end
-$$;
-revoke execute on function provisioning.tenant(uuid) from public;
-comment on function provisioning.tenant(uuid) is 'All that the steps need to know of an organization; no secrets.';
-
 create function provisioning.start_step(p_job_id uuid, p_lease_token uuid, p_step text)
 returns table (attempt integer, output jsonb, tenant jsonb)
 language plpgsql security definer set search_path = '' as $$
@@ -350,9 +324,8 @@ begin
   where s.job_id = p_job_id and s.step = p_step returning * into v_step;
   if v_step.attempts > (select max_step_attempts from provisioning.settings) then
     -- Only interruptions get here: an ordinary failure stops at the limit by itself.
-    perform provisioning.fail_step(p_job_id, p_lease_token, p_step, coalesce(v_step.error, '{}') || jsonb_build_object(
-      'retryable', false, 'code', 'attempts_exhausted',
-      'message', 'Every attempt at this step was interrupted. Look at the function''s log, then retry.'));
+    perform provisioning.fail_step(p_job_id, p_lease_token, p_step, 
+      coalesce(v_step.error, '{}') || provisioning.failure('attempts_exhausted'));
     return;
   end if;
   perform provisioning.refresh_status(v_job.organization_id);

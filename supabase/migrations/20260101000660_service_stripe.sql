@@ -14,3 +14,41 @@ insert into provisioning.provider_status (provider, service, label) values
 insert into provisioning.rate_limits (provider, scope, burst, per_second) values
   ('stripe_test', '*', 12, 13),
   ('stripe_live', '*', 50, 50);
+
+-- Bookkeeping often wants to keep customers: set kept_on_deletion to false where it does not.
+insert into provisioning.resource_kinds (kind, service, label, kept_on_deletion) values
+  ('stripe_customer', 'stripe', 'Stripe customer', true);
+
+-- What the steps write beside their own rows. Each is called in the same statement as complete_step.
+
+create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text, p_url text default null)
+returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs;
+begin
+  -- The status in the same row follows with complete_step.
+  perform provisioning.hold_owner((select j.organization_id from public.provisioning_jobs j where j.id = p_job_id));
+  v_job := provisioning.hold_lease(p_job_id, p_lease_token);
+  update public.organizations o set stripe_customer_id = p_customer_id
+  where o.id = v_job.organization_id
+    and o.stripe_customer_id is distinct from p_customer_id;
+  perform provisioning.record_resource(v_job.organization_id, 'stripe_customer', v_job.organization_id::text, p_customer_id, p_url);
+end
+$$;
+revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text, text) from public;
+comment on function provisioning.record_stripe_customer(uuid, uuid, text, text) is
+  'The organization has this customer. It is found by its metadata, which hold the organization''s id.';
+
+create function provisioning.forget_stripe_customer(p_job_id uuid, p_lease_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.organizations o set stripe_customer_id = null
+  where o.id = v_job.organization_id and o.stripe_customer_id is not null;
+  perform provisioning.forget_resource(v_job.organization_id, 'stripe_customer');
+end
+$$;
+revoke execute on function provisioning.forget_stripe_customer(uuid, uuid) from public;
+comment on function provisioning.forget_stripe_customer(uuid, uuid) is 'The customer is deleted.';

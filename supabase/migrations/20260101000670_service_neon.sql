@@ -32,3 +32,130 @@ comment on function provisioning.copy_database_status() is
 create trigger organizations_copy_database_status after update of provisioning_status on public.organizations
   for each row when (old.provisioning_status -> 'neon' is distinct from new.provisioning_status -> 'neon')
   execute function provisioning.copy_database_status();
+
+-- Neon itself keeps a deleted project recoverable for 7 days more.
+insert into provisioning.resource_kinds (kind, service, label, is_regional, grace_hours) values
+  ('neon_project', 'neon', 'Neon project', true, 72);
+
+create function provisioning.follow_data_region() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- Not while a project may exist: it cannot move.
+  update public.organization_databases d set region = r.neon_region
+  from provisioning.regions r
+  where d.organization_id = new.id and r.data_region = new.data_region and d.region <> r.neon_region
+    and not exists (
+      select from public.tenant_resources t
+      where t.organization_id = new.id and t.kind = 'neon_project' and t.state in ('planned', 'active'));
+  return null;
+end
+$$;
+revoke execute on function provisioning.follow_data_region() from public;
+comment on function provisioning.follow_data_region() is
+  'Trigger: a database that is not made yet is made in the organization''s data region, as provisioning.regions has it now.';
+create trigger organizations_database_follows_region after update of data_region on public.organizations
+  for each row execute function provisioning.follow_data_region();
+
+-- What the steps write beside their own rows. Each is called in the same statement as complete_step.
+
+create function provisioning.record_neon_project(
+  p_job_id uuid, p_lease_token uuid, p_project_id text, p_branch_id text, p_endpoint_id text, p_host text, p_pooled_host text,
+  p_port integer, p_database_name text, p_role_name text, p_ssl_mode text, p_name text
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_region text;
+begin
+  update public.organization_databases d set neon_project_id = p_project_id, neon_branch_id = p_branch_id,
+    neon_endpoint_id = p_endpoint_id, host = p_host, pooled_host = p_pooled_host, port = p_port,
+    database_name = p_database_name, role_name = p_role_name, ssl_mode = p_ssl_mode
+  where d.organization_id = v_job.organization_id returning d.region into v_region;
+  perform provisioning.record_resource(v_job.organization_id, 'neon_project', p_name, p_project_id,
+    'https://console.neon.tech/app/projects/' || p_project_id,
+    jsonb_build_object('region', v_region, 'branch_id', p_branch_id, 'endpoint_id', p_endpoint_id));
+end
+$$;
+revoke execute on function
+  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text, text) from public;
+comment on function
+  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text, text) is
+  'The organization''s database is in this project. p_name is the one that it was made with.';
+
+create function provisioning.record_schema_version(p_job_id uuid, p_lease_token uuid, p_version integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.organization_databases d set schema_version = p_version
+  where d.organization_id = v_job.organization_id;
+end
+$$;
+revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public;
+comment on function provisioning.record_schema_version(uuid, uuid, integer) is
+  'The tenant''s database has the files of tenant-schema/ up to this number.';
+
+create function provisioning.store_credentials(p_job_id uuid, p_lease_token uuid, p_sealed_password text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_name text := 'tenant_database_password/' || v_job.organization_id;
+  v_secret_id uuid := (select s.id from vault.secrets s where s.name = v_name);
+begin
+  if v_secret_id is null then
+    v_secret_id := vault.create_secret(provisioning.unseal(p_sealed_password), v_name, 'Password of a tenant''s own database');
+  else
+    perform vault.update_secret(v_secret_id, provisioning.unseal(p_sealed_password));
+  end if;
+  update public.organization_databases d set credentials_secret_id = v_secret_id
+  where d.organization_id = v_job.organization_id and d.credentials_secret_id is distinct from v_secret_id;
+end
+$$;
+revoke execute on function provisioning.store_credentials(uuid, uuid, text) from public;
+comment on function provisioning.store_credentials(uuid, uuid, text) is
+  'Keeps a sealed password in Vault under one name per organization, replacing an earlier one.';
+
+create function provisioning.record_verified_connection(p_job_id uuid, p_lease_token uuid, p_encrypted boolean) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.organization_databases d
+  set ssl_verified_at = case when p_encrypted then now() end
+  where d.organization_id = v_job.organization_id;
+  perform provisioning.begin_health_checks(v_job.organization_id);
+end
+$$;
+revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean) from public;
+comment on function provisioning.record_verified_connection(uuid, uuid, boolean) is
+  'Somebody has connected as an application would; from now on the database''s health is checked.';
+
+create function provisioning.forget_credentials(p_job_id uuid, p_lease_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  delete from vault.secrets s where s.name = 'tenant_database_password/' || v_job.organization_id;
+  update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
+end
+$$;
+revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
+comment on function provisioning.forget_credentials(uuid, uuid) is 'Deletes the password of the job''s tenant database from Vault.';
+
+create function provisioning.forget_neon_project(p_job_id uuid, p_lease_token uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
+    pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
+    health_status = 'unknown'
+  where d.organization_id = v_job.organization_id;
+  delete from public.tenant_health h where h.organization_id = v_job.organization_id;
+  perform provisioning.resolve_alert(v_job.organization_id, 'tenant_health');
+  perform provisioning.forget_resource(v_job.organization_id, 'neon_project');
+end
+$$;
+revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public;
+comment on function provisioning.forget_neon_project(uuid, uuid) is
+  'The project is deleted; where the organization still has a row for it, nothing of it is left there.';

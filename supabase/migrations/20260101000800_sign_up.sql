@@ -168,11 +168,7 @@ declare
   v_organization_id uuid := (select j.organization_id from public.provisioning_jobs j where j.id = p_job_id);
 begin
   perform provisioning.record_sign_up(v_organization_id);
-  insert into public.organization_databases (organization_id, region, size)
-  select o.id, r.neon_region, p.default_size
-  from public.organizations o join provisioning.regions r using (data_region) join provisioning.plans p using (plan)
-  where o.id = v_organization_id
-  on conflict (organization_id) do nothing;
+  perform provisioning.ensure_database(v_organization_id);
   update public.profiles p set in_search_index = true
   from public.organizations o where o.id = v_organization_id and p.id = o.owner_id and not p.in_search_index;
 end

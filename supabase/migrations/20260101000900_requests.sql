@@ -93,7 +93,7 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
   perform provisioning.hold_owner(p_organization_id);
   select j.* into job from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and j.kind = 'provision' order by j.created_at desc limit 1 for update;
+  where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('provision') order by j.created_at desc limit 1 for update;
   select o.* into organization from public.organizations o where o.id = p_organization_id for update;
   if organization.id is null then
     raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
@@ -105,6 +105,84 @@ comment on function provisioning.hold_provisioning(uuid) is
   'Waits for other requests for the organization, then locks its owner''s account, its newest provision job (if any) and the
 organization, in the order in which workers lock them. Raises TP404.';
 
+create function provisioning.assert_services_exist(p_services text[]) returns void
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  -- Those that have work to do; others are only listed in the status.
+  v_known text[] := array(
+    select distinct d.service from provisioning.step_definitions d where d.kind = provisioning.kind_for('provision') order by 1);
+  v_unknown text := (select s from unnest(p_services) s where s <> all (v_known) limit 1);
+begin
+  if v_unknown is not null then
+    raise exception 'The service "%" is unknown. Known: %.', v_unknown, array_to_string(v_known, ', ') using errcode = 'TP422';
+  end if;
+end
+$$;
+revoke execute on function provisioning.assert_services_exist(text[]) from public;
+
+create function provisioning.choose_data_region(p_organization public.organizations, p_data_region text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_region text;
+  v_fixed_by text;
+begin
+  select r.data_region into v_region from provisioning.regions r
+  where r.data_region = lower(p_data_region) or lower(p_data_region) = any (r.aliases);
+  if v_region is null then
+    raise exception 'The region "%" is unknown. Known: %.', p_data_region,
+      (select string_agg(r.data_region, ', ' order by r.data_region) from provisioning.regions r) using errcode = 'TP422';
+  end if;
+  select k.label into v_fixed_by from public.tenant_resources t join provisioning.resource_kinds k using (kind)
+  where t.organization_id = p_organization.id and t.state in ('planned', 'active') and k.is_regional limit 1;
+  if v_region <> p_organization.data_region and v_fixed_by is not null then
+    raise exception 'The % is being made in % or is there already, and a region is fixed from then on.',
+      v_fixed_by, p_organization.data_region using errcode = 'TP409';
+  end if;
+  -- Also when it is the same one: what the region stands for at a provider may have been corrected meanwhile.
+  update public.organizations o set data_region = v_region where o.id = p_organization.id;
+end
+$$;
+revoke execute on function provisioning.choose_data_region(public.organizations, text) from public;
+comment on function provisioning.choose_data_region(public.organizations, text) is
+  'Gives an organization the data region that the word means. Raises TP422 for an unknown word, and TP409 when something that stands
+in another region may exist already.';
+
+create function provisioning.choose_database_size(p_organization_id uuid, p_size text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  if not exists (select from provisioning.database_sizes z where z.size = p_size) then
+    raise exception 'The size "%" is unknown. Known: %.', p_size,
+      (select string_agg(z.size, ', ' order by z.max_compute_units) from provisioning.database_sizes z) using errcode = 'TP422';
+  end if;
+  update public.organization_databases d set size = p_size where d.organization_id = p_organization_id and d.size <> p_size;
+  return found;
+end
+$$;
+revoke execute on function provisioning.choose_database_size(uuid, text) from public;
+comment on function provisioning.choose_database_size(uuid, text) is
+  'Gives an organization''s database this size; false when it has it already. Raises TP422 for an unknown one.';
+
+create function provisioning.services_to_retry(p_job_id uuid, p_services text[], p_changed text[]) returns text[]
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_followers text[] := array(select s.service from provisioning.services s where s.follows && p_changed);
+begin
+  if v_followers = '{}' then
+    return p_services;
+  end if;
+  -- Services that are named are looked at again even when they are ready; without names, only what has not succeeded.
+  return array(
+    select unnest(v_followers || coalesce(p_services, array(
+      select s.service from public.provisioning_steps s
+      where s.job_id = p_job_id and s.status in ('retrying', 'failed', 'cancelled'))))
+    group by 1);
+end
+$$;
+revoke execute on function provisioning.services_to_retry(uuid, text[], text[]) from public;
+comment on function provisioning.services_to_retry(uuid, text[], text[]) is
+  'The services to name in a retry: those that were asked for (null: all that have not succeeded), and those that follow a fact of
+the organization that has changed (services.follows).';
+
 create function provisioning.request_provisioning(
   p_organization_id uuid, p_services text[] default null, p_database_size text default null, p_data_region text default null,
   p_requested_by uuid default null
@@ -112,65 +190,33 @@ create function provisioning.request_provisioning(
 language plpgsql security definer set search_path = '' as $$
 declare
   v_held record;
-  v_organization public.organizations;
-  v_database public.organization_databases;
-  v_region provisioning.regions;
   v_job public.provisioning_jobs;
-  v_changed boolean := false;
+  v_changed text[] := '{}';
 begin
+  perform provisioning.assert_services_exist(p_services);
   select * into v_held from provisioning.hold_provisioning(p_organization_id);
-  v_organization := v_held.organization;
   v_job := v_held.job;
   if exists (
     select from public.provisioning_jobs j
-    where j.organization_id = p_organization_id and j.kind = 'undo' and j.status in ('queued', 'running')) then
+    where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('revert') and j.status in ('queued', 'running')) then
     raise exception 'What the cancelled provisioning had made is still being removed. Try again when that is done, in about a minute.'
       using errcode = 'TP423';
   end if;
-  insert into public.organization_databases (organization_id, region, size)
-  select v_organization.id, r.neon_region, p.default_size from provisioning.regions r, provisioning.plans p
-  where r.data_region = v_organization.data_region and p.plan = v_organization.plan
-  on conflict (organization_id) do nothing;
-  select * into v_database from public.organization_databases d where d.organization_id = p_organization_id for update;
-
+  perform provisioning.ensure_database(p_organization_id);
   if p_data_region is not null then
-    select * into v_region from provisioning.regions r
-    where r.data_region = lower(p_data_region) or lower(p_data_region) = any (r.aliases);
-    if v_region.data_region is null then
-      raise exception 'The region "%" is unknown. Known: %.', p_data_region,
-        (select string_agg(r.data_region, ', ' order by r.data_region) from provisioning.regions r) using errcode = 'TP422';
-    end if;
-    -- From its first attempt on the project may exist, whatever the rows know; only an unknown region made none for certain.
-    if v_region.neon_region <> v_database.region and (v_database.neon_project_id is not null or exists (
-      select from public.provisioning_steps s where s.job_id = v_job.id and s.step = 'neon_project' and s.attempts > 0
-        and coalesce(s.error ->> 'code', '') <> 'neon_region_unknown')
-      -- A retry counts the attempts anew; the history knows of requests whose answer was lost.
-      or exists (
-        select from public.provisioning_events e where e.job_id = v_job.id and e.resource_type = 'neon_project'
-          and e.metadata ->> 'code' in ('neon_unreachable', 'neon_unavailable'))) then
-      raise exception 'The database is being made in % or is there already, and a region is fixed from then on.', v_database.region
-        using errcode = 'TP409';
-    end if;
-    update public.organizations o set data_region = v_region.data_region where o.id = p_organization_id;
-    update public.organization_databases d set region = v_region.neon_region where d.organization_id = p_organization_id;
+    perform provisioning.choose_data_region(v_held.organization, p_data_region);
   end if;
-  if p_database_size is not null and p_database_size <> v_database.size then
-    if not exists (select from provisioning.database_sizes z where z.size = p_database_size) then
-      raise exception 'The size "%" is unknown. Known: %.', p_database_size,
-        (select string_agg(z.size, ', ' order by z.max_compute_units) from provisioning.database_sizes z) using errcode = 'TP422';
-    end if;
-    update public.organization_databases d set size = p_database_size where d.organization_id = p_organization_id;
-    v_changed := true;
+  if p_database_size is not null and provisioning.choose_database_size(p_organization_id, p_database_size) then
+    v_changed := '{database_size}';
   end if;
-
   -- What a cancelled job had made is gone: everything is made anew, by a job of its own.
-  if v_job.id is null or v_job.status = 'cancelled' and v_organization.provisioned_at is null then
-    job_id := provisioning.enqueue(p_organization_id, 'provision', '{}', p_requested_by, 'request');
+  if v_job.id is null or v_job.status = 'cancelled' and (v_held.organization).provisioned_at is null then
+    job_id := provisioning.enqueue(p_organization_id, provisioning.kind_for('provision'), '{}', p_requested_by, 'request');
     status := 'queued';
     perform provisioning.refresh_status(p_organization_id);
   else
     job_id := v_job.id;
-    status := provisioning.retry_job(v_job.id, case when v_changed then coalesce(p_services, '{neon}') else p_services end);
+    status := provisioning.retry_job(v_job.id, provisioning.services_to_retry(v_job.id, p_services, v_changed));
   end if;
   perform provisioning.audit(p_organization_id, 'provisioning.requested', 'job', job_id::text, jsonb_strip_nulls(
     jsonb_build_object('services', p_services, 'database_size', p_database_size, 'data_region', p_data_region)));
@@ -180,7 +226,7 @@ $$;
 revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid) from public;
 comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
-TP409 (region fixed), TP422 (unknown region or size) or TP423 (an undo is at work).';
+TP409 (region fixed), TP422 (unknown service, region or size) or TP423 (an undo is at work).';
 
 -- One row for whatever was asked for lately, the hash of an address or a tenant, with the times of its calls within the last
 -- minute.
@@ -269,118 +315,3 @@ comment on function provisioning.provision_user(text, jsonb) is
   'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome: accepted,
 user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), undo_in_progress, or too_many_attempts, which says
 when to come back. Values and no errors, because an error would take the count of the call back.';
-
--- What a step writes beside its own row. Each is called in the same statement as complete_step.
-
-create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs;
-begin
-  -- The status in the same row follows with complete_step.
-  perform provisioning.hold_owner((select j.organization_id from public.provisioning_jobs j where j.id = p_job_id));
-  v_job := provisioning.hold_lease(p_job_id, p_lease_token);
-  update public.organizations o set stripe_customer_id = p_customer_id
-  where o.id = v_job.organization_id
-    and o.stripe_customer_id is distinct from p_customer_id;
-end
-$$;
-revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text) from public;
-
-create function provisioning.record_neon_project(
-  p_job_id uuid, p_lease_token uuid, p_project_id text, p_branch_id text, p_endpoint_id text, p_host text, p_pooled_host text,
-  p_port integer, p_database_name text, p_role_name text, p_ssl_mode text
-) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-begin
-  update public.organization_databases d set neon_project_id = p_project_id, neon_branch_id = p_branch_id,
-    neon_endpoint_id = p_endpoint_id, host = p_host, pooled_host = p_pooled_host, port = p_port,
-    database_name = p_database_name, role_name = p_role_name, ssl_mode = p_ssl_mode
-  where d.organization_id = v_job.organization_id;
-end
-$$;
-revoke execute on function provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) from public;
-
-create function provisioning.record_schema_version(p_job_id uuid, p_lease_token uuid, p_version integer) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-begin
-  update public.organization_databases d set schema_version = p_version
-  where d.organization_id = v_job.organization_id;
-end
-$$;
-revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public;
-
-create function provisioning.store_credentials(p_job_id uuid, p_lease_token uuid, p_sealed_password text) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-  v_name text := 'tenant_database_password/' || v_job.organization_id;
-  v_secret_id uuid := (select s.id from vault.secrets s where s.name = v_name);
-begin
-  if v_secret_id is null then
-    v_secret_id := vault.create_secret(provisioning.unseal(p_sealed_password), v_name, 'Password of a tenant''s own database');
-  else
-    perform vault.update_secret(v_secret_id, provisioning.unseal(p_sealed_password));
-  end if;
-  update public.organization_databases d set credentials_secret_id = v_secret_id
-  where d.organization_id = v_job.organization_id and d.credentials_secret_id is distinct from v_secret_id;
-end
-$$;
-revoke execute on function provisioning.store_credentials(uuid, uuid, text) from public;
-comment on function provisioning.store_credentials(uuid, uuid, text) is
-  'Keeps a sealed password in Vault under one name per organization, replacing an earlier one.';
-
-create function provisioning.record_verified_connection(p_job_id uuid, p_lease_token uuid, p_encrypted boolean) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-begin
-  update public.organization_databases d
-  set ssl_verified_at = case when p_encrypted then now() end
-  where d.organization_id = v_job.organization_id;
-  perform provisioning.begin_health_checks(v_job.organization_id);
-end
-$$;
-revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean) from public;
-
-create function provisioning.reveal_database_connection(p_organization_id uuid, p_reveal_password boolean) returns jsonb
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_database public.organization_databases;
-  v_password text;
-begin
-  if auth.role() is distinct from 'service_role'
-    and p_organization_id not in (select provisioning.my_organization_ids('{owner,admin}')) then
-    raise exception 'Connection details are for the owners and admins of the organization.' using errcode = '42501';
-  end if;
-  if not exists (select from public.organizations o where o.id = p_organization_id) then
-    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
-  end if;
-  select * into v_database from public.organization_databases d where d.organization_id = p_organization_id;
-  if v_database.host is null then
-    raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
-  end if;
-  if p_reveal_password then
-    select s.decrypted_secret into v_password from vault.decrypted_secrets s where s.id = v_database.credentials_secret_id;
-    perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.neon_project_id);
-  end if;
-  return jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host, 'port', v_database.port,
-    'database', v_database.database_name, 'role', v_database.role_name, 'ssl_mode', v_database.ssl_mode,
-    'graphql_endpoint', v_database.graphql_endpoint, 'password', v_password);
-end
-$$;
-revoke execute on function provisioning.reveal_database_connection(uuid, boolean) from public;
-grant execute on function provisioning.reveal_database_connection(uuid, boolean) to authenticated, service_role;
-
-create function public.database_connection(organization_id uuid, reveal_password boolean default false) returns jsonb
-language sql volatile security invoker set search_path = '' as $$
-  select provisioning.reveal_database_connection(organization_id, reveal_password)
-$$;
-revoke execute on function public.database_connection(uuid, boolean) from public, anon;
-grant execute on function public.database_connection(uuid, boolean) to authenticated, service_role;
-comment on function public.database_connection(uuid, boolean) is
-  'How to connect to an organization''s database, for its owners and admins. The password only when asked for, which is audited.';

@@ -1,10 +1,11 @@
--- The undo: what an organization has outside survives its rows in a job, written in the same transaction as the deletion.
+-- The undo: what an organization has outside outlives its rows, and a job that removes it is written in the same transaction as
+-- the deletion.
 
 create function provisioning.supersede_undo(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   update public.provisioning_jobs j set status = 'cancelled'
-  where j.organization_id = p_organization_id and j.kind = 'undo' and j.status = 'failed';
+  where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('revert') and j.status = 'failed';
 end
 $$;
 revoke execute on function provisioning.supersede_undo(uuid) from public;
@@ -14,65 +15,86 @@ comment on function provisioning.supersede_undo(uuid) is
 create function provisioning.handle_provisioning_succeeded() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.supersede_undo(new.organization_id);
+  if new.kind = provisioning.kind_for('provision') then
+    perform provisioning.supersede_undo(new.organization_id);
+  end if;
   return null;
 end
 $$;
 revoke execute on function provisioning.handle_provisioning_succeeded() from public;
 create trigger on_provisioning_succeeded after update of status on public.provisioning_jobs
-  for each row when (new.kind = 'provision' and new.status = 'succeeded' and old.status <> 'succeeded')
+  for each row when (new.status = 'succeeded' and old.status <> 'succeeded')
   execute function provisioning.handle_provisioning_succeeded();
+
+create function provisioning.stop_jobs(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  with stopped as (
+    update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), rerun_services = null
+    where j.organization_id = p_organization_id and j.kind <> provisioning.kind_for('remove') and j.status in ('queued', 'running')
+  )
+  update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = now()
+  from public.provisioning_jobs j
+  where j.organization_id = p_organization_id and j.kind <> provisioning.kind_for('remove') and s.job_id = j.id
+    and s.status in ('pending', 'running', 'retrying');
+  perform provisioning.supersede_undo(p_organization_id);
+end
+$$;
+revoke execute on function provisioning.stop_jobs(uuid) from public;
+comment on function provisioning.stop_jobs(uuid) is
+  'Nothing more is made for an organization: its open jobs are cancelled, and a worker that is at one is refused from then on.';
+
+create function provisioning.enqueue_removal(p_organization_id uuid, p_kind text, p_request jsonb default '{}') returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job_id uuid := provisioning.enqueue(p_organization_id, p_kind, p_request, auth.uid());
+begin
+  -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
+  update public.provisioning_jobs j set next_attempt_at = now()
+    + make_interval(secs => (select s.lease_seconds from provisioning.settings s))
+  where j.id = v_job_id and j.status = 'queued' and j.attempts = 0;
+  return v_job_id;
+end
+$$;
+revoke execute on function provisioning.enqueue_removal(uuid, text, jsonb) from public;
+comment on function provisioning.enqueue_removal(uuid, text, jsonb) is
+  'Enqueues the removal of what an organization has outside, due when the calls of stopped workers have ended. The job holds no name:
+its steps read tenant_resources.';
 
 create function provisioning.enqueue_deprovisioning(p_organization_id uuid) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_settings provisioning.settings;
-  v_request jsonb;
-  v_job_id uuid;
-  v_owner_id uuid;
+  v_kind text := provisioning.kind_for('remove');
+  v_organization public.organizations;
   v_names jsonb;
+  v_job_id uuid;
 begin
-  select * into v_settings from provisioning.settings;
+  select * into v_organization from public.organizations o where o.id = p_organization_id;
+  v_names := jsonb_build_object('organization_name', v_organization.name, 'slug', v_organization.slug,
+    'billing_email', v_organization.billing_email);
   perform provisioning.record_sign_up(p_organization_id);
-  -- Nothing more is made: a worker that is at it is refused by its stale token.
-  update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), rerun_services = null
-  where j.organization_id = p_organization_id and j.kind <> 'deprovision' and j.status in ('queued', 'running');
-  update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = now()
-  from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and j.kind <> 'deprovision' and s.job_id = j.id
-    and s.status in ('pending', 'running', 'retrying');
-  perform provisioning.supersede_undo(p_organization_id);
+  perform provisioning.stop_jobs(p_organization_id);
   -- In the order of record_health_checks: the database before its alert.
   perform from public.organization_databases d where d.organization_id = p_organization_id for no key update;
   -- What was wrong with the organization is nobody's business any more; from here on only its removal can fail.
   update public.tenant_alerts a set resolved_at = clock_timestamp()
-  where a.organization_id = p_organization_id and a.kind <> 'deprovision_failed' and a.resolved_at is null;
-  select jsonb_strip_nulls(jsonb_build_object(
-    'member_ids', (select jsonb_agg(m.user_id) from public.organization_members m where m.organization_id = o.id),
-    'provisioned_at', o.provisioned_at, 'stripe_customer_id', o.stripe_customer_id,
-    'stripe_customer', v_settings.stripe_customer_on_deprovision,
-    'neon_project_id', d.neon_project_id,
-    'delete_neon_project_at', now() + make_interval(hours => v_settings.neon_deletion_grace_hours),
-    'credentials_secret_id', d.credentials_secret_id)),
-    o.owner_id, jsonb_build_object('organization_name', o.name, 'slug', o.slug, 'billing_email', o.billing_email)
-  into v_request, v_owner_id, v_names
-  from public.organizations o left join public.organization_databases d on d.organization_id = o.id
-  where o.id = p_organization_id;
-  v_job_id := provisioning.enqueue(p_organization_id, 'deprovision', v_request, auth.uid());
-  -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
-  update public.provisioning_jobs j set next_attempt_at = now() + make_interval(secs => v_settings.lease_seconds)
-  where j.id = v_job_id and j.status = 'queued' and j.attempts = 0;
-  perform provisioning.keep_personal_details(v_job_id, p_organization_id, v_owner_id, v_names);
+  where a.organization_id = p_organization_id and a.kind <> v_kind || '_failed' and a.resolved_at is null;
+  perform provisioning.release_resources(p_organization_id, p_with_grace => true);
+  v_job_id := provisioning.enqueue_removal(p_organization_id, v_kind,
+    jsonb_strip_nulls(jsonb_build_object('provisioned_at', v_organization.provisioned_at, 'member_ids', (
+      select jsonb_agg(m.user_id) from public.organization_members m where m.organization_id = p_organization_id))));
+  perform provisioning.keep_personal_details(v_job_id, p_organization_id, v_organization.owner_id, v_names);
   perform provisioning.keep_personal_details(
-    provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text, v_request),
-    p_organization_id, v_owner_id, v_names);
+    provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text,
+      jsonb_build_object('job_id', v_job_id)),
+    p_organization_id, v_organization.owner_id, v_names);
   return v_job_id;
 end
 $$;
 revoke execute on function provisioning.enqueue_deprovisioning(uuid) from public;
 comment on function provisioning.enqueue_deprovisioning(uuid) is
-  'Stops an organization''s open jobs and enqueues the removal of everything that it has outside, with all that this needs to
-know in the job. Its first step is due when the calls of stopped workers have ended.';
+  'Stops an organization''s open jobs and enqueues the removal of everything that it has outside, each thing after its grace. Its
+first step is due when the calls of stopped workers have ended.';
 
 create function provisioning.handle_organization_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -93,7 +115,7 @@ begin
   -- Row locks come in the workers' order: the jobs before the organization, and a provision job before the undo that its
   -- success supersedes.
   perform from public.provisioning_jobs j where j.organization_id = p_organization_id
-  order by j.kind <> 'provision', j.created_at for update;
+  order by j.kind <> provisioning.kind_for('provision'), j.created_at for update;
   delete from public.organizations o where o.id = p_organization_id;
 end
 $$;
@@ -173,7 +195,7 @@ begin
     raise exception 'To delete the organization, confirm it with its slug, "%".', v_slug using errcode = 'TP428';
   end if;
   perform provisioning.remove_organization(p_organization_id);
-  return (select j.id from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = 'deprovision'
+  return (select j.id from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('remove')
     order by j.created_at desc limit 1);
 end
 $$;
@@ -189,11 +211,11 @@ declare
   v_deleted boolean := not exists (select from public.organizations o where o.id = p_organization_id);
 begin
   select j.* into v_job from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and case when v_deleted then j.kind = 'deprovision'
+  where j.organization_id = p_organization_id and case when v_deleted then j.kind = provisioning.kind_for('remove')
     -- One that was overtaken would remove what is in use.
-    else j.kind = 'undo' and j.status = 'failed' and not exists (
+    else j.kind = provisioning.kind_for('revert') and j.status = 'failed' and not exists (
       select from public.provisioning_jobs p
-      where p.organization_id = p_organization_id and p.kind = 'provision' and p.status <> 'cancelled') end
+      where p.organization_id = p_organization_id and p.kind = provisioning.kind_for('provision') and p.status <> 'cancelled') end
   order by j.created_at desc limit 1;
   return v_job;
 end
@@ -227,91 +249,62 @@ revoke execute on function provisioning.retry_removal(uuid) from public;
 comment on function provisioning.retry_removal(uuid) is
   'Tries the removal again that retryable_removal names, and returns its job. Raises TP404 when there is none.';
 
-create function provisioning.forget_credentials(p_job_id uuid, p_lease_token uuid) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-begin
-  delete from vault.secrets s where s.name = 'tenant_database_password/' || v_job.organization_id;
-  update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
-end
-$$;
-revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
-comment on function provisioning.forget_credentials(uuid, uuid) is 'Deletes the password of the job''s tenant database from Vault.';
-
-create function provisioning.forget_neon_project(p_job_id uuid, p_lease_token uuid) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-begin
-  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
-    pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
-    health_status = 'unknown'
-  where d.organization_id = v_job.organization_id;
-  delete from public.tenant_health h where h.organization_id = v_job.organization_id;
-  perform provisioning.resolve_alert(v_job.organization_id, 'tenant_health');
-end
-$$;
-revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public;
-comment on function provisioning.forget_neon_project(uuid, uuid) is
-  'The project is deleted; where the organization still has a row for it, nothing of it is left there.';
-
-create function provisioning.forget_stripe_customer(p_job_id uuid, p_lease_token uuid) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-begin
-  update public.organizations o set stripe_customer_id = null where o.id = v_job.organization_id;
-end
-$$;
-revoke execute on function provisioning.forget_stripe_customer(uuid, uuid) from public;
-
 -- Cancelling ------------------------------------------------------------------------------------------------------
 
-create function provisioning.cancel_provisioning(p_organization_id uuid) returns table (job_id uuid, undo_job_id uuid)
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_settings provisioning.settings;
-  v_held record;
-  v_job public.provisioning_jobs;
-  v_organization public.organizations;
-  v_undo boolean;
+create function provisioning.assert_cancellable(p_job public.provisioning_jobs, p_was_ready boolean) returns void
+language plpgsql immutable set search_path = '' as $$
 begin
-  select * into v_settings from provisioning.settings;
-  select * into v_held from provisioning.hold_provisioning(p_organization_id);
-  v_organization := v_held.organization;
-  v_job := v_held.job;
-  -- A tenant that was ready once is in use: a later job on it is stopped, and what it uses stays.
-  v_undo := v_organization.provisioned_at is null;
-  if v_job.id is null or v_job.status in ('succeeded', 'cancelled') or v_job.status = 'failed' and not v_undo then
-    raise exception '%', case coalesce(v_job.status, '')
+  if p_job.id is null or p_job.status in ('succeeded', 'cancelled') or p_job.status = 'failed' and p_was_ready then
+    raise exception '%', case coalesce(p_job.status, '')
       when 'cancelled' then 'The provisioning was cancelled before.'
       when '' then 'The organization has no provisioning to cancel.'
       else 'The tenant is ready and nothing is under way. To remove it, delete the organization.' end
       using errcode = 'TP410';
   end if;
-  update public.provisioning_jobs j set status = 'cancelled', finished_at = clock_timestamp(), rerun_services = null, last_error = null
-  where j.id = v_job.id;
-  -- With an undo, what had succeeded is not there any more either.
+end
+$$;
+revoke execute on function provisioning.assert_cancellable(public.provisioning_jobs, boolean) from public;
+comment on function provisioning.assert_cancellable(public.provisioning_jobs, boolean) is
+  'Raises TP410, with why, when a provisioning cannot be cancelled.';
+
+create function provisioning.cancel_job(p_job_id uuid, p_with_what_succeeded boolean) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.provisioning_jobs j set status = 'cancelled', finished_at = clock_timestamp(), rerun_services = null,
+    last_error = null
+  where j.id = p_job_id;
   update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = clock_timestamp(), error = null,
     -- A call that its worker has begun may still take effect; by then it has ended.
-    settles_at = case when s.status = 'running' then clock_timestamp() + make_interval(secs => v_settings.lease_seconds)
+    settles_at = case when s.status = 'running'
+      then clock_timestamp() + make_interval(secs => (select v.lease_seconds from provisioning.settings v))
       else s.settles_at end
-  where s.job_id = v_job.id and (v_undo or s.status in ('pending', 'running', 'retrying'));
+  where s.job_id = p_job_id and (p_with_what_succeeded or s.status in ('pending', 'running', 'retrying'));
+end
+$$;
+revoke execute on function provisioning.cancel_job(uuid, boolean) from public;
+comment on function provisioning.cancel_job(uuid, boolean) is
+  'Stops a job for good. p_with_what_succeeded: an undo follows, so that what had succeeded is not there any more either.';
+
+create function provisioning.cancel_provisioning(p_organization_id uuid) returns table (job_id uuid, undo_job_id uuid)
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_held record;
+  v_job public.provisioning_jobs;
+  -- A tenant that was ready once is in use: a later job on it is stopped, and what it uses stays.
+  v_was_ready boolean;
+begin
+  select * into v_held from provisioning.hold_provisioning(p_organization_id);
+  v_job := v_held.job;
+  v_was_ready := (v_held.organization).provisioned_at is not null;
+  perform provisioning.assert_cancellable(v_job, v_was_ready);
+  perform provisioning.cancel_job(v_job.id, not v_was_ready);
   job_id := v_job.id;
   -- A job that no worker ever took has made nothing.
-  if v_undo and v_job.attempts > 0 then
-    select provisioning.enqueue(p_organization_id, 'undo', jsonb_strip_nulls(jsonb_build_object(
-      'stripe_customer_id', v_organization.stripe_customer_id,
-      'stripe_customer', case when v_organization.stripe_subscription_id is null then 'delete' else 'keep' end,
-      'neon_project_id', (
-        select d.neon_project_id from public.organization_databases d where d.organization_id = p_organization_id),
-      'delete_neon_project_at', now())), auth.uid()) into undo_job_id;
-    -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
-    update public.provisioning_jobs j set next_attempt_at = now() + make_interval(secs => v_settings.lease_seconds)
-    where j.id = undo_job_id;
+  if not v_was_ready and v_job.attempts > 0 then
+    perform provisioning.release_resources(p_organization_id, p_with_grace => false);
+    undo_job_id := provisioning.enqueue_removal(p_organization_id, provisioning.kind_for('revert'));
   end if;
-  perform provisioning.record_event(p_organization_id, v_job.id, 'job.cancelled', 'provision', 'cancelled', v_job.id::text, null,
+  perform provisioning.record_event(p_organization_id, v_job.id, 'job.cancelled', v_job.kind, 'cancelled', v_job.id::text, null,
     jsonb_strip_nulls(jsonb_build_object('undo_job_id', undo_job_id)), v_job.created_at, clock_timestamp());
   perform provisioning.audit(p_organization_id, 'provisioning.cancelled', 'job', v_job.id::text,
     jsonb_strip_nulls(jsonb_build_object('undo_job_id', undo_job_id)));

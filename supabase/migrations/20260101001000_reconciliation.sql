@@ -1,6 +1,7 @@
--- What slipped past exactly-once provisioning: once a day the providers' own lists are compared with our rows. A list is
--- read page by page into reconciliation_inventory, and compared when it is at its end; so a run can go on from its rows
--- wherever its worker died. Presence in a list proves something, absence only when the list is complete.
+-- What slipped past exactly-once provisioning: once a day the providers' own lists are compared with tenant_resources, one list
+-- for each kind of resource. A list is read page by page into reconciliation_inventory, and compared when it is at its end; so
+-- a run can go on from its rows wherever its worker died. Presence in a list proves something, absence only when the list is
+-- complete.
 
 insert into provisioning.workers (worker, function_name) values ('reconciliation', 'reconcile-tenants');
 
@@ -11,7 +12,7 @@ create table provisioning.reconciliation_runs (
   dry_run boolean not null,
   -- Every list was read to its end without a gap.
   complete boolean not null default false,
-  -- {"neon": {"resources", "duplicate", "stranger", "missing", "resolved", "deleted"}, …}
+  -- By kind of resource: {"resources", "duplicate", "stranger", "missing", "resolved", "deleted"}.
   counts jsonb not null default '{}',
   -- Deletions that were begun; settings.reconcile_delete_cap bounds them.
   deletions integer not null default 0,
@@ -28,7 +29,7 @@ create index reconciliation_runs_started_at_idx on provisioning.reconciliation_r
 
 create table provisioning.reconciliation_lists (
   run_id uuid not null references provisioning.reconciliation_runs on delete cascade,
-  provider text not null,
+  resource_kind text not null,
   -- Where the next page begins; null for the first one and behind the last.
   cursor text,
   ended boolean not null default false,
@@ -36,24 +37,24 @@ create table provisioning.reconciliation_lists (
   resources integer not null default 0,
   -- Why the list is not complete; null when nothing is known to be left out.
   gap text,
-  primary key (run_id, provider)
+  primary key (run_id, resource_kind)
 );
-comment on table provisioning.reconciliation_lists is 'How far a run has read each provider''s list.';
+comment on table provisioning.reconciliation_lists is 'How far a run has read the list of each kind of resource.';
 
 create table provisioning.reconciliation_inventory (
   run_id uuid not null references provisioning.reconciliation_runs on delete cascade,
-  provider text not null,
+  resource_kind text not null,
   resource_id text not null,
   -- The organization that its name or metadata carries; null for one that only a row of ours names.
   organization_id uuid,
   created_at timestamptz not null,
-  primary key (run_id, provider, resource_id)
+  primary key (run_id, resource_kind, resource_id)
 );
 comment on table provisioning.reconciliation_inventory is 'What an open run has read so far of the lists, as far as it is ours.';
 
 create table provisioning.reconciliation_findings (
   id uuid primary key default gen_random_uuid(),
-  provider text not null,
+  resource_kind text not null,
   kind text not null,
   resource_id text not null,
   -- No foreign key: a stranger is one whose organization is gone.
@@ -68,8 +69,8 @@ create table provisioning.reconciliation_findings (
 );
 comment on table provisioning.reconciliation_findings is
   'duplicate: one more resource than an organization needs. stranger: a resource whose organization has no row any more.
-missing: a resource that the row of a ready tenant names and the provider does not know. One open finding for each.';
-create unique index reconciliation_findings_open_key on provisioning.reconciliation_findings (provider, kind, resource_id)
+missing: an active resource of a ready tenant that the provider does not know. One open finding for each.';
+create unique index reconciliation_findings_open_key on provisioning.reconciliation_findings (resource_kind, kind, resource_id)
   where resolved_at is null;
 create index reconciliation_findings_last_seen_at_idx on provisioning.reconciliation_findings (last_seen_at);
 
@@ -102,7 +103,8 @@ begin
     insert into provisioning.reconciliation_runs (dry_run) values (p_dry_run)
     on conflict (status) where status = 'running' do nothing returning id into v_run_id;
     if v_run_id is not null then
-      insert into provisioning.reconciliation_lists (run_id, provider) values (v_run_id, 'neon'), (v_run_id, 'stripe');
+      insert into provisioning.reconciliation_lists (run_id, resource_kind)
+      select v_run_id, k.kind from provisioning.resource_kinds k;
       exit;
     end if;
     select r.id into v_run_id from provisioning.reconciliation_runs r where r.status = 'running';
@@ -130,26 +132,25 @@ comment on function provisioning.resume_reconciliation() is
   'Rings again for an open run that has fallen silent, because its doorbell or its worker was lost; null when there is none.';
 
 create function provisioning.save_inventory_page(
-  p_run_id uuid, p_provider text, p_cursor text, p_next_cursor text, p_gap text, p_resources jsonb
+  p_run_id uuid, p_resource_kind text, p_cursor text, p_next_cursor text, p_gap text, p_resources jsonb
 ) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
   update provisioning.reconciliation_lists l set cursor = p_next_cursor, ended = p_next_cursor is null, pages = l.pages + 1,
     resources = l.resources + jsonb_array_length(p_resources), gap = coalesce(l.gap, p_gap)
   from provisioning.reconciliation_runs r
-  where l.run_id = p_run_id and l.provider = p_provider and not l.ended and l.cursor is not distinct from p_cursor
+  where l.run_id = p_run_id and l.resource_kind = p_resource_kind and not l.ended and l.cursor is not distinct from p_cursor
     and r.id = l.run_id and r.status = 'running';
   if not found then
     return false;
   end if;
-  insert into provisioning.reconciliation_inventory (run_id, provider, resource_id, organization_id, created_at)
-  select p_run_id, p_provider, page.resource_id, page.organization_id, page.created_at
+  insert into provisioning.reconciliation_inventory (run_id, resource_kind, resource_id, organization_id, created_at)
+  select p_run_id, p_resource_kind, page.resource_id, page.organization_id, page.created_at
   from jsonb_to_recordset(p_resources) as page (resource_id text, organization_id uuid, created_at timestamptz)
   where page.organization_id is not null
-    or p_provider = 'neon' and exists (
-      select from public.organization_databases d where d.neon_project_id = page.resource_id)
-    or p_provider = 'stripe' and exists (
-      select from public.organizations o where o.stripe_customer_id = page.resource_id)
+    or exists (
+      select from public.tenant_resources t
+      where t.kind = p_resource_kind and t.external_id = page.resource_id and t.state = 'active')
   on conflict do nothing;
   update provisioning.reconciliation_runs r set progressed_at = clock_timestamp() where r.id = p_run_id;
   return true;
@@ -160,11 +161,11 @@ comment on function provisioning.save_inventory_page(uuid, text, text, text, tex
   'Keeps what of a page ([{resource_id, organization_id, created_at}]) is ours, and where the next one begins; null is the end.
 Returns false and keeps nothing when the list does not stand at p_cursor: another worker reads it.';
 
-create function provisioning.end_list(p_run_id uuid, p_provider text, p_gap text) returns void
+create function provisioning.end_list(p_run_id uuid, p_resource_kind text, p_gap text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   update provisioning.reconciliation_lists l set ended = true, gap = coalesce(l.gap, p_gap)
-  where l.run_id = p_run_id and l.provider = p_provider and not l.ended;
+  where l.run_id = p_run_id and l.resource_kind = p_resource_kind and not l.ended;
   update provisioning.reconciliation_runs r set progressed_at = clock_timestamp() where r.id = p_run_id;
 end
 $$;
@@ -173,117 +174,106 @@ comment on function provisioning.end_list(uuid, text, text) is 'The rest of a li
 
 -- The comparison -----------------------------------------------------------------------------------------------------
 
-create function provisioning.recorded_resources()
-returns table (provider text, resource_id text, organization_id uuid)
-language sql stable security definer set search_path = '' as $$
-  select 'neon', d.neon_project_id, d.organization_id from public.organization_databases d where d.neon_project_id is not null
-  union all
-  select 'stripe', o.stripe_customer_id, o.id from public.organizations o where o.stripe_customer_id is not null
-$$;
-revoke execute on function provisioning.recorded_resources() from public;
-comment on function provisioning.recorded_resources() is 'Every resource outside that a row of ours names.';
-
-create function provisioning.is_being_undone(p_organization_id uuid, p_since timestamptz) returns boolean
+create function provisioning.is_being_removed(p_organization_id uuid, p_resource_kind text, p_since timestamptz) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin
   return exists (
     select from public.provisioning_jobs j
-    where j.organization_id = p_organization_id and j.kind = 'deprovision'
-      and (j.status in ('queued', 'running')
-        -- The list may be older than the end of the undo.
-        or j.finished_at >= p_since
-        -- Also when the undo has failed: the promised grace is kept.
-        or (j.request ->> 'delete_neon_project_at')::timestamptz > now()));
+    where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('remove')
+      -- The list may be older than the end of the removal.
+      and (j.status in ('queued', 'running') or j.finished_at >= p_since))
+    -- Also when the removal has failed: the promised grace is kept.
+    or exists (
+      select from public.tenant_resources t
+      where t.organization_id = p_organization_id and t.kind = p_resource_kind and t.state <> 'removed' and t.remove_at > now());
 end
 $$;
-revoke execute on function provisioning.is_being_undone(uuid, timestamptz) from public;
-comment on function provisioning.is_being_undone(uuid, timestamptz) is
-  'Whether the removal of a deleted organization is under way, within its grace period, or ended after p_since.';
+revoke execute on function provisioning.is_being_removed(uuid, text, timestamptz) from public;
 
-create function provisioning.keeps_customer(p_organization_id uuid) returns boolean
+create function provisioning.is_kept(p_organization_id uuid, p_resource_kind text) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  -- From the audit log, which outlives the jobs.
   return exists (
-    select from public.audit_logs a
-    where a.organization_id = p_organization_id and a.action = 'organization.deleted'
-      and a.metadata ->> 'stripe_customer' = 'keep');
+    select from public.tenant_resources t
+    where t.organization_id = p_organization_id and t.kind = p_resource_kind and t.state = 'kept');
 end
 $$;
-revoke execute on function provisioning.keeps_customer(uuid) from public;
-comment on function provisioning.keeps_customer(uuid) is
-  'Whether the Stripe customer of a deleted organization was kept on purpose (settings.stripe_customer_on_deprovision).';
+revoke execute on function provisioning.is_kept(uuid, text) from public;
+comment on function provisioning.is_kept(uuid, text) is
+  'Whether what a deleted organization had of this kind was left on purpose (resource_kinds.kept_on_deletion).';
 
 create function provisioning.unneeded_resources(p_run_id uuid)
-returns table (provider text, kind text, resource_id text, organization_id uuid)
+returns table (resource_kind text, kind text, resource_id text, organization_id uuid)
 language sql stable security definer set search_path = '' as $$
   with listed as (
-    select i.provider, i.resource_id, coalesce(recorded.organization_id, i.organization_id) as organization_id,
-      recorded.organization_id is not null as is_recorded, i.created_at
+    select i.resource_kind, i.resource_id, coalesce(t.organization_id, i.organization_id) as organization_id,
+      t.id is not null as is_recorded, i.created_at
     from provisioning.reconciliation_inventory i
-    left join provisioning.recorded_resources() recorded using (provider, resource_id)
+    left join public.tenant_resources t on t.kind = i.resource_kind and t.external_id = i.resource_id and t.state = 'active'
     where i.run_id = p_run_id
   ), ranked as (
     select l.*, row_number() over (
-      partition by l.provider, l.organization_id order by l.is_recorded desc, l.created_at, l.resource_id) as place
+      partition by l.resource_kind, l.organization_id order by l.is_recorded desc, l.created_at, l.resource_id) as place
     from listed l where l.organization_id is not null
   )
-  select r.provider, case when o.id is null then 'stranger' else 'duplicate' end, r.resource_id, r.organization_id
+  select r.resource_kind, case when o.id is null then 'stranger' else 'duplicate' end, r.resource_id, r.organization_id
   from ranked r left join public.organizations o on o.id = r.organization_id
-  where not r.is_recorded
+  where not (r.is_recorded and o.id is not null)
     and case when o.id is not null then r.place > 1
-      else not provisioning.is_being_undone(r.organization_id, (
+      else not provisioning.is_being_removed(r.organization_id, r.resource_kind, (
           select run.started_at from provisioning.reconciliation_runs run where run.id = p_run_id))
-        and not (r.provider = 'stripe' and provisioning.keeps_customer(r.organization_id)) end
+        and not provisioning.is_kept(r.organization_id, r.resource_kind) end
 $$;
 revoke execute on function provisioning.unneeded_resources(uuid) from public;
 comment on function provisioning.unneeded_resources(uuid) is
-  'Duplicates and strangers in a run''s inventory, as the rows stand now. What a row names is never one; of an organization''s
-resources the one in its row is kept, else the oldest.';
+  'Duplicates and strangers in a run''s inventory, as the rows stand now. What a living organization has recorded is never one; of
+an organization''s resources the recorded one is kept, else the oldest.';
 
 create function provisioning.missing_resources(p_run_id uuid)
-returns table (provider text, kind text, resource_id text, organization_id uuid)
+returns table (resource_kind text, kind text, resource_id text, organization_id uuid)
 language sql stable security definer set search_path = '' as $$
-  select recorded.provider, 'missing', recorded.resource_id, recorded.organization_id
+  select t.kind, 'missing', t.external_id, t.organization_id
   from provisioning.reconciliation_runs run
   join provisioning.reconciliation_lists l on l.run_id = run.id and l.ended and l.gap is null
-  join provisioning.recorded_resources() recorded on recorded.provider = l.provider
+  join public.tenant_resources t on t.kind = l.resource_kind and t.state = 'active'
+  -- What a deleted one had is for its removal, to which all that is gone is fine.
+  join public.organizations o on o.id = t.organization_id
   where run.id = p_run_id
     and not exists (
       select from provisioning.reconciliation_inventory i
-      where i.run_id = run.id and i.provider = recorded.provider and i.resource_id = recorded.resource_id)
+      where i.run_id = run.id and i.resource_kind = t.kind and i.resource_id = t.external_id)
     and (
       exists (
         select from provisioning.reconciliation_findings f
-        where f.provider = recorded.provider and f.kind = 'missing' and f.resource_id = recorded.resource_id
-          and f.resolved_at is null)
+        where f.resource_kind = t.kind and f.kind = 'missing' and f.resource_id = t.external_id and f.resolved_at is null)
       -- Ready, and since before the run: what was made meanwhile may have been too late for its page.
       or (
         select j.status = 'succeeded' and j.finished_at < run.started_at from public.provisioning_jobs j
-        where j.organization_id = recorded.organization_id and j.kind = 'provision'
+        where j.organization_id = t.organization_id and j.kind = provisioning.kind_for('provision')
         order by j.created_at desc limit 1))
 $$;
 revoke execute on function provisioning.missing_resources(uuid) from public;
 comment on function provisioning.missing_resources(uuid) is
-  'What the rows of ready tenants name and a complete list of the run does not hold. A finding stays until that changes.';
+  'What ready tenants have recorded and a complete list of the run does not hold. A finding stays until that changes.';
 
-create function provisioning.refresh_finding_alert(p_organization_id uuid, p_provider text, p_kind text) returns void
+create function provisioning.refresh_finding_alert(p_organization_id uuid, p_resource_kind text, p_kind text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_resource text := case p_provider when 'neon' then 'neon_project' else 'stripe_customer' end;
-  v_label text := case p_provider when 'neon' then 'Neon project' else 'Stripe customer' end;
+  v_alert text := p_resource_kind || '_' || p_kind;
+  v_label text := (select k.label from provisioning.resource_kinds k where k.kind = p_resource_kind);
   v_ids text[] := array(
     select f.resource_id from provisioning.reconciliation_findings f
-    where f.organization_id = p_organization_id and f.provider = p_provider and f.kind = p_kind and f.resolved_at is null
+    where f.organization_id = p_organization_id and f.resource_kind = p_resource_kind and f.kind = p_kind
+      and f.resolved_at is null
     order by f.first_seen_at, f.resource_id);
 begin
   if v_ids = '{}' then
-    perform provisioning.resolve_alert(p_organization_id, v_resource || '_' || p_kind);
+    perform provisioning.resolve_alert(p_organization_id, v_alert);
   elsif p_kind = 'missing' then
-    perform provisioning.open_alert(p_organization_id, v_resource || '_missing', 'critical',
+    perform provisioning.open_alert(p_organization_id, v_alert, 'critical',
       format('The %s %s is gone.', v_label, v_ids[1]), jsonb_build_object('resource_ids', v_ids));
   else
-    perform provisioning.open_alert(p_organization_id, v_resource || '_duplicate', 'warning',
+    perform provisioning.open_alert(p_organization_id, v_alert, 'warning',
       format('There is more than one %s; not in use: %s.', v_label, array_to_string(v_ids, ', ')),
       jsonb_build_object('resource_ids', v_ids));
   end if;
@@ -291,7 +281,7 @@ end
 $$;
 revoke execute on function provisioning.refresh_finding_alert(uuid, text, text) from public;
 comment on function provisioning.refresh_finding_alert(uuid, text, text) is
-  'Opens, updates or resolves the alert neon_project_ or stripe_customer_, missing or duplicate, after the open findings.';
+  'Opens, updates or resolves the alert of a kind of resource, …_missing or …_duplicate, after the open findings.';
 
 create function provisioning.compare_inventory(p_run_id uuid) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -306,21 +296,22 @@ begin
   end if;
   -- A run with many pages has filled the table since anything last counted it, and the plans depend on its size.
   analyze provisioning.reconciliation_inventory;
-  insert into provisioning.reconciliation_findings as f (provider, kind, resource_id, organization_id, first_seen_at, last_seen_at)
-  select found.provider, found.kind, found.resource_id, found.organization_id, v_now, v_now
+  insert into provisioning.reconciliation_findings as f
+    (resource_kind, kind, resource_id, organization_id, first_seen_at, last_seen_at)
+  select found.resource_kind, found.kind, found.resource_id, found.organization_id, v_now, v_now
   from (
     select * from provisioning.unneeded_resources(p_run_id)
     union all
     select * from provisioning.missing_resources(p_run_id)) found
-  on conflict (provider, kind, resource_id) where resolved_at is null
+  on conflict (resource_kind, kind, resource_id) where resolved_at is null
   do update set last_seen_at = excluded.last_seen_at, organization_id = excluded.organization_id;
   update provisioning.reconciliation_findings f set resolved_at = v_now
   from provisioning.reconciliation_lists l
   where f.resolved_at is null and f.last_seen_at < v_now
-    and l.run_id = p_run_id and l.provider = f.provider and l.gap is null;
-  perform provisioning.refresh_finding_alert(changed.organization_id, changed.provider, changed.kind)
+    and l.run_id = p_run_id and l.resource_kind = f.resource_kind and l.gap is null;
+  perform provisioning.refresh_finding_alert(changed.organization_id, changed.resource_kind, changed.kind)
   from (
-    select distinct f.organization_id, f.provider, f.kind from provisioning.reconciliation_findings f
+    select distinct f.organization_id, f.resource_kind, f.kind from provisioning.reconciliation_findings f
     where f.kind <> 'stranger' and (f.last_seen_at = v_now or f.resolved_at = v_now)) changed;
   update provisioning.reconciliation_runs r set compared_at = v_now, progressed_at = v_now,
     complete = not exists (select from provisioning.reconciliation_lists l where l.run_id = p_run_id and l.gap is not null)
@@ -331,7 +322,7 @@ $$;
 revoke execute on function provisioning.compare_inventory(uuid) from public;
 comment on function provisioning.compare_inventory(uuid) is
   'Compares a run whose lists are at their end with the rows, once: writes, renews and resolves findings and their alerts. A
-list with a gap proves nothing absent: nothing of its provider is missing or resolved then. False when it is not the time.';
+list with a gap proves nothing absent: nothing of its kind is missing or resolved then. False when it is not the time.';
 
 -- Deletion -----------------------------------------------------------------------------------------------------------
 
@@ -341,16 +332,17 @@ language sql stable security definer set search_path = '' as $$
   from provisioning.reconciliation_runs run
   cross join provisioning.settings s
   join provisioning.reconciliation_findings f on f.last_seen_at = run.compared_at
-  join provisioning.reconciliation_lists l on l.run_id = run.id and l.provider = f.provider and l.gap is null
+  join provisioning.reconciliation_lists l on l.run_id = run.id and l.resource_kind = f.resource_kind and l.gap is null
   join provisioning.unneeded_resources(run.id) unneeded
-    on unneeded.provider = f.provider and unneeded.kind = f.kind and unneeded.resource_id = f.resource_id
+    on unneeded.resource_kind = f.resource_kind and unneeded.kind = f.kind and unneeded.resource_id = f.resource_id
   where run.id = p_run_id and run.status = 'running' and not run.dry_run
     and s.reconcile_delete and run.deletions < s.reconcile_delete_cap
     and f.resolved_at is null
     and f.first_seen_at <= now() - make_interval(hours => s.reconcile_grace_hours)
     and not exists (
       select from public.provisioning_jobs j
-      where j.organization_id = f.organization_id and j.kind = 'provision' and j.status in ('queued', 'running'))
+      where j.organization_id = f.organization_id and j.kind = provisioning.kind_for('provision')
+        and j.status in ('queued', 'running'))
   order by f.first_seen_at, f.id
 $$;
 revoke execute on function provisioning.deletable_findings(uuid) from public;
@@ -373,7 +365,7 @@ begin
   where r.id = p_run_id;
   -- Before the call: whatever becomes of it, the trail has it.
   perform provisioning.audit(v_finding.organization_id, 'reconciliation.deletion_started',
-    case v_finding.provider when 'neon' then 'neon_project' else 'stripe_customer' end, v_finding.resource_id,
+    v_finding.resource_kind, v_finding.resource_id,
     jsonb_build_object('run_id', p_run_id, 'kind', v_finding.kind, 'first_seen_at', v_finding.first_seen_at));
   return true;
 end
@@ -393,10 +385,14 @@ begin
     return;
   end if;
   perform provisioning.audit(v_finding.organization_id, 'reconciliation.deleted',
-    case v_finding.provider when 'neon' then 'neon_project' else 'stripe_customer' end, v_finding.resource_id,
+    v_finding.resource_kind, v_finding.resource_id,
     jsonb_build_object('run_id', p_run_id, 'kind', v_finding.kind, 'first_seen_at', v_finding.first_seen_at));
+  -- Of a deleted organization, whose removal has failed.
+  update public.tenant_resources t set state = 'removed', removed_at = clock_timestamp(), details = t.details - 'request',
+    remove_at = null
+  where t.kind = v_finding.resource_kind and t.external_id = v_finding.resource_id and t.state = 'active';
   if v_finding.kind <> 'stranger' then
-    perform provisioning.refresh_finding_alert(v_finding.organization_id, v_finding.provider, v_finding.kind);
+    perform provisioning.refresh_finding_alert(v_finding.organization_id, v_finding.resource_kind, v_finding.kind);
   end if;
 end
 $$;
@@ -406,18 +402,18 @@ create function provisioning.finish_reconciliation(p_run_id uuid, p_error text d
 language plpgsql security definer set search_path = '' as $$
 begin
   update provisioning.reconciliation_runs r set counts = (
-    select jsonb_object_agg(l.provider, jsonb_build_object(
+    select jsonb_object_agg(l.resource_kind, jsonb_build_object(
       'resources', l.resources,
       'duplicate', (select count(*) from provisioning.reconciliation_findings f
-        where f.provider = l.provider and f.kind = 'duplicate' and f.last_seen_at = r.compared_at),
+        where f.resource_kind = l.resource_kind and f.kind = 'duplicate' and f.last_seen_at = r.compared_at),
       'stranger', (select count(*) from provisioning.reconciliation_findings f
-        where f.provider = l.provider and f.kind = 'stranger' and f.last_seen_at = r.compared_at),
+        where f.resource_kind = l.resource_kind and f.kind = 'stranger' and f.last_seen_at = r.compared_at),
       'missing', (select count(*) from provisioning.reconciliation_findings f
-        where f.provider = l.provider and f.kind = 'missing' and f.last_seen_at = r.compared_at),
+        where f.resource_kind = l.resource_kind and f.kind = 'missing' and f.last_seen_at = r.compared_at),
       'resolved', (select count(*) from provisioning.reconciliation_findings f
-        where f.provider = l.provider and f.resolved_at = r.compared_at),
+        where f.resource_kind = l.resource_kind and f.resolved_at = r.compared_at),
       'deleted', (select count(*) from provisioning.reconciliation_findings f
-        where f.provider = l.provider and f.last_seen_at = r.compared_at and f.deleted_at is not null)))
+        where f.resource_kind = l.resource_kind and f.last_seen_at = r.compared_at and f.deleted_at is not null)))
     from provisioning.reconciliation_lists l where l.run_id = r.id)
   where r.id = p_run_id and r.status = 'running' and r.compared_at is not null;
   if found then
@@ -434,11 +430,11 @@ begin
     select jsonb_build_object(
       'runId', r.id, 'status', r.status, 'dryRun', r.dry_run, 'complete', r.complete, 'counts', r.counts, 'error', r.error,
       'startedAt', r.started_at, 'finishedAt', r.finished_at,
-      'gaps', (select coalesce(jsonb_object_agg(l.provider, l.gap) filter (where l.gap is not null), '{}')
+      'gaps', (select coalesce(jsonb_object_agg(l.resource_kind, l.gap) filter (where l.gap is not null), '{}')
         from provisioning.reconciliation_lists l where l.run_id = r.id),
       'findings', coalesce((
         select jsonb_agg(jsonb_build_object(
-          'provider', f.provider, 'kind', f.kind, 'resourceId', f.resource_id, 'organizationId', f.organization_id,
+          'resourceKind', f.resource_kind, 'kind', f.kind, 'resourceId', f.resource_id, 'organizationId', f.organization_id,
           'firstSeenAt', f.first_seen_at, 'deletedAt', f.deleted_at) order by f.first_seen_at, f.id)
         from (
           select * from provisioning.reconciliation_findings found where found.last_seen_at = r.compared_at

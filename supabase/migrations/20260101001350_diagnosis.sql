@@ -99,7 +99,8 @@ begin
         select to_jsonb(r) from provisioning.reconciliation_runs r order by r.started_at desc limit 1),
       'findings', (
         select coalesce(jsonb_agg(to_jsonb(f)), '[]') from (
-          select i.provider, i.kind, count(*) as resources from provisioning.reconciliation_findings i
+          select k.label, i.kind, count(*) as resources
+          from provisioning.reconciliation_findings i join provisioning.resource_kinds k on k.kind = i.resource_kind
           where i.resolved_at is null group by 1, 2 order by 1, 2) f)));
 end
 $$;

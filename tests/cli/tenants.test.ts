@@ -173,9 +173,9 @@ describe('retry and provision', () => {
     const { code, document, stderr } = await runJson('retry', slug, '--service', 'mail')
     expect({ code, error: document.error }).toMatchObject({
       code: 1,
-      error: { code: 'invalid_body', status: 400 },
+      error: { code: 'unknown_choice', status: 422 },
     })
-    expect(stderr).toContain('services')
+    expect(stderr).toContain('"mail" is unknown')
   })
 })
 

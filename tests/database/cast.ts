@@ -36,6 +36,7 @@ export async function openCast(): Promise<Cast> {
     values (${ours.organizationId}, now(), 'connection', 'healthy')`
   await project.sql`insert into public.tenant_health_hourly (organization_id, hour, checks, available)
     values (${ours.organizationId}, date_trunc('hour', now()), 1, 1)`
+  await project.sql`select provisioning.record_resource(${ours.organizationId}, 'neon_project', 'org', 'a-project')`
   await project.sql`insert into public.organization_members (organization_id, user_id, role) values
     (${ours.organizationId}, ${member.user.id}, 'member'), (${ours.organizationId}, ${admin.user.id}, 'admin')`
   const people: Cast['people'] = {

@@ -95,6 +95,16 @@ describe('the writes of a worker that lost its lease', () => {
     ['save_output', (lease) => engine.saveOutput(lease, 'stripe_customer', { customerId: 'cus_stale' })],
     ['finish_job', (lease) => engine.finish(lease)],
     [
+      'plan_resource',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.plan_resource(${jobId}, ${token}, 'neon_project', 'n')`,
+    ],
+    [
+      'unplan_resource',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.unplan_resource(${jobId}, ${token}, 'neon_project')`,
+    ],
+    [
       'record_stripe_customer',
       ({ jobId, token }) =>
         project.sql`select provisioning.record_stripe_customer(${jobId}, ${token}, 'cus_stale')`,
@@ -102,7 +112,7 @@ describe('the writes of a worker that lost its lease', () => {
     [
       'record_neon_project',
       ({ jobId, token }) => project.sql`
-        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'r', 'require')`,
+        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'r', 'require', 'n')`,
     ],
     [
       'record_schema_version',
@@ -140,6 +150,8 @@ describe('the writes of a worker that lost its lease', () => {
     await project.sql`update public.organization_databases set neon_project_id = ${`at-stake-${organizationId}`}
       where organization_id = ${organizationId}`
     await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`
+    await project.sql`insert into public.tenant_resources (organization_id, service, kind, name, requests)
+      values (${organizationId}, 'neon', 'neon_project', 'at stake', 1)`
     const before = await fingerprint(project.sql)
     expect(await refusal(write(stale))).toBe('TP001')
     expect(await fingerprint(project.sql)).toEqual(before)

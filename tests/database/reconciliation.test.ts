@@ -24,6 +24,7 @@ afterEach(async () => {
 })
 
 type Provider = 'neon' | 'stripe'
+const KINDS = { neon: 'neon_project', stripe: 'stripe_customer' } as const
 
 interface Resource {
   readonly id: string
@@ -34,7 +35,7 @@ interface Resource {
 
 interface Finding {
   readonly id: string
-  readonly provider: Provider
+  readonly resourceKind: string
   readonly kind: string
   readonly resourceId: string
   readonly open: boolean
@@ -61,7 +62,7 @@ async function savePage(runId: string, provider: Provider, resources: readonly R
   }))
   const { cursor = null, next = null, gap = null } = page
   const rows = await project.sql<{ saved: boolean }[]>`
-    select provisioning.save_inventory_page(${runId}, ${provider}, ${cursor}, ${next}, ${gap},
+    select provisioning.save_inventory_page(${runId}, ${KINDS[provider]}, ${cursor}, ${next}, ${gap},
       ${project.sql.json(listed)}) as saved`
   return only(rows).saved
 }
@@ -100,9 +101,9 @@ async function run(lists: Lists): Promise<string> {
 
 async function findings(): Promise<Finding[]> {
   return project.sql<Finding[]>`
-    select id, provider, kind, resource_id as "resourceId", resolved_at is null as open, deleted_at is not null as deleted,
+    select id, resource_kind as "resourceKind", kind, resource_id as "resourceId", resolved_at is null as open, deleted_at is not null as deleted,
       first_seen_at as "firstSeenAt"
-    from provisioning.reconciliation_findings order by provider, kind, resource_id, first_seen_at`
+    from provisioning.reconciliation_findings order by resource_kind, kind, resource_id, first_seen_at`
 }
 
 async function openFindings(): Promise<string[]> {
@@ -120,22 +121,21 @@ async function readyTenant(recorded: { neon?: string; stripe?: string } = {}): P
   const { organizationId, jobId } = await createBegunTenant(project)
   await project.sql`update public.provisioning_jobs set status = 'succeeded', finished_at = now() - interval '1 hour'
     where id = ${jobId}`
-  if (recorded.neon)
-    await project.sql`update public.organization_databases set neon_project_id = ${recorded.neon}
-      where organization_id = ${organizationId}`
-  if (recorded.stripe)
-    await project.sql`update public.organizations set stripe_customer_id = ${recorded.stripe}
-      where id = ${organizationId}`
+  if (recorded.neon) await record(organizationId, 'neon', recorded.neon)
+  if (recorded.stripe) await record(organizationId, 'stripe', recorded.stripe)
   return organizationId
 }
+
+const record = (organizationId: string, provider: Provider, id: string) =>
+  project.sql`select provisioning.record_resource(${organizationId}, ${KINDS[provider]}, ${`org-${organizationId}`}, ${id})`
 
 const unique = (name: string) => `${name}-${crypto.randomUUID().slice(0, 8)}`
 
 /** Everything that earlier tests' rows name, so that it is not missing in this test's lists. */
 async function others(provider: Provider): Promise<Resource[]> {
   return project.sql<Resource[]>`
-    select resource_id as id, organization_id as "organizationId" from provisioning.recorded_resources()
-    where provider = ${provider}`
+    select t.external_id as id, t.organization_id as "organizationId" from public.tenant_resources     t join public.organizations o on o.id = t.organization_id
+    where t.kind = ${KINDS[provider]} and t.state = 'active'`
 }
 
 async function runRow(runId: string) {
@@ -258,7 +258,7 @@ describe('the comparison', () => {
     const runId = await run(lists)
     expect(await openFindings()).toEqual([`duplicate ${older}`])
     expect((await runRow(runId)).counts).toMatchObject({
-      neon: { duplicate: 1, stranger: 0, missing: 0, resolved: 0, deleted: 0 },
+      neon_project: { duplicate: 1, stranger: 0, missing: 0, resolved: 0, deleted: 0 },
     })
   })
 
@@ -318,10 +318,13 @@ describe('the comparison', () => {
 describe('a resource whose organization has no row', () => {
   const deleteOrganization = (organizationId: string) =>
     project.sql`delete from public.organizations where id = ${organizationId}`
-  const setUndo = (organizationId: string, status: string, minutesAgo: number, graceHours: number) =>
-    project.sql`update public.provisioning_jobs set status = ${status}, finished_at = now() - make_interval(mins => ${minutesAgo}),
-      request = request || jsonb_build_object('delete_neon_project_at', now() + make_interval(hours => ${graceHours}))
+  const setUndo = async (organizationId: string, status: string, minutesAgo: number, graceHours: number) => {
+    await project.sql`update public.provisioning_jobs
+      set status = ${status}, finished_at = now() - make_interval(mins => ${minutesAgo})
       where organization_id = ${organizationId} and kind = 'deprovision'`
+    await project.sql`update public.tenant_resources set remove_at = now() + make_interval(hours => ${graceHours})
+      where organization_id = ${organizationId}`
+  }
 
   it('is a stranger', async () => {
     const organizationId = crypto.randomUUID()
@@ -340,18 +343,19 @@ describe('a resource whose organization has no row', () => {
     [
       'is one when its undo has failed and the grace is over',
       (id) => setUndo(id, 'failed', 60, -1),
-      ['stranger left'],
+      ['stranger'],
     ],
-    ['is one when its undo was done long ago', (id) => setUndo(id, 'succeeded', 60, -1), ['stranger left']],
+    ['is one when its undo was done long ago', (id) => setUndo(id, 'succeeded', 60, -1), ['stranger']],
   ])('%s', async (_what, undo, expected) => {
-    const organizationId = await readyTenant({ neon: 'left' })
+    const left = unique('left')
+    const organizationId = await readyTenant({ neon: left })
     await deleteOrganization(organizationId)
     await undo(organizationId)
     await run({
-      neon: [...(await others('neon')), { id: 'left', organizationId }],
+      neon: [...(await others('neon')), { id: left, organizationId }],
       stripe: await others('stripe'),
     })
-    expect(await openFindings()).toEqual(expected)
+    expect(await openFindings()).toEqual(expected.map((kind) => `${kind} ${left}`))
   })
 
   it('is none when it is a customer that was kept on purpose', async () => {
@@ -413,8 +417,7 @@ describe('a resource that a row names and the provider does not', () => {
       neon: (await others('neon')).filter(({ id }) => id !== gone),
       stripe: await others('stripe'),
     })
-    await project.sql`update public.organization_databases set neon_project_id = ${unique('new')}
-      where organization_id = ${organizationId}`
+    await record(organizationId, 'neon', unique('new'))
     await run({ neon: await others('neon'), stripe: await others('stripe') })
     expect(await openFindings()).toEqual([])
   })
@@ -432,8 +435,8 @@ describe('a list with a gap', () => {
 
     const runId = await run({ neon, stripe: stripe.filter(({ id }) => id !== gone), gap: 'Not all.' })
     expect((await findings()).filter(({ open }) => open)).toMatchObject([
-      { provider: 'neon', kind: 'stranger' },
-      { provider: 'stripe', kind: 'missing' },
+      { resourceKind: 'neon_project', kind: 'stranger' },
+      { resourceKind: 'stripe_customer', kind: 'missing' },
     ])
     expect(await runRow(runId)).toMatchObject({ status: 'finished', complete: false })
   })
@@ -449,10 +452,9 @@ describe('a list with a gap', () => {
     const runId = await start()
     await savePage(runId, 'neon', [], { next: '2', gap: 'Not all.' })
     await savePage(runId, 'neon', [], { cursor: '2' })
-    await project.sql`select provisioning.end_list(${runId}, 'stripe', 'Stripe is down.')`
+    await project.sql`select provisioning.end_list(${runId}, 'stripe_customer', 'Stripe is down.')`
     await compare(runId)
-    const gaps =
-      await project.sql`select provider, gap from provisioning.reconciliation_lists order by provider`
+    const gaps = await project.sql`select gap from provisioning.reconciliation_lists order by resource_kind`
     expect(gaps.map((row) => row.gap)).toEqual(['Not all.', 'Stripe is down.'])
     expect((await runRow(runId)).complete).toBe(false)
   })
@@ -551,9 +553,7 @@ describe('deletion', () => {
   it.each<[string, (found: Awaited<ReturnType<typeof prepared>>) => Promise<unknown>]>([
     [
       'the row has come to name it',
-      ({ duplicate, organizationId }) =>
-        project.sql`update public.organization_databases set neon_project_id = ${duplicate}
-          where organization_id = ${organizationId}`,
+      ({ duplicate, organizationId }) => record(organizationId, 'neon', duplicate),
     ],
     [
       'a provision job of the organization is open',
@@ -618,6 +618,8 @@ describe('deletion', () => {
       deleted: true,
     })
     expect((await alerts(organizationId)).map(({ open }) => open)).toEqual([false])
-    expect((await runRow(runId)).counts).toMatchObject({ neon: { deleted: 1, duplicate: 1, stranger: 1 } })
+    expect((await runRow(runId)).counts).toMatchObject({
+      neon_project: { deleted: 1, duplicate: 1, stranger: 1 },
+    })
   })
 })

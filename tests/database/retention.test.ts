@@ -121,10 +121,10 @@ describe('what is older than settings keep it is deleted, and nothing else:', ()
   it('findings that are resolved, and reconciliation runs except the newest', async () => {
     await project.sql`insert into provisioning.reconciliation_runs (status, dry_run, started_at, finished_at)
       select 'finished', false, now() - n * interval '300 days', now() - n * interval '300 days' from generate_series(1, 3) n`
-    await project.sql`insert into provisioning.reconciliation_findings (provider, kind, resource_id, organization_id,
+    await project.sql`insert into provisioning.reconciliation_findings (resource_kind, kind, resource_id, organization_id,
         first_seen_at, last_seen_at, resolved_at)
-      values ('neon', 'stranger', 'old', ${organizationOf()}, '2000-01-01', '2000-01-01', '2000-01-02'),
-        ('neon', 'stranger', 'open', ${organizationOf()}, '2000-01-01', '2000-01-01', null)`
+      values ('neon_project', 'stranger', 'old', ${organizationOf()}, '2000-01-01', '2000-01-01', '2000-01-02'),
+        ('neon_project', 'stranger', 'open', ${organizationOf()}, '2000-01-01', '2000-01-01', null)`
     await runOut()
     expect(await project.sql`select from provisioning.reconciliation_runs`).toHaveLength(1)
     expect(await column('provisioning.reconciliation_findings', 'resource_id')).toEqual(['open'])

@@ -69,6 +69,7 @@ const ACCESS: Readonly<Record<string, Access>> = {
   tenant_health: { read: EVERYBODY_INSIDE },
   tenant_health_checks: { read: EVERYBODY_INSIDE },
   tenant_health_hourly: { read: EVERYBODY_INSIDE },
+  tenant_resources: { read: THE_HEADS },
 }
 
 /** What the platform itself lets roles read; nothing of ours may join this list. */

@@ -42,13 +42,26 @@ async function provisionedTenant(): Promise<Tenant & { external: Record<string, 
   await project.sql`select provisioning.begin_provisioning(${tenant.jobId})`
   await project.sql`update public.organizations set stripe_customer_id = ${stripe_customer_id}
     where id = ${tenant.organizationId}`
+  await project.sql`select provisioning.record_resource(${tenant.organizationId}, 'stripe_customer', 'customer',
+    ${stripe_customer_id})`
+  await project.sql`select provisioning.record_resource(${tenant.organizationId}, 'neon_project', 'project', ${neon_project_id})`
   await project.sql`update public.organization_databases set neon_project_id = ${neon_project_id},
     credentials_secret_id = ${credentials_secret_id} where organization_id = ${tenant.organizationId}`
   return { ...tenant, external }
 }
 
+const outside = (organizationId: string) =>
+  project.sql`select kind, external_id, state, remove_at is not null as to_be_removed from public.tenant_resources
+    where organization_id = ${organizationId} order by kind`
+
+/** What it has outside when it is deleted: the project is removed after its grace, the customer is kept for the books. */
+const released = (external: Record<string, string>) => [
+  { kind: 'neon_project', external_id: external.neon_project_id, state: 'active', to_be_removed: true },
+  { kind: 'stripe_customer', external_id: external.stripe_customer_id, state: 'kept', to_be_removed: false },
+]
+
 describe('the removal of a user whose organization has no other owner', () => {
-  it('removes the organization and leaves an open job with the ids of what exists outside', async () => {
+  it('removes the organization and leaves an open job, without a name, and the ids of what exists outside', async () => {
     const { user, organizationId, jobId, external } = await provisionedTenant()
     await removeUser(user.id)
     expect(await organization(organizationId)).toHaveLength(0)
@@ -62,8 +75,9 @@ describe('the removal of a user whose organization has no other owner', () => {
     expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({
       status: 'queued',
       finished_at: null,
-      request: external,
     })
+    expect(only(await jobs(organizationId, 'deprovision')).request).toEqual({ member_ids: [user.id] })
+    expect(await outside(organizationId)).toEqual(released(external))
     expect(only(await project.sql`select status from public.provisioning_jobs where id = ${jobId}`)).toEqual({
       status: 'cancelled',
     })
@@ -257,9 +271,7 @@ describe('the removal of a user whose tenant is being written to at that moment'
       (tx) => tx`select provisioning.record_stripe_customer(${lease.jobId}, ${lease.token}, 'cus_late')`,
       (tx) => new Engine(tx).complete(lease, 'stripe_customer', { resourceId: 'cus_late' }),
     )
-    expect(only(await jobs(tenant.organizationId, 'deprovision')).request).toMatchObject({
-      stripe_customer_id: 'cus_late',
-    })
+    expect(await outside(tenant.organizationId)).toMatchObject([{ external_id: 'cus_late', state: 'kept' }])
   })
 
   it('waits for the worker also when that comes second: its lease is gone then', async () => {
@@ -314,8 +326,9 @@ describe('a soft deletion', () => {
     expect(await organization(organizationId)).toHaveLength(0)
     expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({
       status: 'queued',
-      request: external,
     })
+    expect(only(await jobs(organizationId, 'deprovision')).request).toEqual({ member_ids: [user.id] })
+    expect(await outside(organizationId)).toEqual(released(external))
     expect([...(await personal(user.id))]).toEqual([])
     expect(await wallet(user.id)).toHaveLength(1)
     expect(await project.sql`select from auth.users where id = ${user.id}`).toHaveLength(1)
@@ -439,14 +452,16 @@ describe('the removal of an organization', () => {
     const { user, organizationId, external } = await provisionedTenant()
     const slug = String(only(await organization(organizationId)).slug)
     const { id } = only(await remove(organizationId, slug))
-    expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({ id, request: external })
+    expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({ id })
+    expect(await outside(organizationId)).toEqual(released(external))
     expect(await project.sql`select from auth.users where id = ${user.id}`).toHaveLength(1)
   })
 
   it('by a plain delete leaves that job as well', async () => {
     const { organizationId, external } = await provisionedTenant()
     await project.sql`delete from public.organizations where id = ${organizationId}`
-    expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({ request: external })
+    expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({ status: 'queued' })
+    expect(await outside(organizationId)).toEqual(released(external))
   })
 
   it('resolves its alerts and gives a failed undo up, so that nothing of it counts as failed any more', async () => {
@@ -491,13 +506,13 @@ describe('the removal of an organization', () => {
     ).toBe(true)
   })
 
-  it('says in the job when the database may go: after settings.neon_deletion_grace_hours', async () => {
-    const { organizationId } = await createTenant(project)
+  it('says when the database may go: after the hours of grace of its kind', async () => {
+    const { organizationId } = await provisionedTenant()
     await project.sql`delete from public.organizations where id = ${organizationId}`
     const { hours } = only(
       await project.sql<{ hours: number }[]>`
-        select extract(epoch from (request ->> 'delete_neon_project_at')::timestamptz - now())::float8 / 3600 as hours
-        from public.provisioning_jobs where organization_id = ${organizationId} and kind = 'deprovision'`,
+        select extract(epoch from remove_at - now())::float8 / 3600 as hours from public.tenant_resources
+        where organization_id = ${organizationId} and kind = 'neon_project'`,
     )
     expect(hours).toBeCloseTo(72, 1)
   })

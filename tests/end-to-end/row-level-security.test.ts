@@ -15,6 +15,7 @@ const THE_HEADS: readonly Person[] = ['admin', 'owner']
 const OURS_ARE_SEEN_BY: Readonly<Record<string, readonly Person[]>> = {
   audit_logs: THE_HEADS,
   organization_databases: THE_HEADS,
+  tenant_resources: THE_HEADS,
   organization_members: INSIDE,
   organizations: INSIDE,
   profiles: INSIDE,

@@ -60,7 +60,8 @@ function recordReplies(): void {
 
 beforeAll(async () => {
   recordReplies()
-  project = await startTestProject({ settings: { neon_deletion_grace_hours: 0, max_step_attempts: 50 } })
+  project = await startTestProject({ settings: { max_step_attempts: 50 } })
+  await project.sql`update provisioning.resource_kinds set grace_hours = 0`
   await logEverything()
   hookGateway = await startHookGateway()
   const { secretKey, serviceRoleKey, legacyJwtSecret } = project.keys

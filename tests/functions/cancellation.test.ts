@@ -205,8 +205,14 @@ describe('after a cancellation', () => {
     expect(now.customers).toHaveLength(1)
     expect(now.customers[0]?.id).not.toBe(customers[0]?.id)
     expect(reply.body).toMatchObject({
-      stripeCustomerId: now.customers[0]?.id,
-      neonProjectId: now.projects[0]?.id,
+      resources: expect.arrayContaining([
+        expect.objectContaining({
+          kind: 'stripe_customer',
+          state: 'active',
+          externalId: now.customers[0]?.id,
+        }),
+        expect.objectContaining({ kind: 'neon_project', state: 'active', externalId: now.projects[0]?.id }),
+      ]),
     })
   })
 
@@ -259,15 +265,14 @@ describe('after a cancellation', () => {
 
   it('the organization can be deleted while the undo is at work, and nothing is left', async () => {
     const person = await failedTenant()
-    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'delete'`
+    await project.sql`update provisioning.resource_kinds set kept_on_deletion = false, grace_hours = 0`
     await cancel(person)
     await project.sql`delete from public.organizations where id = ${person.organizationId}`
     const [undo] = await project.sql`
       select status from public.provisioning_jobs where organization_id = ${person.organizationId} and kind = 'undo'`
     expect(undo?.status).toBe('cancelled')
     await until('finished removal', async () => {
-      await project.sql`update public.provisioning_jobs set next_attempt_at = now(),
-        request = request || jsonb_build_object('delete_neon_project_at', now())
+      await project.sql`update public.provisioning_jobs set next_attempt_at = now()
         where organization_id = ${person.organizationId} and kind = 'deprovision' and status = 'queued'`
       await project.sweep()
       const [job] = await project.sql`select status from public.provisioning_jobs
@@ -332,7 +337,7 @@ describe('who may cancel', () => {
     expect(reply.body).toMatchObject({
       dryRun: true,
       wouldCancel: true,
-      wouldDelete: { neonProject: null, stripeCustomer: customers[0]?.id },
+      wouldRemove: [{ kind: 'stripe_customer', externalId: customers[0]?.id, kept: false }],
     })
     expect(await fingerprint(project.sql)).toEqual(before)
   })

@@ -9,12 +9,18 @@ const FUNCTION = 'deprovision-tenant-resources'
 let project: TestProject
 
 beforeAll(async () => {
-  project = await startTestProject({ settings: { neon_deletion_grace_hours: 0 } })
+  project = await startTestProject()
+  await setGrace(0)
 })
 
 afterAll(async () => {
   await project?.stop()
 })
+
+const setGrace = (hours: number) =>
+  project.sql`update provisioning.resource_kinds set grace_hours = ${hours} where kind = 'neon_project'`
+const keepCustomers = (kept: boolean) =>
+  project.sql`update provisioning.resource_kinds set kept_on_deletion = ${kept} where kind = 'stripe_customer'`
 
 async function call(body: object, authorization?: string) {
   const reply = await fetch(`${project.services.url}/functions/v1/${FUNCTION}`, {
@@ -39,7 +45,7 @@ async function readyTenant(): Promise<SignedUp & { slug: string }> {
 /** The newest undo of an organization, with how each step stands. */
 async function undoOf(organizationId: string) {
   const [job] = await project.sql<
-    { id: string; status: string; steps: Record<string, string>; codes: (string | null)[] }[]
+    { id: string; status: string; steps: Record<string, string> | null; codes: (string | null)[] | null }[]
   >`
     select j.id, j.status, (select jsonb_object_agg(s.step, s.status) from public.provisioning_steps s where s.job_id = j.id) as steps,
       (select jsonb_agg(s.error ->> 'code') from public.provisioning_steps s where s.job_id = j.id) as codes
@@ -93,27 +99,28 @@ describe('the deletion of the last owner', () => {
     expect((await project.resources(other.organizationId)).projects).toHaveLength(1)
   })
 
-  it('deletes the customer too when the settings say so', async () => {
-    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'delete'`
+  it('deletes the customer too when its kind is not kept', async () => {
+    await keepCustomers(false)
     const person = await readyTenant()
     await project.admin.auth.admin.deleteUser(person.userId)
-    // What the settings said then counts.
-    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'keep'`
+    // What was set then counts.
+    await keepCustomers(true)
     await undone(person.organizationId)
     expect((await project.resources(person.organizationId)).customers).toHaveLength(0)
   })
 
-  it('finds a customer that no row knows of, although the search hears of it late and no address is left', async () => {
-    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'delete'`
+  it('finds a customer whose id no row knows, although the search hears of it late and no address is left', async () => {
+    await keepCustomers(false)
     project.stripeEmulator.setTimings({ searchLagMs: 3_600_000 })
     const person = await readyTenant()
     const { customers } = await project.resources(person.organizationId)
-    await project.sql`update public.organizations set stripe_customer_id = null where id = ${person.organizationId}`
+    await project.sql`update public.tenant_resources set state = 'planned', external_id = null
+      where organization_id = ${person.organizationId} and kind = 'stripe_customer'`
     await project.admin.auth.admin.deleteUser(person.userId)
-    await project.sql`update provisioning.settings set stripe_customer_on_deprovision = 'keep'`
+    await keepCustomers(true)
     await passTime(person.organizationId)
     await until('a search that has found nothing', async () =>
-      (await undoOf(person.organizationId))?.codes.includes('stripe_search_lags') ? true : undefined,
+      (await undoOf(person.organizationId))?.codes?.includes('stripe_search_lags') ? true : undefined,
     )
     project.stripeEmulator.setTimings({ searchLagMs: 0 })
     // So that the search hears of it.
@@ -127,21 +134,20 @@ describe('the deletion of the last owner', () => {
 
 describe('the grace period', () => {
   it('keeps the project, and not the password, until it is over', async () => {
-    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 72`
+    await setGrace(72)
     const person = await readyTenant()
     await project.admin.auth.admin.deleteUser(person.userId)
-    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 0`
+    await setGrace(0)
     await passTime(person.organizationId)
     await until('waiting undo', async () => {
       const undo = await undoOf(person.organizationId)
-      return undo?.status === 'queued' && undo.steps.delete_neon_project === 'retrying' ? true : undefined
+      return undo?.status === 'queued' && undo.steps?.delete_neon_project === 'retrying' ? true : undefined
     })
     expect((await undoOf(person.organizationId))?.codes).toContain('grace_period')
     expect((await project.resources(person.organizationId)).projects).toHaveLength(1)
     expect(await secretsOf(person.organizationId)).toHaveLength(0)
 
-    await project.sql`update public.provisioning_jobs set
-      request = request || jsonb_build_object('delete_neon_project_at', now()) where id = ${(await undoOf(person.organizationId))?.id ?? ''}`
+    await project.sql`update public.tenant_resources set remove_at = now() where organization_id = ${person.organizationId}`
     await project.sql`update public.provisioning_steps set next_attempt_at = now() where job_id = ${(await undoOf(person.organizationId))?.id ?? ''} and status = 'retrying'`
     await undone(person.organizationId)
     expect((await project.resources(person.organizationId)).projects).toHaveLength(0)
@@ -222,9 +228,9 @@ describe('a deletion that is taken back as the documentation says', () => {
     const [before] = await project.sql`
       select provisioned_at, stripe_customer_id from public.organizations where id = ${organizationId}`
     const { projects } = await project.resources(organizationId)
-    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 72`
+    await setGrace(72)
     await call({ organizationId, confirm: person.slug })
-    await project.sql`update provisioning.settings set neon_deletion_grace_hours = 0`
+    await setGrace(0)
     await passTime(organizationId)
     await until('password that is gone', async () =>
       (await secretsOf(organizationId)).length === 0 ? true : undefined,
@@ -273,8 +279,10 @@ describe('a request', () => {
         dryRun: true,
         wouldDelete: {
           organization: person.slug,
-          neonProject: projects[0]?.id,
-          stripeCustomer: customers[0]?.id,
+          resources: expect.arrayContaining([
+            expect.objectContaining({ kind: 'neon_project', externalId: projects[0]?.id, kept: false }),
+            expect.objectContaining({ kind: 'stripe_customer', externalId: customers[0]?.id, kept: true }),
+          ]),
         },
       },
     })

@@ -39,8 +39,18 @@ describe('a call by e-mail address', () => {
     expect(reply.body).toMatchObject({
       status: 'succeeded',
       organizationId: organization?.id,
-      stripeCustomerId: organization?.stripe_customer_id,
-      neonProjectId: organization?.neon_project_id,
+      resources: expect.arrayContaining([
+        expect.objectContaining({
+          kind: 'stripe_customer',
+          state: 'active',
+          externalId: organization?.stripe_customer_id,
+        }),
+        expect.objectContaining({
+          kind: 'neon_project',
+          state: 'active',
+          externalId: organization?.neon_project_id,
+        }),
+      ]),
     })
   })
 

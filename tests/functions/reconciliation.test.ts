@@ -16,7 +16,7 @@ const reportSchema = z.object({
   counts: z.record(z.string(), z.record(z.string(), z.number())),
   findings: z.array(
     z.object({
-      provider: z.string(),
+      resourceKind: z.string(),
       kind: z.string(),
       resourceId: z.string(),
       organizationId: z.uuid(),
@@ -105,7 +105,7 @@ async function projectIds(): Promise<string[]> {
 }
 
 const found = ({ findings }: Report) =>
-  findings.map(({ provider, kind, resourceId }) => `${provider} ${kind} ${resourceId}`).sort()
+  findings.map(({ resourceKind, kind, resourceId }) => `${resourceKind} ${kind} ${resourceId}`).sort()
 
 const openAlerts = async ({ organizationId }: SignedUp) =>
   (
@@ -172,7 +172,10 @@ describe('the comparison', () => {
     const report = await reconcile()
     const none = { duplicate: 0, stranger: 0, missing: 0, resolved: 0, deleted: 0 }
     expect(report).toMatchObject({ status: 'finished', complete: true, dryRun: true, findings: [], gaps: {} })
-    expect(report.counts).toEqual({ neon: { resources: 2, ...none }, stripe: { resources: 2, ...none } })
+    expect(report.counts).toEqual({
+      neon_project: { resources: 2, ...none },
+      stripe_customer: { resources: 2, ...none },
+    })
   })
 
   it('is made when the database rings', async () => {
@@ -188,7 +191,10 @@ describe('the comparison', () => {
   it('reports second projects and customers, keeps those in the rows, and opens an alert', async () => {
     const twin = await createProject(`org-${one.organizationId}`)
     const customer = await createCustomer(one.organizationId)
-    expect(found(await reconcile())).toEqual([`neon duplicate ${twin}`, `stripe duplicate ${customer}`])
+    expect(found(await reconcile())).toEqual([
+      `neon_project duplicate ${twin}`,
+      `stripe_customer duplicate ${customer}`,
+    ])
     expect(await openAlerts(one)).toEqual(['neon_project_duplicate', 'stripe_customer_duplicate'])
     expect(await openAlerts(other)).toEqual([])
   })
@@ -197,12 +203,15 @@ describe('the comparison', () => {
     const organizationId = crypto.randomUUID()
     const lost = await createProject(`org-${organizationId}`)
     const customer = await createCustomer(organizationId)
-    expect(found(await reconcile())).toEqual([`neon stranger ${lost}`, `stripe stranger ${customer}`])
+    expect(found(await reconcile())).toEqual([
+      `neon_project stranger ${lost}`,
+      `stripe_customer stranger ${customer}`,
+    ])
     await project.neon.deleteProject(lost)
     await project.stripe.customers.del(customer)
     const report = await reconcile()
     expect(report.findings).toEqual([])
-    expect(report.counts).toMatchObject({ neon: { resolved: 1 }, stripe: { resolved: 1 } })
+    expect(report.counts).toMatchObject({ neon_project: { resolved: 1 }, stripe_customer: { resolved: 1 } })
   })
 
   it('leaves alone what only looks like ours', async () => {
@@ -222,7 +231,7 @@ describe('the comparison', () => {
     const customers = await project.resources(tenant.organizationId)
     made.customers.push(...customers.customers.map(({ id }) => id))
     const report = await reconcile()
-    expect(found(report)).toEqual([`neon missing ${gone}`])
+    expect(found(report)).toEqual([`neon_project missing ${gone}`])
     expect(await openAlerts(tenant)).toEqual(['neon_project_missing'])
 
     await project.sql`delete from public.organizations where id = ${tenant.organizationId}`
@@ -243,10 +252,14 @@ describe('an incomplete list', () => {
       await setUnavailable(own, false)
       await setUnavailable(stranger, false)
     })
-    expect(report).toMatchObject({ complete: false, findings: [], gaps: { neon: expect.any(String) } })
-    expect(report.counts).toMatchObject({ neon: { missing: 0, resolved: 0 } })
+    expect(report).toMatchObject({
+      complete: false,
+      findings: [],
+      gaps: { neon_project: expect.any(String) },
+    })
+    expect(report.counts).toMatchObject({ neon_project: { missing: 0, resolved: 0 } })
     expect(await openAlerts(one)).toEqual([])
-    expect(found(await reconcile())).toEqual([`neon stranger ${stranger}`])
+    expect(found(await reconcile())).toEqual([`neon_project stranger ${stranger}`])
   })
 
   it('that ends in an error does so too, and says why', async () => {
@@ -258,7 +271,7 @@ describe('an incomplete list', () => {
     })
     const report = await reconcile()
     expect(report).toMatchObject({ status: 'finished', complete: false, findings: [] })
-    expect(report.gaps.neon).toContain('Neon refused the request')
+    expect(report.gaps.neon_project).toContain('Neon refused the request')
     const [open] =
       await project.sql`select resource_id, resolved_at from provisioning.reconciliation_findings`
     expect(open).toEqual({ resource_id: stranger, resolved_at: null })
@@ -288,7 +301,7 @@ describe('deletion', () => {
     const stranger = await createProject(`org-${crypto.randomUUID()}`)
     await reconcile()
     await backdate(25)
-    expect((await reconcile()).counts).toMatchObject({ neon: { deleted: 0 } })
+    expect((await reconcile()).counts).toMatchObject({ neon_project: { deleted: 0 } })
     expect(await projectIds()).toContain(stranger)
   })
 
@@ -303,7 +316,7 @@ describe('deletion', () => {
     await backdate(25)
     const report = await reconcile({ dryRun: false })
     expect(report).toMatchObject({ complete: true, error: null })
-    expect(report.counts).toMatchObject({ neon: { deleted: 2 }, stripe: { deleted: 2 } })
+    expect(report.counts).toMatchObject({ neon_project: { deleted: 2 }, stripe_customer: { deleted: 2 } })
     expect((await projectIds()).sort()).toEqual([await ownProject(one), await ownProject(other)].sort())
     for (const id of customers)
       expect(await project.stripe.customers.retrieve(id)).toMatchObject({ deleted: true })
@@ -324,7 +337,7 @@ describe('deletion', () => {
       await project.sql`update provisioning.reconciliation_findings
         set first_seen_at = now() - make_interval(days => ${9 - index}) where resource_id = ${id}`
     const report = await reconcile({ dryRun: false })
-    expect(report.counts).toMatchObject({ neon: { stranger: 4, deleted: 2 } })
+    expect(report.counts).toMatchObject({ neon_project: { stranger: 4, deleted: 2 } })
     const left = await projectIds()
     expect(ids.map((id) => left.includes(id))).toEqual([false, false, true, true])
   })
@@ -340,7 +353,7 @@ describe('deletion', () => {
       action: { type: 'status', status: 400 },
     })
     const report = await reconcile({ dryRun: false })
-    expect(report.counts).toMatchObject({ neon: { stranger: 2, deleted: 1 } })
+    expect(report.counts).toMatchObject({ neon_project: { stranger: 2, deleted: 1 } })
     expect(report.error).toContain(`${stubborn} was not deleted`)
     expect(await projectIds()).not.toContain(easy)
     const [open] = await project.sql`
@@ -374,7 +387,7 @@ describe('a function that is killed while it deletes', () => {
 
     const report = await reconcile({ dryRun: false })
     expect(report).toMatchObject({ runId, status: 'finished', complete: true })
-    expect(report.counts).toMatchObject({ neon: { stranger: 3, deleted: 2 } })
+    expect(report.counts).toMatchObject({ neon_project: { stranger: 3, deleted: 2 } })
     expect(await begun()).toBe(3)
     const left = await projectIds()
     expect(ids.filter((id) => left.includes(id))).toHaveLength(1)
@@ -394,7 +407,7 @@ describe('a long list', () => {
   const listCalls = () => project.stripeEmulator.stats.calls.GetCustomers ?? 0
   const pagesRead = async (runId: string) => {
     const [row] = await project.sql<{ pages: number }[]>`
-      select pages from provisioning.reconciliation_lists where run_id = ${runId} and provider = 'stripe'`
+      select pages from provisioning.reconciliation_lists where run_id = ${runId} and resource_kind = 'stripe_customer'`
     return row?.pages ?? 0
   }
   const slow = (ms: number) =>
@@ -423,7 +436,7 @@ describe('a long list', () => {
       return current.status === 'running' ? undefined : current
     })
     expect(report).toMatchObject({ status: 'finished', complete: true })
-    expect(found(report)).toEqual([`stripe stranger ${lost}`])
+    expect(found(report)).toEqual([`stripe_customer stranger ${lost}`])
     // The page under way when it was killed is the only one that was asked for twice.
     expect(listCalls() - before).toBeLessThanOrEqual(PAGES + 1)
     expect(await pagesRead(runId)).toBe(PAGES)
@@ -437,7 +450,7 @@ describe('a long list', () => {
     const before = await rung()
     const report = await reconcile()
     expect(report).toMatchObject({ status: 'finished', complete: true })
-    expect(report.counts.stripe?.resources).toBeGreaterThan((PAGES - 1) * 100)
+    expect(report.counts.stripe_customer?.resources).toBeGreaterThan((PAGES - 1) * 100)
     expect(await rung()).toBeGreaterThan(before)
   })
 

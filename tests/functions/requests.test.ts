@@ -47,8 +47,8 @@ describe('a body that is not valid', () => {
       ['organisation'],
     ],
     [
-      'an unknown service, by its place',
-      () => ({ organizationId: id(), services: ['stripe', 'oracle'] }),
+      'a service that is no word, by its place',
+      () => ({ organizationId: id(), services: ['stripe', 'neon; drop'] }),
       'invalid_body',
       ['services.1'],
     ],
@@ -75,7 +75,7 @@ describe('a body that is not valid', () => {
     ['an empty size', () => ({ organizationId: id(), databaseSize: '' }), 'invalid_body', ['databaseSize']],
     [
       'several of these at once',
-      () => ({ organizationId: 5, services: ['x'], dataRegion: 1, extra: true }),
+      () => ({ organizationId: 5, services: ['?'], dataRegion: 1, extra: true }),
       'invalid_body',
       ['dataRegion', 'extra', 'organizationId', 'services.0'],
     ],
@@ -122,7 +122,7 @@ describe('a request that cannot be met', () => {
       () => ({ organizationId: tenant.organizationId, dataRegion: 'eu' }),
       409,
       'region_is_fixed',
-      /aws-us-east-1/,
+      /Neon project.+ in us-east-1/,
     ],
     [
       'an unknown region',
@@ -130,6 +130,13 @@ describe('a request that cannot be met', () => {
       422,
       'unknown_choice',
       /eu-central-1/,
+    ],
+    [
+      'an unknown service',
+      () => ({ organizationId: tenant.organizationId, services: ['stripe', 'oracle'] }),
+      422,
+      'unknown_choice',
+      /"oracle" is unknown. Known: neon, stripe/,
     ],
     [
       'an unknown size',

@@ -313,8 +313,8 @@ async function readProvisioning(sql: postgres.Sql, organizationId: string): Prom
     select j.id as "jobId", o.provisioning_status ->> 'overall' as overall, o.provisioning_status as services,
       j.status, j.attempts, j.next_attempt_at as "nextAttemptAt", j.last_error as error,
       (select jsonb_agg(jsonb_build_object('step', s.step, 'status', s.status, 'attempts', s.attempts,
-        'nextAttemptAt', s.next_attempt_at, 'error', s.error)) from public.provisioning_steps s
-       where s.job_id = j.id) as "stepList"
+        'nextAttemptAt', s.next_attempt_at, 'error', s.error)) from provisioning.steps_of(j.id) s
+      ) as "stepList"
     from public.organizations o join public.provisioning_jobs j on j.organization_id = o.id and j.kind = 'provision'
     where o.id = ${organizationId} order by j.created_at desc limit 1`
   if (!row) throw new Error(`organization ${organizationId} has no provision job`)

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StepOutcome } from '../../engine/step.ts'
+import { leavesOpen } from '../../kernel/failures.ts'
 import { isLocalHost } from '../../kernel/local-host.ts'
 import { type Result, success } from '../../kernel/result.ts'
 import type { NeonConnection } from './client.ts'
-import { failure } from './failures.ts'
+import { failure, neonFailures } from './failures.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
-import { projectName, tenantRoleName } from './tenant.ts'
+import { NEON_PROJECT, projectName, tenantRoleName } from './tenant.ts'
 
 /** Neon finishes an operation within 2 s as a rule; what takes longer is put off instead of waited for. */
 const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]
@@ -43,8 +44,15 @@ async function create(context: NeonStepContext): Promise<StepOutcome> {
     databaseName: role,
     limits,
   }
-  const created = await neon.createProject(spec, context.assertLease)
-  return created.ok ? succeeded(context, created.value) : { type: 'failed', failure: created.failure }
+  let planned = false
+  const created = await neon.createProject(spec, async () => {
+    await context.planResource(NEON_PROJECT, spec.name, { region })
+    planned = true
+  })
+  if (created.ok) return succeeded(context, created.value)
+  // Nothing was made for certain, so that the region may still be changed.
+  if (planned && !leavesOpen(created.failure, neonFailures)) await context.unplanResource(NEON_PROJECT)
+  return { type: 'failed', failure: created.failure }
 }
 
 /** A project from an earlier attempt, or whose size is to change. Changes are refused while an operation is under way. */
@@ -85,6 +93,6 @@ function succeeded(context: NeonStepContext, connection: NeonConnection): StepOu
     type: 'succeeded',
     output: { resourceId: projectId, region: tenant.region, size: tenant.size },
     record: sql`provisioning.record_neon_project(${job.id}, ${job.leaseToken}, ${projectId}, ${branchId}, ${endpointId},
-      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${roleName}, ${sslMode})`,
+      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${roleName}, ${sslMode}, ${projectName(tenant.organizationId)})`,
   }
 }

@@ -1,30 +1,96 @@
 import { z } from 'zod'
-import { tenantAddress } from '../../tenant-database/address.ts'
+import type { TenantAddress } from '../../tenant-database/address.ts'
 
-const tenantLimits = z.object({
-  minComputeUnits: z.number(),
-  maxComputeUnits: z.number(),
+/** As in provisioning.resource_kinds. */
+export const NEON_PROJECT = 'neon_project'
+
+export interface TenantLimits {
+  readonly minComputeUnits: number
+  readonly maxComputeUnits: number
   /** 0 is Neon's default of 300 s, -1 never. */
-  suspendTimeoutSeconds: z.number(),
-  historyRetentionSeconds: z.number(),
+  readonly suspendTimeoutSeconds: number
+  readonly historyRetentionSeconds: number
   /** Neon's quota object; an absent limit is unlimited. */
-  quota: z.record(z.string(), z.number()),
-})
-
-export type TenantLimits = z.infer<typeof tenantLimits>
+  readonly quota: Readonly<Record<string, number>>
+}
 
 /** What Neon's steps need to know of an organization. */
-export const neonTenant = tenantAddress.extend({
-  organizationId: z.string(),
+export interface NeonTenant extends TenantAddress {
+  readonly organizationId: string
   /** Neon's region id, such as aws-eu-central-1. */
-  region: z.string(),
-  size: z.string(),
-  neonProjectId: z.string().nullable(),
-  credentialsSecretId: z.string().nullable(),
-  limits: tenantLimits,
-})
+  readonly region: string
+  readonly size: string
+  readonly neonProjectId: string | null
+  readonly credentialsSecretId: string | null
+  readonly limits: TenantLimits
+}
 
-export type NeonTenant = z.infer<typeof neonTenant>
+const facts = z.object({
+  organizationId: z.string(),
+  database: z.object({
+    neon_project_id: z.string().nullable(),
+    region: z.string(),
+    size: z.string(),
+    host: z.string().nullable(),
+    pooled_host: z.string().nullable(),
+    port: z.number().nullable(),
+    database_name: z.string().nullable(),
+    role_name: z.string().nullable(),
+    ssl_mode: z.string(),
+    credentials_secret_id: z.string().nullable(),
+  }),
+  size: z.object({
+    min_compute_units: z.number(),
+    max_compute_units: z.number(),
+    suspend_timeout_seconds: z.number(),
+  }),
+  plan: z.object({
+    quota_active_time_seconds: z.number().nullable(),
+    quota_compute_time_seconds: z.number().nullable(),
+    quota_written_data_bytes: z.number().nullable(),
+    quota_data_transfer_bytes: z.number().nullable(),
+    quota_logical_size_bytes: z.number().nullable(),
+    history_retention_seconds: z.number(),
+  }),
+})
+type Facts = z.infer<typeof facts>
+
+/** Reads it from what provisioning.tenant() has. */
+export const neonTenant: z.ZodType<NeonTenant> = facts.transform(
+  ({ organizationId, database, size, plan }) => ({
+    organizationId,
+    region: database.region,
+    size: database.size,
+    neonProjectId: database.neon_project_id,
+    credentialsSecretId: database.credentials_secret_id,
+    host: database.host,
+    pooledHost: database.pooled_host,
+    port: database.port,
+    databaseName: database.database_name,
+    roleName: database.role_name,
+    sslMode: database.ssl_mode,
+    limits: {
+      minComputeUnits: size.min_compute_units,
+      maxComputeUnits: size.max_compute_units,
+      suspendTimeoutSeconds: size.suspend_timeout_seconds,
+      historyRetentionSeconds: plan.history_retention_seconds,
+      quota: quotaOf(plan),
+    },
+  }),
+)
+
+function quotaOf(plan: Facts['plan']): Record<string, number> {
+  const limits = {
+    active_time_seconds: plan.quota_active_time_seconds,
+    compute_time_seconds: plan.quota_compute_time_seconds,
+    written_data_bytes: plan.quota_written_data_bytes,
+    data_transfer_bytes: plan.quota_data_transfer_bytes,
+    logical_size_bytes: plan.quota_logical_size_bytes,
+  }
+  return Object.fromEntries(
+    Object.entries(limits).flatMap(([name, limit]) => (limit === null ? [] : [[name, limit]])),
+  )
+}
 
 /** The name of a tenant's Neon project. Deterministic, because Neon has no idempotency keys and is searched by it. */
 export function projectName(organizationId: string): string {

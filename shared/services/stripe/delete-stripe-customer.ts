@@ -1,43 +1,71 @@
-import type { StepContext, StepOutcome, SucceededStep } from '../../engine/step.ts'
-import { deprovisionRequest } from '../deprovision-request.ts'
+import { z } from 'zod'
+import type { StepContext, StepOutcome, SucceededStep, TenantFacts } from '../../engine/step.ts'
+import { type Result, success } from '../../kernel/result.ts'
+import { duringGrace, resourceOf } from '../resources.ts'
 import type { StripeProvider } from './client.ts'
 import { failure } from './failures.ts'
-import { stripeTenant } from './step.ts'
-import { SEARCH_LAG_SECONDS } from './stripe-customer.ts'
+import { openRequestOf, SEARCH_LAG_SECONDS, STRIPE_CUSTOMER } from './step.ts'
 
 /**
- * Deletes the organization's Stripe customer, or keeps it for the books, as the settings said when it was deleted. A worker
- * that was stopped in the middle may have made a customer that no row knows of, so one is looked for. A deleted organization
- * has left no address to look under: Stripe's search is asked twice then, the second time when it has surely caught up with
- * the last call, which had ended before this job became due.
+ * Deletes the organization's Stripe customer, unless it was kept for the books when the organization was deleted, or has a
+ * subscription.
  */
 export async function deleteStripeCustomer(
   { sql, job, tenant, output, assertLease }: StepContext,
   stripe: StripeProvider,
 ): Promise<StepOutcome> {
-  const request = deprovisionRequest(job)
-  const recorded = request.stripe_customer_id
-  if (request.stripe_customer === 'keep') return succeeded(recorded, 'kept')
-  const email = tenant && stripeTenant.parse(tenant).billingEmail
-  const { organizationId } = job
-  const customer = recorded ?? (await stripe.findCustomer({ organizationId, name: '', email }, true))
-  if (typeof customer !== 'string' && !customer.ok) return { type: 'failed', failure: customer.failure }
-  const customerId = typeof customer === 'string' ? customer : customer.value
-  if (!customerId) return email || output.searched ? succeeded(undefined, 'kept') : searchAgain()
-  const deleted = await stripe.deleteCustomer(customerId, assertLease)
-  if (!deleted.ok) return { type: 'failed', failure: deleted.failure }
-  const record = sql`provisioning.forget_stripe_customer(${job.id}, ${job.leaseToken})`
-  return { ...succeeded(customerId, 'deleted'), record }
+  const recorded = resourceOf(tenant, STRIPE_CUSTOMER)
+  if (!recorded) return succeeded(null, 'none')
+  if (recorded.state === 'kept') return succeeded(recorded.externalId, 'kept')
+  if (recorded.externalId && hasSubscription(tenant))
+    return {
+      ...succeeded(recorded.externalId, 'kept'),
+      record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${recorded.externalId})`,
+    }
+  const putOff = duringGrace(recorded)
+  if (putOff) return putOff
+  const found = await findCustomers(job.organizationId, tenant, recorded.externalId, stripe)
+  if (!found.ok) return { type: 'failed', failure: found.failure }
+  if (found.value.length === 0 && !openRequestOf(tenant)?.email && !output.searched) return searchAgain()
+  for (const customerId of found.value) {
+    const deleted = await stripe.deleteCustomer(customerId, assertLease)
+    if (!deleted.ok) return { type: 'failed', failure: deleted.failure }
+  }
+  return {
+    ...succeeded(found.value.join(', '), found.value.length > 0 ? 'deleted' : 'none'),
+    record: sql`provisioning.forget_stripe_customer(${job.id}, ${job.leaseToken})`,
+  }
 }
 
+function hasSubscription({ organization }: TenantFacts): boolean {
+  const subscribed = z.object({ stripe_subscription_id: z.string() })
+  return subscribed.safeParse(organization).success
+}
+
+/** A worker that was stopped in the middle may have made a customer whose id nobody knows: it is found as it was asked for. */
+async function findCustomers(
+  organizationId: string,
+  tenant: TenantFacts,
+  recorded: string | null,
+  stripe: StripeProvider,
+): Promise<Result<string[]>> {
+  const open = openRequestOf(tenant)
+  if (recorded && !open) return success([recorded])
+  const { name = '', email = null } = open ?? {}
+  const found = await stripe.findCustomer({ organizationId, name, email }, true)
+  if (!found.ok) return found
+  return success([...new Set([recorded, found.value].filter((id) => typeof id === 'string'))])
+}
+
+/**
+ * Without an address to look under, Stripe's search alone can find the customer. It is asked twice, the second time when it
+ * has surely caught up with the last call, which had ended before this job became due.
+ */
 function searchAgain(): StepOutcome {
   const reason = { ...failure('stripe_search_lags'), settleSeconds: SEARCH_LAG_SECONDS }
   return { type: 'deferred', seconds: SEARCH_LAG_SECONDS, reason, output: { searched: true } }
 }
 
-function succeeded(customerId: string | undefined, done: 'kept' | 'deleted'): SucceededStep {
-  return {
-    type: 'succeeded',
-    output: customerId ? { resourceId: customerId, customer: done } : { customer: 'none' },
-  }
+function succeeded(customerId: string | null, customer: 'kept' | 'deleted' | 'none'): SucceededStep {
+  return { type: 'succeeded', output: { customer, ...(customerId ? { resourceId: customerId } : {}) } }
 }

@@ -1,11 +1,13 @@
-import { z } from 'zod'
 import type { StepOutcome } from '../../engine/step.ts'
 import { type Failure, leavesOpen } from '../../kernel/failures.ts'
 import { stripeFailures } from './failures.ts'
-import type { StripeStep, StripeStepContext } from './step.ts'
-
-/** Stripe's search hears of a new customer within about a minute: https://docs.stripe.com/search#data-freshness */
-export const SEARCH_LAG_SECONDS = 60
+import {
+  type OpenRequest,
+  SEARCH_LAG_SECONDS,
+  STRIPE_CUSTOMER,
+  type StripeStep,
+  type StripeStepContext,
+} from './step.ts'
 
 /** Failures that Stripe remembers under the idempotency key for 24 h and would only repeat. */
 const REMEMBERED: readonly string[] = [
@@ -14,18 +16,6 @@ const REMEMBERED: readonly string[] = [
   'stripe_customer_deleted',
   'stripe_request_refused',
 ] satisfies (keyof typeof stripeFailures)[]
-
-/**
- * A request for a customer that may have made one. It is in the step's output from before it is sent, because neither the
- * number of the attempt nor the organization's row says later what was sent: a retry starts to count anew, and owners
- * change the name and the billing e-mail.
- */
-const openRequest = z.object({
-  key: z.string(),
-  name: z.string(),
-  email: z.string().nullable().default(null),
-})
-type OpenRequest = z.infer<typeof openRequest>
 
 /**
  * One Stripe customer for the organization. While the answer to a request is open, the customer is looked for as it was
@@ -43,9 +33,8 @@ export const stripeCustomer: StripeStep = async (context) => {
 }
 
 async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
-  const { tenant, output, stripe } = context
-  const { organizationId } = tenant
-  const open = openRequest.safeParse(output.openRequest).data
+  const { tenant, stripe } = context
+  const { organizationId, openRequest: open } = tenant
   const wanted = {
     key: idempotencyKey(context),
     name: tenant.organizationName,
@@ -57,32 +46,27 @@ async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
 
   // With other details the same key would be refused, and a new one could make a second customer.
   const request = open?.key === wanted.key ? open : wanted
+  let planned = false
   const created = await stripe.createCustomer({ organizationId, ...request }, request.key, async () => {
-    await context.saveOutput({ openRequest: request })
-    await context.assertLease()
+    await context.planResource(STRIPE_CUSTOMER, organizationId, { request })
+    planned = true
   })
-  return created.ok ? succeeded(context, created.value) : failed(context, created.failure, request, open)
+  if (created.ok) return succeeded(context, created.value)
+  if (planned && !leavesOpen(created.failure, stripeFailures))
+    await context.unplanResource(STRIPE_CUSTOMER, { request: stillOpen(created.failure, open) })
+  return failed(context, created.failure, request)
 }
 
-function failed(
-  context: StripeStepContext,
-  failure: Failure,
-  request: OpenRequest,
-  earlier: OpenRequest | undefined,
-): StepOutcome {
-  const { code } = failure
-  const stillOpen = leavesOpen(failure, stripeFailures)
-    ? request
-    : code === 'stripe_customer_deleted'
-      ? undefined
-      : earlier
+/** What is open after a request that made nothing: the one before it, unless what that made was deleted. */
+function stillOpen({ code }: Failure, earlier: OpenRequest | undefined): OpenRequest | null {
+  return code === 'stripe_customer_deleted' ? null : (earlier ?? null)
+}
+
+function failed(context: StripeStepContext, failure: Failure, request: OpenRequest): StepOutcome {
   return {
     type: 'failed',
     failure: onlySearchFinds(failure, request) ? { ...failure, settleSeconds: SEARCH_LAG_SECONDS } : failure,
-    output: {
-      keyGeneration: generation(context) + (REMEMBERED.includes(code) ? 1 : 0),
-      openRequest: stillOpen ?? null,
-    },
+    output: { keyGeneration: generation(context) + (REMEMBERED.includes(failure.code) ? 1 : 0) },
   }
 }
 
@@ -104,7 +88,7 @@ function generation({ output }: StripeStepContext): number {
 function succeeded({ sql, job }: StripeStepContext, customerId: string): StepOutcome {
   return {
     type: 'succeeded',
-    output: { resourceId: customerId, openRequest: null },
+    output: { resourceId: customerId },
     record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId})`,
   }
 }

@@ -170,6 +170,9 @@ begin
   where s.organization_id = p_organization_id
     and (s.output, s.error) is distinct from
       (provisioning.without_names(s.output, p_names), provisioning.without_names(s.error, p_names));
+  -- What was sent in a request whose answer is open. What it made is found by the organization's id, too.
+  update public.tenant_resources r set details = provisioning.without_names(r.details, p_names)
+  where r.organization_id = p_organization_id and r.details is distinct from provisioning.without_names(r.details, p_names);
   update public.tenant_alerts a set message = provisioning.without_names(a.message, p_names),
     metadata = provisioning.without_names(a.metadata, p_names)
   where a.organization_id = p_organization_id
@@ -219,7 +222,7 @@ begin
   where o.owner_id = p_user_id and m.user_id <> p_user_id and m.role = 'owner' order by u.id for share of u;
   -- Jobs are locked before their organization, as workers do, and a provision job before what undoes it.
   perform from public.provisioning_jobs j where j.organization_id = any (v_around)
-  order by j.organization_id, j.kind <> 'provision', j.created_at for update;
+  order by j.organization_id, j.kind <> provisioning.kind_for('provision'), j.created_at for update;
   v_names := provisioning.names_kept(v_around, p_user_id) || array[p_email, p_metadata ->> 'full_name', p_metadata ->> 'name']
     || coalesce((select array[p.full_name, p.email] from public.profiles p where p.id = p_user_id), '{}');
   select jsonb_object_agg(o.id, array[o.name, o.slug, o.billing_email]) into v_of_organizations

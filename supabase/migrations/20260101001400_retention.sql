@@ -12,11 +12,12 @@ create table provisioning.retention_progress (
 comment on table provisioning.retention_progress is
   'How far the present round has come through each kind of old rows, and how many have gone in all.';
 insert into provisioning.retention_progress (subject) values
-  ('events'), ('jobs'), ('alerts'), ('audit'), ('reconciliation'), ('sign_up_failures');
+  ('events'), ('jobs'), ('resources'), ('alerts'), ('audit'), ('reconciliation'), ('sign_up_failures');
 alter table provisioning.retention_progress enable row level security;
 
 create index provisioning_events_started_at_idx on public.provisioning_events (started_at);
 create index provisioning_jobs_finished_at_idx on public.provisioning_jobs (finished_at) where finished_at is not null;
+create index tenant_resources_removed_at_idx on public.tenant_resources (removed_at) where removed_at is not null;
 create index tenant_alerts_resolved_at_idx on public.tenant_alerts (resolved_at) where resolved_at is not null;
 create index audit_logs_created_at_idx on public.audit_logs (created_at);
 
@@ -84,6 +85,29 @@ $$;
 revoke execute on function provisioning.expire_jobs(timestamptz, timestamptz, integer) from public;
 comment on function provisioning.expire_jobs(timestamptz, timestamptz, integer) is
   'Deletes finished jobs with their steps, but never the newest job of a kind of an organization.';
+
+create function provisioning.expire_resources(p_before timestamptz, p_from timestamptz, p_limit integer)
+returns provisioning.expiry
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_done provisioning.expiry;
+begin
+  with examined as materialized (
+    select r.id, r.removed_at from public.tenant_resources r
+    where r.removed_at >= p_from and r.removed_at < p_before order by r.removed_at limit p_limit
+  ), deletable as materialized (
+    select r.id from public.tenant_resources r join examined x using (id)
+    where not provisioning.is_held(r.organization_id) for update of r skip locked
+  ), expired as (
+    delete from public.tenant_resources r using deletable x where r.id = x.id returning r.id
+  )
+  select (select count(*) from examined), (select count(*) from expired), (select max(x.removed_at) from examined x) into v_done;
+  return v_done;
+end
+$$;
+revoke execute on function provisioning.expire_resources(timestamptz, timestamptz, integer) from public;
+comment on function provisioning.expire_resources(timestamptz, timestamptz, integer) is
+  'Deletes the rows of resources that were removed long ago, never of what exists or is kept.';
 
 create function provisioning.expire_alerts(p_before timestamptz, p_from timestamptz, p_limit integer) returns provisioning.expiry
 language plpgsql security definer set search_path = '' as $$
@@ -181,6 +205,7 @@ begin
   return case p_subject
     when 'events' then provisioning.expire_events(p_before, p_from, p_limit)
     when 'jobs' then provisioning.expire_jobs(p_before, p_from, p_limit)
+    when 'resources' then provisioning.expire_resources(p_before, p_from, p_limit)
     when 'alerts' then provisioning.expire_alerts(p_before, p_from, p_limit)
     when 'audit' then provisioning.expire_audit_logs(p_before, p_from, p_limit)
     when 'reconciliation' then provisioning.expire_reconciliation(p_before, p_from, p_limit)

@@ -43,6 +43,7 @@ async function leftovers(pattern = CHECKED): Promise<string[]> {
       'public.provisioning_events.error_message',
       'public.provisioning_jobs.request',
       'public.provisioning_steps.output',
+      'public.tenant_resources.details',
       'public.tenant_alerts.message',
       'provisioning.alert_deliveries.last_error',
       'provisioning.counted_calls.subject',
@@ -74,7 +75,9 @@ async function leaveTraces(): Promise<void> {
   })
   const lease = only(await engine.claim())
   await engine.start(lease, 'stripe_customer')
-  await engine.saveOutput(lease, 'stripe_customer', { openRequest: { key: 'k', name: ORGANIZATION, email } })
+  await engine.saveOutput(lease, 'stripe_customer', { sent: { key: 'k', name: ORGANIZATION, email } })
+  await project.sql`select provisioning.plan_resource(${lease.jobId}, ${lease.token}, 'stripe_customer',
+    'any', jsonb_build_object('request', jsonb_build_object('name', ${ORGANIZATION}::text, 'email', ${email}::text)))`
   await engine.fail(lease, 'stripe_customer', {
     code: 'stripe_request_refused',
     message: text(),

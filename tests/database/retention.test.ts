@@ -94,6 +94,18 @@ describe('what is older than settings keep it is deleted, and nothing else:', ()
     expect(await column('public.provisioning_steps', 'job_id')).toContain(newest)
   })
 
+  it('resources that were removed, never what exists or is kept', async () => {
+    const insert = (name: string, state: string, removed: string | null) => project.sql`
+      insert into public.tenant_resources (organization_id, service, kind, name, external_id, state, created_at, removed_at)
+      values (${organizationOf()}, 'neon', 'neon_project', ${name}, ${name + organizationOf()}, ${state}, '2000-01-01', ${removed})`
+    await insert('old', 'removed', '2000-01-02')
+    await insert('kept', 'kept', null)
+    await insert('active', 'active', null)
+    await insert('young', 'removed', new Date().toISOString())
+    await runOut()
+    expect(await column('public.tenant_resources', 'name')).toEqual(['active', 'kept', 'young'])
+  })
+
   it('resolved alerts with their deliveries, never an open one', async () => {
     await insertAlert(LONG_AGO, 'old')
     await insertAlert(LATELY, 'young')

@@ -27,6 +27,7 @@ export interface Settings {
   readonly workerMaxJobs: number
   readonly workerMaxSeconds: number
   readonly leaseSeconds: number
+  readonly stepMaxSeconds: number
 }
 
 /** What a step writes beside its own row: an SQL expression that is evaluated in the same statement. */
@@ -46,7 +47,8 @@ export class JobStore {
   async settings(): Promise<Settings> {
     const [row] = await this.#sql<Settings[]>`
       select worker_concurrency as "workerConcurrency", worker_max_jobs as "workerMaxJobs",
-        worker_max_seconds as "workerMaxSeconds", lease_seconds as "leaseSeconds" from provisioning.settings`
+        worker_max_seconds as "workerMaxSeconds", lease_seconds as "leaseSeconds",
+        step_max_seconds as "stepMaxSeconds" from provisioning.settings`
     if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
     return row
   }

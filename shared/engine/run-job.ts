@@ -1,7 +1,8 @@
 import { type Database, sqlState } from '../kernel/database/client.ts'
 import { failure } from '../kernel/failures.ts'
 import { inLane } from '../kernel/lane.ts'
-import { type Job, type JobStore, LeaseLost, type StepOutput } from './jobs.ts'
+import { withinDeadline } from './deadline.ts'
+import { type Job, type JobStore, LeaseLost, type Settings } from './jobs.ts'
 import type { Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
 
 export interface JobRunner {
@@ -10,11 +11,13 @@ export interface JobRunner {
   readonly steps: Readonly<Record<string, Step>>
 }
 
+export type RunLimits = Pick<Settings, 'leaseSeconds' | 'stepMaxSeconds'>
+
 /**
  * Runs every step of a claimed job that can run now, independent ones side by side, each outcome committed at once, and
  * gives the lease back. Losing the lease ends the run silently: whoever holds it goes on from the rows.
  */
-export async function runJob(runner: JobRunner, job: Job, leaseSeconds: number): Promise<void> {
+export async function runJob(runner: JobRunner, job: Job, limits: RunLimits): Promise<void> {
   const lost = new AbortController()
   const heartbeat = setInterval(
     () => {
@@ -22,10 +25,10 @@ export async function runJob(runner: JobRunner, job: Job, leaseSeconds: number):
         if (error instanceof LeaseLost) lost.abort(error)
       })
     },
-    (leaseSeconds * 1000) / 3,
+    (limits.leaseSeconds * 1000) / 3,
   )
   try {
-    await runReadySteps(runner, job, lost.signal)
+    await runReadySteps(runner, job, lost.signal, limits.stepMaxSeconds * 1000)
     await runner.jobs.finish(job)
   } catch (error) {
     if (!(error instanceof LeaseLost)) throw error
@@ -35,13 +38,20 @@ export async function runJob(runner: JobRunner, job: Job, leaseSeconds: number):
   }
 }
 
-async function runReadySteps(runner: JobRunner, job: Job, signal: AbortSignal): Promise<void> {
+async function runReadySteps(
+  runner: JobRunner,
+  job: Job,
+  lease: AbortSignal,
+  stepMaxMs: number,
+): Promise<void> {
   const secrets: StepContext['secrets'] = new Map()
   const started = new Set<string>()
   const start = async (steps: readonly string[]): Promise<void> => {
     const fresh = steps.filter((step) => !started.has(step))
     for (const step of fresh) started.add(step)
-    await settleAll(fresh.map(async (step) => start(await runStep(runner, job, step, signal, secrets))))
+    await settleAll(
+      fresh.map(async (step) => start(await runStep(runner, job, step, lease, stepMaxMs, secrets))),
+    )
   }
   await start(await runner.jobs.prepare(job))
 }
@@ -58,34 +68,25 @@ async function runStep(
   { jobs, sql, steps }: JobRunner,
   job: Job,
   name: string,
-  signal: AbortSignal,
+  lease: AbortSignal,
+  maxMs: number,
   secrets: StepContext['secrets'],
 ): Promise<string[]> {
   const started = await jobs.startStep(job, name)
   if (!started) return []
-  const assertLease = async () => {
-    signal.throwIfAborted()
-    await jobs.extendLease(job)
+  const outcome = await withinDeadline(maxMs, lease, (signal) =>
+    attempt(
+      steps[name],
+      name,
+      { job, ...started, sql, signal, secrets, ...meansOf(jobs, job, name, signal) },
+      lease,
+    ),
+  )
+  if (!outcome) {
+    if (lease.aborted) throw new LeaseLost('the lease was lost')
+    await jobs.failStep(job, name, failure('step_timed_out'))
+    return []
   }
-  const saveOutput = (output: StepOutput) => jobs.saveOutput(job, name, output)
-  const planResource: StepContext['planResource'] = async (kind, resource, details = {}) => {
-    signal.throwIfAborted()
-    await jobs.planResource(job, kind, resource, details)
-  }
-  const unplanResource: StepContext['unplanResource'] = (kind, details = {}) =>
-    jobs.unplanResource(job, kind, details)
-  const context: Parameters<Step>[0] = {
-    job,
-    ...started,
-    saveOutput,
-    planResource,
-    unplanResource,
-    sql,
-    signal,
-    secrets,
-    assertLease,
-  }
-  const outcome = await attempt(steps[name], name, context)
   if (outcome.type === 'succeeded') {
     const ready = await attemptToComplete(jobs, job, name, outcome)
     // Without the output: until the record stands, what it says is not so.
@@ -107,6 +108,24 @@ async function runStep(
   return []
 }
 
+type Means = Pick<StepContext, 'saveOutput' | 'planResource' | 'unplanResource' | 'assertLease'>
+
+/** What a step writes before its end. Nothing that creates is begun when the step was told to end. */
+function meansOf(jobs: JobStore, job: Job, name: string, signal: AbortSignal): Means {
+  return {
+    saveOutput: (output) => jobs.saveOutput(job, name, output),
+    planResource: async (kind, resource, details = {}) => {
+      signal.throwIfAborted()
+      await jobs.planResource(job, kind, resource, details)
+    },
+    unplanResource: (kind, details = {}) => jobs.unplanResource(job, kind, details),
+    assertLease: async () => {
+      signal.throwIfAborted()
+      await jobs.extendLease(job)
+    },
+  }
+}
+
 /** All who wait for a provider would come back in the same moment; up to a fifth later each, they come one after another. */
 function spread(seconds: number): number {
   return seconds + Math.random() * Math.max(1, seconds / 5)
@@ -115,14 +134,16 @@ function spread(seconds: number): number {
 async function attempt(
   step: Step | undefined,
   name: string,
-  context: Parameters<Step>[0],
+  context: StepContext,
+  lease: AbortSignal,
 ): Promise<StepOutcome> {
   try {
     if (!step) throw new Error(`there is no step "${name}" in this deployment`)
     return await inLane(context.job.lane, () => step(context))
   } catch (error) {
     if (error instanceof LeaseLost) throw error
-    if (context.signal.aborted) throw new LeaseLost('the lease was lost')
+    if (lease.aborted) throw new LeaseLost('the lease was lost')
+    if (context.signal.aborted) return { type: 'failed', failure: failure('step_timed_out') }
     console.error(`job ${context.job.id}, step ${name}:`, error)
     return { type: 'failed', failure: failure('step_crashed') }
   }

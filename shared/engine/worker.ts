@@ -74,11 +74,12 @@ class Drain {
     return this.#claimed < workerMaxJobs && performance.now() - this.#startedAt < workerMaxSeconds * 1000
   }
 
-  async #claim({ workerConcurrency, workerMaxJobs, leaseSeconds }: Settings): Promise<number> {
+  async #claim(settings: Settings): Promise<number> {
+    const { workerConcurrency, workerMaxJobs } = settings
     const room = Math.min(workerConcurrency - this.#active.size, workerMaxJobs - this.#claimed)
     const claimed = await this.#runner.jobs.claim(this.#kinds, room, this.#runningByLane())
     this.#claimed += claimed.length
-    for (const job of claimed) this.#start(job, leaseSeconds)
+    for (const job of claimed) this.#start(job, settings)
     return claimed.length
   }
 
@@ -88,8 +89,8 @@ class Drain {
     return running
   }
 
-  #start(job: Job, leaseSeconds: number): void {
-    const run: Promise<void> = runJob(this.#runner, job, leaseSeconds)
+  #start(job: Job, settings: Settings): void {
+    const run: Promise<void> = runJob(this.#runner, job, settings)
       // The rows say where the job stands; its lease runs out and the next worker resumes it.
       .catch((error: unknown) => console.error(`job ${job.id} was interrupted:`, error))
       .finally(() => {

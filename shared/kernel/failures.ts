@@ -105,6 +105,11 @@ export const generalFailures = {
     sentence: 'The step ended unexpectedly; the function log has the details.',
     docs: 'A bug, or a database went away in the middle.',
   },
+  step_timed_out: {
+    retryable: true,
+    sentence: 'The step did not end in time.',
+    docs: 'It took longer than `settings.step_max_seconds`, and did not heed that it was told to end.',
+  },
   worker_lost: {
     retryable: true,
     sentence: 'The worker stopped in the middle of this step.',

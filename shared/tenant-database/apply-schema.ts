@@ -19,6 +19,8 @@ const BEGIN = `
   create table if not exists provisioning.schema_migrations (
     version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now());
   ${READ}`
+/** A file may build an index, and finds public as it would by hand. */
+const FOR_FILES = `set local search_path = public; set local statement_timeout = '60s';`
 const END = 'select pg_catalog.pg_advisory_unlock(7221)'
 const GIVE_UP = `rollback; ${END}; ${READ}`
 
@@ -73,7 +75,8 @@ async function readApplied(sql: postgres.Sql, query: string): Promise<Applied | 
 /** All files in one message, to save the round trips; the lock is given back in any case. */
 async function applyFiles(sql: postgres.Sql, files: readonly SchemaFile[]): Promise<Result<void>> {
   const transactions = files.map(
-    (file) => `begin; set local search_path = public;\n${file.sql}\n;${recordOf(file)}\ncommit;\n`,
+    (file) =>
+      `begin; ${FOR_FILES}\n${file.sql}\n;set local statement_timeout to default;${recordOf(file)}\ncommit;\n`,
   )
   try {
     await sql.unsafe(transactions.join('') + END)

@@ -5,14 +5,14 @@ import type { TenantAddress } from './address.ts'
 import { failure } from './failures.ts'
 import { openTenantSession, type SessionLimits } from './session.ts'
 
-/** What provisioning asks of a tenant's database is small; a file of the schema may build an index. */
+/** What provisioning asks of a tenant's database is small; the files of the schema bring a limit of their own. */
 const LIMITS: SessionLimits = {
   // A sleeping Neon compute takes 1–2 s to wake, rarely more.
   connectMs: 15_000,
   lifeMs: 90_000,
   maxBytes: 256 * 1024,
-  statementMs: 60_000,
-  lockMs: 10_000,
+  statementMs: 5_000,
+  lockMs: 3_000,
 }
 
 /**
@@ -28,7 +28,8 @@ export async function withTenantDatabase<T>(
   limits: Partial<SessionLimits> = {},
 ): Promise<Result<T>> {
   const session = openTenantSession(tenant, password, through, { ...LIMITS, ...limits })
-  const stop = () => session.cut(networkError('CONNECTION_CLOSED', 'the work was given up'))
+  const stop = () => session.cut(networkError('DEADLINE', 'the work was given up'))
+  if (signal.aborted) stop()
   signal.addEventListener('abort', stop, { once: true })
   try {
     return success(await work(session.sql))

@@ -64,12 +64,12 @@ export const tenantDatabaseFailures = {
   tenant_database_locked: {
     retryable: true,
     sentence: 'Somebody holds a lock in the tenant database that its schema cannot be changed without.',
-    docs: 'A table in use for more than 10 s, or the advisory lock 7221 for more than 5 s.',
+    docs: 'A table in use for more than 3 s, or the advisory lock 7221 for more than 5 s.',
   },
   tenant_database_too_slow: {
     retryable: true,
     sentence: 'The tenant database did not finish in time.',
-    docs: 'A statement may take 60 s, all of a step in the tenant database 90 s.',
+    docs: 'What is asked of it may take 5 s, a statement of a schema file 60 s, and a step in the tenant database 90 s.',
   },
   credentials_missing: {
     retryable: false,

@@ -96,7 +96,7 @@ export function openTenantSession(
     sql,
     cut,
     close: async () => {
-      await sql.end({ timeout: LEAVE_SECONDS })
+      await sql.end({ timeout: cause ? 0 : LEAVE_SECONDS })
       clearTimeout(life)
       socket?.destroy()
     },

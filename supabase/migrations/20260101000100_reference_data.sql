@@ -13,6 +13,10 @@ create table provisioning.settings (
   worker_max_jobs integer not null default 25,
   worker_max_seconds integer not null default 90,
   lease_seconds integer not null default 60,
+  -- A step that has not ended by then is failed, and is tried again. A worker that goes on renewing its lease is believed so
+  -- long only: then another one takes the job over.
+  step_max_seconds integer not null default 120,
+  lease_max_seconds integer not null default 600,
   max_step_attempts integer not null default 8,
   backoff_base_seconds numeric not null default 1,
   backoff_cap_seconds numeric not null default 300,
@@ -89,6 +93,7 @@ create table provisioning.settings (
   constraint health_lease_outlasts_a_worker check (health_lease_seconds >= health_worker_max_seconds + 2 * health_timeout_seconds),
   -- A create call may take 30 s; a shorter lease could expire under it.
   constraint lease_outlasts_a_call check (lease_seconds >= 45),
+  constraint step_has_a_deadline check (step_max_seconds > 0 and lease_max_seconds >= step_max_seconds + lease_seconds),
   constraint backoff_is_ordered check (backoff_base_seconds > 0 and backoff_cap_seconds >= backoff_base_seconds)
 );
 comment on table provisioning.settings is 'One row. Units are in the names; update it to tune the engine, no restart needed.';

@@ -15,6 +15,8 @@ insert into provisioning.failure_texts (code, retryable, message) values
     'The organization was deleted in the meantime.'),
   ('step_crashed', true,
     'The step ended unexpectedly; the function log has the details. It will be tried again.'),
+  ('step_timed_out', true,
+    'The step did not end in time. It will be tried again.'),
   ('worker_lost', true,
     'The worker stopped in the middle of this step. Another one takes over.'),
   ('answer_open', true,

@@ -42,6 +42,7 @@ create table provisioning.job_leases (
   works_on text[] not null,
   -- Fencing token: every write of a worker carries it, and a stale one is refused.
   token uuid not null,
+  claimed_at timestamptz not null default now(),
   expires_at timestamptz not null
 ) with (fillfactor = 50);
 comment on table provisioning.job_leases is

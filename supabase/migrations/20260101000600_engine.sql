@@ -217,7 +217,7 @@ begin
       now() + make_interval(secs => v_settings.lease_seconds)
     from claimed c
     on conflict on constraint job_leases_pkey do update set token = excluded.token, expires_at = excluded.expires_at,
-      lane = excluded.lane, works_on = excluded.works_on
+      claimed_at = excluded.claimed_at, lane = excluded.lane, works_on = excluded.works_on
     returning l.*
   )
   select c.id, c.organization_id, c.kind, c.tier, c.lane, c.request, c.attempts, l.token, l.expires_at
@@ -268,15 +268,20 @@ declare
   v_expires_at timestamptz;
 begin
   perform provisioning.hold_lease(p_job_id, p_lease_token);
-  update provisioning.job_leases l set expires_at = clock_timestamp()
-    + make_interval(secs => (select lease_seconds from provisioning.settings))
-  where l.job_id = p_job_id returning l.expires_at into v_expires_at;
+  update provisioning.job_leases l set expires_at = clock_timestamp() + make_interval(secs => s.lease_seconds)
+  from provisioning.settings s
+  where l.job_id = p_job_id and l.claimed_at > clock_timestamp() - make_interval(secs => s.lease_max_seconds)
+  returning l.expires_at into v_expires_at;
+  if v_expires_at is null then
+    raise exception 'the lease on job % is not renewed any more', p_job_id using errcode = 'TP001';
+  end if;
   return v_expires_at;
 end
 $$;
 revoke execute on function provisioning.extend_lease(uuid, uuid) from public;
 comment on function provisioning.extend_lease(uuid, uuid) is
-  'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside.';
+  'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside. Raises TP001
+when another worker has the job, or the lease was taken more than settings.lease_max_seconds ago.';
 
 create function provisioning.ready_steps(p_job_id uuid) returns setof text
 language plpgsql stable security definer set search_path = '' as $$

@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { withinDeadline } from '../../shared/engine/deadline.ts'
+import { Engine } from '../database/engine.ts'
+import { only } from '../database/project.ts'
+import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { ownerConnection, retryNeon } from './tenants.ts'
+
+let project: TestProject
+let tenant: SignedUp
+const cleanUps: (() => Promise<unknown>)[] = []
+
+beforeAll(async () => {
+  project = await startTestProject({ settings: { max_step_attempts: 1 } })
+  tenant = await project.signUp()
+  await project.waitFor(tenant.organizationId)
+})
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp()
+})
+
+afterAll(() => project?.stop())
+
+/** Holds something in the tenant's own database until the test has ended. */
+async function hold(statement: string): Promise<void> {
+  const sql = await ownerConnection(project, tenant.organizationId)
+  cleanUps.push(() => sql.end({ timeout: 0 }))
+  await sql.unsafe(statement)
+}
+
+describe('a tenant that holds a lock in its own database', () => {
+  it.each([
+    ['the advisory lock of the schema files', 'select pg_advisory_lock(7221)', 8_000],
+    ['the table of the schema files', 'begin; lock table provisioning.schema_migrations', 14_000],
+  ])('(%s) fails alone, and soon', async (_what, statement, withinMs) => {
+    await hold(statement)
+    const startedAt = performance.now()
+    const [reply, bystander] = await Promise.all([retryNeon(project, tenant), project.signUp()])
+    expect(performance.now() - startedAt).toBeLessThan(withinMs)
+    const { steps } = await project.provisioning(tenant.organizationId)
+    expect(reply.body).toMatchObject({ status: 'failed' })
+    expect(steps.tenant_schema?.error).toMatchObject({ code: 'tenant_database_locked' })
+    await project.waitFor(bystander.organizationId, 'ready', 5_000)
+  })
+})
+
+describe('a lease', () => {
+  it('that is as old as settings.lease_max_seconds is not renewed any more', async () => {
+    const engine = new Engine(project.sql)
+    const lease = await project.whileHeld(async () => {
+      const { jobId } = await project.signUp()
+      return only((await engine.claim()).filter((claimed) => claimed.jobId === jobId))
+    })
+    const extend = () => project.sql`select provisioning.extend_lease(${lease.jobId}, ${lease.token})`
+    const age = (seconds: number) =>
+      project.sql`update provisioning.job_leases set claimed_at = clock_timestamp() - make_interval(secs => ${seconds})
+        where job_id = ${lease.jobId}`
+    await age(590)
+    await extend()
+    await age(601)
+    await expect(extend()).rejects.toMatchObject({ code: 'TP001' })
+    await project.sql`update provisioning.job_leases set expires_at = now() where job_id = ${lease.jobId}`
+    const next = only((await engine.claim()).filter(({ jobId }) => jobId === lease.jobId))
+    await project.sql`select provisioning.extend_lease(${next.jobId}, ${next.token})`
+  })
+})
+
+describe('work with a deadline', () => {
+  const never = new AbortController().signal
+
+  it('is told of it, and its own answer counts when it heeds that', async () => {
+    const startedAt = performance.now()
+    const heeds = (signal: AbortSignal) =>
+      new Promise<string>((resolve) => {
+        signal.addEventListener('abort', () => resolve(`ended: ${Object(signal.reason).code}`))
+      })
+    expect(await withinDeadline(50, never, heeds, 5_000)).toBe('ended: DEADLINE')
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+  })
+
+  it('is left behind when it does not', async () => {
+    expect(await withinDeadline(50, never, () => sleep(60_000, 'late', { ref: false }), 50)).toBeUndefined()
+    const lost = new AbortController()
+    setTimeout(() => lost.abort(), 50)
+    expect(
+      await withinDeadline(60_000, lost.signal, () => sleep(60_000, 'late', { ref: false }), 50),
+    ).toBeUndefined()
+  })
+
+  it('is not disturbed when it ends in time', async () => {
+    expect(await withinDeadline(1_000, never, () => sleep(20, 'done'), 50)).toBe('done')
+  })
+})

@@ -1,6 +1,7 @@
 import type { PostgrestError, SupabaseClient } from '@supabase/supabase-js'
 import { z } from 'zod'
 import type { Database } from '../shared/generated/database-types.ts'
+import { printable, printableJson } from '../tools/printable.ts'
 import type { ProjectAddress } from '../tools/project-address.ts'
 import { supabaseClient } from '../tools/supabase-client.ts'
 import { readTenant, type Tenant } from './tenant.ts'
@@ -10,13 +11,16 @@ export class ProjectError extends Error {
   readonly code: string
   readonly status: number
   constructor(message: string, code: string, status: number) {
-    super(message)
-    this.code = code
+    super(printable(message))
+    this.code = printable(code)
     this.status = status
   }
 }
 
-/** A project as its backend sees it: with the secret key, over the Data API and the functions. */
+/**
+ * A project as its backend sees it: with the secret key, over the Data API and the functions. What it answers is the text of many
+ * people, so it comes as it may be printed.
+ */
 export interface Api {
   readonly project: ProjectAddress
   readonly client: SupabaseClient<Database>
@@ -64,7 +68,7 @@ export function connectApi(project: ProjectAddress, stop: AbortSignal, limits = 
       throw dataApiError(project, what, error, status)
     }
     if (data === null) throw new ProjectError(`${what}: the answer is empty.`, 'empty', status)
-    return data
+    return printableJson(data)
   }
   const read = <T>(what: string, query: Query<T>) => ask(what, query, stop)
   const describe = async (subject: string) =>
@@ -90,7 +94,7 @@ export function connectApi(project: ProjectAddress, stop: AbortSignal, limits = 
         if (limit.aborted) throw unanswered(project, `The function ${name}`, limits.functionMs)
         throw await functionError(project, name, error.context)
       }
-      return z.record(z.string(), z.unknown()).parse(data)
+      return printableJson(z.record(z.string(), z.unknown()).parse(data))
     },
   }
 }

@@ -5,7 +5,7 @@ import { type Api, ProjectError } from './api.ts'
 import { startProgress } from './progress.ts'
 import { jobLines } from './screens/status.ts'
 import { exit, type Session } from './session.ts'
-import { type Job, nameOf, newestJob, openJob, type Tenant } from './tenant.ts'
+import { argumentOf, type Job, nameOf, newestJob, openJob, type Tenant } from './tenant.ts'
 
 /** So many polls in a row may fail: a network that comes back is no reason to look away. */
 const FAILURES_ALLOWED = 5
@@ -75,7 +75,7 @@ export function exitCodeOf(tenant: Tenant): number {
 function standing(tenant: Tenant): string {
   const open = openJob(tenant)
   if (!open) return tenant.verdict.summary
-  return `The job goes on by itself (${doneOf(open)}). See how: npm run tenants -- watch ${nameOf(tenant)}`
+  return `The job goes on by itself (${doneOf(open)}). See how: npm run tenants -- watch ${argumentOf(tenant)}`
 }
 
 function doneOf({ steps }: Job): string {

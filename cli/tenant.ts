@@ -138,7 +138,7 @@ function repairOf(check: z.infer<typeof checkSchema>, facts: Facts): Repair {
   if (!remedy) return NOTHING_TO_DO
   const organizationId = facts.organization_id ?? ''
   const userId = facts.user?.id ?? ''
-  const names = { user: facts.user?.email ?? userId, tenant: nameOf(facts), organizationId }
+  const names = { user: userId, tenant: argumentOf(facts), organizationId }
   return {
     fix: remedy.text,
     commands: remedy.commands.flatMap((command) => cliCommand(command, names) ?? []),
@@ -167,6 +167,14 @@ export function jobFor(tenant: Tenant, purpose: 'provision' | 'revert' | 'remove
 /** The newest job of all. */
 export function newestJob(tenant: Tenant): Job | undefined {
   return Object.values(tenant.jobs).sort((one, other) => other.created_at.localeCompare(one.created_at))[0]
+}
+
+/** How a command names it. Never what somebody chose who may be hostile: it goes into a shell as it is. */
+export function argumentOf({ organization, organization_id: id, user, subject }: Facts): string {
+  const argument = organization?.slug ?? id ?? user?.id ?? subject
+  return /^[\w.@-]+$/.test(argument) && !argument.startsWith('-')
+    ? argument
+    : `'${argument.replaceAll("'", "'\\''")}'`
 }
 
 /** What people call it: its slug, else the address or id that is known. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { maskSecrets } from '../shared/kernel/masking.ts'
 import { Interrupted, runCommand, stopRequest, UsageError } from '../tools/command.ts'
+import { printable } from '../tools/printable.ts'
 import { ProjectError } from './api.ts'
 import { registerCommands } from './commands/index.ts'
 import { Declined, type Define, exit, listed, Session } from './session.ts'
@@ -89,7 +90,7 @@ function failure(error: unknown, asked: Asked): number {
     console.error(`\n${told}`)
     return session?.stop.reason instanceof Interrupted ? session.stop.reason.exitCode : exit.interrupted
   }
-  const told = maskSecrets(error instanceof Error ? error.message : String(error))
+  const told = printable(maskSecrets(error instanceof Error ? error.message : String(error)))
   if (error instanceof ProjectError) printError(asked, error.code, told, error.status)
   else printError(asked, error instanceof Declined ? error.code : 'failed', told)
   if (error instanceof Declined) {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Configuration } from '../tools/configuration.ts'
 import { assertPortFree, PORT_USES } from '../tools/ports.ts'
@@ -10,7 +10,7 @@ import type { FunctionLogLine } from './gateway/functions/processes.ts'
 import { createProjectKeys, type ProjectKeys } from './gateway/keys.ts'
 import { migrate } from './postgres/migrate.ts'
 import { createPlatformDatabase, isPlatformDatabase } from './postgres/platform.ts'
-import { type PostgresServer, startPostgres } from './postgres/server.ts'
+import { makePrivate, type PostgresServer, startPostgres } from './postgres/server.ts'
 import { type ProjectServices, startProjectServices } from './project-services.ts'
 
 export interface StackOptions {
@@ -59,7 +59,7 @@ async function startStages(options: StackOptions): Promise<Stack> {
     options.signal?.throwIfAborted()
     options.progress?.(what)
   }
-  await mkdir(options.directory, { recursive: true })
+  await makePrivate(options.directory)
   const orphan = await claimDirectory(options.directory)
   if (orphan) progress(`stopped the database that a killed start left behind (process ${orphan})`)
   await assertPortsFree(configuration)

@@ -3,7 +3,9 @@ import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { bold, dim, runCommand, stopRequest } from '../tools/command.ts'
 import { readConfiguration } from '../tools/configuration.ts'
+import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
+import { makePrivate } from './postgres/server.ts'
 import { type Stack, startStack } from './stack.ts'
 
 /** Latencies like the real services', so that what is seen here is what will be seen there. */
@@ -14,8 +16,11 @@ await runCommand(async () => {
   const startedAt = performance.now()
   const stop = stopRequest()
   const configuration = await readConfiguration()
+  const directory = stackDirectory(configuration)
+  // A directory elsewhere may be used for other things, too; of that the stack's own part alone is closed to others.
+  if (directory.startsWith(projectRoot + path.sep)) await makePrivate(path.dirname(directory))
   const stack = await startStack({
-    directory: stackDirectory(configuration),
+    directory,
     configuration,
     neon: { timings: NEON_TIMINGS },
     stripe: { timings: STRIPE_TIMINGS },

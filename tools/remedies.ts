@@ -1,6 +1,6 @@
 import type { TenantCommand } from '../shared/tenants/remedies.ts'
 
-/** What the user and the tenant are called on the command line: a slug or an address where there is one. */
+/** What the user and the tenant are called on the command line: an id, or a slug. Never an address, which may mean a shell. */
 export interface TenantNames {
   readonly user: string
   readonly tenant: string

@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from 'node:util'
+import stringWidth from 'string-width'
 import { bold, dim, green, onTerminal, red, yellow } from './command.ts'
 
 /** Columns that may be used; without a terminal nobody's screen is too narrow, and lines stay whole for grep. */
@@ -45,7 +45,11 @@ export function coloured(status: string): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what an escape sequence begins with
 const COLOUR = /(\u001b\[\d+m)/
 
-const visibleLength = (text: string) => stripVTControlCharacters(text).length
+/** Columns that a text takes: a Chinese character or an emoji takes two, an accent of its own none, a colour none. */
+const visibleLength = (text: string) => stringWidth(text)
+
+/** What is seen as one character, which may be several. */
+const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 
 export function padded(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - visibleLength(text)))
@@ -57,13 +61,24 @@ export function clipped(text: string, width: number): string {
   let left = width - 1
   // The odd parts are the escape sequences of colours, which take no room and are all kept.
   const parts = text.split(COLOUR).map((part, index) => {
-    if (index % 2 === 1) return part
-    const kept = part.slice(0, Math.max(0, left))
-    const ends = part.length > kept.length && left >= 0
-    left -= part.length
-    return ends ? `${kept}…` : kept
+    if (index % 2 === 1 || left < 0) return index % 2 === 1 ? part : ''
+    const kept = beginningOf(part, left)
+    left = kept.length < part.length ? -1 : left - visibleLength(kept)
+    return left < 0 ? `${kept}…` : kept
   })
   return parts.join('')
+}
+
+/** As many whole characters as fit into so many columns. */
+function beginningOf(text: string, columns: number): string {
+  let kept = ''
+  let left = columns
+  for (const { segment } of characters.segment(text)) {
+    left -= visibleLength(segment)
+    if (left < 0) break
+    kept += segment
+  }
+  return kept
 }
 
 /** The text behind a label, broken between words where the screen ends and continued below its beginning. */

@@ -6,7 +6,7 @@ import { exitCodeOf, follow } from '../follow.ts'
 import { seconds, words } from '../options.ts'
 import { statusScreen } from '../screens/status.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { jobFor, nameOf, type Tenant } from '../tenant.ts'
+import { argumentOf, jobFor, nameOf, type Tenant } from '../tenant.ts'
 
 const POLL_MS = 500
 
@@ -155,7 +155,7 @@ async function outcome(
   if (!wait) {
     const tenant = await api.describe(organizationId)
     session.print(tenant, () =>
-      labelled(sign('queued'), `Asked for. Look: npm run tenants -- watch ${nameOf(tenant)}`, 2),
+      labelled(sign('queued'), `Asked for. Look: npm run tenants -- watch ${argumentOf(tenant)}`, 2),
     )
     return exit.fine
   }
@@ -177,7 +177,7 @@ function ending(tenant: Tenant, timedOut: boolean): string {
   if (timedOut)
     return labelled(
       sign('waiting'),
-      `${tenant.verdict.summary} It goes on by itself: npm run tenants -- watch ${nameOf(tenant)}`,
+      `${tenant.verdict.summary} It goes on by itself: npm run tenants -- watch ${argumentOf(tenant)}`,
       2,
     )
   return statusScreen(tenant)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { duration, labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { type Define, exit, type Session } from '../session.ts'
-import { jobFor, nameOf, type Tenant } from '../tenant.ts'
+import { argumentOf, jobFor, nameOf, type Tenant } from '../tenant.ts'
 
 const LABEL_WIDTH = 20
 
@@ -40,11 +40,11 @@ export function registerCancel(program: Command, define: Define): void {
       const lines = cancelLines(nameOf(tenant), cancelPlan.parse(plan).wouldRemove)
       if (options.dryRun) return printed(session, plan, lines)
       await agreed(session, lines, `Cancel the provisioning of ${nameOf(tenant)}?`, options)
-      session.requesting(nameOf(tenant))
+      session.requesting(argumentOf(tenant))
       const done = await api.invoke('provision-tenant-resources', request)
       const { undoJobId } = cancellation.parse(done)
       const undo = undoJobId
-        ? ` What it made is being removed: npm run tenants -- watch ${nameOf(tenant)}`
+        ? ` What it made is being removed: npm run tenants -- watch ${argumentOf(tenant)}`
         : ''
       session.print(done, () =>
         labelled(sign('ok'), `The provisioning of ${nameOf(tenant)} is cancelled.${undo}`, 2),
@@ -87,7 +87,7 @@ async function deprovision(
   const lines = deletionLines(tenant, deletionPlan.parse(plan).wouldDelete.resources)
   if (options.dryRun) return printed(session, plan, lines)
   await agreed(session, lines, `Delete ${slug}?`, options)
-  session.requesting(nameOf(tenant))
+  session.requesting(argumentOf(tenant))
   const done = await api.invoke('deprovision-tenant-resources', { ...request, confirm: slug })
   session.print(done, () =>
     labelled(sign('ok'), `${slug} is deleted. Look: npm run tenants -- status ${tenant.organization_id}`, 2),

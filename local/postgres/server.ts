@@ -77,9 +77,8 @@ export function databaseUrl(port: number, database: string, role: string, passwo
  * that survive a reboot.
  */
 export async function reachableDirectory(wanted: string): Promise<string> {
-  await mkdir(wanted, { recursive: true })
+  await makePrivate(wanted)
   if (process.getuid?.() !== 0) return wanted
-  await chmod(wanted, 0o755)
   const reachable = await runProgram('/bin/ls', [wanted], { uid: NOBODY, gid: NOBODY, cwd: '/' }).then(
     () => true,
     () => false,
@@ -87,8 +86,16 @@ export async function reachableDirectory(wanted: string): Promise<string> {
   if (reachable) return wanted
   const base = (await exists('/var/tmp')) ? '/var/tmp' : tmpdir()
   const fallback = path.join(base, `tenant-provisioning${wanted.replaceAll(path.sep, '-')}`)
-  await mkdir(fallback, { recursive: true })
+  await makePrivate(fallback)
   return fallback
+}
+
+/** Makes a directory that other users of the machine cannot look into: there are keys and data in it. */
+export async function makePrivate(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await chmod(directory, 0o700)
+  // Root enters all the same.
+  if (process.getuid?.() === 0) await chown(directory, NOBODY, NOBODY)
 }
 
 function unprivileged(): { uid?: number; gid?: number } {

@@ -35,7 +35,7 @@ export function createAuthenticator(environment: Environment): Authenticate {
 
   return async (request) => {
     const apiKey = request.headers.get('apikey') ?? ''
-    const bearer = /^Bearer\s+(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
+    const bearer = bearerOf(request)
     if ((bearer && isSecret(bearer)) || (apiKey && isSecret(apiKey) && (!bearer || bearer === apiKey)))
       return { type: 'service' }
     if (!bearer)
@@ -45,6 +45,19 @@ export function createAuthenticator(environment: Environment): Authenticate {
       )
     return verify(bearer)
   }
+}
+
+/**
+ * @returns the token, '' where nothing is sent
+ * @throws Problem for whatever else is sent: who means to be a user is never taken for the backend, whose key is beside it
+ */
+function bearerOf(request: Request): string {
+  const authorization = request.headers.get('authorization')
+  if (authorization === null) return ''
+  const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(authorization)?.[1]
+  if (token === undefined)
+    throw new Problem('unauthorized', 'Authorization must be the word Bearer, a space and a token.')
+  return token
 }
 
 function createUserVerifier(environment: Environment): (token: string) => Promise<Caller> {

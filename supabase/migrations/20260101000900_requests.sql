@@ -67,9 +67,7 @@ comment on function provisioning.revoke_operator(uuid) is
 create function provisioning.assert_may(p_organization_id uuid, p_roles text[]) returns void
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  if not exists (select from public.organizations o where o.id = p_organization_id) then
-    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
-  end if;
+  -- Before anything is said of the organization: a stranger is not told which ones there are.
   if auth.role() is distinct from 'service_role'
     and p_organization_id not in (select provisioning.my_organization_ids(p_roles))
     and not ('operator' = any (p_roles) and provisioning.is_operator()) then
@@ -77,12 +75,15 @@ begin
       case when 'member' = any (p_roles) then 'members' else 'owners and admins' end,
       case when 'operator' = any (p_roles) then ', and operators, ' else ' ' end using errcode = 'TP403';
   end if;
+  if not exists (select from public.organizations o where o.id = p_organization_id) then
+    raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
+  end if;
 end
 $$;
 revoke execute on function provisioning.assert_may(uuid, text[]) from public;
 comment on function provisioning.assert_may(uuid, text[]) is
   'Lets the service role pass, and callers who have one of the roles: owner, admin or member of the organization, or operator.
-Raises TP404 (no such organization) or TP403.';
+Raises TP403, for strangers whether there is such an organization or not; and TP404 for the service role and operators.';
 
 -- Requests ------------------------------------------------------------------------------------------------------
 

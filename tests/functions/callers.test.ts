@@ -197,6 +197,24 @@ const NOT_AUTHENTICATED: readonly (readonly [who: string, given: () => Given | P
     'with basic authentication',
     () => ({ headers: { authorization: `Basic ${btoa(`x:${project.keys.secretKey}`)}` } }),
   ],
+  // Whoever sends one means to be a user, and must not be taken for the backend whose key is beside it.
+  ...[
+    'Bearer ',
+    'Bearer',
+    'null',
+    'undefined',
+    'Basic x',
+    'Bearer null',
+    'Bearer a b',
+    'bearer\ttoken',
+    'Token x',
+  ].map(
+    (authorization) =>
+      [
+        `with the secret key beside an Authorization of ${JSON.stringify(authorization)}`,
+        () => ({ headers: { apikey: project.keys.secretKey, authorization } }),
+      ] as const,
+  ),
   ['with the publishable key alone', () => ({ headers: { apikey: project.keys.publishableKey } })],
   [
     'with the publishable key as both, as supabase-js sends it without a session',

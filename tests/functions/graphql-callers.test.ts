@@ -159,18 +159,24 @@ describe('cancelProvisioning', () => {
 })
 
 describe('an organization that does not exist', () => {
-  it.each([
-    ['provisionTenant', 'organization_not_found'],
-    ['retryTenantProvisioning', 'organization_not_found'],
-    ['cancelProvisioning', 'organization_not_found'],
-  ])('is told by %s', async (mutation, code) => {
-    const reply = await ask(
-      project,
-      cast.credentials('owner'),
-      `mutation ($id: ID!) { ${mutation}(organizationId: $id) { jobId } }`,
-      { id: crypto.randomUUID() },
-    )
-    expect(reply.errors).toMatchObject([{ path: [mutation], extensions: { code } }])
+  const mutations = ['provisionTenant', 'retryTenantProvisioning', 'cancelProvisioning', 'checkTenantHealth']
+  const field = (mutation: string) => (mutation === 'checkTenantHealth' ? 'status' : 'jobId')
+  const tell = async (person: Person, mutation: string, id: string) => {
+    const operation = `mutation ($id: ID!) { ${mutation}(organizationId: $id) { ${field(mutation)} } }`
+    const reply = await ask(project, cast.credentials(person), operation, { id })
+    return reply.errors.map(({ message, extensions }) => ({ message, code: extensions.code }))
+  }
+
+  it.each(mutations)('is to the backend one that is not there: %s', async (mutation) => {
+    expect(await tell('service', mutation, crypto.randomUUID())).toMatchObject([
+      { code: 'organization_not_found' },
+    ])
+  })
+
+  it.each(mutations)('is to a stranger like any other that is not theirs: %s', async (mutation) => {
+    const told = await tell('stranger', mutation, crypto.randomUUID())
+    expect(told).toMatchObject([{ code: 'forbidden' }])
+    expect(await tell('stranger', mutation, cast.organizationId)).toEqual(told)
   })
 })
 

@@ -169,8 +169,7 @@ begin
   update provisioning.dispatch_state set last_swept_at = now(), problem = coalesce(v_problem, (
     select string_agg(c.message, ' ') from provisioning.current_pauses() c)) where id;
   if v_problem is not null then
-    update public.provisioning_jobs j set last_error = jsonb_build_object(
-      'code', 'dispatch_unavailable', 'message', v_problem, 'retryable', true)
+    update public.provisioning_jobs j set last_error = provisioning.failure('dispatch_unavailable', v_problem)
     where j.id in (
       select q.id from provisioning.job_kinds k cross join provisioning.lanes l cross join lateral (
         select i.id from public.provisioning_jobs i

@@ -44,6 +44,7 @@ const CHECKS: Readonly<Record<string, Finding>> = {
     mismatches(project, 'stripe_customer_id', accounts.customers),
   'one Neon project each, the one that the row names': ({ project, accounts }) =>
     mismatches(project, 'neon_project_id', accounts.projects),
+  'what is recorded as outside is what the rows name, and no request is open': recordsAmiss,
   'no customer or project without an organization': strangers,
   'one secret in Vault each, and no others': secretsAmiss,
   'the secret opens the database (sample)': closedDatabases,
@@ -110,6 +111,18 @@ async function orphanedJobs({ project }: Evidence): Promise<string[]> {
   return lines(project.superuser<{ line: string }[]>`
     select format('job %s: lease until %s', job_id, expires_at) as line
     from provisioning.job_leases where expires_at <= now()`)
+}
+
+async function recordsAmiss({ project }: Evidence): Promise<string[]> {
+  return lines(project.superuser<{ line: string }[]>`
+    with named as (
+      select id as organization_id, 'stripe_customer' as kind, stripe_customer_id as external_id from public.organizations
+      union all
+      select organization_id, 'neon_project', neon_project_id from public.organization_databases
+    )
+    select format('organization %s: %s %s, %s %s', organization_id, kind, named.external_id, r.state, r.external_id) as line
+    from named full join public.tenant_resources r using (organization_id, kind)
+    where r.state is distinct from 'active' or r.external_id is distinct from named.external_id or r.details ? 'request'`)
 }
 
 async function unfinishedSteps({ project }: Evidence): Promise<string[]> {

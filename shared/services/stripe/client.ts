@@ -12,6 +12,8 @@ import { failure, stripeFailures } from './failures.ts'
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 20_000
 
+const DASHBOARD = 'https://dashboard.stripe.com'
+
 /** All that a customer is made of: requests with the same details and key are the same request to Stripe. */
 export interface CustomerDetails {
   readonly organizationId: string
@@ -35,6 +37,8 @@ export interface CustomerPage {
 }
 
 export interface StripeProvider {
+  /** Where people see a customer. */
+  customerUrl(customerId: string): string
   /** @returns false when Stripe knows no such customer, or has deleted it */
   customerExists(customerId: string): Promise<Result<boolean>>
   /**
@@ -58,10 +62,10 @@ export function createStripeProvider(environment: StripeEnvironment, sql: Databa
   const { STRIPE_SECRET_KEY: key, STRIPE_API_URL } = environment
   if (!key) return withoutKey()
   const stripe = createClient(key, new URL(STRIPE_API_URL))
-  const provider = /^[a-z]+_live_/.test(key) ? 'stripe_live' : 'stripe_test'
+  const live = /^[a-z]+_live_/.test(key)
   const { attempt } = guardProvider({
     sql,
-    provider,
+    provider: live ? 'stripe_live' : 'stripe_test',
     failures: stripeFailures,
     leftAlone: (why) => failure('stripe_paused', why),
     maxWaitSeconds: WORTH_WAITING_SECONDS,
@@ -69,6 +73,7 @@ export function createStripeProvider(environment: StripeEnvironment, sql: Databa
   })
 
   return {
+    customerUrl: (customerId) => `${DASHBOARD}${live ? '' : '/test'}/customers/${customerId}`,
     customerExists: (customerId) => attempt((call) => customerExists(stripe, call, customerId)),
     findCustomer: (details, thorough) => attempt((call) => findCustomer(stripe, call, details, thorough)),
     createCustomer: ({ organizationId, name, email }, idempotencyKey, assertLease) =>
@@ -212,6 +217,7 @@ function classify(error: unknown): Failure {
 function withoutKey(): StripeProvider {
   const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
   return {
+    customerUrl: (customerId) => `${DASHBOARD}/customers/${customerId}`,
     customerExists: refuse,
     findCustomer: refuse,
     createCustomer: refuse,

@@ -20,7 +20,8 @@ export async function deleteStripeCustomer(
   if (recorded.externalId && hasSubscription(tenant))
     return {
       ...succeeded(recorded.externalId, 'kept'),
-      record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${recorded.externalId})`,
+      record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${recorded.externalId},
+        ${stripe.customerUrl(recorded.externalId)})`,
     }
   const putOff = duringGrace(recorded)
   if (putOff) return putOff

@@ -85,10 +85,11 @@ function generation({ output }: StripeStepContext): number {
   return typeof output.keyGeneration === 'number' ? output.keyGeneration : 0
 }
 
-function succeeded({ sql, job }: StripeStepContext, customerId: string): StepOutcome {
+function succeeded({ sql, job, stripe }: StripeStepContext, customerId: string): StepOutcome {
   return {
     type: 'succeeded',
     output: { resourceId: customerId },
-    record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId})`,
+    record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId},
+      ${stripe.customerUrl(customerId)})`,
   }
 }

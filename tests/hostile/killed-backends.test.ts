@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EVERY_FUNCTION } from '../functions/every-function.ts'
-import { startTestProject, type TestProject } from '../support/project.ts'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
 const ATTACK_MS = 10_000
 const EVERY_MS = 15
@@ -58,6 +58,23 @@ const processes = () =>
     .map(({ name, pid }) => `${name} ${pid}`)
     .sort()
 
+/** What the sweep does when the lease of a lost claim has run out, without the time that this takes. */
+async function finish(people: readonly SignedUp[]): Promise<void> {
+  await until(
+    'three ready tenants',
+    async () => {
+      await project.expireLeases()
+      await project.hurry()
+      await sleep(1_000)
+      const states = await Promise.all(
+        people.map(({ organizationId }) => project.provisioning(organizationId)),
+      )
+      return states.every(({ overall }) => overall === 'ready') || undefined
+    },
+    30_000,
+  )
+}
+
 describe('functions whose connections are killed every 15 ms for 10 s', () => {
   it('lose no process, answer again at once, and finish what was asked meanwhile', async () => {
     await Promise.all(EVERY_FUNCTION.map(call))
@@ -77,8 +94,6 @@ describe('functions whose connections are killed every 15 ms for 10 s', () => {
     expect(healthy.filter((status) => status >= 500)).toEqual([])
     expect(performance.now() - startedAt).toBeLessThan(2_000)
     expect(processes()).toEqual(before)
-    await project.expireLeases()
-    await project.hurry()
-    for (const { organizationId } of await people) await project.waitFor(organizationId, 'ready', 20_000)
+    await finish(await people)
   }, 90_000)
 })

@@ -29,7 +29,7 @@ allows no answer) are \`application/problem+json\`.
 | \`query_too_complex\` | more than 8 levels deep, more than 10,000 values in the answer (pages count with all their rows), more than 10 connection details, lists of tenants or mutations, or aliases in what is asked of the schema |
 | \`not_acceptable\` | the \`Accept\` header allows no answer: subscriptions come as \`text/event-stream\` |
 | \`forbidden\` | not for this caller |
-| \`organization_not_found\` | there is no such organization |
+| \`organization_not_found\` | there is no such organization; in mutations a stranger is told \`forbidden\`, whether there is one or not |
 | \`database_not_found\` | the organization has no database yet |
 | \`region_is_fixed\`, \`unknown_choice\` | the region or size cannot be had |
 | \`nothing_to_cancel\` | no provisioning is under way |

@@ -23,7 +23,7 @@ create domain provisioning.resource_state as text
   constraint resource_state_is_known check (value in ('planned', 'active', 'kept', 'removed'));
 
 create table public.tenant_resources (
-  id uuid primary key default gen_random_uuid(),
+  id uuid primary key default provisioning.uuid_v7(),
   -- No foreign key: what exists outside outlives the organization.
   organization_id uuid not null,
   service text not null,

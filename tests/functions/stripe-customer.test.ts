@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest'
+import { until } from '../support/project.ts'
+import {
+  attempts,
+  change,
+  expectOneOfEach,
+  hurryTo,
+  project,
+  retry,
+  signUpWith,
+  status,
+  stripeClock,
+  stripeFault,
+} from './failing-project.ts'
+
+describe('a Stripe customer', () => {
+  it('whose record the database refuses is the same one later, whatever has changed since', async () => {
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    project.stripeEmulator.faults.add({ match: { operation: 'PostCustomers' }, action: status(401), skip: 1 })
+    await project.sql`alter table public.organizations add constraint trouble check (stripe_customer_id is null) not valid`
+    const person = await signUpWith({ billing_email: null })
+    await hurryTo(person, 'failed').finally(
+      () => project.sql`alter table public.organizations drop constraint trouble`,
+    )
+    project.stripeEmulator.faults.clear()
+    await change(person, { name: 'Another name' })
+    expect((await retry(person, { wait: false })).status).toBe(202)
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+
+  it('whose creation was not confirmed and whom no search shows yet is not made twice', async () => {
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    stripeFault('PostCustomers', { type: 'act_then_reset' }, 1)
+    const replays = project.stripeEmulator.stats.replays
+    const person = await project.whileHeld(async () => {
+      const signedUp = await project.signUp()
+      // Without an address the list by address, which is always up to date, cannot find it either.
+      await project.sql`update public.organizations set billing_email = null where id = ${signedUp.organizationId}`
+      return signedUp
+    })
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+    expect(project.stripeEmulator.stats.replays).toBe(replays + 1)
+  })
+
+  it.each([
+    { when: 'a day later, under another billing e-mail', changes: { billing_email: 'new@example.com' } },
+    { when: 'a day later, when there is no e-mail', columns: { billing_email: null }, changes: {} },
+    {
+      when: 'at once, under another billing e-mail',
+      changes: { billing_email: 'new@example.com' },
+      hours: 0,
+    },
+    {
+      when: 'at once, under another name, when there is no e-mail',
+      columns: { billing_email: null },
+      changes: { name: 'Another name' },
+      hours: 0,
+    },
+  ])('whose creation was not confirmed is the one that a retry finds $when', async (c) => {
+    const { columns = {}, changes, hours = 25 } = c
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    stripeFault('PostCustomers', { type: 'act_then_reset' }, 1)
+    // The key goes bad after the first look: the second attempt is the last one.
+    stripeFault('GetCustomersSearch', status(401))
+    project.stripeEmulator.faults.add({ match: { operation: 'GetCustomers' }, action: status(401), skip: 1 })
+    const person = await signUpWith({ name: 'A name', ...columns })
+    await hurryTo(person, 'failed')
+    expect((await attempts(person)).map(({ code }) => code)).toEqual([
+      'stripe_unreachable',
+      'stripe_key_rejected',
+    ])
+    project.stripeEmulator.faults.clear()
+    stripeClock.aheadMs += hours * 3_600_000
+    await change(person, { name: 'A name', ...changes })
+    expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
+    await expectOneOfEach(person)
+  })
+
+  it('that an earlier job asked for in other words is found when the search has caught up, and not before', async () => {
+    project.stripeEmulator.setTimings({ searchLagMs: 60_000 })
+    const person = await project.whileHeld(async () => {
+      const signedUp = await project.signUp()
+      const { organizationId } = signedUp
+      await project.stripe.customers.create(
+        { name: 'As it was', metadata: { organization_id: organizationId } },
+        { idempotencyKey: `customer-${organizationId}-0` },
+      )
+      return signedUp
+    })
+    const { nextAttemptAt } = await project.waitForStep(person.organizationId, 'stripe_customer', 'retrying')
+    expect(await attempts(person)).toMatchObject([{ code: 'stripe_key_reused' }])
+    expect((await attempts(person))[0]?.waits).toBeGreaterThan(59.9)
+    await project.waitForStep(person.organizationId, 'verify_connection', 'succeeded')
+    await until('job that waits', async () =>
+      (await project.provisioning(person.organizationId)).status === 'queued' ? true : undefined,
+    )
+    expect((await retry(person, { wait: false })).status).toBe(202)
+    expect((await project.provisioning(person.organizationId)).nextAttemptAt).toEqual(nextAttemptAt)
+    stripeClock.aheadMs += 61_000
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+
+  it('without an e-mail, which a 5xx may have made, is looked for when the search has caught up', async () => {
+    stripeFault('PostCustomers', status(500), 1)
+    const person = await signUpWith({ billing_email: null })
+    await project.waitForStep(person.organizationId, 'stripe_customer', 'retrying')
+    expect((await attempts(person))[0]?.waits).toBeGreaterThan(59.9)
+    await hurryTo(person, 'ready')
+    await expectOneOfEach(person)
+  })
+
+  it.each([
+    { what: 'was refused for certain', faults: [status(401)] },
+    { what: 'was lost, and then refused', faults: [{ type: 'reset' } as const, status(400)] },
+  ])('that $what is asked for with what has been corrected since', async ({ faults }) => {
+    for (const action of faults) stripeFault('PostCustomers', action, 1)
+    const person = await project.signUp()
+    await hurryTo(person, 'failed')
+    await change(person, { billing_email: 'corrected@example.com' })
+    expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
+    const { customers } = await project.resources(person.organizationId)
+    expect(customers.map(({ email }) => email)).toEqual(['corrected@example.com'])
+    const [step] = await project.sql`
+      select output from public.provisioning_steps where job_id = ${person.jobId} and step = 'stripe_customer'`
+    expect(step?.output).not.toHaveProperty('openRequest')
+  })
+
+  it('that somebody deleted by hand is made again when asked, each time', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const current = async () => (await project.resources(person.organizationId)).customers.map(({ id }) => id)
+    const seen = await current()
+    for (const _ of ['once', 'twice']) {
+      const [id = ''] = await current()
+      await project.stripe.customers.del(id)
+      const reply = await retry(person, { services: ['stripe'] })
+      expect(reply.body?.status).toBe('succeeded')
+      seen.push(...(await current()))
+    }
+    expect(new Set(seen).size).toBe(3)
+    const [row] = await project.sql`
+      select stripe_customer_id as id from public.organizations where id = ${person.organizationId}`
+    expect(await current()).toEqual([row?.id])
+  })
+})

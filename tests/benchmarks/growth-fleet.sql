@@ -25,7 +25,13 @@ create view growth.people as
 -- About 30 rows a tenant. Without triggers and foreign keys: a hundred thousand real sign-ups would take minutes.
 create procedure growth.fill(p_tenants integer)
 language plpgsql as $$
+declare
+  v_indexes constant text[] := array[
+    pg_get_indexdef('public.profiles_search_idx'::regclass), pg_get_indexdef('public.organizations_search_idx'::regclass)];
+  v_index text;
 begin
+  -- Filled at once they cost a third of what they cost row by row.
+  drop index public.profiles_search_idx, public.organizations_search_idx;
   perform set_config('growth.tenants', p_tenants::text, false), set_config('session_replication_role', 'replica', false),
     set_config('synchronous_commit', 'off', false), set_config('maintenance_work_mem', '512MB', false);
   insert into auth.users (instance_id, id, aud, role, email, email_confirmed_at, raw_app_meta_data, raw_user_meta_data,
@@ -80,6 +86,9 @@ begin
   select organization_id, 'tenant_health', 'critical', 'The database cannot be reached.', created_at, created_at + interval '1 hour'
   from growth.people where n % 3 = 0;
   commit;
+  foreach v_index in array v_indexes loop
+    execute v_index;
+  end loop;
   perform set_config('session_replication_role', 'origin', false);
 end
 $$;

@@ -1,8 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type postgres from 'postgres'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
 import { blocked } from './blocked.ts'
 import { queuedDoorbells } from './doorbells.ts'
-import { createTenant, only, openProject, type Project } from './project.ts'
+import { createTenant, only, openProject, type Project, refusal } from './project.ts'
 
 // Each test breaks the database in its own way, so each has one of its own.
 let project: Project
@@ -312,4 +313,104 @@ describe('when something of ours is locked', () => {
     expect(only(await project.sql`select email from auth.users where id = ${id}`)).toEqual({ email })
     expect(only(await project.sql`select email from public.profiles where id = ${id}`)).toEqual({ email })
   })
+})
+
+describe('when a sign-up takes longer than its statement may', () => {
+  const slow = (seconds: number) =>
+    project.sql.unsafe(`
+      create or replace function provisioning.free_slug(p_name text) returns text language plpgsql set search_path = '' as $$
+      begin
+        perform pg_sleep(${seconds});
+        return 'slow-' || gen_random_uuid();
+      end $$`)
+  /** A connection of Auth whose statements may take so long. */
+  async function withTimeout<T>(
+    timeout: string,
+    work: (auth: postgres.ReservedSql) => Promise<T>,
+  ): Promise<T> {
+    const auth = await project.auth.reserve()
+    await auth.unsafe(`set statement_timeout = '${timeout}'`)
+    try {
+      return await work(auth)
+    } finally {
+      await auth`reset statement_timeout`
+      auth.release()
+    }
+  }
+
+  it('the sign-up succeeds, and the sweep makes up for what is missing', async () => {
+    await slow(20)
+    const user = { id: crypto.randomUUID() }
+    expect(await secondsOf(withTimeout('400ms', (auth) => signUp(auth, user)))).toBeLessThan(3)
+    expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '57014', attempts: 1 })
+    expect(await rowsLeftBehind(), 'half a tenant must not stay').toBe(0)
+    await slow(0)
+    await sweep()
+    expect([...(await troubles())]).toEqual([])
+    expect(await hasTenant(user.id)).toBe(true)
+  })
+
+  it('a lock that is held longer is no reason to fail either', async () => {
+    const user = { id: crypto.randomUUID() }
+    await project.sql.begin(async (tx) => {
+      await tx`lock table public.wallets in access exclusive mode`
+      await withTimeout('400ms', (auth) => signUp(auth, user))
+    })
+    expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '57014' })
+  })
+
+  it('the users who follow in the same statement are left to the sweep at once', async () => {
+    await slow(0.3)
+    const ids = Array.from({ length: 20 }, () => crypto.randomUUID())
+    const insert = withTimeout(
+      '500ms',
+      (auth) =>
+        auth`insert into users (id, email) select id, id || '@example.com' from unnest(${ids}::uuid[]) id`,
+    )
+    expect(await secondsOf(insert)).toBeLessThan(3)
+    expect((await project.sql`select from auth.users`).count).toBe(20)
+    expect((await troubles()).length).toBeGreaterThanOrEqual(18)
+    await slow(0)
+    await sweep()
+    for (const id of ids) expect(await hasTenant(id)).toBe(true)
+  })
+
+  it('a change of the user goes through as well', async () => {
+    const { id } = await signUp(project.auth)
+    await project.sql.begin(async (tx) => {
+      await tx`lock table public.profiles in access exclusive mode`
+      await withTimeout(
+        '400ms',
+        (auth) => auth`update users set email = ${`new.${id}@example.com`} where id = ${id}`,
+      )
+    })
+    expect(only(await troubles())).toMatchObject({ user_id: id, sqlstate: '57014' })
+    await sweep()
+    expect(only(await project.sql`select email from public.profiles where id = ${id}`).email).toBe(
+      `new.${id}@example.com`,
+    )
+  })
+
+  it.each(['0', '1min'])(
+    'a client that gives up ends it, as it always did (statement_timeout %s)',
+    async (timeout) => {
+      await slow(20)
+      const user = { id: crypto.randomUUID() }
+      await withTimeout(timeout, async (auth) => {
+        const { pid } = only(await auth<{ pid: number }[]>`select pg_backend_pid() as pid`)
+        const signedUp = refusal(signUp(auth, user))
+        await vi.waitFor(async () =>
+          expect(
+            (
+              await project.superuser`select from pg_stat_activity where pid = ${pid} and wait_event = 'PgSleep'`
+            ).count,
+          ).toBe(1),
+        )
+        await project.superuser`select pg_cancel_backend(${pid})`
+        expect(await signedUp).toBe('57014')
+      })
+      expect(await project.sql`select from auth.users where id = ${user.id}`).toHaveLength(0)
+      expect([...(await troubles())]).toEqual([])
+    },
+  )
 })

@@ -168,9 +168,10 @@ declare
   v_organization_id uuid := (select j.organization_id from public.provisioning_jobs j where j.id = p_job_id);
 begin
   perform provisioning.record_sign_up(v_organization_id);
-  perform provisioning.ensure_database(v_organization_id);
+  -- The profile before the database, as in complete_organization, which may run for the same organization at the same time.
   update public.profiles p set in_search_index = true
   from public.organizations o where o.id = v_organization_id and p.id = o.owner_id and not p.in_search_index;
+  perform provisioning.ensure_database(v_organization_id);
 end
 $$;
 revoke execute on function provisioning.begin_provisioning(uuid) from public;

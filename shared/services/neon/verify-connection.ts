@@ -2,12 +2,15 @@ import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { failure } from '../../tenant-database/failures.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
 
+/** To wake, to be let in and to answer once; its owner may have put something slow in the way of the login. */
+const LIMITS = { lifeMs: 20_000 }
+
 /** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
 export const verifyConnection: NeonStep = async (context) => {
   const password = await storedPassword(context)
   if (!password) return { type: 'failed', failure: failure('credentials_missing') }
   const startedAt = performance.now()
-  const connected = await withTenantDatabase(context, password, 'pooled', (sql) => sql`select 1`)
+  const connected = await withTenantDatabase(context, password, 'pooled', (sql) => sql`select 1`, LIMITS)
   if (!connected.ok) return { type: 'failed', failure: connected.failure }
   const encrypted = context.tenant.sslMode !== 'disable'
   const { sql, job } = context

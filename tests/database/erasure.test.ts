@@ -126,8 +126,12 @@ describe.each(Object.entries(remove))('after %s of a user', (_, removeUser) => {
     expect(await leftovers()).toEqual(
       expect.arrayContaining(['public.organizations.name', 'public.profiles.email']),
     )
+    const counted = () => project.sql`
+      select from provisioning.counted_calls where subject = provisioning.address_hash(${email})`
+    expect(await counted()).toHaveLength(1)
     await removeUser()
     expect(await leftovers()).toEqual([])
+    expect(await counted()).toHaveLength(0)
   })
 
   it('ids and acts are still there', async () => {

@@ -112,21 +112,10 @@ export class Reader {
 }
 
 function newRequest(query: Query, options: Options): Request {
-  const { promise, ...settle } = withResolvers()
+  const { promise, ...settle } = Promise.withResolvers<unknown>()
   // Whoever has asked may have been given up already by an error beside it; a rejection that nobody hears ends the process.
   promise.catch(() => undefined)
   return { query, options, keys: new Set(), result: promise, settle }
-}
-
-/** Promise.withResolvers, which Node 20 does not have. */
-function withResolvers() {
-  let resolve: (value: unknown) => void = () => undefined
-  let reject: (error: unknown) => void = () => undefined
-  const promise = new Promise<unknown>((fulfil, refuse) => {
-    resolve = fulfil
-    reject = refuse
-  })
-  return { promise, resolve, reject }
 }
 
 function tooMuch(what: string): Problem {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 
 export interface Column {
@@ -64,20 +65,32 @@ export interface CatalogCache {
   stop(): Promise<void>
 }
 
-/** Keeps the catalog in memory until someone says `notify pgrst, 'reload schema'`, as PostgREST does. */
+/** A pool may have several connections that were cut off together; each costs a try. */
+const LOAD_TRIES = 10
+const LOAD_AGAIN_AFTER_MS = 100
+
+/** Keeps the catalog in memory until someone says `notify pgrst, 'reload schema'`, and loads it again when that fails, as PostgREST does. */
 export async function createCatalogCache(
   sql: Sql,
   schemas: readonly string[],
   log: (text: string) => void,
 ): Promise<CatalogCache> {
+  let stopped = false
+  const load = async (): Promise<Catalog> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await readCatalog(sql, schemas)
+      } catch (error) {
+        log(`rest: the schema cache could not be loaded: ${error}`)
+        if (stopped || tries === LOAD_TRIES) throw error
+        await sleep(tries * LOAD_AGAIN_AFTER_MS)
+      }
+    }
+  }
   let catalog: Promise<Catalog>
   const reload = () => {
-    catalog = readCatalog(sql, schemas)
-    catalog.catch((error: unknown) => {
-      log(`rest: the schema cache could not be loaded: ${error}`)
-      catalog = Promise.reject(error)
-      catalog.catch(() => undefined)
-    })
+    catalog = load()
+    catalog.catch(() => undefined)
   }
   reload()
   const listener = await sql.listen(
@@ -88,7 +101,13 @@ export async function createCatalogCache(
     // Also after a lost connection, during which a notification may have been missed.
     reload,
   )
-  return { current: () => catalog, stop: () => listener.unlisten() }
+  return {
+    current: () => catalog,
+    stop: () => {
+      stopped = true
+      return listener.unlisten()
+    },
+  }
 }
 
 /**

@@ -26,6 +26,7 @@ export const burst: Benchmark = {
   aims: [
     { metric: 'ready', is: 'at least', value: 1000 },
     { metric: 'lost', is: 'at most', value: 0 },
+    { metric: 'tenants_per_second', is: 'at least', value: 40 },
   ],
   run: async (options) => {
     const signUps = options.quick ? 24 : 1000

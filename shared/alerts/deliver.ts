@@ -1,12 +1,13 @@
 import { Webhook } from 'standardwebhooks'
+import { createDrain, type Drain } from '../engine/drain.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { isLocalHost } from '../kernel/local-host.ts'
 import { maskSecrets } from '../kernel/masking.ts'
 
-const BATCH = 10
+const AT_ONCE = 10
 const TIMEOUT_MS = 10_000
 /** A receiver that hangs must not keep a worker beyond its share; the next tick goes on. */
-const SHARE_MS = 50_000
+const SHARE_SECONDS = 50
 
 interface Delivery {
   /** Sent as webhook-id, so that a receiver knows a repetition. */
@@ -20,14 +21,23 @@ interface Delivery {
  * Sends what is due to the webhook that Vault's alert_webhook_url names, signed as the Standard Webhooks specification says.
  * What is not answered with 2xx is sent again later, ever less often; a receiver may get a delivery twice, with the same id.
  */
-export async function deliverAlerts(sql: Database): Promise<void> {
-  const startedAt = performance.now()
-  while (performance.now() - startedAt < SHARE_MS) {
-    const deliveries = await sql<Delivery[]>`
-      select id, url, secret, payload from provisioning.claim_alert_deliveries(${BATCH})`
-    await Promise.all(deliveries.map((delivery) => deliver(sql, delivery)))
-    if (deliveries.length < BATCH) return
-  }
+export function createAlertDelivery(sql: Database): Drain {
+  return createDrain(async () => ({
+    limits: {
+      concurrency: AT_ONCE,
+      maxPieces: Number.POSITIVE_INFINITY,
+      maxSeconds: SHARE_SECONDS,
+      lingerMs: 0,
+      lookAgainMs: 0,
+    },
+    async take(room) {
+      const deliveries = await sql<Delivery[]>`
+        select id, url, secret, payload from provisioning.claim_alert_deliveries(${room})`
+      return { pieces: deliveries.map((delivery) => deliver(sql, delivery)), more: deliveries.length > 0 }
+    },
+    // The next tick rings for what is left.
+    ringSuccessor: async () => undefined,
+  }))
 }
 
 async function deliver(sql: Database, delivery: Delivery): Promise<void> {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { z } from 'zod'
 import { inBackground } from '../kernel/background.ts'
 import { type Caller, createAuthenticator } from '../kernel/caller.ts'
@@ -8,8 +7,9 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
-import { type JobReport, reportJob } from './reports.ts'
+import { hasEnded, type JobReport, reportJob } from './reports.ts'
 import type { Step, StepSource } from './step.ts'
+import { waitForOutcome } from './wait-for-outcome.ts'
 import { createWorker } from './worker.ts'
 
 /** Below the 150 s within which a function must have replied. */
@@ -50,7 +50,7 @@ export function createJobFunction<Body>(
     const outcome = await definition.request(sql, caller, body)
     if (outcome instanceof Response) return outcome
     ring()
-    if (outcome.wait) return waitForOutcome(sql, outcome.jobId, ring)
+    if (outcome.wait) return replyWithOutcome(sql, outcome.jobId, ring)
     return jsonReply(await readReport(sql, outcome.jobId), 202)
   }
 
@@ -75,15 +75,17 @@ function stepsOf(sources: readonly { readonly steps: Readonly<Record<string, Ste
 }
 
 /** 200 with the outcome, or 202 with how things stand when the job needs longer than a function may take. */
-async function waitForOutcome(sql: Database, jobId: string, ring: () => void): Promise<Response> {
-  const deadline = Date.now() + WAIT_LIMIT_MS
-  while (Date.now() < deadline) {
-    const report = await readReport(sql, jobId)
-    if (report.status !== 'queued' && report.status !== 'running') return jsonReply(report)
-    if (report.nextAttemptAt && Date.parse(report.nextAttemptAt) <= Date.now()) ring()
-    await sleep(WAIT_POLL_MS)
-  }
-  return jsonReply(await readReport(sql, jobId), 202)
+async function replyWithOutcome(sql: Database, jobId: string, ring: () => void): Promise<Response> {
+  const report = await waitForOutcome({
+    read: () => readReport(sql, jobId),
+    hasEnded,
+    limitMs: WAIT_LIMIT_MS,
+    pollMs: WAIT_POLL_MS,
+    onWaiting: ({ nextAttemptAt }) => {
+      if (nextAttemptAt && Date.parse(nextAttemptAt) <= Date.now()) ring()
+    },
+  })
+  return jsonReply(report, hasEnded(report) ? 200 : 202)
 }
 
 async function readReport(sql: Database, jobId: string): Promise<JobReport> {

@@ -26,6 +26,8 @@ export interface Settings {
   readonly workerConcurrency: number
   readonly workerMaxJobs: number
   readonly workerMaxSeconds: number
+  readonly workerLingerMs: number
+  readonly workerLookAgainMs: number
   readonly leaseSeconds: number
   readonly stepMaxSeconds: number
 }
@@ -47,7 +49,8 @@ export class JobStore {
   async settings(): Promise<Settings> {
     const [row] = await this.#sql<Settings[]>`
       select worker_concurrency as "workerConcurrency", worker_max_jobs as "workerMaxJobs",
-        worker_max_seconds as "workerMaxSeconds", lease_seconds as "leaseSeconds",
+        worker_max_seconds as "workerMaxSeconds", worker_linger_milliseconds as "workerLingerMs",
+        worker_look_again_milliseconds as "workerLookAgainMs", lease_seconds as "leaseSeconds",
         step_max_seconds as "stepMaxSeconds" from provisioning.settings`
     if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
     return row

@@ -41,3 +41,7 @@ export async function reportJob(sql: Database, jobId: string): Promise<JobReport
     from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id where j.id = ${jobId}`
   return row
 }
+
+export function hasEnded({ status }: JobReport): boolean {
+  return status !== 'queued' && status !== 'running'
+}

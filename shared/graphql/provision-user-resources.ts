@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { type JobReport, reportJob } from '../engine/reports.ts'
+import { hasEnded, type JobReport, reportJob } from '../engine/reports.ts'
+import { waitForOutcome } from '../engine/wait-for-outcome.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem, type ProblemCode } from '../kernel/http/problem.ts'
 import { NEON_PROJECT } from '../services/neon/tenant.ts'
@@ -52,7 +52,13 @@ export async function provisionUserResources(
   try {
     const jobId = await provisionUser(sql, caller, address, given)
     await sql`select provisioning.ring_doorbell('provisioning')`
-    return describe(await waitForEnd(sql, jobId, timing))
+    const report = await waitForOutcome({
+      read: () => readReport(sql, jobId),
+      hasEnded,
+      limitMs: timing.provisionWaitMs,
+      pollMs: Math.min(timing.pollMs, 200),
+    })
+    return describe(report)
   } catch (error) {
     if (!(error instanceof Problem) || !EXPECTED.includes(error.code)) throw error
     const { code, message, retryAfterSeconds = null } = error
@@ -60,18 +66,10 @@ export async function provisionUserResources(
   }
 }
 
-async function waitForEnd(
-  sql: Database,
-  jobId: string,
-  { pollMs, provisionWaitMs }: GraphqlContext['timing'],
-): Promise<JobReport> {
-  const deadline = Date.now() + provisionWaitMs
-  for (;;) {
-    const report = await reportJob(sql, jobId)
-    if (!report) throw new Problem('organization_not_found', 'The organization was deleted in the meantime.')
-    if (!['queued', 'running'].includes(report.status) || Date.now() >= deadline) return report
-    await sleep(Math.min(pollMs, 200))
-  }
+async function readReport(sql: Database, jobId: string): Promise<JobReport> {
+  const report = await reportJob(sql, jobId)
+  if (!report) throw new Problem('organization_not_found', 'The organization was deleted in the meantime.')
+  return report
 }
 
 function describe({ status, organizationId, resources, steps }: JobReport): Result {

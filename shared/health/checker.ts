@@ -1,10 +1,10 @@
-import { deliverAlerts } from '../alerts/deliver.ts'
+import { createAlertDelivery } from '../alerts/deliver.ts'
+import { createDrain, type Taken, type Workload } from '../engine/drain.ts'
 import type { Database } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
-import { oneAtATime } from '../kernel/one-at-a-time.ts'
 import type { Result } from '../kernel/result.ts'
 import { type FleetRead, readFleetPage } from './fleet.ts'
-import { type CheckResult, type ClaimedTenant, type HealthSettings, HealthStore } from './health-store.ts'
+import { type CheckResult, type ClaimedTenant, HealthStore } from './health-store.ts'
 import { ResultWriter, writeResults } from './result-writer.ts'
 import { waitOutShortPauses } from './short-pauses.ts'
 import { checkDueTenant, checkTenant, type HealthProvider } from './tenant-check.ts'
@@ -22,9 +22,9 @@ export interface HealthChecker {
 }
 
 /**
- * Checks due tenants, several at once, each within its own time limit, so that a dead one delays nobody. One drain runs in a
- * process at a time; it stops after its share (settings.health_worker_max_tenants, health_worker_max_seconds) and rings for a
- * successor when work is left. What it has claimed and not written when it dies falls due again.
+ * Checks due tenants, settings.health_concurrency at once, each within its own time limit, so that a dead one delays nobody. The
+ * share of a drain is settings.health_worker_max_tenants and health_worker_max_seconds. What it has claimed and not written
+ * when it dies falls due again.
  * @param now milliseconds, of the clock that the provider's times are compared with
  */
 export function createHealthChecker(
@@ -34,11 +34,11 @@ export function createHealthChecker(
 ): HealthChecker {
   const store = new HealthStore(sql)
   const neon = waitOutShortPauses(provider)
-  const checks = oneAtATime(() => new Drain(store, neon, now).run())
-  const deliveries = oneAtATime(() => deliverAlerts(sql))
+  const checks = createDrain(() => openChecks({ store, neon, now }))
+  const deliveries = createAlertDelivery(sql)
   return {
     // Apart from each other: a webhook that does not answer must not keep the next tick from checking.
-    ring: () => Promise.all([checks(), deliveries()]).then(() => undefined),
+    ring: () => Promise.all([checks.ring(), deliveries.ring()]).then(() => undefined),
     async check(organizationId, deep) {
       const tenant = await store.claimOne(organizationId)
       if (!tenant) return undefined
@@ -55,101 +55,71 @@ function pauseAfter({ pauseSeconds, retryAfterSeconds }: Failure): number {
   return Math.max(pauseSeconds ?? TRY_AGAIN_SECONDS, retryAfterSeconds ?? 0)
 }
 
-class Drain {
-  readonly #store: HealthStore
-  readonly #neon: HealthProvider
-  readonly #now: () => number
-  readonly #active = new Set<Promise<void>>()
-  readonly #startedAt = performance.now()
-  readonly #writer: ResultWriter
-  readonly #troubles = new Set<string>()
-  #fleet: FleetRead | undefined
-  #claimed = 0
+interface CheckerMeans {
+  readonly store: HealthStore
+  readonly neon: HealthProvider
+  readonly now: () => number
+}
 
-  constructor(store: HealthStore, neon: HealthProvider, now: () => number) {
-    this.#store = store
-    this.#neon = neon
-    this.#now = now
-    this.#writer = new ResultWriter(store)
-  }
-
-  async run(): Promise<void> {
-    const settings = await this.#store.settings()
-    let workLeft = true
-    try {
-      while (workLeft && this.#withinShare(settings)) {
-        const room = Math.min(settings.concurrency - this.#active.size, settings.maxTenants - this.#claimed)
-        workLeft = room > 0 ? await this.#takeWork(room, settings) : true
-        if (room <= 0 || (!workLeft && this.#active.size > 0)) {
-          await Promise.race(this.#active)
-          workLeft = true
-        }
-      }
-    } finally {
-      if (this.#fleet) await this.#store.abandon(this.#fleet.token, 0)
-      await Promise.all(this.#active)
-      await this.#writer.flush()
-    }
-    if (workLeft) await this.#store.ring()
-  }
-
-  #withinShare({ maxTenants, maxSeconds }: HealthSettings): boolean {
-    return this.#claimed < maxTenants && performance.now() - this.#startedAt < maxSeconds * 1000
-  }
-
-  /** Those that are known to be awake first; then whoever else is due, in the way that costs the fewest calls. */
-  async #takeWork(room: number, settings: HealthSettings): Promise<boolean> {
-    if ((await this.#claim(room, true, settings)) > 0) return true
-    if (this.#fleet === undefined) {
-      const plan = await this.#store.plan()
-      if (plan.mode === 'each') return (await this.#claim(room, false, settings)) > 0
-      if (plan.mode !== 'fleet') return false
-      this.#fleet = { token: plan.token, cursor: plan.cursor ?? undefined }
-    }
-    return this.#readPage(this.#fleet)
-  }
-
-  async #claim(room: number, awakeOnly: boolean, { timeoutMs }: HealthSettings): Promise<number> {
-    const tenants = await this.#store.claim(room, awakeOnly)
-    this.#claimed += tenants.length
-    for (const tenant of tenants) this.#start(tenant, timeoutMs)
-    return tenants.length
-  }
-
-  #start(tenant: ClaimedTenant, timeoutMs: number): void {
-    const { organizationId } = tenant
-    const check: Promise<void> = this.#check(tenant, timeoutMs)
-      // The tenant falls due again when its lease has run out.
-      .catch((error: unknown) =>
-        console.error(`the check of organization ${organizationId} ended early:`, error),
-      )
-      .finally(() => this.#active.delete(check))
-    this.#active.add(check)
-  }
-
-  async #check(tenant: ClaimedTenant, timeoutMs: number): Promise<void> {
-    const means = { store: this.#store, neon: this.#neon, timeoutMs, now: this.#now }
-    const result = await checkDueTenant(means, tenant)
-    if (!result.ok)
-      await this.#store.release([tenant.organizationId], this.#noteTrouble(result.failure), true)
-    else if (result.value === 'left_alone')
-      await this.#store.release([tenant.organizationId], LEFT_ALONE_SECONDS, false)
-    else this.#writer.add(result.value)
-  }
+async function openChecks({ store, neon, now }: CheckerMeans): Promise<Workload> {
+  const { concurrency, maxTenants, maxSeconds, timeoutMs } = await store.settings()
+  const writer = new ResultWriter(store)
+  const troubles = new Set<string>()
+  let fleet: FleetRead | undefined
 
   /** @returns the seconds until it is worth asking the provider again */
-  #noteTrouble(trouble: Failure): number {
-    if (!this.#troubles.has(trouble.code)) console.error(`health checks are put off: ${trouble.message}`)
-    this.#troubles.add(trouble.code)
+  const noteTrouble = (trouble: Failure): number => {
+    if (!troubles.has(trouble.code)) console.error(`health checks are put off: ${trouble.message}`)
+    troubles.add(trouble.code)
     return pauseAfter(trouble)
   }
 
-  /** @returns false when the provider does not answer: there is no use in going on */
-  async #readPage(fleet: FleetRead): Promise<boolean> {
-    const page = await readFleetPage(this.#store, this.#neon, fleet, this.#now)
-    this.#fleet = page.ok ? page.value : undefined
-    if (page.ok) return true
-    await this.#store.abandon(fleet.token, this.#noteTrouble(page.failure))
-    return false
+  const check = async (tenant: ClaimedTenant): Promise<void> => {
+    const result = await checkDueTenant({ store, neon, timeoutMs, now }, tenant)
+    if (!result.ok) await store.release([tenant.organizationId], noteTrouble(result.failure), true)
+    else if (result.value === 'left_alone')
+      await store.release([tenant.organizationId], LEFT_ALONE_SECONDS, false)
+    else writer.add(result.value)
+  }
+
+  const run = async (tenant: ClaimedTenant): Promise<void> => {
+    // The tenant falls due again when its lease has run out.
+    await check(tenant).catch((error: unknown) =>
+      console.error(`the check of organization ${tenant.organizationId} ended early:`, error),
+    )
+  }
+
+  const claim = async (room: number, awakeOnly: boolean): Promise<Taken> => {
+    const tenants = await store.claim(room, awakeOnly)
+    return { pieces: tenants.map(run), more: tenants.length > 0 }
+  }
+
+  /** More is false when the provider does not answer: there is no use in going on. */
+  const readPage = async (read: FleetRead): Promise<Taken> => {
+    const page = await readFleetPage(store, neon, read, now)
+    fleet = page.ok ? page.value : undefined
+    if (!page.ok) await store.abandon(read.token, noteTrouble(page.failure))
+    return { pieces: [], more: page.ok }
+  }
+
+  return {
+    limits: { concurrency, maxPieces: maxTenants, maxSeconds, lingerMs: 0, lookAgainMs: 0 },
+    /** Those that are known to be awake first; then whoever else is due, in the way that costs the fewest calls. */
+    async take(room) {
+      const awake = await claim(room, true)
+      if (awake.more) return awake
+      if (fleet === undefined) {
+        const plan = await store.plan()
+        if (plan.mode === 'each') return claim(room, false)
+        if (plan.mode !== 'fleet') return { pieces: [], more: false }
+        fleet = { token: plan.token, cursor: plan.cursor ?? undefined }
+      }
+      return readPage(fleet)
+    },
+    async leave() {
+      if (fleet) await store.abandon(fleet.token, 0)
+    },
+    close: () => writer.flush(),
+    ringSuccessor: () => store.ring(),
   }
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { waitForOutcome } from '../engine/wait-for-outcome.ts'
 import { inBackground } from '../kernel/background.ts'
 import { createAuthenticator } from '../kernel/caller.ts'
 import { connect } from '../kernel/database/client.ts'
@@ -41,7 +41,7 @@ export function createReconcileFunction(
 
   return handlePost(async (request) => {
     if (await readDoorbell(request)) {
-      inBackground(reconciler.continue())
+      inBackground(reconciler.ring())
       return jsonReply({ accepted: true }, 202)
     }
     const caller = await authenticate(request)
@@ -49,20 +49,23 @@ export function createReconcileFunction(
       throw new Problem('forbidden', 'Reconciliation is for the project’s own backend, with a secret key.')
     const { dryRun, wait } = await readBody(request, bodySchema)
     const runId = await runs.start(dryRun)
-    inBackground(reconciler.continue())
+    inBackground(reconciler.ring())
     return reply(runs, runId, wait ? WAIT_LIMIT_MS : 0)
   })
 }
 
-async function reply(runs: RunStore, runId: string, waitMs: number): Promise<Response> {
-  const deadline = Date.now() + waitMs
-  for (;;) {
-    const report = await runs.report(runId)
-    if (!report) throw new Error(`run ${runId} is gone`)
-    if (report.status !== 'running') return jsonReply(report)
-    if (Date.now() >= deadline) return jsonReply(report, 202)
-    await sleep(WAIT_POLL_MS)
-  }
+async function reply(runs: RunStore, runId: string, limitMs: number): Promise<Response> {
+  const report = await waitForOutcome({
+    read: async () => {
+      const found = await runs.report(runId)
+      if (!found) throw new Error(`run ${runId} is gone`)
+      return found
+    },
+    hasEnded: ({ status }) => status !== 'running',
+    limitMs,
+    pollMs: WAIT_POLL_MS,
+  })
+  return jsonReply(report, report.status === 'running' ? 202 : 200)
 }
 
 /** @throws Error that lists the variables that are missing or wrong */

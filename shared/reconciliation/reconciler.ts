@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createDrain, type Drain, type Taken, type Workload } from '../engine/drain.ts'
 import type { Failure } from '../kernel/failures.ts'
-import { oneAtATime } from '../kernel/one-at-a-time.ts'
 import type { Result } from '../kernel/result.ts'
 import type { Inventory, InventoryPage } from '../services/inventory.ts'
 import type { Finding, List, Run, RunStore } from './runs.ts'
@@ -17,60 +17,90 @@ export interface ReconcilerOptions {
   readonly inventories: Inventories
 }
 
-export interface Reconciler {
-  /**
-   * Goes on with the open run from where its rows say it stands, for settings.worker_max_seconds; then rings for a successor.
-   * Does nothing when no run is open. In one process this happens once at a time, and two processes hinder each other only
-   * in speed. Resolves when the work has ended.
-   */
-  continue(): Promise<void>
+/**
+ * Goes on with the open run from where its rows say it stands, a page, a comparison or a deletion at a time, for
+ * settings.worker_max_seconds. Does nothing when no run is open. Two processes hinder each other only in speed.
+ */
+export function createReconciler(options: ReconcilerOptions): Drain {
+  return createDrain(() => openRun(options))
 }
 
-export function createReconciler(options: ReconcilerOptions): Reconciler {
-  return { continue: oneAtATime(() => continueOpenRun(options)) }
-}
+const NOTHING: Taken = { pieces: [], more: false }
 
-async function continueOpenRun(options: ReconcilerOptions): Promise<void> {
+async function openRun(options: ReconcilerOptions): Promise<Workload> {
   const { runs } = options
   const run = await runs.open()
-  if (!run) return
-  const deadline = performance.now() + run.workerMaxSeconds * 1000
-  const outcome = await advance(options, run, () => performance.now() < deadline)
-  if (outcome === 'time is up') await runs.ring()
-}
-
-/** `superseded`: another worker is at the run, and this one leaves it to that. */
-type Outcome = 'done' | 'time is up' | 'superseded'
-
-async function advance(options: ReconcilerOptions, run: Run, inTime: () => boolean): Promise<Outcome> {
-  const read = await readLists(options, run.id, inTime)
-  if (read !== 'done') return read
-  if (!run.compared && !(await options.runs.compare(run.id))) return 'superseded'
-  const errors: string[] = []
-  const deleted = await deleteFindings(options, run.id, inTime, errors)
-  if (deleted !== 'done') return deleted
-  await options.runs.finish(run.id, errors.join(' ') || null)
-  return 'done'
-}
-
-async function readLists(
-  { runs, inventories }: ReconcilerOptions,
-  runId: string,
-  inTime: () => boolean,
-): Promise<Outcome> {
-  for (;;) {
-    const list = await runs.openList(runId)
-    if (!list) return 'done'
-    if (!inTime()) return 'time is up'
-    const inventory = inventories[list.resourceKind]
-    if (!inventory) {
-      await runs.endList(runId, list, `No service of this deployment lists ${list.resourceKind}.`)
-      continue
-    }
-    const page = await readPage(inventory, list)
-    if (!page.ok) await runs.endList(runId, list, page.failure.message)
-    else if (!(await runs.savePage(runId, list, page.value))) return 'superseded'
+  const next = run && nextSteps(options, run)
+  return {
+    limits: {
+      concurrency: 1,
+      maxPieces: Number.POSITIVE_INFINITY,
+      maxSeconds: run?.workerMaxSeconds ?? 0,
+      lingerMs: 0,
+      lookAgainMs: 0,
+    },
+    take: async () => next?.() ?? NOTHING,
+    ringSuccessor: async () => {
+      if (run) await runs.ring()
+    },
   }
+}
+
+/** @returns a function that begins the next piece of a run, or nothing when this worker has nothing more to do in it */
+function nextSteps({ runs, inventories }: ReconcilerOptions, run: Run): () => Promise<Taken> {
+  const errors: string[] = []
+  let compared = run.compared
+  let findings: Finding[] | undefined
+  /** The run has ended, another worker is at it, or a piece has broken: then the rows say where to go on. */
+  let over = false
+
+  /** @param work returns false when another worker is at the run, and this one leaves it to that */
+  const begin = (work: () => Promise<boolean>): Taken => {
+    over = true
+    const piece = work().then((goesOn) => {
+      over = !goesOn
+    })
+    return { pieces: [piece], more: false }
+  }
+  return async () => {
+    if (over) return NOTHING
+    const list = await runs.openList(run.id)
+    if (list) return begin(() => readList(runs, inventories[list.resourceKind], run.id, list))
+    if (!compared) {
+      compared = true
+      return begin(() => runs.compare(run.id))
+    }
+    findings ??= await runs.deletable(run.id)
+    const finding = findings.shift()
+    if (finding) {
+      return begin(async () => {
+        const deleted = await deleteFinding(runs, inventoryOf(inventories, finding.resourceKind), run.id, finding)
+        if (!deleted.ok) errors.push(`${finding.resourceId} was not deleted: ${deleted.failure.message}`)
+        return true
+      })
+    }
+    return begin(async () => {
+      await runs.finish(run.id, errors.join(' ') || null)
+      return false
+    })
+  }
+}
+
+/** @returns false when another worker has read this page */
+async function readList(
+  runs: RunStore,
+  inventory: Inventory | undefined,
+  runId: string,
+  list: List,
+): Promise<boolean> {
+  if (!inventory) {
+    await runs.endList(runId, list, `No service of this deployment lists ${list.resourceKind}.`)
+    return true
+  }
+  const page = await readPage(inventory, list)
+  if (page.ok) return runs.savePage(runId, list, page.value)
+  await runs.endList(runId, list, page.failure.message)
+  return true
 }
 
 async function readPage(inventory: Inventory, { cursor }: List): Promise<Result<InventoryPage>> {
@@ -85,21 +115,6 @@ async function readPage(inventory: Inventory, { cursor }: List): Promise<Result<
 
 function waitSeconds({ pauseSeconds = 0, retryAfterSeconds = 0 }: Failure, attempt: number): number {
   return Math.max(pauseSeconds, retryAfterSeconds, attempt)
-}
-
-/** @param errors receives what could not be deleted, and why; it is tried again by the next run */
-async function deleteFindings(
-  { runs, inventories }: ReconcilerOptions,
-  runId: string,
-  inTime: () => boolean,
-  errors: string[],
-): Promise<Outcome> {
-  for (const finding of await runs.deletable(runId)) {
-    if (!inTime()) return 'time is up'
-    const deleted = await deleteFinding(runs, inventoryOf(inventories, finding.resourceKind), runId, finding)
-    if (!deleted.ok) errors.push(`${finding.resourceId} was not deleted: ${deleted.failure.message}`)
-  }
-  return 'done'
 }
 
 /** Thrown in the last moment, when something has come to need the resource, or the cap is reached. */

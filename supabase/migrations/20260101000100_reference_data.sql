@@ -12,6 +12,9 @@ create table provisioning.settings (
   worker_concurrency integer not null default 10,
   worker_max_jobs integer not null default 25,
   worker_max_seconds integer not null default 90,
+  -- After a ring or a job it looks again by itself for so long and so often, because doorbells that come close together are rung once.
+  worker_linger_milliseconds integer not null default 1500,
+  worker_look_again_milliseconds integer not null default 10,
   lease_seconds integer not null default 60,
   -- A step that has not ended by then is failed, and is tried again. A worker that goes on renewing its lease is believed so
   -- long only: then another one takes the job over.
@@ -77,6 +80,7 @@ create table provisioning.settings (
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
+    and worker_look_again_milliseconds > 0 and worker_linger_milliseconds >= 0
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes) > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants, health_worker_max_seconds) > 0

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
-import { oneAtATime } from '../../shared/kernel/one-at-a-time.ts'
 import { services } from '../../shared/services/registry.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
@@ -102,40 +101,5 @@ describe('a comparison of secrets', () => {
     ['', '', true],
   ])('of %j and %j is %j', (given, expected, equal) => {
     expect(equalInConstantTime(given, expected)).toBe(equal)
-  })
-})
-
-describe('work of which one is under way at a time', () => {
-  /** Work that ends when it is told to. */
-  function controlled() {
-    const ends: (() => void)[] = []
-    const work = () => new Promise<void>((resolve) => void ends.push(resolve))
-    return { ends, start: oneAtATime(work) }
-  }
-  const settle = () => new Promise((resolve) => setImmediate(resolve))
-
-  it('is begun once, however often it is asked for, and followed by one more round for all who came meanwhile', async () => {
-    const { ends, start } = controlled()
-    const first = start()
-    expect([start(), start()]).toEqual([first, first])
-    expect(ends).toHaveLength(1)
-    ends[0]?.()
-    await settle()
-    expect(ends).toHaveLength(2)
-    ends[1]?.()
-    await first
-    expect(ends).toHaveLength(2)
-  })
-
-  it('begins anew for who comes in the very moment of its end, and after a failure', async () => {
-    let runs = 0
-    const start = oneAtATime(async () => {
-      runs++
-      if (runs === 1) throw new Error('no luck')
-    })
-    const again = start().catch(() => start())
-    await again
-    await start().then(() => start())
-    expect(runs).toBe(4)
   })
 })

@@ -6,6 +6,7 @@ import { registerDoctor } from './doctor.ts'
 import { registerHealth } from './health.ts'
 import { registerAlerts, registerEvents } from './history.ts'
 import { registerList } from './list.ts'
+import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision } from './removal.ts'
 import { registerStatus } from './status.ts'
@@ -25,5 +26,8 @@ export function registerCommands(program: Command, define: Define): void {
   registerCancel(program, define)
   registerDeprovision(program, define)
   registerBackfill(program, define)
+  registerPause(program, define)
+  registerResume(program, define)
+  registerPauses(program, define)
   registerDoctor(program, define)
 }

@@ -31,6 +31,7 @@ export const diagnosisSchema = z.looseObject({
     ),
   }),
   dispatch: z.object({ last_swept_at: time, problem: z.string().nullable() }),
+  pauses: z.array(z.looseObject({ message: z.string(), paused_at: z.string() })),
   open_jobs: z.array(z.object({ kind: z.string(), status: z.string(), jobs: z.number(), first_due: time })),
   stuck_jobs: z.array(
     z.object({

@@ -9,6 +9,7 @@ const RECONCILIATION_OVERDUE_MS = 36 * 3_600_000
 export function workFindings(diagnosis: Diagnosis, now: number): Finding[] {
   const { sign_up_failures: failures, users_without_profile: strangers, alerts } = diagnosis
   return [
+    pausesFinding(diagnosis, now),
     stuckFinding(diagnosis, now),
     failedFinding(diagnosis),
     finding(
@@ -43,6 +44,18 @@ export function workFindings(diagnosis: Diagnosis, now: number): Finding[] {
   ]
 }
 
+function pausesFinding({ pauses }: Diagnosis, now: number): Finding {
+  const messages = pauses.map(({ message, paused_at: at }) => `${message} (${ago(at, now)})`)
+  return finding(
+    'work',
+    'pauses',
+    messages.length > 0 && messages.join(' '),
+    'nothing is paused',
+    { fix: 'When the reason has passed, end the pause.', command: 'npm run tenants -- pauses' },
+    'warning',
+  )
+}
+
 function stuckFinding({ stuck_jobs: stuck, open_jobs: open }: Diagnosis, now: number): Finding {
   const [oldest] = stuck
   const total = open.reduce((sum, { jobs }) => sum + jobs, 0)
@@ -57,8 +70,8 @@ function stuckFinding({ stuck_jobs: stuck, open_jobs: open }: Diagnosis, now: nu
 
 function failedFinding({ failed_jobs: failed }: Diagnosis): Finding {
   const total = failed.reduce((sum, { jobs }) => sum + jobs, 0)
-  const told = failed.map(({ kind, code, jobs }) => `${jobs} × ${code ?? kind}`).join(', ')
-  return finding('work', 'failed jobs', total > 0 && `${told}. ${failed[0]?.message ?? ''}`, 'none', {
+  const counts = failed.map(({ kind, code, jobs }) => `${jobs} × ${code ?? kind}`).join(', ')
+  return finding('work', 'failed jobs', total > 0 && `${counts}. ${failed[0]?.message ?? ''}`, 'none', {
     fix: 'Mend the cause, then retry each (docs/operations.md has a statement for all with one code).',
     command: 'npm run tenants -- list --status failed',
   })
@@ -68,12 +81,12 @@ function reconciliationFinding(
   { reconciliation: { last_run: last, findings } }: Diagnosis,
   now: number,
 ): Finding {
-  const told = findings.map(({ label, kind, resources }) => `${resources} ${kind} (${label})`).join(', ')
+  const found = findings.map(({ label, kind, resources }) => `${resources} ${kind} (${label})`).join(', ')
   const problem =
     last?.status === 'failed'
       ? `The last run failed: ${last.error ?? 'without a message'}`
-      : told
-        ? `Found: ${told}.`
+      : found
+        ? `Found: ${found}.`
         : last !== null &&
           now - Date.parse(last.started_at) > RECONCILIATION_OVERDUE_MS &&
           `The last run was ${ago(last.started_at, now)}.`

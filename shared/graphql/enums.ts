@@ -8,6 +8,7 @@ const SAME_WORDS = {
   Severity: ['INFO', 'WARNING', 'CRITICAL'],
   MemberRole: ['OWNER', 'ADMIN', 'MEMBER'],
   VerdictState: ['READY', 'PROVISIONING', 'WAITING', 'FAILED', 'CANCELLED', 'DELETED', 'NOT_FOUND'],
+  PauseScope: ['EVERYTHING', 'KIND', 'PROVIDER'],
   CheckState: ['OK', 'WARNING', 'WAITING', 'FAILED'],
 } as const
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { check, organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
+import { pauseMutations } from './pauses.ts'
 import { provisionUserResources } from './provision-user-resources.ts'
 import { CANCEL, PROVISION } from './reads/provisioning.ts'
 
@@ -54,4 +55,6 @@ export const mutations = {
   },
 
   provisionUserResources,
+
+  ...pauseMutations,
 }

@@ -1,6 +1,7 @@
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
+import { pauseQueries } from './pauses.ts'
 import { provisioningStatus } from './provisioning-status.ts'
 import { HEALTH, HEALTH_HISTORY, type HealthBucket } from './reads/health.ts'
 import { CONNECTION_INFO, MY_ORGANIZATIONS } from './reads/organizations.ts'
@@ -69,6 +70,7 @@ export const queries = {
   ) => reader.call(CONNECTION_INFO, { organizationId: organizationId(id), reveal: revealPassword }),
 
   ...tenantQueries,
+  ...pauseQueries,
 
   isOperator: (_: unknown, __: unknown, { reader }: GraphqlContext) => reader.read(IS_OPERATOR),
 }

@@ -187,6 +187,11 @@ export const typeDefinitions = /* GraphQL */ `
     ): TenantVerification
 
     """
+    What operators have paused. For operators and the service role (forbidden to others).
+    """
+    pauses: [Pause!]
+
+    """
     Whether the caller may list all tenants.
     """
     isOperator: Boolean!
@@ -249,6 +254,27 @@ export const typeDefinitions = /* GraphQL */ `
       """
       metadata: JSON
     ): ProvisionUserResult!
+
+    """
+    Stops all work, one kind of job or all calls to one provider for a while, or changes the reason. Jobs at work end by
+    themselves; those that wait say why. Returns whether it changed anything. For operators and the service role.
+    """
+    pauseWork(
+      scope: PauseScope!
+      """
+      Such as provision or neon; without for everything.
+      """
+      name: String
+      """
+      Shown to everybody who waits.
+      """
+      reason: String!
+    ): Boolean
+
+    """
+    Ends a pause; the work that has waited goes on. Returns whether there was one. For operators and the service role.
+    """
+    resumeWork(scope: PauseScope!, name: String): Boolean
   }
 
   type Subscription {
@@ -258,6 +284,31 @@ export const typeDefinitions = /* GraphQL */ `
     state first. For members, operators and the service role.
     """
     provisioningProgress(organizationId: ID!): ProvisioningStatus!
+  }
+
+  enum PauseScope {
+    EVERYTHING
+    KIND
+    PROVIDER
+  }
+
+  type Pause {
+    scope: PauseScope!
+    """
+    The kind of job, or the service; empty for everything.
+    """
+    name: String!
+    label: String!
+    reason: String!
+    """
+    What people who wait are told.
+    """
+    message: String!
+    pausedAt: DateTime!
+    """
+    Null when it was the backend or the owner of the database.
+    """
+    pausedBy: ID
   }
 
   type Organization {
@@ -330,6 +381,10 @@ export const typeDefinitions = /* GraphQL */ `
     """
     nextAttemptAt: DateTime
     error: ProvisioningError
+    """
+    Why the job waits although it is due, in a sentence: an operator has paused it, or a provider that it needs.
+    """
+    pausedBecause: String
     jobId: ID
     jobStatus: JobState
     services: [ServiceStatus!]!

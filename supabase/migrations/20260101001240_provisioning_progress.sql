@@ -63,7 +63,8 @@ begin
       else 100 * v_done / greatest(jsonb_array_length(v_steps), 1) end,
     'attempts', coalesce(v_job.attempts, 0),
     'next_attempt_at', case when v_job.status = 'queued' then v_job.next_attempt_at end,
-    'error', v_job.last_error, 'job_id', v_job.id, 'job_status', v_job.status,
+    'error', v_job.last_error, 'paused_because', provisioning.paused_because(v_job.id),
+    'job_id', v_job.id, 'job_status', v_job.status,
     'services', provisioning.service_progress(p_organization.provisioning_status, v_steps), 'steps', v_steps,
     'changed_at', p_organization.provisioning_status -> 'changed_at', 'provisioned_at', p_organization.provisioned_at);
   return v_document || jsonb_build_object('revision', md5(v_document::text));
@@ -83,7 +84,7 @@ revoke execute on function provisioning.progress_of(uuid[]) from public;
 grant execute on function provisioning.progress_of(uuid[]) to authenticated, service_role;
 comment on function provisioning.progress_of(uuid[]) is
   'How the provisioning of several organizations stands, by id; only of those that the caller may watch. Each is
-{organization_id, overall, percent, attempts, next_attempt_at, error, job_id, job_status, services, steps, changed_at,
+{organization_id, overall, percent, attempts, next_attempt_at, error, paused_because, job_id, job_status, services, steps, changed_at,
 provisioned_at, revision}; the revision changes whenever anything else does. Steps are pending until a worker has claimed the
 job.';
 

@@ -27,6 +27,7 @@ begin
   return (
     select coalesce(jsonb_object_agg(j.kind, to_jsonb(j) || jsonb_build_object('purpose', k.purpose,
       'details', provisioning.personal_details_of(j.id),
+      'paused_because', provisioning.paused_because(j.id),
       'lease_expires_at', (select l.expires_at from provisioning.job_leases l where l.job_id = j.id),
       'steps', (
         select coalesce(jsonb_agg(to_jsonb(s) - 'job_id' - 'organization_id' order by s.position), '[]')

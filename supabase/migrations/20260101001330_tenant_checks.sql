@@ -200,12 +200,14 @@ begin
     when 'cancelled' then
       return provisioning.failed_check('provisioning', 'job_cancelled', 'It was cancelled.');
     when 'queued', 'running' then
-      return provisioning.failed_check('provisioning',
-        case when v_due < now() - interval '1 minute' then 'job_overdue' else 'job_open' end,
+      return provisioning.failed_check('provisioning', case
+          when v_job ->> 'paused_because' is not null then 'job_paused'
+          when v_due < now() - interval '1 minute' then 'job_overdue'
+          else 'job_open' end,
         concat_ws(' ', format('%s of %s steps done, %s.', v_done, v_steps, case
           when v_job ->> 'status' = 'running' and v_due > now() then 'at work'
           when v_due > now() then 'next attempt at ' || provisioning.utc_text(v_due)
-          else 'due since ' || provisioning.utc_text(v_due) end), v_trouble), 'waiting');
+          else 'due since ' || provisioning.utc_text(v_due) end), v_job ->> 'paused_because', v_trouble), 'waiting');
     else
       return provisioning.failed_check('provisioning', 'job_missing', 'It was never asked for.');
   end case;
@@ -339,10 +341,11 @@ begin
         concat_ws(' ', 'The removal failed:', p_removal #>> '{last_error,message}'),
         p_failure_code => p_removal #>> '{last_error,code}');
     else
-      return provisioning.failed_check(v_kind, 'removal_open', concat_ws(' ',
-        format('The removal is %s, due at %s.', p_removal ->> 'status',
-          provisioning.utc_text((p_removal ->> 'next_attempt_at')::timestamptz)),
-        p_removal #>> '{last_error,message}'), 'waiting');
+      return provisioning.failed_check(v_kind,
+        case when p_removal ->> 'paused_because' is null then 'removal_open' else 'job_paused' end,
+        concat_ws(' ', format('The removal is %s, due at %s.', p_removal ->> 'status',
+            provisioning.utc_text((p_removal ->> 'next_attempt_at')::timestamptz)),
+          p_removal ->> 'paused_because', p_removal #>> '{last_error,message}'), 'waiting');
   end case;
 end
 $$;

@@ -57,6 +57,8 @@ begin
     'dispatch', (
       select jsonb_build_object('last_swept_at', s.last_swept_at, 'problem', provisioning.dispatch_problem())
       from provisioning.dispatch_state s),
+    'pauses', (
+      select coalesce(jsonb_agg(to_jsonb(c)), '[]') from provisioning.current_pauses() c),
     'open_jobs', (
       select coalesce(jsonb_agg(to_jsonb(o) order by o.kind, o.status), '[]') from (
         select j.kind, j.status, count(*) as jobs, min(coalesce(l.expires_at, j.next_attempt_at)) as first_due
@@ -69,6 +71,7 @@ begin
         from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id
         left join provisioning.job_leases l on l.job_id = j.id
         where j.status in ('queued', 'running') and coalesce(l.expires_at, j.next_attempt_at) < now() - interval '1 minute'
+          and provisioning.paused_because(j.id) is null
         order by due_at limit 20) s),
     -- The newest job of its kind: a failure that another job made good counts no more, and of a deleted organization only
     -- the removal does. Not from the alerts, which a trigger opens that may be missing.

@@ -179,6 +179,28 @@ describe('retry and provision', () => {
   })
 })
 
+describe('pause and resume', () => {
+  test('stop one kind of job, say so to whoever waits, and let it go on', async () => {
+    const paused = await runJson('pause', '--kind', 'provision', '--reason', 'We are moving.')
+    expect(paused).toMatchObject({
+      code: 0,
+      document: { pauses: [{ scope: 'kind', name: 'provision', reason: 'We are moving.' }] },
+    })
+    const person = await project.signUp()
+    expect((await run('pauses')).stdout).toContain('We are moving.')
+    const status = await run('status', person.email)
+    expect(status).toMatchObject({ code: 3, stdout: expect.stringContaining('We are moving.') })
+    expect((await run('resume', '--kind', 'provision')).stdout).toContain('Nothing is paused.')
+    await project.waitFor(person.organizationId)
+  })
+
+  test('are refused for what is not there, and for both at once', async () => {
+    expect((await runJson('pause', '--kind', 'nothing', '--reason', 'x')).code).toBe(1)
+    expect((await runJson('resume', '--kind', 'provision', '--provider', 'neon')).code).toBe(1)
+    expect(await project.sql`select from provisioning.pauses`).toEqual([])
+  })
+})
+
 describe('watch', () => {
   test('tells every change as a line of JSON, and the verdict at last', async () => {
     const person = await project.whileHeld(async () => {

@@ -160,3 +160,55 @@ describe('tenantVerification', () => {
     })
   })
 })
+
+describe('a pause', () => {
+  const pause = 'mutation ($reason: String!) { pauseWork(scope: PROVIDER, name: "neon", reason: $reason) }'
+
+  it('is made, seen and ended by operators, and everybody who waits is told why', async () => {
+    expect((await asOperator(pause, { reason: 'Neon is moving.' })).data).toEqual({ pauseWork: true })
+    try {
+      const { data } = await asOperator('{ pauses { scope name label reason message pausedAt pausedBy } }')
+      expect(data.pauses).toMatchObject([
+        {
+          scope: 'PROVIDER',
+          name: 'neon',
+          reason: 'Neon is moving.',
+          pausedBy: cast.user('operator').userId,
+        },
+      ])
+      const person = await project.signUp()
+      const progress = await ask(
+        project,
+        bearer(person.accessToken),
+        'query ($id: ID!) { provisioningStatus(organizationId: $id) { overall pausedBecause } }',
+        { id: person.organizationId },
+      )
+      expect(progress.data.provisioningStatus.pausedBecause).toContain('Neon is moving.')
+      const verified = await asOperator(
+        'query ($s: String!) { tenantVerification(subject: $s) { checks { check status code found remedy { text } } } }',
+        { s: person.email },
+      )
+      expect(verified.data.tenantVerification.checks).toContainEqual({
+        check: 'provisioning',
+        status: 'WAITING',
+        code: 'job_paused',
+        found: expect.stringContaining('Neon is moving.'),
+        remedy: { text: expect.stringContaining('operator') },
+      })
+      const ended = 'mutation { resumeWork(scope: PROVIDER, name: "neon") }'
+      expect((await asOperator(ended)).data).toEqual({ resumeWork: true })
+      await project.waitFor(person.organizationId)
+      expect((await asOperator(ended)).data).toEqual({ resumeWork: false })
+    } finally {
+      await project.sql`delete from provisioning.pauses`
+    }
+  })
+
+  it.each(['member', 'admin', 'owner', 'stranger'] as const)('is refused to a %s', async (person) => {
+    const reply = await ask(project, cast.credentials(person), pause, { reason: 'No more.' })
+    expect(reply.errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
+    const list = await ask(project, cast.credentials(person), '{ pauses { name } }')
+    expect(list.errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
+    expect(await project.sql`select from provisioning.pauses`).toEqual([])
+  })
+})

@@ -74,7 +74,12 @@ function nextSteps({ runs, inventories }: ReconcilerOptions, run: Run): () => Pr
     const finding = findings.shift()
     if (finding) {
       return begin(async () => {
-        const deleted = await deleteFinding(runs, inventoryOf(inventories, finding.resourceKind), run.id, finding)
+        const deleted = await deleteFinding(
+          runs,
+          inventoryOf(inventories, finding.resourceKind),
+          run.id,
+          finding,
+        )
         if (!deleted.ok) errors.push(`${finding.resourceId} was not deleted: ${deleted.failure.message}`)
         return true
       })

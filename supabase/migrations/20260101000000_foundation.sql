@@ -77,13 +77,14 @@ begin
   -- A random UUID whose first 48 bits are replaced by milliseconds since 1970 and whose version becomes 7 (RFC 9562, 5.7).
   -- Postgres has a function of its own for this from version 18 on.
   return encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
-    placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6), 52, 1), 53, 1), 'hex')::uuid;
+    placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6), 52, 1), 53, 1),
+      'hex')::uuid;
 end
 $$;
 revoke execute on function provisioning.uuid_v7() from public;
 comment on function provisioning.uuid_v7() is
-  'A new id that begins with the time. Rows that are made one after another lie side by side in their indexes, which on large tables
-halves what a sign-up writes.';
+  'A new id that begins with the time. Rows that are made one after another lie side by side in their indexes, which on large
+tables halves what a sign-up writes.';
 
 -- The numbers of the advisory locks. Every lock names one of these, so that no two purposes meet by accident; each is held until
 -- the end of its transaction.

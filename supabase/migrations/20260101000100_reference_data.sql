@@ -12,7 +12,8 @@ create table provisioning.settings (
   worker_concurrency integer not null default 10,
   worker_max_jobs integer not null default 25,
   worker_max_seconds integer not null default 90,
-  -- After a ring or a job it looks again by itself for so long and so often, because doorbells that come close together are rung once.
+  -- After a ring or a job it looks again by itself for so long and so often, because doorbells that come close together are rung
+  -- once.
   worker_linger_milliseconds integer not null default 1500,
   worker_look_again_milliseconds integer not null default 10,
   lease_seconds integer not null default 60,
@@ -81,9 +82,11 @@ create table provisioning.settings (
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
     and worker_look_again_milliseconds > 0 and worker_linger_milliseconds >= 0
-    and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells, sweep_repairs, cron_history_days) > 0
+    and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells,
+      sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes) > 0
-    and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants, health_worker_max_seconds) > 0
+    and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
+      health_worker_max_seconds) > 0
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0
     and least(health_requests_per_minute, health_resolve_after_checks) > 0
   ),
@@ -94,7 +97,8 @@ create table provisioning.settings (
   constraint health_deep_check_is_not_negative check (health_deep_check_hours >= 0),
   constraint health_interval_is_ordered check (health_interval_cap_seconds >= health_interval_seconds),
   -- A claimed tenant may wait for its turn in the worker, and then be checked.
-  constraint health_lease_outlasts_a_worker check (health_lease_seconds >= health_worker_max_seconds + 2 * health_timeout_seconds),
+  constraint health_lease_outlasts_a_worker check (health_lease_seconds >= health_worker_max_seconds
+    + 2 * health_timeout_seconds),
   -- A create call may take 30 s; a shorter lease could expire under it.
   constraint lease_outlasts_a_call check (lease_seconds >= 45),
   constraint step_has_a_deadline check (step_max_seconds > 0 and lease_max_seconds >= step_max_seconds + lease_seconds),
@@ -197,7 +201,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.add_health_thresholds() from public;
-comment on function provisioning.add_health_thresholds() is 'Trigger: a plan without thresholds would leave its tenants unchecked.';
+comment on function provisioning.add_health_thresholds() is
+  'Trigger: a plan without thresholds would leave its tenants unchecked.';
 create trigger plans_have_thresholds after insert on provisioning.plans
   for each row execute function provisioning.add_health_thresholds();
 

@@ -33,7 +33,8 @@ begin
   perform from provisioning.plans p, provisioning.regions r
   where p.plan = new.plan and r.data_region = new.data_region for key share;
   if not found then
-    raise exception 'There is no plan "%" or no data region "%".', new.plan, new.data_region using errcode = 'foreign_key_violation';
+    raise exception 'There is no plan "%" or no data region "%".', new.plan, new.data_region
+      using errcode = 'foreign_key_violation';
   end if;
   return new;
 end
@@ -83,8 +84,8 @@ create table public.profiles (
 );
 comment on column public.profiles.id is 'The id of the auth user; there is no second id.';
 comment on column public.profiles.in_search_index is
-  'False from the sign-up until a worker begins with the tenant: putting a text into a trigram index takes longer than the rest of a
-profile. search_profiles finds both.';
+  'False from the sign-up until a worker begins with the tenant: putting a text into a trigram index takes longer than the rest of
+a profile. search_profiles finds both.';
 create index profiles_organization_id_idx on public.profiles (organization_id);
 create index profiles_search_idx on public.profiles
   using gin ((coalesce(full_name, '') || ' ' || coalesce(email, '')) extensions.gin_trgm_ops)
@@ -189,8 +190,8 @@ declare
   v_candidates constant integer := 250;
   v_like text := '%' || replace(replace(replace(query, '\', '\\'), '%', '\%'), '_', '\_') || '%';
   v_begins text := '(^|[^[:alnum:]])' || regexp_replace(query, '([][\\.^$*+?(){}|])', '\\\1', 'g');
-  -- Letters or digits in a row: none, one, two, or more. Where the database's locale is C, the index knows no letters but ASCII's;
-  -- two of others are looked for as one is.
+  -- Letters or digits in a row: none, one, two, or more. Where the database's locale is C, the index knows no letters but
+  -- ASCII's; two of others are looked for as one is.
   v_letters integer := case
     when query ~ '[[:alnum:]]{3}' then 3 when query ~ '[A-Za-z0-9]{2}' then 2 when query ~ '[[:alnum:]]' then 1 else 0 end;
 begin
@@ -229,5 +230,5 @@ revoke execute on function public.search_profiles(text) from public, anon;
 grant execute on function public.search_profiles(text) to authenticated, service_role;
 comment on function public.search_profiles(text) is
   'The 20 best matches of a part of a name or e-mail address, among the profiles that the caller may see. A text that many have
-is looked for in a bounded number of them: 250 that have it anywhere, 250 in which a word begins with it, and the newest 1000 that are
-not in the index yet. One or two letters or digits are found where a word begins with them.';
+is looked for in a bounded number of them: 250 that have it anywhere, 250 in which a word begins with it, and the newest 1000 that
+are not in the index yet. One or two letters or digits are found where a word begins with them.';

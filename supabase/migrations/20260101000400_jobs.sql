@@ -103,7 +103,8 @@ create table public.provisioning_events (
   completed_at timestamptz,
   constraint completed_at_is_after_started_at check (completed_at >= started_at)
 );
-comment on table public.provisioning_events is 'Append-only history: one row for a sign-up, each attempt of a step and each end of a job.';
+comment on table public.provisioning_events is
+  'Append-only history: one row for a sign-up, each attempt of a step and each end of a job.';
 create index provisioning_events_organization_id_idx on public.provisioning_events (organization_id, started_at desc, id);
 
 create trigger provisioning_events_are_append_only before update or delete or truncate on public.provisioning_events

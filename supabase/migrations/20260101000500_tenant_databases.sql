@@ -61,7 +61,8 @@ declare
 begin
   for v_name, v_description in values
     ('provisioning_doorbell_key', 'HMAC key of the doorbells that the database sends to the functions'),
-    ('provisioning_sealing_key', 'AES key under which functions hand secrets to the database, so that no statement log holds them')
+    ('provisioning_sealing_key',
+      'AES key under which functions hand secrets to the database, so that no statement log holds them')
   loop
     if not exists (select from vault.secrets s where s.name = v_name) then
       perform vault.create_secret(encode(extensions.gen_random_bytes(32), 'hex'), v_name, v_description);
@@ -78,7 +79,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.vault_secret(text) from public;
-comment on function provisioning.vault_secret(text) is 'A secret of this project by name, or null. For the owner and definer functions only.';
+comment on function provisioning.vault_secret(text) is
+  'A secret of this project by name, or null. For the owner and definer functions only.';
 
 create function provisioning.unseal(p_sealed text) returns text
 language plpgsql stable security definer set search_path = '' as $$

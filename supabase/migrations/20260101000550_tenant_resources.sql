@@ -87,8 +87,8 @@ end
 $$;
 revoke execute on function provisioning.plan_resource(uuid, uuid, text, text, jsonb) from public;
 comment on function provisioning.plan_resource(uuid, uuid, text, text, jsonb) is
-  'Called right before a request that makes something: from here on it may exist. The name stays that of the first request; details
-are added. Renews the lease. Raises TP001 when another worker has the job.';
+  'Called right before a request that makes something: from here on it may exist. The name stays that of the first request;
+details are added. Renews the lease. Raises TP001 when another worker has the job.';
 
 create function provisioning.unplan_resource(p_job_id uuid, p_lease_token uuid, p_kind text, p_details jsonb default '{}')
 returns void
@@ -117,7 +117,8 @@ begin
   select p_organization_id, k.service, k.kind, p_name, p_external_id, p_url, p_details, 'active'
   from provisioning.resource_kinds k where k.kind = p_kind
   on conflict (organization_id, kind) where state in ('planned', 'active')
-  do update set external_id = excluded.external_id, url = excluded.url, details = excluded.details, state = 'active', requests = 0,
+  do update set external_id = excluded.external_id, url = excluded.url, details = excluded.details, state = 'active',
+    requests = 0,
     remove_at = null
   where (r.external_id, r.url, r.details, r.state, r.requests, r.remove_at)
     is distinct from (excluded.external_id, excluded.url, excluded.details, 'active'::text, 0, null::timestamptz);
@@ -137,7 +138,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.forget_resource(uuid, text) from public;
-comment on function provisioning.forget_resource(uuid, text) is 'It is gone. For the functions of services, which hold the lease.';
+comment on function provisioning.forget_resource(uuid, text) is
+  'It is gone. For the functions of services, which hold the lease.';
 
 create function provisioning.release_resources(p_organization_id uuid, p_with_grace boolean) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -181,5 +183,5 @@ end
 $$;
 revoke execute on function provisioning.tenant(uuid) from public;
 comment on function provisioning.tenant(uuid) is
-  'The rows that steps may need of an organization, as they are: organization and database (null when they are gone), size, plan, and
-what it has outside by kind. No secrets. Each service takes what it needs.';
+  'The rows that steps may need of an organization, as they are: organization and database (null when they are gone), size, plan,
+and what it has outside by kind. No secrets. Each service takes what it needs.';

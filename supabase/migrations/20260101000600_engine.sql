@@ -28,9 +28,9 @@ end
 $$;
 revoke execute on function provisioning.hold_owner(uuid) from public;
 comment on function provisioning.hold_owner(uuid) is
-  'Keeps the owner''s account from being deleted until the end of the transaction, or waits until it is. Comes before the lock of a
-job wherever a transaction may write the organization''s row twice: the second write looks the owner up again, and would wait for
-a deletion that waits for the job.';
+  'Keeps the owner''s account from being deleted until the end of the transaction, or waits until it is. Comes before the lock of
+a job wherever a transaction may write the organization''s row twice: the second write looks the owner up again, and would wait
+for a deletion that waits for the job.';
 
 create function provisioning.record_event(
   p_organization_id uuid, p_job_id uuid, p_event_type text, p_resource_type text, p_status text,
@@ -45,7 +45,8 @@ begin
     p_error_message, coalesce(p_metadata, '{}'), p_started_at, p_completed_at);
 end
 $$;
-revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz) from public;
+revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz)
+  from public;
 
 create function provisioning.steps_of(p_job_id uuid) returns setof public.provisioning_steps
 language plpgsql stable security definer set search_path = '' as $$
@@ -107,13 +108,15 @@ begin
       else 'pending' end);
   update public.organizations set
     provisioning_status = v_status || jsonb_build_object('changed_at', clock_timestamp()),
-    provisioned_at = case when v_status ->> 'overall' = 'ready' then coalesce(provisioned_at, clock_timestamp()) else provisioned_at end
+    provisioned_at = case when v_status ->> 'overall' = 'ready' then coalesce(provisioned_at, clock_timestamp())
+      else provisioned_at end
   where id = p_organization_id and provisioning_status - 'changed_at' <> v_status;
 end
 $$;
 revoke execute on function provisioning.refresh_status(uuid) from public;
 comment on function provisioning.refresh_status(uuid) is
-  'Derives organizations.provisioning_status from the newest job that provisions and its tier. changed_at moves only when a state does.';
+  'Derives organizations.provisioning_status from the newest job that provisions and its tier. changed_at moves only when a state
+does.';
 
 create function provisioning.enqueue(
   p_organization_id uuid, p_kind text, p_request jsonb default '{}', p_requested_by uuid default null,
@@ -147,8 +150,9 @@ end
 $$;
 revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) from public;
 comment on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) is
-  'The open job of this kind for the organization, created when there is none: in the lane of its kind unless another is named, and
-in the tier of the organization''s newest job. Its steps get their rows when a worker claims it. Raises TP422 for an unknown kind.';
+  'The open job of this kind for the organization, created when there is none: in the lane of its kind unless another is named,
+and in the tier of the organization''s newest job. Its steps get their rows when a worker claims it. Raises TP422 for an unknown
+kind.';
 
 create function provisioning.due_jobs(p_kinds text[], p_limit integer, p_running jsonb)
 returns table (job_id uuid, works_on text[])
@@ -208,7 +212,8 @@ begin
   select v_settings.max_running_jobs - count(*) into v_free from provisioning.job_leases l where l.expires_at > now();
   return query
   with claimed as (
-    update public.provisioning_jobs j set status = 'running', attempts = j.attempts + 1, started_at = coalesce(j.started_at, now())
+    update public.provisioning_jobs j set status = 'running', attempts = j.attempts + 1,
+      started_at = coalesce(j.started_at, now())
     from provisioning.due_jobs(p_kinds, least(p_limit, v_free), p_running) d where j.id = d.job_id
     returning j.*, d.works_on
   ), leased as (
@@ -226,9 +231,9 @@ end
 $$;
 revoke execute on function provisioning.claim_jobs(text[], integer, jsonb) from public;
 comment on function provisioning.claim_jobs(text[], integer, jsonb) is
-  'Takes up to p_limit due jobs under a new lease, never exceeding settings.max_running_jobs over all workers, nor the caps of their
-lanes and kinds, and none that is paused. p_running: how many jobs of each lane the worker has already, such as {"batch": 2}.
-prepare_job comes next.';
+  'Takes up to p_limit due jobs under a new lease, never exceeding settings.max_running_jobs over all workers, nor the caps of
+their lanes and kinds, and none that is paused. p_running: how many jobs of each lane the worker has already, such as {"batch":
+2}. prepare_job comes next.';
 
 create function provisioning.prepare_job(p_job_id uuid, p_lease_token uuid) returns setof text
 language plpgsql security definer set search_path = '' as $$
@@ -242,7 +247,8 @@ begin
     and not exists (select from public.provisioning_steps s where s.job_id = p_job_id);
   with interrupted as (
     -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
-    update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(), error = provisioning.failure('worker_lost')
+    update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(),
+      error = provisioning.failure('worker_lost')
     where s.job_id = p_job_id and s.status = 'running'
     returning s.step, s.attempts, s.started_at, s.error
   )
@@ -259,8 +265,8 @@ end
 $$;
 revoke execute on function provisioning.prepare_job(uuid, uuid) from public;
 comment on function provisioning.prepare_job(uuid, uuid) is
-  'What follows a claim, under the lease and outside of the claim''s lock: gives a new job its steps, makes those due again in which
-a worker died, calls job_kinds.before_steps, and returns the steps that may start now.';
+  'What follows a claim, under the lease and outside of the claim''s lock: gives a new job its steps, makes those due again in
+which a worker died, calls job_kinds.before_steps, and returns the steps that may start now.';
 
 create function provisioning.extend_lease(p_job_id uuid, p_lease_token uuid) returns timestamptz
 language plpgsql security definer set search_path = '' as $$
@@ -280,8 +286,8 @@ end
 $$;
 revoke execute on function provisioning.extend_lease(uuid, uuid) from public;
 comment on function provisioning.extend_lease(uuid, uuid) is
-  'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside. Raises TP001
-when another worker has the job, or the lease was taken more than settings.lease_max_seconds ago.';
+  'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside. Raises
+TP001 when another worker has the job, or the lease was taken more than settings.lease_max_seconds ago.';
 
 create function provisioning.ready_steps(p_job_id uuid) returns setof text
 language plpgsql stable security definer set search_path = '' as $$
@@ -297,7 +303,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.ready_steps(uuid) from public;
-comment on function provisioning.ready_steps(uuid) is 'Steps that may start now: pending or due again, with every dependency succeeded.';
+comment on function provisioning.ready_steps(uuid) is
+  'Steps that may start now: pending or due again, with every dependency succeeded.';
 
 create function provisioning.next_step_at(p_job_id uuid) returns timestamptz
 language plpgsql stable security definer set search_path = '' as $$
@@ -329,7 +336,7 @@ begin
   where s.job_id = p_job_id and s.step = p_step returning * into v_step;
   if v_step.attempts > (select max_step_attempts from provisioning.settings) then
     -- Only interruptions get here: an ordinary failure stops at the limit by itself.
-    perform provisioning.fail_step(p_job_id, p_lease_token, p_step, 
+    perform provisioning.fail_step(p_job_id, p_lease_token, p_step,
       coalesce(v_step.error, '{}') || provisioning.failure('attempts_exhausted'));
     return;
   end if;
@@ -339,7 +346,8 @@ end
 $$;
 revoke execute on function provisioning.start_step(uuid, uuid, text) from public;
 comment on function provisioning.start_step(uuid, uuid, text) is
-  'Marks a ready step as running and returns the number of the attempt, the output of earlier ones and the tenant; no row when it may not start.';
+  'Marks a ready step as running and returns the number of the attempt, the output of earlier ones and the tenant; no row when it
+may not start.';
 
 create function provisioning.save_output(p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -391,7 +399,8 @@ end
 $$;
 revoke execute on function provisioning.backoff_seconds(integer) from public;
 comment on function provisioning.backoff_seconds(integer) is
-  'Exponential backoff with full jitter: uniform in [0, min(cap, base·2^(attempts−1))], as in the AWS Architecture Blog''s "Exponential Backoff And Jitter".';
+  'Exponential backoff with full jitter: uniform in [0, min(cap, base·2^(attempts−1))], as in the AWS Architecture Blog''s
+"Exponential Backoff And Jitter".';
 
 create function provisioning.fail_step(
   p_job_id uuid, p_lease_token uuid, p_step text, p_error jsonb, p_retry_after_seconds double precision default 0,
@@ -520,11 +529,13 @@ begin
       select j.next_attempt_at as due_at from public.provisioning_jobs j
       where j.status = 'queued' and j.kind = k.kind and j.lane = l.lane order by j.next_attempt_at limit 1) q
     where k.kind = any (p_kinds) and not provisioning.is_paused(k.kind)),
-    (select min(l.expires_at) from provisioning.job_leases l where l.kind = any (p_kinds) and not provisioning.is_paused(l.kind)));
+    (select min(l.expires_at) from provisioning.job_leases l where l.kind = any (p_kinds)
+      and not provisioning.is_paused(l.kind)));
 end
 $$;
 revoke execute on function provisioning.next_due_at(text[]) from public;
-comment on function provisioning.next_due_at(text[]) is 'When the next job of these kinds falls due; null when none is open, or their work is paused.';
+comment on function provisioning.next_due_at(text[]) is
+  'When the next job of these kinds falls due; null when none is open, or their work is paused.';
 
 create function provisioning.retry_job(p_job_id uuid, p_services text[] default null) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -549,7 +560,8 @@ begin
     select from provisioning.job_kinds k join public.provisioning_jobs p on p.kind = k.undoes
     where k.kind = v_job.kind and k.purpose = 'revert'
       and p.organization_id = v_job.organization_id and p.status <> 'cancelled') then
-    raise exception 'The organization has been provisioned again since; this undo would remove what it uses.' using errcode = 'TP409';
+    raise exception 'The organization has been provisioned again since; this undo would remove what it uses.'
+      using errcode = 'TP409';
   end if;
   v_now := clock_timestamp();
   update public.provisioning_steps s set attempts = 0, started_at = null, finished_at = null,

@@ -38,7 +38,8 @@ begin
   values (p_organization_id, p_kind, p_severity, p_message, p_metadata)
   on conflict (organization_id, kind) where resolved_at is null
   do update set severity = excluded.severity, message = excluded.message, metadata = excluded.metadata,
-    escalated_at = case when a.severity = 'warning' and excluded.severity = 'critical' then clock_timestamp() else a.escalated_at end
+    escalated_at = case when a.severity = 'warning' and excluded.severity = 'critical' then clock_timestamp()
+      else a.escalated_at end
   where (a.severity, a.message, a.metadata) is distinct from (excluded.severity, excluded.message, excluded.metadata);
 end
 $$;
@@ -62,7 +63,8 @@ begin
   if new.status = 'failed' then
     perform provisioning.open_alert(new.organization_id, new.kind || '_failed', 'critical',
       coalesce(new.last_error ->> 'message', 'The job failed.'),
-      jsonb_strip_nulls(jsonb_build_object('job_id', new.id, 'code', new.last_error ->> 'code', 'step', new.last_error ->> 'step')));
+      jsonb_strip_nulls(jsonb_build_object('job_id', new.id, 'code', new.last_error ->> 'code', 'step',
+        new.last_error ->> 'step')));
   else
     perform provisioning.resolve_alert(new.organization_id, new.kind || '_failed');
   end if;

@@ -50,8 +50,9 @@ end
 $$;
 revoke execute on function provisioning.pause(text, text, text) from public;
 comment on function provisioning.pause(text, text, text) is
-  'Pauses everything (p_name is ignored), one kind of job or one provider (the name of its service), or gives a pause another reason.
-A job at work goes on; it is put off when its next call to a provider is paused. False when nothing changed. Audited. Raises TP422 for an unknown name or a blank reason.';
+  'Pauses everything (p_name is ignored), one kind of job or one provider (the name of its service), or gives a pause another
+reason. A job at work goes on; it is put off when its next call to a provider is paused. False when nothing changed. Audited.
+Raises TP422 for an unknown name or a blank reason.';
 
 create function provisioning.resume(p_scope text, p_name text default '') returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -126,7 +127,8 @@ end
 $$;
 revoke execute on function provisioning.paused_because(uuid) from public;
 comment on function provisioning.paused_because(uuid) is
-  'Why an open job waits although it is due, in a sentence: it, or a provider of one of its unfinished steps, is paused. Else null.';
+  'Why an open job waits although it is due, in a sentence: it, or a provider of one of its unfinished steps, is paused. Else
+null.';
 
 create function provisioning.assert_operator() returns void
 language plpgsql stable security definer set search_path = '' as $$
@@ -197,4 +199,5 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 revoke execute on function public.paused_work() from public, anon;
 grant execute on function public.paused_work() to authenticated, service_role;
-comment on function public.paused_work() is 'For operators and the backend: what is paused now. See provisioning.pauses_as_caller.';
+comment on function public.paused_work() is
+  'For operators and the backend: what is paused now. See provisioning.pauses_as_caller.';

@@ -130,9 +130,9 @@ end
 $$;
 revoke execute on function provisioning.begin_call(text, text, double precision, text) from public;
 comment on function provisioning.begin_call(text, text, double precision, text) is
-  'Asked before every call to a provider: taken, and wait_seconds until the rate limits allow the call; not taken, when that is too
-long to wait for; or a reason and paused_seconds when the provider is paused or its breaker is open. p_lane: of the job that calls.
-watched: end_call wants to hear of a success too.';
+  'Asked before every call to a provider: taken, and wait_seconds until the rate limits allow the call; not taken, when that is
+too long to wait for; or a reason and paused_seconds when the provider is paused or its breaker is open. p_lane: of the job that
+calls. watched: end_call wants to hear of a success too.';
 
 create function provisioning.end_call(p_provider text, p_error text default null) returns double precision
 language plpgsql security definer set search_path = '' as $$
@@ -150,7 +150,8 @@ begin
   update provisioning.provider_status s set
     consecutive_failures = s.consecutive_failures + 1,
     last_error = p_error,
-    state = case when s.state = 'half_open' or s.consecutive_failures + 1 >= v_settings.breaker_failures then 'open' else s.state end,
+    state = case when s.state = 'half_open' or s.consecutive_failures + 1 >= v_settings.breaker_failures then 'open'
+      else s.state end,
     openings = s.openings + (s.state = 'half_open'
       or s.state = 'closed' and s.consecutive_failures + 1 >= v_settings.breaker_failures)::integer,
     next_try_at = case

@@ -21,7 +21,8 @@ insert into provisioning.resource_kinds (kind, service, label, kept_on_deletion)
 
 -- What the steps write beside their own rows. Each is called in the same statement as complete_step.
 
-create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text, p_url text default null)
+create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text,
+  p_url text default null)
 returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -33,7 +34,8 @@ begin
   update public.organizations o set stripe_customer_id = p_customer_id
   where o.id = v_job.organization_id
     and o.stripe_customer_id is distinct from p_customer_id;
-  perform provisioning.record_resource(v_job.organization_id, 'stripe_customer', v_job.organization_id::text, p_customer_id, p_url);
+  perform provisioning.record_resource(v_job.organization_id, 'stripe_customer', v_job.organization_id::text, p_customer_id,
+    p_url);
 end
 $$;
 revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text, text) from public;

@@ -140,7 +140,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
-comment on function provisioning.forget_credentials(uuid, uuid) is 'Deletes the password of the job''s tenant database from Vault.';
+comment on function provisioning.forget_credentials(uuid, uuid) is
+  'Deletes the password of the job''s tenant database from Vault.';
 
 create function provisioning.forget_neon_project(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -71,8 +71,8 @@ $$;
 revoke execute on function provisioning.ring_doorbell(text) from public;
 comment on function provisioning.ring_doorbell(text) is
   'Asks a worker to look for work, after commit. The worker of sign-ups is asked at most every 250 ms, because pg_net delivers 200
-calls a second in all and makes each later commit of a session slower; one that has been rung goes on looking for longer than that.
-Returns false, and never raises, when it cannot: the work is safe in its rows.';
+calls a second in all and makes each later commit of a session slower; one that has been rung goes on looking for longer than
+that. Returns false, and never raises, when it cannot: the work is safe in its rows.';
 
 create function provisioning.ring_at_commit() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -112,7 +112,8 @@ create function provisioning.dispatch_problem() returns text
 language sql stable security definer set search_path = '' as $$
   select case
     when provisioning.vault_secret('functions_base_url') is null then
-      'The functions'' address is not in Vault: select vault.create_secret(''https://YOUR-PROJECT.supabase.co/functions/v1'', ''functions_base_url'').'
+      'The functions'' address is not in Vault: '
+        'select vault.create_secret(''https://YOUR-PROJECT.supabase.co/functions/v1'', ''functions_base_url'').'
     when provisioning.vault_secret('provisioning_doorbell_key') is null then
       'The doorbell key is not in Vault: create the secret provisioning_doorbell_key with 64 random hex digits.'
   end
@@ -190,8 +191,8 @@ end
 $$;
 revoke execute on function provisioning.sweep() from public;
 comment on function provisioning.sweep() is
-  'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times; returns how
-many doorbells that were. Its work is bounded by settings and what is due.';
+  'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times; returns
+how many doorbells that were. Its work is bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$
@@ -203,7 +204,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.prune() from public;
-comment on function provisioning.prune() is 'Drops old run records, which pg_cron itself keeps for ever, and counts of calls that count no more.';
+comment on function provisioning.prune() is
+  'Drops old run records, which pg_cron itself keeps for ever, and counts of calls that count no more.';
 
 select cron.schedule('tenant-provisioning-sweep', '10 seconds', 'select provisioning.sweep()');
 select cron.schedule('tenant-provisioning-prune', '17 3 * * *', 'select provisioning.prune()');

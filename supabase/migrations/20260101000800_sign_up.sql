@@ -9,7 +9,8 @@ create table provisioning.sign_up_failures (
   created_at timestamptz not null default now()
 );
 comment on table provisioning.sign_up_failures is
-  'Users whose rows could not be made during sign-up. The sweep tries again, ever less often, and removes the row when it worked.';
+  'Users whose rows could not be made during sign-up. The sweep tries again, ever less often, and removes the row when it
+worked.';
 create index sign_up_failures_due_idx on provisioning.sign_up_failures (next_attempt_at);
 alter table provisioning.sign_up_failures enable row level security;
 
@@ -26,7 +27,8 @@ begin
 end
 $$;
 revoke execute on function provisioning.slugify(text) from public;
-comment on function provisioning.slugify(text) is 'Lower-case ASCII letters and digits with single hyphens, at most 48 characters.';
+comment on function provisioning.slugify(text) is
+  'Lower-case ASCII letters and digits with single hyphens, at most 48 characters.';
 
 create function provisioning.free_slug(p_name text) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -47,17 +49,21 @@ begin
 end
 $$;
 revoke execute on function provisioning.free_slug(text) from public;
-comment on function provisioning.free_slug(text) is 'A slug for the name that no committed or concurrent sign-up has; never blocks.';
+comment on function provisioning.free_slug(text) is
+  'A slug for the name that no committed or concurrent sign-up has; never blocks.';
 
 create function provisioning.trimmed(p_text text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
   -- btrim alone takes off U+0020 only, and a name of no-break spaces looks blank just the same.
-  return nullif(btrim(p_text, U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF'), '');
+  return nullif(btrim(p_text,
+    U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006'
+    '\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF'), '');
 end
 $$;
 revoke execute on function provisioning.trimmed(text) from public;
-comment on function provisioning.trimmed(text) is 'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
+comment on function provisioning.trimmed(text) is
+  'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
 
 create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -128,7 +134,8 @@ begin
   from provisioning.wanted_regions(p_metadata, v_default_region) r;
   -- One statement instead of three: each would cost as much again as the row that it writes.
   with organization as (
-    insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region, provisioning_status)
+    insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region,
+      provisioning_status)
     values (v_id, v_name, v_slug, p_user_id, v_plan, p_email, v_data_region, v_hosting_region,
       v_status || jsonb_build_object('changed_at', now()))
   ), membership as (
@@ -176,8 +183,8 @@ end
 $$;
 revoke execute on function provisioning.begin_provisioning(uuid) from public;
 comment on function provisioning.begin_provisioning(uuid) is
-  'What prepare_job does before the first step of a provisioning: everything that belongs to a sign-up and that nobody needs sooner.
-Safe to repeat.';
+  'What prepare_job does before the first step of a provisioning: everything that belongs to a sign-up and that nobody needs
+sooner. Safe to repeat.';
 update provisioning.job_kinds set before_steps = 'begin_provisioning' where purpose = 'provision';
 
 create function provisioning.complete_organization(
@@ -341,8 +348,9 @@ end
 $$;
 revoke execute on function provisioning.backfill(integer) from public;
 comment on function provisioning.backfill(integer) is
-  'For pg_cron: provisions up to p_limit users (at most 1000) without a profile, the oldest first, and returns how many. Call it until
-it returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to sign_up_failures.';
+  'For pg_cron: provisions up to p_limit users (at most 1000) without a profile, the oldest first, and returns how many. Call it
+until it returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to
+sign_up_failures.';
 
 -- Triggers --------------------------------------------------------------------------------------------------------
 
@@ -356,8 +364,8 @@ end
 $$;
 revoke execute on function provisioning.statement_timed_out() from public;
 comment on function provisioning.statement_timed_out() is
-  'Whether the time of the running statement (statement_timeout) is up. A query_canceled with that came from the clock, and the server
-cancels a statement for its time only once. Without, somebody has asked for the cancellation.';
+  'Whether the time of the running statement (statement_timeout) is up. A query_canceled with that came from the clock, and the
+server cancels a statement for its time only once. Without, somebody has asked for the cancellation.';
 
 create function provisioning.handle_new_user() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
@@ -396,8 +404,8 @@ end
 $$;
 revoke execute on function provisioning.handle_new_user() from public;
 comment on function provisioning.handle_new_user() is
-  'Trigger: the rows of a new user''s tenant, or a row in sign_up_failures, from which the sweep repairs the user. Flat, because each
-sign-up waits for it: it uses NEW, asks for nothing that cannot exist yet and takes no lock per user.';
+  'Trigger: the rows of a new user''s tenant, or a row in sign_up_failures, from which the sweep repairs the user. Flat, because
+each sign-up waits for it: it uses NEW, asks for nothing that cannot exist yet and takes no lock per user.';
 create trigger tenant_provisioning_user_created after insert on auth.users
   for each row execute function provisioning.handle_new_user();
 
@@ -412,7 +420,8 @@ begin
     full_name = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
       then coalesce(new.raw_user_meta_data ->> 'full_name', new.raw_user_meta_data ->> 'name', p.full_name) else p.full_name end,
     avatar_url = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
-      then coalesce(new.raw_user_meta_data ->> 'avatar_url', new.raw_user_meta_data ->> 'picture', p.avatar_url) else p.avatar_url end
+      then coalesce(new.raw_user_meta_data ->> 'avatar_url', new.raw_user_meta_data ->> 'picture', p.avatar_url)
+        else p.avatar_url end
   where p.id = new.id;
   if new.email is distinct from old.email then
     update public.organizations o set billing_email = new.email

@@ -7,7 +7,8 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
   perform provisioning.hold_owner(p_organization_id);
   select j.* into job from public.provisioning_jobs j
-  where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('provision') order by j.created_at desc limit 1 for update;
+  where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('provision')
+    order by j.created_at desc limit 1 for update;
   select o.* into organization from public.organizations o where o.id = p_organization_id for update;
   if organization.id is null then
     raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
@@ -58,8 +59,8 @@ end
 $$;
 revoke execute on function provisioning.choose_data_region(public.organizations, text) from public;
 comment on function provisioning.choose_data_region(public.organizations, text) is
-  'Gives an organization the data region that the word means. Raises TP422 for an unknown word, and TP409 when something that stands
-in another region may exist already.';
+  'Gives an organization the data region that the word means. Raises TP422 for an unknown word, and TP409 when something that
+stands in another region may exist already.';
 
 create function provisioning.choose_database_size(p_organization_id uuid, p_size text) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -112,8 +113,10 @@ begin
   v_job := v_held.job;
   if exists (
     select from public.provisioning_jobs j
-    where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('revert') and j.status in ('queued', 'running')) then
-    raise exception 'What the cancelled provisioning had made is still being removed. Try again when that is done, in about a minute.'
+    where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('revert')
+      and j.status in ('queued', 'running')) then
+    raise exception 'What the cancelled provisioning had made is still being removed. '
+      'Try again when that is done, in about a minute.'
       using errcode = 'TP423';
   end if;
   perform provisioning.ensure_database(p_organization_id);

@@ -27,7 +27,8 @@ end
 $$;
 revoke execute on function provisioning.count_call(text, integer) from public;
 comment on function provisioning.count_call(text, integer) is
-  'Counts a call and returns 0; or, when this subject has had p_per_minute within the last minute, the seconds until its next may be made.';
+  'Counts a call and returns 0; or, when this subject has had p_per_minute within the last minute, the seconds until its next may
+be made.';
 
 create function provisioning.address_hash(p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -73,7 +74,8 @@ begin
     outcome := case when organization_id is null then 'not_eligible' else 'accepted' end;
     if organization_id is not null then
       begin
-        job_id := (select r.job_id from provisioning.request_provisioning(provision_user.organization_id, p_requested_by => v_user_id) r);
+        job_id := (select r.job_id
+          from provisioning.request_provisioning(provision_user.organization_id, p_requested_by => v_user_id) r);
       exception when sqlstate 'TP423' then
         outcome := 'undo_in_progress';
         message := sqlerrm;
@@ -85,6 +87,6 @@ end
 $$;
 revoke execute on function provisioning.provision_user(text, jsonb) from public;
 comment on function provisioning.provision_user(text, jsonb) is
-  'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome: accepted,
-user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), undo_in_progress, or too_many_attempts, which says
-when to come back. Values and no errors, because an error would take the count of the call back.';
+  'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome:
+accepted, user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), undo_in_progress, or too_many_attempts,
+which says when to come back. Values and no errors, because an error would take the count of the call back.';

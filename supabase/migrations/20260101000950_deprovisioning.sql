@@ -31,7 +31,8 @@ language plpgsql security definer set search_path = '' as $$
 begin
   with stopped as (
     update public.provisioning_jobs j set status = 'cancelled', finished_at = now(), rerun_services = null
-    where j.organization_id = p_organization_id and j.kind <> provisioning.kind_for('remove') and j.status in ('queued', 'running')
+    where j.organization_id = p_organization_id and j.kind <> provisioning.kind_for('remove')
+      and j.status in ('queued', 'running')
   )
   update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = now()
   from public.provisioning_jobs j
@@ -58,8 +59,8 @@ end
 $$;
 revoke execute on function provisioning.enqueue_removal(uuid, text, jsonb) from public;
 comment on function provisioning.enqueue_removal(uuid, text, jsonb) is
-  'Enqueues the removal of what an organization has outside, due when the calls of stopped workers have ended. The job holds no name:
-its steps read tenant_resources.';
+  'Enqueues the removal of what an organization has outside, due when the calls of stopped workers have ended. The job holds no
+name: its steps read tenant_resources.';
 
 create function provisioning.enqueue_deprovisioning(p_organization_id uuid) returns uuid
 language plpgsql security definer set search_path = '' as $$
@@ -105,7 +106,8 @@ end
 $$;
 revoke execute on function provisioning.handle_organization_deleted() from public;
 comment on function provisioning.handle_organization_deleted() is
-  'Before an organization goes, however it is deleted. Trouble stops the deletion, because what exists outside would be lost track of.';
+  'Before an organization goes, however it is deleted. Trouble stops the deletion, because what exists outside would be lost track
+of.';
 create trigger on_organization_deleted before delete on public.organizations
   for each row execute function provisioning.handle_organization_deleted();
 
@@ -195,7 +197,8 @@ begin
     raise exception 'To delete the organization, confirm it with its slug, "%".', v_slug using errcode = 'TP428';
   end if;
   perform provisioning.remove_organization(p_organization_id);
-  return (select j.id from public.provisioning_jobs j where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('remove')
+  return (select j.id from public.provisioning_jobs j where j.organization_id = p_organization_id
+    and j.kind = provisioning.kind_for('remove')
     order by j.created_at desc limit 1);
 end
 $$;
@@ -234,12 +237,14 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
   v_job := provisioning.retryable_removal(p_organization_id);
   if v_job.id is null then
-    raise exception 'There is no removal for organization % that could be tried again.', p_organization_id using errcode = 'TP404';
+    raise exception 'There is no removal for organization % that could be tried again.', p_organization_id
+      using errcode = 'TP404';
   end if;
   -- One that no worker has taken yet waits for the calls of stopped workers, and is not hurried.
   if v_job.attempts > 0 then
     if provisioning.retry_job(v_job.id) = 'queued' then
-      perform provisioning.audit(p_organization_id, 'removal.retried', 'job', v_job.id::text, jsonb_build_object('kind', v_job.kind));
+      perform provisioning.audit(p_organization_id, 'removal.retried', 'job', v_job.id::text,
+        jsonb_build_object('kind', v_job.kind));
     end if;
   end if;
   return v_job.id;
@@ -273,7 +278,8 @@ begin
   update public.provisioning_jobs j set status = 'cancelled', finished_at = clock_timestamp(), rerun_services = null,
     last_error = null
   where j.id = p_job_id;
-  update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = clock_timestamp(), error = null,
+  update public.provisioning_steps s set status = 'cancelled', next_attempt_at = null, finished_at = clock_timestamp(),
+    error = null,
     -- A call that its worker has begun may still take effect; by then it has ended.
     settles_at = case when s.status = 'running'
       then clock_timestamp() + make_interval(secs => (select v.lease_seconds from provisioning.settings v))

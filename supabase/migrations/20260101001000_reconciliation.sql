@@ -119,8 +119,9 @@ end
 $$;
 revoke execute on function provisioning.start_reconciliation(boolean, boolean) from public;
 comment on function provisioning.start_reconciliation(boolean, boolean) is
-  'Starts a run, or goes on with the open one, and returns its id; rings for it unless the caller does the work itself. Deletes only when settings.reconcile_delete
-says so and p_dry_run does not forbid it. A run without progress for an hour is closed as failed first.';
+  'Starts a run, or goes on with the open one, and returns its id; rings for it unless the caller does the work itself. Deletes
+only when settings.reconcile_delete says so and p_dry_run does not forbid it. A run without progress for an hour is closed as
+failed first.';
 
 create function provisioning.resume_reconciliation() returns boolean
 language sql volatile security definer set search_path = '' as $$

@@ -67,7 +67,8 @@ create table public.tenant_health_checks (
   primary key (organization_id, checked_at)
 ) partition by range (checked_at);
 comment on table public.tenant_health_checks is
-  'One row a check, in a partition a day. A tenant that goes on sleeping gets one every settings.health_sleeping_record_minutes only.';
+  'One row a check, in a partition a day. A tenant that goes on sleeping gets one every settings.health_sleeping_record_minutes
+only.';
 
 create table public.tenant_health_hourly (
   organization_id uuid not null,
@@ -117,7 +118,8 @@ begin
   -- the parent against everybody, readers included, until the transaction ends.
   execute format('create table provisioning.%I (like public.%I including all)', v_name, p_parent);
   execute format('alter table provisioning.%I enable row level security', v_name);
-  execute format('alter table public.%I attach partition provisioning.%I for values from (%L) to (%L)', p_parent, v_name, p_from, p_to);
+  execute format('alter table public.%I attach partition provisioning.%I for values from (%L) to (%L)', p_parent, v_name, p_from,
+    p_to);
   return true;
 end
 $$;
@@ -166,7 +168,8 @@ begin
   for v_partition in
     select c.relname, p.relname as parent,
       (regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz as upper_bound
-    from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid join pg_catalog.pg_class p on p.oid = i.inhparent
+    from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+      join pg_catalog.pg_class p on p.oid = i.inhparent
     where i.inhparent in ('public.tenant_health_checks'::regclass, 'public.tenant_health_hourly'::regclass)
   loop
     if v_partition.upper_bound <= p_now - make_interval(days => case v_partition.parent
@@ -223,7 +226,8 @@ begin
   from watched w
   group by 1, 2
   on conflict (organization_id, hour) do update set checks = excluded.checks, available = excluded.available,
-    availability = excluded.availability, min_latency_ms = excluded.min_latency_ms, median_latency_ms = excluded.median_latency_ms,
+    availability = excluded.availability, min_latency_ms = excluded.min_latency_ms,
+      median_latency_ms = excluded.median_latency_ms,
     p95_latency_ms = excluded.p95_latency_ms, size_bytes = excluded.size_bytes
   where (h.checks, h.available) is distinct from (excluded.checks, excluded.available);
   get diagnostics v_rows = row_count;
@@ -233,7 +237,8 @@ end
 $$;
 revoke execute on function provisioning.roll_up_health(timestamptz) from public;
 comment on function provisioning.roll_up_health(timestamptz) is
-  'Adds the oldest full hour that the trends lack, one a call, so that no transaction is long; returns how many rows were written.';
+  'Adds the oldest full hour that the trends lack, one a call, so that no transaction is long; returns how many rows were
+written.';
 
 -- Alerts --------------------------------------------------------------------------------------------------------------
 
@@ -264,9 +269,11 @@ begin
   if v_severity is not null then
     perform provisioning.open_alert(p_health.organization_id, 'tenant_health', v_severity,
       (select string_agg(reason ->> 'message', ' ' order by position)
-        from jsonb_array_elements(p_health.reasons) with ordinality as r (reason, position) where reason ->> 'severity' <> 'info'),
+        from jsonb_array_elements(p_health.reasons) with ordinality as r (reason, position)
+          where reason ->> 'severity' <> 'info'),
       jsonb_build_object('status', p_health.status, 'codes', (
-        select jsonb_agg(reason -> 'code') from jsonb_array_elements(p_health.reasons) reason where reason ->> 'severity' <> 'info')));
+        select jsonb_agg(reason -> 'code') from jsonb_array_elements(p_health.reasons) reason
+          where reason ->> 'severity' <> 'info')));
   end if;
 end
 $$;
@@ -291,7 +298,8 @@ end
 $$;
 revoke execute on function provisioning.begin_health_checks(uuid) from public;
 comment on function provisioning.begin_health_checks(uuid) is
-  'A database that has just been connected to is healthy, and checked from now on; one that is being checked is looked at again soon.';
+  'A database that has just been connected to is healthy, and checked from now on; one that is being checked is looked at again
+soon.';
 
 create function provisioning.record_health_checks(p_results jsonb) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -342,20 +350,24 @@ begin
         when g.status = 'unhealthy' then h.unhealthy_checks + 1 else 0 end,
       next_check_at = clock_timestamp() + make_interval(secs => (1 - random() / 10) * case
         when g.status in ('healthy', 'sleeping')
-          then least(v_settings.health_interval_cap_seconds, v_settings.health_interval_seconds * power(2, least(h.calm_checks, 20)))
+          then least(v_settings.health_interval_cap_seconds,
+            v_settings.health_interval_seconds * power(2, least(h.calm_checks, 20)))
         else v_settings.health_interval_seconds end)
     from given g join before b using (organization_id)
     where h.organization_id = g.organization_id
     returning h.organization_id
   ), recorded as (
     insert into public.tenant_health_checks (organization_id, checked_at, probe, status, reasons, latency_ms, connect_ms,
-      pooled_connect_ms, transactions_per_second, cache_hit_ratio, longest_query_seconds, connections, max_connections, size_bytes)
+      pooled_connect_ms, transactions_per_second, cache_hit_ratio, longest_query_seconds, connections, max_connections,
+        size_bytes)
     select g.organization_id, g.checked_at, g.probe, g.status, nullif(g.reasons, '[]'), m.latency_ms, m.connect_ms,
-      m.pooled_connect_ms, m.transactions_per_second, m.cache_hit_ratio, m.longest_query_seconds, m.connections, m.max_connections,
+      m.pooled_connect_ms, m.transactions_per_second, m.cache_hit_ratio, m.longest_query_seconds, m.connections,
+        m.max_connections,
       m.size_bytes
     from given g join before b using (organization_id)
     cross join lateral jsonb_to_record(coalesce(g.metrics, '{}')) as m (latency_ms real, connect_ms real, pooled_connect_ms real,
-      transactions_per_second real, cache_hit_ratio real, longest_query_seconds real, connections integer, max_connections integer,
+      transactions_per_second real, cache_hit_ratio real, longest_query_seconds real, connections integer,
+        max_connections integer,
       size_bytes bigint)
     where b.worth_recording
     on conflict do nothing
@@ -379,12 +391,13 @@ end
 $$;
 revoke execute on function provisioning.record_health_checks(jsonb) from public;
 comment on function provisioning.record_health_checks(jsonb) is
-  'Writes results [{organization_id, checked_at, probe, status, reasons, metrics, connected, used_seconds_ago}] and what follows from
-them: the time of the next check, trends'' rows, alerts. A result that is not newer than what is known changes nothing. Checks in a
-row are counted when half of settings.health_interval_seconds lie between them. Returns how many results were newer.';
+  'Writes results [{organization_id, checked_at, probe, status, reasons, metrics, connected, used_seconds_ago}] and what follows
+from them: the time of the next check, trends'' rows, alerts. A result that is not newer than what is known changes nothing.
+Checks in a row are counted when half of settings.health_interval_seconds lie between them. Returns how many results were newer.';
 
 create function provisioning.claim_health_checks(p_limit integer, p_awake_only boolean, p_organization_id uuid default null)
-returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text, role_name text,
+returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text,
+  role_name text,
   ssl_mode text, credentials_secret_id uuid, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
   suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision, let_in boolean,
   schema_version integer)
@@ -426,11 +439,12 @@ end
 $$;
 revoke execute on function provisioning.claim_health_checks(integer, boolean, uuid) from public;
 comment on function provisioning.claim_health_checks(integer, boolean, uuid) is
-  'Takes up to p_limit due tenants, those that the fleet''s list showed awake first, or the one that is named, due or not. No other worker
-takes them for settings.health_lease_seconds. suspend_timeout_seconds is Neon''s default of 300 where the size leaves it open, -1 for
-never; let_in: the last attempt to connect opened a session.';
+  'Takes up to p_limit due tenants, those that the fleet''s list showed awake first, or the one that is named, due or not. No
+other worker takes them for settings.health_lease_seconds. suspend_timeout_seconds is Neon''s default of 300 where the size leaves
+it open, -1 for never; let_in: the last attempt to connect opened a session.';
 
-create function provisioning.release_health_checks(p_organization_ids uuid[], p_seconds double precision, p_awake boolean) returns void
+create function provisioning.release_health_checks(p_organization_ids uuid[], p_seconds double precision,
+  p_awake boolean) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   update public.tenant_health h set awake = h.awake and p_awake, leased_until = null,
@@ -440,8 +454,8 @@ end
 $$;
 revoke execute on function provisioning.release_health_checks(uuid[], double precision, boolean) from public;
 comment on function provisioning.release_health_checks(uuid[], double precision, boolean) is
-  'Puts claimed tenants back, due in p_seconds and up to a fifth later each: nothing could be found out now. p_awake: whether those
-that the fleet''s list showed awake still count as such, so that they need no list to be claimed.';
+  'Puts claimed tenants back, due in p_seconds and up to a fifth later each: nothing could be found out now. p_awake: whether
+those that the fleet''s list showed awake still count as such, so that they need no list to be claimed.';
 
 -- The fleet's list -----------------------------------------------------------------------------------------------------
 
@@ -503,11 +517,13 @@ end
 $$;
 revoke execute on function provisioning.plan_health_checks() from public;
 comment on function provisioning.plan_health_checks() is
-  'How due tenants are asked for with the fewest calls. none: nothing is due, or the list was read just now. each: so few that each is asked for on its own.
-fleet: the caller reads the provider''s list, page by page from `cursor`. busy: another worker is reading it.';
+  'How due tenants are asked for with the fewest calls. none: nothing is due, or the list was read just now. each: so few that
+each is asked for on its own. fleet: the caller reads the provider''s list, page by page from `cursor`. busy: another worker is
+reading it.';
 
 create function provisioning.fleet_tenants(p_project_ids text[])
-returns table (organization_id uuid, neon_project_id text, suspend_timeout_seconds integer, due_soon boolean, deep_check_due boolean,
+returns table (organization_id uuid, neon_project_id text, suspend_timeout_seconds integer, due_soon boolean,
+  deep_check_due boolean,
   checked_seconds_ago double precision, reasons jsonb, metrics jsonb, thresholds jsonb)
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -517,7 +533,8 @@ begin
       h.next_check_at <= now() + make_interval(secs => s.health_interval_cap_seconds / 8.0)
         and coalesce(h.leased_until <= now(), true),
       s.health_deep_check_hours > 0 and h.probed_at <= now() - make_interval(hours => s.health_deep_check_hours),
-      extract(epoch from now() - h.checked_at)::double precision, h.reasons, h.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes)
+      extract(epoch from now() - h.checked_at)::double precision, h.reasons, h.metrics,
+        to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes)
     from public.organization_databases d
     join public.tenant_health h on h.organization_id = d.organization_id
     join public.organizations o on o.id = d.organization_id
@@ -530,9 +547,9 @@ end
 $$;
 revoke execute on function provisioning.fleet_tenants(text[]) from public;
 comment on function provisioning.fleet_tenants(text[]) is
-  'The tenants behind a page of the provider''s list. due_soon: those who are due within an eighth of the longest interval are dealt
-with, too, so that sleepers fall due together and one list serves them all, unless a worker has them. suspend_timeout_seconds as
-claim_health_checks returns it.';
+  'The tenants behind a page of the provider''s list. due_soon: those who are due within an eighth of the longest interval are
+dealt with, too, so that sleepers fall due together and one list serves them all, unless a worker has them.
+suspend_timeout_seconds as claim_health_checks returns it.';
 
 create function provisioning.advance_fleet_read(
   p_token uuid, p_next_cursor text, p_incomplete boolean, p_seen integer, p_listed uuid[], p_awake uuid[]
@@ -553,7 +570,8 @@ begin
   -- When every tenant has been seen, the rest of the list is of no interest. Looked at only where the last list ended.
   if p_next_cursor is not null and (v_read.seen + p_seen < v_read.projects
     or exists (select from public.tenant_health h where h.listed_at < v_read.started_at)) then
-    update provisioning.fleet_read r set cursor = p_next_cursor, incomplete = r.incomplete or p_incomplete, seen = r.seen + p_seen,
+    update provisioning.fleet_read r set cursor = p_next_cursor, incomplete = r.incomplete or p_incomplete,
+      seen = r.seen + p_seen,
       lease_expires_at = clock_timestamp() + make_interval(secs => 60)
     where r.id;
     return true;
@@ -577,8 +595,8 @@ end
 $$;
 revoke execute on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[]) from public;
 comment on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[]) is
-  'A page of the list is dealt with: p_seen projects, p_listed tenants of ours, p_awake those to look at closer where they are due.
-Returns whether the read goes on, at p_next_cursor: not when that is null, every tenant has been seen, or another worker has
+  'A page of the list is dealt with: p_seen projects, p_listed tenants of ours, p_awake those to look at closer where they are
+due. Returns whether the read goes on, at p_next_cursor: not when that is null, every tenant has been seen, or another worker has
 taken the read over.';
 
 create function provisioning.abandon_fleet_read(p_token uuid, p_seconds double precision) returns void
@@ -628,8 +646,8 @@ end
 $$;
 revoke execute on function provisioning.health_tick() from public;
 comment on function provisioning.health_tick() is
-  'Rings for tenants whose check is due and for alerts to be delivered, one doorbell for each worker''s share, and returns how many.
-It reads only what is due, and only as much as it can ring for. Workers claim; so a lost doorbell loses nothing.';
+  'Rings for tenants whose check is due and for alerts to be delivered, one doorbell for each worker''s share, and returns how
+many. It reads only what is due, and only as much as it can ring for. Workers claim; so a lost doorbell loses nothing.';
 
 -- Apart from each other, so that none waits within the transaction, and under the locks, of another.
 select provisioning.make_health_partitions();

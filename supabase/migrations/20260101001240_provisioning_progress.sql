@@ -1,5 +1,5 @@
--- How the provisioning of an organization stands, as people and programs watch it: the newest job, its services and its steps. The
--- steps get their rows when a worker claims the job; before that they are shown as they will be, pending.
+-- How the provisioning of an organization stands, as people and programs watch it: the newest job, its services and its steps.
+-- The steps get their rows when a worker claims the job; before that they are shown as they will be, pending.
 
 create function provisioning.visible_organizations(p_ids uuid[]) returns uuid[]
 language plpgsql stable security definer set search_path = '' as $$
@@ -84,9 +84,9 @@ revoke execute on function provisioning.progress_of(uuid[]) from public;
 grant execute on function provisioning.progress_of(uuid[]) to authenticated, service_role;
 comment on function provisioning.progress_of(uuid[]) is
   'How the provisioning of several organizations stands, by id; only of those that the caller may watch. Each is
-{organization_id, overall, percent, attempts, next_attempt_at, error, paused_because, job_id, job_status, services, steps, changed_at,
-provisioned_at, revision}; the revision changes whenever anything else does. Steps are pending until a worker has claimed the
-job.';
+{organization_id, overall, percent, attempts, next_attempt_at, error, paused_because, job_id, job_status, services, steps,
+changed_at, provisioned_at, revision}; the revision changes whenever anything else does. Steps are pending until a worker has
+claimed the job.';
 
 create function public.provisioning_progress(organization_id uuid) returns jsonb
 language plpgsql stable security invoker set search_path = '' as $$

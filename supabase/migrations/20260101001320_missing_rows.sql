@@ -13,7 +13,8 @@ begin
   left join lateral (select i.organization_id from public.profiles i where i.id = u.id limit 1) p on true
   left join lateral (select i.user_id from public.wallets i where i.user_id = u.id limit 1) w on true
   left join lateral (
-    select i.role from public.organization_members i where i.organization_id = p.organization_id and i.user_id = u.id limit 1) m on true
+    select i.role from public.organization_members i where i.organization_id = p.organization_id
+      and i.user_id = u.id limit 1) m on true
   left join lateral (select i.owner_id from public.organizations i where i.id = p.organization_id limit 1) o on true
   left join lateral (
     select i.organization_id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
@@ -39,7 +40,8 @@ end
 $$;
 revoke execute on function provisioning.lost_on_purpose(uuid) from public;
 comment on function provisioning.lost_on_purpose(uuid) is
-  'Whether the user belonged to an organization when that was deleted. Removal jobs say so, of which the newest is kept for good.';
+  'Whether the user belonged to an organization when that was deleted. Removal jobs say so, of which the newest is kept for
+good.';
 create index provisioning_jobs_members_idx on public.provisioning_jobs using gin ((request -> 'member_ids'))
   where request ? 'member_ids';
 
@@ -91,7 +93,8 @@ revoke execute on function provisioning.users_with_missing_rows(uuid, integer) f
 comment on function provisioning.users_with_missing_rows(uuid, integer) is
   'Of the next p_window users after p_after, in the order of their ids, those who should be provisioned and lack rows.';
 
-create function provisioning.repair_user(p_user_id uuid, p_missing text[] default null, p_metadata jsonb default '{}') returns jsonb
+create function provisioning.repair_user(p_user_id uuid, p_missing text[] default null,
+  p_metadata jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_email text := (select u.email from auth.users u where u.id = p_user_id);
@@ -105,7 +108,8 @@ begin
       case when p_missing is null then 'request' else 'batch' end);
   exception when others then
     perform provisioning.record_sign_up_failure(p_user_id, sqlstate, sqlerrm);
-    return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'failed', 'message', sqlerrm);
+    return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'failed', 'message',
+      sqlerrm);
   end;
   if v_organization_id is null then
     return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'not_eligible',
@@ -122,8 +126,8 @@ revoke execute on function provisioning.repair_user(uuid, text[], jsonb) from pu
 grant execute on function provisioning.repair_user(uuid, text[], jsonb) to service_role;
 comment on function provisioning.repair_user(uuid, text[], jsonb) is
   'Makes what a user lacks, as the sign-up would have, and returns {user_id, email, outcome, …}: repaired, not_eligible, or failed
-with a message, which the sweep will try again. p_metadata goes over what the user gave at the sign-up, for rows that have still to
-be made. Audited with p_missing. Raises TP404 for an unknown user.';
+with a message, which the sweep will try again. p_metadata goes over what the user gave at the sign-up, for rows that have still
+to be made. Audited with p_missing. Raises TP404 for an unknown user.';
 
 create function public.repair_user(user_id uuid, metadata jsonb default '{}') returns jsonb
 language sql volatile security invoker set search_path = '' as $$
@@ -131,7 +135,8 @@ language sql volatile security invoker set search_path = '' as $$
 $$;
 revoke execute on function public.repair_user(uuid, jsonb) from public, anon, authenticated;
 grant execute on function public.repair_user(uuid, jsonb) to service_role;
-comment on function public.repair_user(uuid, jsonb) is 'For the backend: makes whatever rows a user lacks. See provisioning.repair_user.';
+comment on function public.repair_user(uuid, jsonb) is
+  'For the backend: makes whatever rows a user lacks. See provisioning.repair_user.';
 
 create function provisioning.backfill_users(p_max_users integer, p_dry_run boolean, p_after uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -148,10 +153,12 @@ declare
 begin
   for v_i in 1..v_windows loop
     v_end := null;
-    for v_user in select * from provisioning.users_with_missing_rows(v_at, v_window) limit v_max - jsonb_array_length(v_users) loop
+    for v_user in select *
+      from provisioning.users_with_missing_rows(v_at, v_window) limit v_max - jsonb_array_length(v_users) loop
       v_end := v_user.user_id;
       v_users := v_users || case when p_dry_run
-        then jsonb_build_object('user_id', v_user.user_id, 'email', v_user.email, 'missing', v_user.missing, 'outcome', 'would_repair')
+        then jsonb_build_object('user_id', v_user.user_id, 'email', v_user.email, 'missing', v_user.missing, 'outcome',
+          'would_repair')
         else provisioning.repair_user(v_user.user_id, v_user.missing) end;
     end loop;
     -- A full portion ends at its last user, any other at the end of the window.
@@ -176,11 +183,13 @@ those who lack rows. Returns {examined, total (with the first portion), users: [
 after}: call again with after until it is null. Every call is a transaction, and who was repaired lacks nothing: stop and go on
 at any time. Whose organization was deleted is left alone.';
 
-create function public.backfill_users(max_users integer default 100, dry_run boolean default true, after uuid default null) returns jsonb
+create function public.backfill_users(max_users integer default 100, dry_run boolean default true,
+  after uuid default null) returns jsonb
 language sql volatile security invoker set search_path = '' as $$
   select provisioning.backfill_users(max_users, dry_run, after)
 $$;
 revoke execute on function public.backfill_users(integer, boolean, uuid) from public, anon, authenticated;
 grant execute on function public.backfill_users(integer, boolean, uuid) to service_role;
 comment on function public.backfill_users(integer, boolean, uuid) is
-  'For the backend: repairs users from before the installation, or with missing rows, in portions. See provisioning.backfill_users.';
+  'For the backend: repairs users from before the installation, or with missing rows, in portions. See
+provisioning.backfill_users.';

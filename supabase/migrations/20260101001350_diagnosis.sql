@@ -28,7 +28,8 @@ begin
         select from pg_catalog.pg_trigger t
         where t.tgrelid = w.relation::regclass and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')))
         order by w.name)
-      from (values ('handle_new_user', 'auth.users'), ('handle_user_updated', 'auth.users'), ('handle_user_deleted', 'auth.users'),
+      from (values ('handle_new_user', 'auth.users'), ('handle_user_updated', 'auth.users'),
+        ('handle_user_deleted', 'auth.users'),
         ('handle_user_soft_deleted', 'auth.users'), ('handle_organization_deleted', 'public.organizations'),
         ('handle_provisioning_succeeded', 'public.provisioning_jobs'), ('alert_on_job_end', 'public.provisioning_jobs'),
         ('enqueue_alert_delivery', 'public.tenant_alerts')) w (name, relation)),
@@ -37,14 +38,17 @@ begin
         'here', j.database = current_database(), 'last_run', (
           select jsonb_build_object('status', d.status, 'message', left(d.return_message, 300), 'started_at', d.start_time,
             'finished_at', d.end_time)
-          from cron.job_run_details d where d.jobid = j.jobid and d.start_time is not null order by d.runid desc limit 1)) order by j.jobname), '[]')
+          from cron.job_run_details d where d.jobid = j.jobid and d.start_time is not null order by d.runid desc limit 1))
+            order by j.jobname), '[]')
       from cron.job j where j.command like '%provisioning.%'),
     'pg_net', jsonb_build_object('problem', v_worker_problem,
       'queued', (select count(*) from net.http_request_queue),
       'last_hour', (
-        select coalesce(jsonb_agg(jsonb_build_object('status_code', r.status_code, 'error', r.error, 'calls', r.calls) order by r.calls desc), '[]')
+        select coalesce(jsonb_agg(jsonb_build_object('status_code', r.status_code, 'error', r.error, 'calls', r.calls)
+          order by r.calls desc), '[]')
         from (
-          select a.status_code, left(coalesce(a.error_msg, case when a.timed_out then 'timed out' end), 200) as error, count(*) as calls
+          select a.status_code, left(coalesce(a.error_msg, case when a.timed_out then 'timed out' end), 200) as error,
+            count(*) as calls
           from net._http_response a where a.created > now() - interval '1 hour' group by 1, 2 order by 3 desc limit 10) r)));
 end
 $$;
@@ -62,7 +66,8 @@ begin
     'open_jobs', (
       select coalesce(jsonb_agg(to_jsonb(o) order by o.kind, o.status), '[]') from (
         select j.kind, j.status, count(*) as jobs, min(coalesce(l.expires_at, j.next_attempt_at)) as first_due
-        from public.provisioning_jobs j left join provisioning.job_leases l on l.job_id = j.id where j.status in ('queued', 'running') group by 1, 2) o),
+        from public.provisioning_jobs j left join provisioning.job_leases l on l.job_id = j.id
+          where j.status in ('queued', 'running') group by 1, 2) o),
     -- Due for a minute, and nobody has taken them: six sweeps should have rung for them.
     'stuck_jobs', (
       select coalesce(jsonb_agg(to_jsonb(s) order by s.due_at), '[]') from (
@@ -95,7 +100,8 @@ begin
     'providers', (
       select jsonb_agg(to_jsonb(p) order by p.provider) from provisioning.provider_status p),
     'alerts', (
-      select jsonb_build_object('open', count(*), 'critical', count(*) filter (where a.severity = 'critical'), 'oldest', min(a.opened_at))
+      select jsonb_build_object('open', count(*), 'critical', count(*) filter (where a.severity = 'critical'), 'oldest',
+        min(a.opened_at))
       from public.tenant_alerts a where a.resolved_at is null),
     'reconciliation', jsonb_build_object(
       'last_run', (
@@ -140,7 +146,8 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 revoke execute on function public.diagnose_provisioning() from public, anon, authenticated;
 grant execute on function public.diagnose_provisioning() to service_role;
-comment on function public.diagnose_provisioning() is 'For the backend: the facts behind `npm run tenants -- doctor`. See provisioning.diagnose_provisioning.';
+comment on function public.diagnose_provisioning() is
+  'For the backend: the facts behind `npm run tenants -- doctor`. See provisioning.diagnose_provisioning.';
 
 create function provisioning.probe_functions(p_names text[]) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -152,14 +159,16 @@ begin
   end if;
   -- Without credentials, so that nothing happens: a function of ours answers 401 with a problem of its own.
   return coalesce((
-    select jsonb_object_agg(n.name, net.http_post(url := rtrim(v_url, '/') || '/' || n.name, body := '{}', timeout_milliseconds := 5000))
+    select jsonb_object_agg(n.name, net.http_post(url := rtrim(v_url, '/') || '/' || n.name, body := '{}',
+      timeout_milliseconds := 5000))
     from unnest(p_names) n (name) where n.name ~ '^[a-z0-9-]{1,60}$'), '{}');
 end
 $$;
 revoke execute on function provisioning.probe_functions(text[]) from public;
 grant execute on function provisioning.probe_functions(text[]) to service_role;
 comment on function provisioning.probe_functions(text[]) is
-  'Calls functions from the database as the doorbell does, but without credentials, after commit: {name: request id} for probe_results.';
+  'Calls functions from the database as the doorbell does, but without credentials, after commit: {name: request id} for
+probe_results.';
 
 create function provisioning.probe_results(p_requests bigint[]) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -167,14 +176,16 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('request', r.id, 'status_code', r.status_code,
       'error', coalesce(r.error_msg, case when r.timed_out then 'timed out' end),
-      'refused_by_platform', r.status_code = 401 and coalesce(r.content !~ 'urn:tenant-provisioning:' and r.content ~* 'authorization header', false))), '[]')
+      'refused_by_platform', r.status_code = 401
+        and coalesce(r.content !~ 'urn:tenant-provisioning:' and r.content ~* 'authorization header', false))), '[]')
     from net._http_response r where r.id = any (p_requests));
 end
 $$;
 revoke execute on function provisioning.probe_results(bigint[]) from public;
 grant execute on function provisioning.probe_results(bigint[]) to service_role;
 comment on function provisioning.probe_results(bigint[]) is
-  'What came back so far: [{request, status_code, error, refused_by_platform}]. The last: deployed with verify_jwt, so that no doorbell gets in.';
+  'What came back so far: [{request, status_code, error, refused_by_platform}]. The last: deployed with verify_jwt, so that no
+doorbell gets in.';
 
 create function public.probe_functions(names text[]) returns jsonb
 language sql volatile security invoker set search_path = '' as $$
@@ -182,7 +193,8 @@ language sql volatile security invoker set search_path = '' as $$
 $$;
 revoke execute on function public.probe_functions(text[]) from public, anon, authenticated;
 grant execute on function public.probe_functions(text[]) to service_role;
-comment on function public.probe_functions(text[]) is 'For the backend: whether the database reaches the functions. See provisioning.probe_functions.';
+comment on function public.probe_functions(text[]) is
+  'For the backend: whether the database reaches the functions. See provisioning.probe_functions.';
 
 create function public.probe_results(requests bigint[]) returns jsonb
 language sql stable security invoker set search_path = '' as $$
@@ -190,4 +202,5 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 revoke execute on function public.probe_results(bigint[]) from public, anon, authenticated;
 grant execute on function public.probe_results(bigint[]) to service_role;
-comment on function public.probe_results(bigint[]) is 'For the backend: the answers to probe_functions. See provisioning.probe_results.';
+comment on function public.probe_results(bigint[]) is
+  'For the backend: the answers to probe_functions. See provisioning.probe_results.';

@@ -67,7 +67,7 @@ function functionsOf(text: string): SqlFunction[] {
 function lintFunction(file: string, text: string, fn: SqlFunction): Finding[] {
   const found: string[] = []
   if (!/set search_path = ''/.test(fn.header)) found.push(`${fn.name} does not set search_path = ''`)
-  if (!text.includes(`revoke execute on function ${fn.name}(`))
+  if (!new RegExp(`revoke execute on function\\s+${fn.name}\\(`).test(text))
     found.push(`${fn.name} is not revoked from PUBLIC in its migration`)
   // What the Data API exposes has the names that callers write.
   if (!fn.name.startsWith('public.'))

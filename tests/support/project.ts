@@ -212,7 +212,8 @@ async function configure(
 ): Promise<void> {
   await sql`
     select vault.update_secret(id, ${`${url}/functions/v1`}) from vault.secrets where name = 'functions_base_url'`
-  await sql`update provisioning.settings set ${sql({ ...settings })}`
+  // A worker that looks again by itself would find what tests hold back from it.
+  await sql`update provisioning.settings set ${sql({ worker_linger_milliseconds: 0, ...settings })}`
   // The emulators have no limits here either, unless a test sets both.
   await sql`update provisioning.rate_limits set burst = 1000000, per_second = 1000000`
 }

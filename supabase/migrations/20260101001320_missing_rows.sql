@@ -2,16 +2,19 @@
 -- transaction, one by one or in portions.
 
 create function provisioning.users_not_whole(p_after uuid, p_window integer) returns setof uuid
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = '' set enable_memoize = off as $$
 declare
   v_kind text := provisioning.kind_for('provision');
 begin
-  -- Laterals with a limit are index lookups; joins and EXISTS would be hashed over whole tables, for each window.
+  -- Profiles and wallets have the user's id for a key: the next ones of them, as many as users, are all that these users can have.
+  -- Of the rest, laterals with a limit are index lookups; joins and EXISTS would be hashed over whole tables, for each window.
   return query
   select u.id from (
     select i.id, i.is_anonymous, i.deleted_at from auth.users i where i.id > p_after order by i.id limit p_window) u
-  left join lateral (select i.organization_id from public.profiles i where i.id = u.id limit 1) p on true
-  left join lateral (select i.user_id from public.wallets i where i.user_id = u.id limit 1) w on true
+  left join (
+    select i.id, i.organization_id from public.profiles i where i.id > p_after order by i.id limit p_window) p on p.id = u.id
+  left join (
+    select i.user_id from public.wallets i where i.user_id > p_after order by i.user_id limit p_window) w on w.user_id = u.id
   left join lateral (
     select i.role from public.organization_members i where i.organization_id = p.organization_id
       and i.user_id = u.id limit 1) m on true

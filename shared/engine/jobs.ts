@@ -1,6 +1,7 @@
 import type postgres from 'postgres'
 import { type Database, sqlState } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
+import { type SignedDoorbell, sendDoorbell } from './send-doorbell.ts'
 
 export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
@@ -152,9 +153,15 @@ export class JobStore {
     return row?.seconds
   }
 
-  /** Rings when a job is due, so that another invocation goes on. */
+  /**
+   * Starts another invocation when a job is due or may be in a moment. It is called directly: pg_net sleeps for a second after
+   * each batch, in which nobody would work. pg_net is asked where that call is not answered.
+   */
   async ringForDueWork(kinds: readonly string[]): Promise<void> {
-    await this.#sql`select provisioning.ring_for_due_work(${[...kinds]})`
+    const doorbells = await this.#sql<SignedDoorbell[]>`
+      select url, body from provisioning.successor_doorbells(${[...kinds]})`
+    const heard = await Promise.all(doorbells.map(sendDoorbell))
+    if (heard.includes(false)) await this.#sql`select provisioning.ring_for_due_work(${[...kinds]})`
   }
 }
 

@@ -9,8 +9,8 @@ create table provisioning.dispatch_state (
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
 
-create function provisioning.send_doorbell(p_worker text) returns boolean
-language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+create function provisioning.signed_doorbell(p_worker text, out url text, out body jsonb)
+language plpgsql security definer set search_path = '' as $$
 declare
   v_ring_id uuid := gen_random_uuid();
   v_url text;
@@ -24,16 +24,31 @@ begin
   select s.decrypted_secret into v_url from vault.decrypted_secrets s where s.name = 'functions_base_url';
   select s.decrypted_secret into v_key from vault.decrypted_secrets s where s.name = 'provisioning_doorbell_key';
   if v_url is null or v_key is null or v_function is null then
-    return false;
+    return;
   end if;
   -- Every database role can read pg_net's queue, so the call carries a signature and no key: hex HMAC-SHA256 over
   -- "ringId.expiresAt", with the end of its validity in milliseconds since 1970. It names no job: whoever hears it does
   -- what is due.
-  perform net.http_post(
-    url := rtrim(v_url, '/') || '/' || v_function,
-    body := jsonb_build_object('ringId', v_ring_id, 'expiresAt', v_expires_at,
-      'signature', encode(extensions.hmac(v_ring_id::text || '.' || v_expires_at::text, v_key, 'sha256'), 'hex')),
-    timeout_milliseconds := 5000);
+  url := rtrim(v_url, '/') || '/' || v_function;
+  body := jsonb_build_object('ringId', v_ring_id, 'expiresAt', v_expires_at,
+    'signature', encode(extensions.hmac(v_ring_id::text || '.' || v_expires_at::text, v_key, 'sha256'), 'hex'));
+end
+$$;
+revoke execute on function provisioning.signed_doorbell(text) from public;
+comment on function provisioning.signed_doorbell(text) is
+  'A doorbell for a worker, good for one answer, and where to send it; nulls when Vault or the worker is missing.';
+
+create function provisioning.send_doorbell(p_worker text) returns boolean
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+declare
+  v_url text;
+  v_body jsonb;
+begin
+  select d.url, d.body into v_url, v_body from provisioning.signed_doorbell(p_worker) d;
+  if v_url is null then
+    return false;
+  end if;
+  perform net.http_post(url := v_url, body := v_body, timeout_milliseconds := 5000);
   return true;
 exception when others then
   raise warning 'the doorbell of worker % could not be rung: %', p_worker, sqlerrm;
@@ -138,18 +153,41 @@ revoke execute on function provisioning.due_by_worker(text[], integer) from publ
 comment on function provisioning.due_by_worker(text[], integer) is
   'How many jobs are due for each worker, counted up to p_limit: of these kinds, or of all; none that is paused.';
 
+create function provisioning.workers_wanted(p_kinds text[]) returns setof text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query
+    select d.worker from provisioning.due_by_worker(p_kinds) d
+    where d.jobs > 0
+      -- The ring that this worker has answered may stand for sign-ups that have yet to commit.
+      or extract(epoch from clock_timestamp()) * 1000
+        - pg_sequence_last_value(to_regclass('provisioning.last_ring_of_' || d.worker)) between 0 and 1000;
+end
+$$;
+revoke execute on function provisioning.workers_wanted(text[]) from public;
+comment on function provisioning.workers_wanted(text[]) is
+  'The workers of these kinds for which a job is due, or may be in a moment.';
+
+create function provisioning.successor_doorbells(p_kinds text[]) returns table (url text, body jsonb)
+language plpgsql security definer set search_path = '' as $$
+begin
+  return query
+    select d.url, d.body from provisioning.workers_wanted(p_kinds) w cross join provisioning.signed_doorbell(w) d
+    where d.url is not null;
+end
+$$;
+revoke execute on function provisioning.successor_doorbells(text[]) from public;
+comment on function provisioning.successor_doorbells(text[]) is
+  'Doorbells that a worker which has done its share sends itself: pg_net would let them wait for up to a second.';
+
 create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
 language sql volatile security definer set search_path = '' as $$
-  select provisioning.send_doorbell(d.worker) from provisioning.due_by_worker(p_kinds) d
-  where d.jobs > 0
-    -- The ring that this worker has answered may stand for sign-ups that have yet to commit.
-    or extract(epoch from clock_timestamp()) * 1000
-      - pg_sequence_last_value(to_regclass('provisioning.last_ring_of_' || d.worker)) between 0 and 1000
+  select provisioning.send_doorbell(w) from provisioning.workers_wanted(p_kinds) w
 $$;
 revoke execute on function provisioning.ring_for_due_work(text[]) from public;
 comment on function provisioning.ring_for_due_work(text[]) is
-  'Rings the worker of these kinds when a job of them is due, or may be in a moment; null when none is. A worker that has done its
-share calls it last.';
+  'Rings the worker of these kinds through pg_net when a job of them is due, or may be in a moment; null when none is. For a worker
+that has done its share and could not ring itself.';
 
 create function provisioning.sweep() returns integer
 language plpgsql security definer set search_path = '' as $$

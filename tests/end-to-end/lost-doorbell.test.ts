@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FUNCTION, type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
 let project: TestProject
 
 beforeAll(async () => {
   // The kills below interrupt one step many times, which must not use up its attempts.
-  project = await startTestProject({ settings: { max_step_attempts: 50 } })
+  // A worker that goes on looking for a moment would find what the tests keep from it.
+  project = await startTestProject({ settings: { max_step_attempts: 50, worker_linger_milliseconds: 0 } })
 })
 
 afterAll(() => project?.stop())
+
+// Each test's first sign-up rings, however short ago the last one was.
+beforeEach(() => project.sql`select setval('provisioning.last_ring_of_provisioning', 1, false)`)
 
 afterEach(() => {
   project.neonEmulator.faults.clear()
@@ -60,6 +64,21 @@ describe('a sign-up whose doorbell is lost', () => {
     const [swept] = await project.sql<{ rung: number }[]>`select provisioning.sweep() as rung`
     expect(swept?.rung).toBe(4)
     await Promise.all(people.map(({ organizationId }) => project.waitFor(organizationId)))
+  })
+
+  it('is finished by one worker after the other, each of which calls the next without pg_net', async () => {
+    await project.sql`update provisioning.settings set worker_max_jobs = 2`
+    const people = await signUpWithoutDoorbell(7)
+    await project.services.worker.pauseHttp()
+    try {
+      const { status } = await project.call({ body: await project.signDoorbell() })
+      expect(status).toBe(202)
+      await Promise.all(people.map(({ organizationId }) => project.waitFor(organizationId)))
+      expect(await project.superuser`select from net.http_request_queue`).toHaveLength(0)
+    } finally {
+      project.services.worker.resumeHttp()
+      await project.sql`update provisioning.settings set worker_max_jobs = default`
+    }
   })
 
   it('does not keep the sweep busy once it is finished', async () => {

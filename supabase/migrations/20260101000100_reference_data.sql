@@ -29,6 +29,8 @@ create table provisioning.settings (
   breaker_pause_seconds integer not null default 15,
   breaker_pause_cap_seconds integer not null default 300,
   doorbell_ttl_seconds integer not null default 600,
+  -- The worker of sign-ups is rung at most so often; 0 rings for each. A worker has to linger for longer than that.
+  doorbell_interval_milliseconds integer not null default 250,
   -- Doorbells one sweep may ring; each starts a worker that drains many jobs.
   sweep_doorbells integer not null default 4,
   sweep_repairs integer not null default 100,
@@ -81,7 +83,7 @@ create table provisioning.settings (
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
-    and worker_look_again_milliseconds > 0 and worker_linger_milliseconds >= 0
+    and worker_look_again_milliseconds > 0 and least(worker_linger_milliseconds, doorbell_interval_milliseconds) >= 0
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells,
       sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes) > 0

@@ -71,7 +71,8 @@ declare
   v_now bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
   -- In either direction, because the clock may have been put back, or the database restored.
-  if abs(v_now - pg_sequence_last_value(v_last_ring)) < 250 then
+  if abs(v_now - pg_sequence_last_value(v_last_ring))
+    < (select s.doorbell_interval_milliseconds from provisioning.settings s) then
     return true;
   end if;
   if not provisioning.send_doorbell(p_worker) then
@@ -85,7 +86,8 @@ end
 $$;
 revoke execute on function provisioning.ring_doorbell(text) from public;
 comment on function provisioning.ring_doorbell(text) is
-  'Asks a worker to look for work, after commit. The worker of sign-ups is asked at most every 250 ms, because pg_net delivers 200
+  'Asks a worker to look for work, after commit. The worker of sign-ups is asked at most every
+settings.doorbell_interval_milliseconds, because pg_net delivers 200
 calls a second in all and makes each later commit of a session slower; one that has been rung goes on looking for longer than
 that. Returns false, and never raises, when it cannot: the work is safe in its rows.';
 

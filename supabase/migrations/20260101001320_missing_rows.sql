@@ -6,8 +6,9 @@ language plpgsql stable security definer set search_path = '' set enable_memoize
 declare
   v_kind text := provisioning.kind_for('provision');
 begin
-  -- Profiles and wallets have the user's id for a key: the next ones of them, as many as users, are all that these users can have.
-  -- Of the rest, laterals with a limit are index lookups; joins and EXISTS would be hashed over whole tables, for each window.
+  -- Profiles and wallets have the user's id for a key: the next ones of them, as many as users, are all that these users can
+  -- have. Of the rest, laterals with a limit are index lookups; joins and EXISTS would be hashed over whole tables, for each
+  -- window.
   return query
   select u.id from (
     select i.id, i.is_anonymous, i.deleted_at from auth.users i where i.id > p_after order by i.id limit p_window) u

@@ -3,7 +3,15 @@ import type postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Tenant as Description, readTenant } from '../../cli/tenant.ts'
 import { printVerifyUser } from '../../tools/verify-user/print.ts'
-import { createTenant, only, openProject, type Project, refusal, type Tenant } from '../database/project.ts'
+import {
+  createBegunTenant,
+  createTenant,
+  only,
+  openProject,
+  type Project,
+  refusal,
+  type Tenant,
+} from '../database/project.ts'
 import { runAs } from '../support/roles.ts'
 import { signUp } from '../support/sign-up.ts'
 
@@ -31,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => project?.close())
 
 beforeEach(async () => {
-  tenant = await createTenant(project)
+  tenant = await createBegunTenant(project)
   await makeReady(tenant)
 })
 

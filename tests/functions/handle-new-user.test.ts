@@ -18,7 +18,9 @@ let gateway: Gateway
 let owner: SignedUp
 
 beforeAll(async () => {
-  project = await startTestProject()
+  project = await startTestProject({
+    settings: { doorbell_interval_milliseconds: 250, worker_linger_milliseconds: 1_500 },
+  })
   gateway = await project.startSecondGateway({
     HANDLE_NEW_USER_HOOK_SECRET: `${SECRET}|${NEXT_SECRET}`,
   })

@@ -4,7 +4,9 @@ import { startTestProject, type TestProject } from '../support/project.ts'
 let project: TestProject
 
 beforeAll(async () => {
-  project = await startTestProject({ settings: { worker_linger_milliseconds: 3_000 } })
+  project = await startTestProject({
+    settings: { worker_linger_milliseconds: 3_000, doorbell_interval_milliseconds: 250 },
+  })
 })
 
 afterAll(() => project?.stop())

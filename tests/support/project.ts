@@ -212,8 +212,9 @@ async function configure(
 ): Promise<void> {
   await sql`
     select vault.update_secret(id, ${`${url}/functions/v1`}) from vault.secrets where name = 'functions_base_url'`
-  // A worker that looks again by itself would find what tests hold back from it.
-  await sql`update provisioning.settings set ${sql({ worker_linger_milliseconds: 0, ...settings })}`
+  // A worker that looks again by itself would find what tests hold back from it; so each sign-up rings instead.
+  const prompt = { worker_linger_milliseconds: 0, doorbell_interval_milliseconds: 0 }
+  await sql`update provisioning.settings set ${sql({ ...prompt, ...settings })}`
   // The emulators have no limits here either, unless a test sets both.
   await sql`update provisioning.rate_limits set burst = 1000000, per_second = 1000000`
 }

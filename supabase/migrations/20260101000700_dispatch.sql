@@ -188,8 +188,8 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 revoke execute on function provisioning.ring_for_due_work(text[]) from public;
 comment on function provisioning.ring_for_due_work(text[]) is
-  'Rings the worker of these kinds through pg_net when a job of them is due, or may be in a moment; null when none is. For a worker
-that has done its share and could not ring itself.';
+  'Rings the worker of these kinds through pg_net when a job of them is due, or may be in a moment; null when none is. For a
+worker that has done its share and could not ring itself.';
 
 create function provisioning.sweep() returns integer
 language plpgsql security definer set search_path = '' as $$

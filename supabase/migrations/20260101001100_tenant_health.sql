@@ -111,7 +111,10 @@ begin
   end if;
   -- One maker at a time, who looks again: `if not exists` alone looks before it waits for the parent's lock.
   perform pg_catalog.pg_advisory_xact_lock(7225);
-  if to_regclass('provisioning.' || v_name) is not null then
+  -- By a query, because to_regclass may remember from above that there is none.
+  if exists (
+    select from pg_catalog.pg_class c
+    where c.relname = v_name and c.relnamespace = 'provisioning'::regnamespace) then
     return false;
   end if;
   -- In the private schema: rows are read through the parent, under its policies. Attached, because `partition of` would lock

@@ -171,7 +171,7 @@ describe('the pg_net worker', () => {
     }
     const [silent] = await sql<{ id: string }[]>`
       select net.http_get(${`${base}/silent`}, timeout_milliseconds => 400) as id`
-    await vi.waitFor(() => expect(received).toHaveLength(1), { interval: 5 })
+    await vi.waitFor(() => expect(received).toHaveLength(1), { timeout: 5000, interval: 5 })
     const next = await post(`${base}/next`)
     await sleep(150)
     expect(received).toHaveLength(1)
@@ -190,7 +190,7 @@ describe('the pg_net worker', () => {
       waiting.push(() => plainAnswer(request, response))
     }
     await sql`select net.http_get(${base}) from generate_series(1, 100)`
-    await vi.waitFor(() => expect(waiting).toHaveLength(100), { timeout: 4000, interval: 5 })
+    await vi.waitFor(() => expect(waiting).toHaveLength(100), { timeout: 5000, interval: 5 })
     for (const reply of waiting) reply()
     await vi.waitFor(async () => {
       const [row] = await sql`select count(*)::integer as waiting from net.http_request_queue`
@@ -265,7 +265,7 @@ describe('the pg_net worker', () => {
       await sleep(1300)
       expect(received).toHaveLength(0)
       await sql`select net.wake()`
-      await vi.waitFor(() => expect(received).toHaveLength(1), { interval: 5 })
+      await vi.waitFor(() => expect(received).toHaveLength(1), { timeout: 5000, interval: 5 })
     })
   })
 
@@ -288,7 +288,7 @@ describe('the pg_net worker', () => {
   it('reconnects after its connections were terminated, and stores the answer that came meanwhile', async () => {
     answer = (request, response) => void setTimeout(() => plainAnswer(request, response), 200)
     const during = await post(`${base}/during`)
-    await vi.waitFor(() => expect(received).toHaveLength(1), { interval: 5 })
+    await vi.waitFor(() => expect(received).toHaveLength(1), { timeout: 5000, interval: 5 })
     const [restart] = await sql`select net.worker_restart() as restarted`
     expect(restart?.restarted).toBe(true)
     const after = await post(`${base}/after`)

@@ -83,7 +83,10 @@ function startDrain(open: () => Promise<Workload>): RunningDrain {
     let work: Workload | undefined
     try {
       work = await open()
-      const usedUp = await takeShare(work, { active, events, start })
+      let usedUp = false
+      // A ring that came after the last look, and before nothing more is taken, is heard here: no await lies in between.
+      do usedUp = await takeShare(work, { active, events, start })
+      while (!usedUp && events.pending())
       takesWork = false
       await work.leave?.()
       if (usedUp) await work.ringSuccessor()

@@ -31,6 +31,9 @@ interface Result {
   readonly retryAfterSeconds: number | null
 }
 
+/** A job that is due and that nobody has taken for so long is rung for again. */
+const RING_AGAIN_MS = 1_000
+
 const NOTHING = {
   success: false,
   organizationId: null,
@@ -52,11 +55,21 @@ export async function provisionUserResources(
   try {
     const jobId = await provisionUser(sql, caller, address, given)
     await sql`select provisioning.ring_doorbell('provisioning')`
+    let rungAt = performance.now()
     const report = await waitForOutcome({
       read: () => readReport(sql, jobId),
       hasEnded,
       limitMs: timing.provisionWaitMs,
       pollMs: Math.min(timing.pollMs, 200),
+      // A doorbell may be lost, and somebody waits.
+      onWaiting: ({ nextAttemptAt }) => {
+        if (!nextAttemptAt || Date.parse(nextAttemptAt) > Date.now()) return
+        if (performance.now() - rungAt < RING_AGAIN_MS) return
+        rungAt = performance.now()
+        sql`select provisioning.ring_doorbell('provisioning')`.catch((error: unknown) =>
+          console.warn('the doorbell could not be rung again:', error),
+        )
+      },
     })
     return describe(report)
   } catch (error) {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Reader } from '../../shared/graphql/reader.ts'
 import { MY_ORGANIZATIONS } from '../../shared/graphql/reads/organizations.ts'
 import { EVENTS, PROVISIONING_STATUS } from '../../shared/graphql/reads/provisioning.ts'
-import { createTenant, openProject, type Project, refusal, type Tenant } from '../database/project.ts'
+import { createBegunTenant, openProject, type Project, refusal, type Tenant } from '../database/project.ts'
 import { runAs } from '../support/roles.ts'
 
 let project: Project
@@ -13,7 +13,7 @@ let single: postgres.Sql
 
 beforeAll(async () => {
   project = await openProject()
-  tenant = await createTenant(project)
+  tenant = await createBegunTenant(project)
   single = postgres(project.url(), { max: 1, prepare: false, onnotice: () => undefined })
 })
 
@@ -106,7 +106,7 @@ describe('a query as a caller', () => {
 
 describe('what a caller is answered', () => {
   it('is what row-level security lets through: without its policy nothing, with another one more', async () => {
-    const other = await createTenant(project)
+    const other = await createBegunTenant(project)
     const read = async () => {
       const reader = new Reader(single, caller(other))
       const [status, events, mine] = await Promise.all([

@@ -5,7 +5,7 @@ import { ask, bearer, type GraphqlReply, graphqlInProcess } from './graphql-clie
 let project: TestProject
 
 beforeAll(async () => {
-  project = await startTestProject()
+  project = await startTestProject({ settings: { worker_linger_milliseconds: 1_500 } })
 })
 
 afterAll(() => project?.stop())

@@ -61,7 +61,7 @@ export function registerDeprovision(program: Command, define: Define): void {
         .command('deprovision')
         .description('delete an organization and everything that it has outside')
         .argument('<tenant>', 'slug or id of the organization'),
-      'What it has outside is removed after the grace of its kind (provisioning.resource_kinds). Of an organization that is deleted already, the removal is retried.',
+      'What it has outside is removed after a grace period (provisioning.resource_kinds).\nOf an organization that is deleted already, the removal is retried.',
     ),
     async (session, subject: string, options: Options) => {
       const api = await session.connect()

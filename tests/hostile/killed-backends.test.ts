@@ -64,6 +64,7 @@ async function finish(people: readonly SignedUp[]): Promise<void> {
     'three ready tenants',
     async () => {
       await project.expireLeases()
+      await project.sweep()
       await project.hurry()
       await sleep(1_000)
       const states = await Promise.all(

@@ -50,7 +50,9 @@ afterEach(async () => {
 afterAll(async () => {
   const sql = postgres(adminUrl, { max: 1 })
   const left = await sql`select datname from pg_database where datname like 'neon\\_%'`
-  const roles = await sql`select rolname from pg_roles where rolname like 'neon\\_%'`
+  // That one is the server's, and stays for the next emulator.
+  const roles =
+    await sql`select rolname from pg_roles where rolname like 'neon\\_%' and rolname <> 'neon_superuser'`
   await sql.end()
   await server.stop('immediate')
   await rm(directory, { recursive: true, force: true })
@@ -132,12 +134,28 @@ describe('a created project', () => {
     expect(await sql`select name from app.things`).toEqual([{ name: 'ü' }])
   })
 
-  test('cannot be entered with another project’s role, and its role is no superuser', async () => {
+  test('cannot be entered with another project’s role, which is a member of neon_superuser as at Neon', async () => {
     const [one, two] = [await createProject(), await createProject()]
     const sql = session(uri(one))
-    const [role] =
-      await sql`select rolsuper, rolcreaterole, rolcreatedb from pg_roles where rolname = current_user`
-    expect(role).toEqual({ rolsuper: false, rolcreaterole: false, rolcreatedb: false })
+    const rights = (name: string) => sql`
+      select rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication from pg_roles where rolname = ${name}`
+    const asNeon = {
+      ...{ rolsuper: false, rolcreaterole: true },
+      ...{ rolcreatedb: true, rolbypassrls: true, rolreplication: true },
+    }
+    expect(await rights(String((await whoAmI(sql))?.role))).toEqual([asNeon])
+    expect(await rights('neon_superuser')).toEqual([asNeon])
+    const memberships = await sql`
+      select roleid::regrole::text as role, admin_option as admin from pg_auth_members
+      where member in ('neon_superuser'::regrole, current_user::regrole) order by 1`
+    expect(memberships.map(({ role, admin }) => `${role}${admin ? ', admin' : ''}`)).toEqual([
+      'neon_superuser',
+      'pg_create_subscription',
+      'pg_monitor, admin',
+      'pg_read_all_data',
+      'pg_signal_backend, admin',
+      'pg_write_all_data',
+    ])
     const theirs = await session(uri(two))`select current_database() as name`
     // Behind the proxy's back, on the server itself.
     const direct = new URL(server.url(String(theirs[0]?.name), String((await whoAmI(sql))?.role)))
@@ -448,6 +466,24 @@ describe('the proxy', () => {
     await expect(change('username', 'stranger')).rejects.toMatchObject({ code: '28P01' })
     await expect(change('pathname', '/nowhere')).rejects.toMatchObject({ code: '3D000' })
     await expect(change('password', 'wrong')).rejects.toMatchObject({ code: '28P01' })
+  })
+
+  test('lets in roles that are made by SQL and named after the database, which go with it', async () => {
+    const [one, two] = [await createProject(), await createProject()]
+    const name = one.databases[0]?.name ?? ''
+    await session(uri(one)).unsafe(`do $$ declare v_role text := current_database() || '_app'; begin
+      execute format('create role %I login password %L', v_role, 'letmein');
+      execute format('grant connect on database %I to %I', current_database(), v_role);
+    end $$`)
+    const as = (created: Created, role: string) => {
+      const url = new URL(uri(created))
+      url.username = role
+      url.password = 'letmein'
+      return session(url.href)
+    }
+    expect(await as(one, `${name}_app`)`select current_user like '%\_app' as it`).toEqual([{ it: true }])
+    await expect(as(one, `${name}_nobody`)`select 1`).rejects.toMatchObject({ code: '28P01' })
+    await expect(as(two, `${name}_app`)`select 1`).rejects.toMatchObject({ code: '28P01' })
   })
 
   test('says no to TLS, and still serves a client that asks first', async () => {

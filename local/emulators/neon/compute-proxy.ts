@@ -26,7 +26,7 @@ const ENDPOINT_OPTION = /(?:^|\s)(?:endpoint|project)(?:=|%3D)(\S+)/
 /**
  * Stands between tenants and the server as Neon's proxy does: it finds the project, wakes its compute, and from
  * then on passes bytes. Without TLS there is no host name to go by, so the project is found by the startup option
- * `endpoint=ep-…` or else by role and database, which have to be unique then.
+ * `endpoint=ep-…` or else by its database, whose name has to be unique then.
  * @throws PortTakenError
  */
 export async function startComputeProxy(
@@ -109,12 +109,15 @@ function findProject(store: ProjectStore, parameters: ReadonlyMap<string, string
   const database = parameters.get('database') ?? role
   const endpointId = ENDPOINT_OPTION.exec(parameters.get('options') ?? '')?.[1]
   if (endpointId !== undefined) return projectOfEndpoint(store, endpointId, role, database)
-  const projects = store.byLogin(role, database)
+  const projects = store.byDatabase(database)
   const [project] = projects
-  if (projects.length > 1) throw ambiguous(role, database, projects.length)
-  if (project !== undefined) return project
-  if (store.byLogin(role).length > 0) throw noSuchDatabase(database)
-  throw wrongPassword(role)
+  if (project === undefined) {
+    const isKnown = store.all().some((each) => each.deletedAt === undefined && each.role.name === role)
+    throw isKnown ? noSuchDatabase(database) : wrongPassword(role)
+  }
+  if (projects.length > 1) throw ambiguous(database, projects.length)
+  if (physicalRole(project, role) === undefined) throw wrongPassword(role)
+  return project
 }
 
 function projectOfEndpoint(
@@ -130,9 +133,20 @@ function projectOfEndpoint(
       "The requested endpoint could not be found, or you don't have access to it. Please check the provided ID and try again.",
     )
   }
-  if (project.role.name !== role) throw wrongPassword(role)
+  if (physicalRole(project, role) === undefined) throw wrongPassword(role)
   if (project.database.name !== database) throw noSuchDatabase(database)
   return project
+}
+
+/**
+ * What a role is called on the server. One that the project made by SQL can log in when it is named after the database,
+ * as in `NAME_app`: from within, the database has its physical name, and so such a role too.
+ */
+function physicalRole({ role, database, physicalName }: ProjectRecord, name: string): string | undefined {
+  if (name === role.name) return physicalName
+  return name.startsWith(`${database.name}_`)
+    ? `${physicalName}${name.slice(database.name.length)}`
+    : undefined
 }
 
 const wrongPassword = (role: string) =>
@@ -141,17 +155,18 @@ const wrongPassword = (role: string) =>
 const noSuchDatabase = (database: string) =>
   new ConnectionRefusal('3D000', `database "${database}" does not exist`)
 
-const ambiguous = (role: string, database: string, count: number) =>
+const ambiguous = (database: string, count: number) =>
   new ConnectionRefusal(
     '08P01',
-    `Endpoint ID is not specified. ${count} projects have a role "${role}" and a database "${database}", and the ` +
+    `Endpoint ID is not specified. ${count} projects have a database "${database}", and the ` +
       "emulator cannot tell them apart by host name. Pass the endpoint ID as a parameter: '?options=endpoint%3D<endpoint-id>', " +
-      'or create projects with unique role_name and database_name.',
+      'or create projects with unique names of databases.',
   )
 
 function bridge(client: Socket, server: Socket, project: ProjectRecord, startup: Startup): void {
   const parameters = new Map(startup.parameters)
-  parameters.set('user', project.physicalName)
+  const role = parameters.get('user') ?? ''
+  parameters.set('user', physicalRole(project, role) ?? role)
   parameters.set('database', project.physicalName)
   const options = (parameters.get('options') ?? '').replace(ENDPOINT_OPTION, '').trim()
   if (options === '') parameters.delete('options')

@@ -58,8 +58,9 @@ const HOST = '127.0.0.1'
 
 /**
  * Starts a stand-in for Neon on 127.0.0.1: its HTTP API, checked against its OpenAPI file, and its proxy in front
- * of the databases, which are real. Differences: one branch, endpoint, role and database a project; every
- * database runs the server's Postgres version; no TLS; roles are shared by the server, so their real names differ.
+ * of the databases, which are real. Differences: one branch, endpoint, database and role of the API a project; every
+ * database runs the server's Postgres version; no TLS; roles are shared by the server, so their real names differ, and those
+ * made by SQL can log in only when they are named after the database.
  * @throws PortTakenError, or Error when Postgres does not answer.
  */
 export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<NeonEmulator> {

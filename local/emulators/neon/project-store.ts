@@ -1,12 +1,12 @@
 import type { Journal, JournalEntry } from '../journal.ts'
 import type { ProjectRecord } from './project.ts'
 
-/** All projects, found by id, by endpoint and by the names that a connection gives; kept in the journal. */
+/** All projects, found by id, by endpoint and by the database that a connection names; kept in the journal. */
 export class ProjectStore {
   readonly #journal: Journal
   readonly #projects = new Map<string, ProjectRecord>()
   readonly #byEndpoint = new Map<string, string>()
-  readonly #byLogin = new Map<string, Set<string>>()
+  readonly #byDatabase = new Map<string, Set<string>>()
   readonly #deleted = new Set<string>()
 
   constructor(journal: Journal, entries: readonly JournalEntry[]) {
@@ -56,12 +56,9 @@ export class ProjectStore {
     return id === undefined ? undefined : this.get(id)
   }
 
-  /** Live projects with this role and, when one is given, this database. */
-  byLogin(role: string, database?: string): ProjectRecord[] {
-    const projects = [...(this.#byLogin.get(role) ?? [])].flatMap((id) => this.get(id) ?? [])
-    return database === undefined
-      ? projects
-      : projects.filter((project) => project.database.name === database)
+  /** Live projects with a database of this name. */
+  byDatabase(name: string): ProjectRecord[] {
+    return [...(this.#byDatabase.get(name) ?? [])].flatMap((id) => this.get(id) ?? [])
   }
 
   save(project: ProjectRecord): ProjectRecord {
@@ -76,7 +73,7 @@ export class ProjectStore {
 
   remove(project: ProjectRecord): void {
     this.#journal.append([{ type: 'project', id: project.id, value: null }])
-    this.#removeLogin(project)
+    this.#removeDatabase(project)
     this.#projects.delete(project.id)
     this.#deleted.delete(project.id)
     this.#byEndpoint.delete(project.endpoint.id)
@@ -87,23 +84,23 @@ export class ProjectStore {
     this.#byEndpoint.set(project.endpoint.id, project.id)
     if (project.deletedAt === undefined) {
       this.#deleted.delete(project.id)
-      this.#addLogin(project)
+      this.#addDatabase(project)
     } else if (!this.#deleted.has(project.id)) {
       this.#deleted.add(project.id)
-      this.#removeLogin(project)
+      this.#removeDatabase(project)
     }
     return project
   }
 
-  #addLogin({ id, role }: ProjectRecord): void {
-    const ids = this.#byLogin.get(role.name)
-    if (ids === undefined) this.#byLogin.set(role.name, new Set([id]))
+  #addDatabase({ id, database }: ProjectRecord): void {
+    const ids = this.#byDatabase.get(database.name)
+    if (ids === undefined) this.#byDatabase.set(database.name, new Set([id]))
     else ids.add(id)
   }
 
-  #removeLogin({ id, role }: ProjectRecord): void {
-    const ids = this.#byLogin.get(role.name)
+  #removeDatabase({ id, database }: ProjectRecord): void {
+    const ids = this.#byDatabase.get(database.name)
     ids?.delete(id)
-    if (ids?.size === 0) this.#byLogin.delete(role.name)
+    if (ids?.size === 0) this.#byDatabase.delete(database.name)
   }
 }

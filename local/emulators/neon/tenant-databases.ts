@@ -8,17 +8,33 @@ export interface FreshDatabase {
 }
 
 const ADMIN_CONNECTIONS = 4
+/** The passwords are random, so stretching them would only slow down creation and every connection. */
+const SCRAM_ITERATIONS = 64
 const PASSWORD_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 const NAME = /^neon_[0-9a-f]{16}$/
 
 /**
- * The real databases behind the projects, on one Postgres server. Each has a login role of its own, not a
- * superuser, that owns it; nobody else may connect. Both carry the same name, unique on the server.
+ * What every role that Neon's API makes is a member of, with what Neon gives it. All databases of the server share it, so
+ * only CONNECT keeps them apart: at Neon neon_superuser may connect to each database of its own branch, here to none.
+ */
+const MAKE_NEON_SUPERUSER = `
+  select pg_advisory_xact_lock(hashtext('neon_superuser'));
+  do $$ begin
+    if exists (select from pg_roles where rolname = 'neon_superuser') then return; end if;
+    create role neon_superuser createdb createrole nologin replication bypassrls;
+    grant pg_read_all_data, pg_write_all_data, pg_create_subscription to neon_superuser;
+    grant pg_monitor, pg_signal_backend to neon_superuser with admin option;
+  end $$`
+
+/**
+ * The real databases behind the projects, on one Postgres server. Each is owned by a login role of its own, which is as those
+ * that Neon's API makes. Both carry the same name, unique on the server. Nobody else may connect but whom that role lets in.
  */
 export class TenantDatabases {
   readonly #sql: postgres.Sql
   readonly #journal: Journal
   readonly #spares: FreshDatabase[] = []
+  #superuser: Promise<unknown> | undefined
   #filling: Promise<void> | undefined
   #closing = false
 
@@ -29,8 +45,7 @@ export class TenantDatabases {
       onnotice: () => undefined,
       connection: {
         application_name: 'neon-emulator',
-        // The passwords are random, so stretching them would only slow down creation and every connection.
-        scram_iterations: 64,
+        scram_iterations: SCRAM_ITERATIONS,
       },
     })
     this.#journal = journal
@@ -66,11 +81,16 @@ export class TenantDatabases {
     return Number(row?.size ?? 0)
   }
 
-  /** Ends the database's connections and removes it together with its role. */
+  /** Ends the database's connections and removes it together with its role and those that this one has made. */
   async drop(physicalName: string): Promise<void> {
     const name = checkedName(physicalName)
     await this.#sql.unsafe(`drop database if exists ${name} with (force)`)
-    await this.#sql.unsafe(`drop role if exists ${name}`)
+    await this.#sql.unsafe(`do $$ begin
+      execute (select 'drop role ' || string_agg(distinct quote_ident(r.rolname), ', ') from pg_roles r
+        where r.rolname = '${name}' or exists (select from pg_auth_members m
+          where m.roleid = r.oid and m.member = to_regrole('${name}') and m.admin_option));
+    exception when null_value_not_allowed then null;
+    end $$`)
     this.#journal.append([{ type: 'database', id: physicalName, value: null }])
   }
 
@@ -99,7 +119,12 @@ export class TenantDatabases {
     const password = generatePassword()
     // Written first: whatever happens from here on, the next start knows the name and can clean up.
     this.#journal.append([{ type: 'database', id: physicalName, value: {} }])
-    await this.#sql.unsafe(`create role ${physicalName} login password '${password}'`)
+    this.#superuser ??= this.#sql.unsafe(MAKE_NEON_SUPERUSER)
+    await this.#superuser
+    // The setting is for the roles that this one makes: their passwords need no more stretching than its own.
+    await this.#sql.unsafe(`create role ${physicalName} login inherit createrole createdb bypassrls replication
+      in role neon_superuser password '${password}';
+      alter role ${physicalName} set scram_iterations = ${SCRAM_ITERATIONS}`)
     await this.#sql.unsafe(
       `create database ${physicalName} owner ${physicalName} template template0 strategy wal_log`,
     )

@@ -69,53 +69,62 @@ export class JobStore {
   }
 
   async extendLease(job: Job): Promise<void> {
-    await fenced(this.#sql`select provisioning.extend_lease(${job.id}, ${job.leaseToken})`)
+    await fenced(() => this.#sql`select provisioning.extend_lease(${job.id}, ${job.leaseToken})`)
   }
 
   /** Comes right after the claim. @returns the steps that may start now */
   async prepare(job: Job): Promise<string[]> {
-    const rows = await fenced(this.#sql<{ step: string }[]>`
-      select provisioning.prepare_job(${job.id}, ${job.leaseToken}) as step`)
+    const rows = await fenced(
+      () => this.#sql<{ step: string }[]>`
+      select provisioning.prepare_job(${job.id}, ${job.leaseToken}) as step`,
+    )
     return rows.map(({ step }) => step)
   }
 
   /** @returns undefined when the step may not start: done, not due yet, or out of attempts. */
   async startStep(job: Job, step: string): Promise<StartedStep | undefined> {
-    const [row] = await fenced(this.#sql<StartedStep[]>`
-      select attempt, output, tenant from provisioning.start_step(${job.id}, ${job.leaseToken}, ${step})`)
+    const [row] = await fenced(
+      () => this.#sql<StartedStep[]>`
+      select attempt, output, tenant from provisioning.start_step(${job.id}, ${job.leaseToken}, ${step})`,
+    )
     return row
   }
 
   /** Writes a step's success together with its record, and returns the steps that may start now. */
   async completeStep(job: Job, step: string, output: StepOutput, record?: SideRecord): Promise<string[]> {
-    const [row] = await fenced(this.#sql<{ ready: string[] }[]>`
+    const [row] = await fenced(
+      () => this.#sql<{ ready: string[] }[]>`
       select ${record ?? this.#sql`null`} as recorded,
         to_jsonb(array(
-          select provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}))) as ready`)
+          select provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}))) as ready`,
+    )
     return row?.ready ?? []
   }
 
   /** Adds to the output of a running step before its end, for attempts that come after a crash. */
   async saveOutput(job: Job, step: string, output: StepOutput): Promise<void> {
     await fenced(
-      this
-        .#sql`select provisioning.save_output(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)})`,
+      () =>
+        this
+          .#sql`select provisioning.save_output(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)})`,
     )
   }
 
   /** That something outside may exist from now on; renews the lease. */
   async planResource(job: Job, kind: string, name: string, details: StepOutput): Promise<void> {
     await fenced(
-      this
-        .#sql`select provisioning.plan_resource(${job.id}, ${job.leaseToken}, ${kind}, ${name}, ${this.#sql.json(details)})`,
+      () =>
+        this
+          .#sql`select provisioning.plan_resource(${job.id}, ${job.leaseToken}, ${kind}, ${name}, ${this.#sql.json(details)})`,
     )
   }
 
   /** That the last request for it has made nothing. */
   async unplanResource(job: Job, kind: string, details: StepOutput): Promise<void> {
     await fenced(
-      this
-        .#sql`select provisioning.unplan_resource(${job.id}, ${job.leaseToken}, ${kind}, ${this.#sql.json(details)})`,
+      () =>
+        this
+          .#sql`select provisioning.unplan_resource(${job.id}, ${job.leaseToken}, ${kind}, ${this.#sql.json(details)})`,
     )
   }
 
@@ -125,8 +134,10 @@ export class JobStore {
     { retryAfterSeconds, settleSeconds, ...failure }: Failure,
     output: StepOutput = {},
   ): Promise<void> {
-    await fenced(this.#sql`select provisioning.fail_step(${job.id}, ${job.leaseToken}, ${step},
-      ${this.#sql.json({ ...failure })}, ${retryAfterSeconds ?? 0}, ${this.#sql.json(output)}, ${settleSeconds ?? 0})`)
+    await fenced(
+      () => this.#sql`select provisioning.fail_step(${job.id}, ${job.leaseToken}, ${step},
+      ${this.#sql.json({ ...failure })}, ${retryAfterSeconds ?? 0}, ${this.#sql.json(output)}, ${settleSeconds ?? 0})`,
+    )
   }
 
   async deferStep(
@@ -136,13 +147,15 @@ export class JobStore {
     { code, message, retryable, settleSeconds }: Failure,
     output: StepOutput,
   ): Promise<void> {
-    await fenced(this.#sql`select provisioning.defer_step(${job.id}, ${job.leaseToken}, ${step},
+    await fenced(
+      () => this.#sql`select provisioning.defer_step(${job.id}, ${job.leaseToken}, ${step},
       clock_timestamp() + make_interval(secs => ${seconds}), ${this.#sql.json({ code, message, retryable })},
-      ${this.#sql.json(output)}, ${settleSeconds ?? 0})`)
+      ${this.#sql.json(output)}, ${settleSeconds ?? 0})`,
+    )
   }
 
   async finish(job: Job): Promise<void> {
-    await fenced(this.#sql`select provisioning.finish_job(${job.id}, ${job.leaseToken})`)
+    await fenced(() => this.#sql`select provisioning.finish_job(${job.id}, ${job.leaseToken})`)
   }
 
   /** Seconds until the next job falls due, 0 when one is; undefined when none is open. */
@@ -165,9 +178,17 @@ export class JobStore {
   }
 }
 
-async function fenced<T>(query: Promise<T>): Promise<T> {
-  return query.catch((error: unknown) => {
-    if (sqlState(error) === 'TP001') throw new LeaseLost('the lease was lost')
-    throw error
-  })
+/** Of two transactions that wait for each other, Postgres ends one, which has done nothing then: it is sent once more. */
+const DEADLOCK = '40P01'
+
+async function fenced<T>(send: () => Promise<T>): Promise<T> {
+  return send()
+    .catch((error: unknown) => {
+      if (sqlState(error) !== DEADLOCK) throw error
+      return send()
+    })
+    .catch((error: unknown) => {
+      if (sqlState(error) === 'TP001') throw new LeaseLost('the lease was lost')
+      throw error
+    })
 }

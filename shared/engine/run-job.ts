@@ -53,7 +53,17 @@ async function runReadySteps(
       fresh.map(async (step) => start(await runStep(runner, job, step, lease, stepMaxMs, secrets))),
     )
   }
-  await start(await runner.jobs.prepare(job))
+  await start(await prepare(runner.jobs, job))
+}
+
+/** A job whose preparation fails has done nothing: it is given back at once, and need not wait until its lease runs out. */
+async function prepare(jobs: JobStore, job: Job): Promise<string[]> {
+  try {
+    return await jobs.prepare(job)
+  } catch (error) {
+    if (!(error instanceof LeaseLost)) await jobs.finish(job).catch(() => undefined)
+    throw error
+  }
 }
 
 /** Waits for all before it throws: a step that is still at work must not outlive the run. */

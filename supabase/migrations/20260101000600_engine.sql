@@ -500,6 +500,10 @@ begin
   into v_status, v_error
   from public.provisioning_steps s where s.job_id = p_job_id;
   v_next := provisioning.next_step_at(p_job_id);
+  if v_status = 'queued' and v_next is null then
+    -- It could not be prepared. The next claim tries again, later each time.
+    v_next := clock_timestamp() + make_interval(secs => least(60, power(2, least(v_job.attempts, 6) - 1)));
+  end if;
   update public.provisioning_jobs j set status = v_status, next_attempt_at = coalesce(v_next, j.next_attempt_at),
     last_error = case v_status when 'succeeded' then null when 'failed' then v_error else j.last_error end,
     finished_at = case when v_status <> 'queued' then clock_timestamp() end
@@ -519,7 +523,8 @@ end
 $$;
 revoke execute on function provisioning.finish_job(uuid, uuid) from public;
 comment on function provisioning.finish_job(uuid, uuid) is
-  'Gives the lease back: succeeded when every step is, failed when nothing more can run, else queued for the earliest step.';
+  'Gives the lease back: succeeded when every step is, failed when nothing more can run, else queued for the earliest step, or
+after a pause when the job could not be prepared.';
 
 create function provisioning.next_due_at(p_kinds text[]) returns timestamptz
 language plpgsql stable security definer set search_path = '' as $$

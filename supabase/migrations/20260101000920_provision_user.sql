@@ -70,6 +70,11 @@ begin
   elsif v_created_at < now() - make_interval(mins => (select s.user_calls_max_age_minutes from provisioning.settings s)) then
     outcome := 'user_too_old';
   else
+    organization_id := provisioning.profile_organization(v_user_id);
+    if organization_id is not null then
+      -- A worker that begins the job holds its row and waits for the profile's. Here too the job comes before the profile.
+      perform provisioning.hold_provisioning(organization_id);
+    end if;
     organization_id := provisioning.ensure_user_provisioned(v_user_id, p_metadata);
     outcome := case when organization_id is null then 'not_eligible' else 'accepted' end;
     if organization_id is not null then

@@ -5,6 +5,7 @@ import {
   closeOpenJobs,
   createOnlyJob,
   Engine,
+  type Lease,
   secondsFromNow,
   withSettings,
 } from './engine.ts'
@@ -55,6 +56,21 @@ describe('a claim', () => {
     const order: (string | undefined)[] = []
     for (let claims = 0; claims < 3; claims++) order.push((await engine.claim())[0]?.jobId)
     expect(order).toEqual([tenants[1], tenants[2], tenants[0]].map((tenant) => tenant?.jobId))
+  })
+
+  it('that cannot be prepared is given back, and due again after a pause that grows', async () => {
+    const { jobId } = await createOnlyJob(project)
+    for (const seconds of [1, 2, 4]) {
+      const [lease] = await project.sql<Lease[]>`select job_id as "jobId", lease_token as token, attempts
+        from provisioning.claim_jobs('{provision}', 1)`
+      if (!lease) throw new Error('nothing was claimed')
+      expect(await engine.finish(lease)).toBe('queued')
+      const job = await engine.job(jobId)
+      expect(job).toMatchObject({ status: 'queued', lease_token: null })
+      expect(Math.ceil(secondsFromNow(job.next_attempt_at))).toBe(seconds)
+      await engine.passTime(jobId)
+    }
+    expect(await engine.claim()).toHaveLength(1)
   })
 
   it('skips a job that somebody has locked instead of waiting for it', async () => {

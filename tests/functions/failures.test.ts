@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
-import { FUNCTION, until } from '../support/project.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import { FUNCTION, type SignedUp, until } from '../support/project.ts'
 import {
   attempts,
   expectOneOfEach,
@@ -263,6 +263,41 @@ describe('a step whose record the database refuses', () => {
     await project.sql`alter table public.organizations drop constraint trouble`
     await hurryTo(person, 'ready')
     await expectOneOfEach(person)
+  })
+})
+
+describe('a job that cannot be prepared', () => {
+  /** For the first `times` preparations; a sequence counts on though they are taken back. */
+  const trouble = async (sqlState: string, times: number) => {
+    await project.superuser.unsafe(`
+      create sequence public.preparations;
+      grant usage on sequence public.preparations to public;
+      create function public.trouble() returns trigger language plpgsql as $$ begin
+        if new.position = 1 and nextval('public.preparations') <= ${times} then
+          raise exception 'trouble' using errcode = '${sqlState}';
+        end if;
+        return new;
+      end $$;
+      create trigger trouble before insert on public.provisioning_steps for each row execute function public.trouble();`)
+  }
+  afterEach(() =>
+    project.superuser.unsafe(`drop function public.trouble cascade; drop sequence public.preparations`),
+  )
+  const claims = async ({ jobId }: SignedUp) =>
+    (await project.sql`select attempts from public.provisioning_jobs where id = ${jobId}`)[0]?.attempts
+
+  it('because of a deadlock is prepared once more under the same lease', async () => {
+    await trouble('40P01', 1)
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    expect(await claims(person)).toBe(1)
+  })
+
+  it('is given back and claimed again a second later, long before its lease would have run out', async () => {
+    await trouble('57P03', 1)
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    expect(await claims(person)).toBe(2)
   })
 })
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fingerprint } from '../database/fingerprint.ts'
-import { startTestProject, type TestProject } from '../support/project.ts'
+import { startTestProject, type TestProject, until } from '../support/project.ts'
 
 let project: TestProject
 
@@ -52,6 +52,27 @@ describe('a call by e-mail address', () => {
         }),
       ]),
     })
+  })
+
+  it('waits for a worker that begins the job, and holds nothing meanwhile that the worker needs', async () => {
+    const person = await project.whileHeld(() => project.signUp())
+    const worker = await project.sql.reserve()
+    await worker`begin`
+    await worker`set local lock_timeout = '2s'`
+    await worker`select from public.provisioning_jobs where id = ${person.jobId} for update`
+    const call = project.sql`select outcome from provisioning.provision_user(${person.email})`.execute()
+    await until('a call that waits', async () => {
+      const [row] = await project.superuser<{ count: number }[]>`
+        select count(*)::int as count from pg_stat_activity
+        where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`
+      return row?.count === 1 || undefined
+    })
+    await worker`select provisioning.begin_provisioning(${person.jobId})`
+    await worker`commit`
+    worker.release()
+    expect(await call).toEqual([{ outcome: 'accepted' }])
+    await project.sweep()
+    await project.waitFor(person.organizationId)
   })
 
   it('for a user whose tenant is ready answers with that and makes nothing', async () => {

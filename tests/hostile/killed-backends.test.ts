@@ -58,13 +58,12 @@ const processes = () =>
     .map(({ name, pid }) => `${name} ${pid}`)
     .sort()
 
-/** What the sweep does when the lease of a lost claim has run out, without the time that this takes. */
+/** What happens when the lease of a lost claim has run out, without the time that this takes. */
 async function finish(people: readonly SignedUp[]): Promise<void> {
   await until(
     'three ready tenants',
     async () => {
       await project.expireLeases()
-      await project.sweep()
       await project.hurry()
       await sleep(1_000)
       const states = await Promise.all(

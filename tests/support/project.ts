@@ -109,7 +109,7 @@ export interface TestProject extends AsyncDisposable {
   /** As if a long time had passed: whatever waits, for a retry or for a provider, is due now. Then rings. */
   hurry(): Promise<void>
   sweep(): Promise<void>
-  /** Lets the leases of running jobs run out, as if their workers had been silent for long. */
+  /** Lets the leases of running jobs run out, as if their workers had been silent for long, and the sweep find them. */
   expireLeases(): Promise<void>
   /** Does something while no doorbell leaves the database; they leave afterwards. */
   whileHeld<T>(work: () => Promise<T>): Promise<T>
@@ -266,8 +266,10 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
     hurry: async () => {
       if (await makeDue(sql)) await call({ body: await sign() })
     },
-    expireLeases: async () =>
-      void (await sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`),
+    expireLeases: async () => {
+      await sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
+      await sweep()
+    },
     whileHeld: async (work) => {
       await services.worker.pauseHttp()
       return work().finally(() => services.worker.resumeHttp())

@@ -9,6 +9,7 @@ import { createMailbox, type Mail } from '../../local/gateway/auth/mailbox.ts'
 import { createProjectKeys } from '../../local/gateway/keys.ts'
 import { AUTH_SERVERS } from '../support/auth-servers.ts'
 import { BAD_TOKENS, type Forger, forge } from '../support/bad-tokens.ts'
+import { until } from '../support/project.ts'
 import { type GatewayFixture, startFixtureGateway, supabaseClient } from './fixtures/gateway.ts'
 
 const PASSWORD = 'correct horse'
@@ -138,11 +139,20 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
 
     test('lets exactly one of two simultaneous sign-ups with one address through', async () => {
       const email = newEmail()
-      const replies = await Promise.all([1, 2].map(() => post('/signup', { email, password: PASSWORD })))
-      // A loser that had looked before the winner was there gets 500, a later one 422.
-      const [winner, loser] = replies.map(({ status }) => status).sort()
-      expect(winner).toBe(200)
-      expect([422, 500]).toContain(loser)
+      // Both have looked, and found nobody, before either may insert.
+      const holder = await sql.reserve()
+      await holder`begin`
+      await holder`lock table auth.users in share mode`
+      const both = Promise.all([1, 2].map(() => post('/signup', { email, password: PASSWORD })))
+      await until('two blocked sign-ups', async () => {
+        const [row] = await holder<{ count: number }[]>`
+          select count(*)::int as count from pg_locks where relation = 'auth.users'::regclass and not granted`
+        return row?.count === 2 || undefined
+      })
+      await holder`commit`
+      holder.release()
+      const replies = (await both).sort((one, other) => one.status - other.status)
+      expect(replies).toMatchObject([{ status: 200 }, { status: 500, body: { code: '23505' } }])
       expect(await sql`select 1 from auth.users where email = ${email}`).toHaveLength(1)
     })
 

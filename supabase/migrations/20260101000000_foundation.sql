@@ -56,8 +56,24 @@ create domain provisioning.currency as text
   constraint currency_is_iso_4217 check (value ~ '^[a-z]{3}$');
 create domain provisioning.slug as text
   constraint slug_is_url_safe check (value ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(value) <= 63);
+-- Texts that people give have an end, whichever way they come: rows, indexes and a history that nobody can delete hold them.
 create domain provisioning.organization_name as text
-  constraint name_is_not_blank check (btrim(value) <> '' and length(value) <= 200);
+  constraint name_is_at_most_200_characters check (length(value) <= 200)
+  constraint name_is_not_blank check (btrim(value) <> '');
+create domain provisioning.person_name as text
+  constraint name_is_at_most_200_characters check (length(value) <= 200);
+create domain provisioning.email_address as text
+  constraint email_is_at_most_320_characters check (length(value) <= 320);
+create domain provisioning.avatar_url as text
+  constraint avatar_url_is_at_most_2048_characters check (length(value) <= 2048)
+  constraint avatar_url_is_http_or_https check (value ~* '^https?://[^\s<>"]+$');
+create domain provisioning.region as text
+  constraint region_is_at_most_63_characters check (length(value) <= 63);
+-- What history keeps. The number is that of the row as it is stored, in bytes.
+create domain provisioning.kept_text as text
+  constraint kept_text_is_at_most_4000_characters check (length(value) <= 4000);
+create domain provisioning.kept_details as jsonb
+  constraint kept_details_are_at_most_16_kilobytes check (pg_column_size(value) <= 16384);
 
 -- Functions that are called often are plpgsql even for a single query: plpgsql keeps its plan for the session, while one in
 -- SQL that cannot be inlined (security definer, or with a search_path of its own) is planned at every call.
@@ -70,6 +86,43 @@ end
 $$;
 revoke execute on function provisioning.touch_updated_at() from public;
 comment on function provisioning.touch_updated_at() is 'Trigger: stamps updated_at on every change of a row.';
+
+create function provisioning.trimmed(p_text text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  -- btrim alone takes off U+0020 only, and a name of no-break spaces looks blank just the same.
+  return nullif(btrim(p_text,
+    U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006'
+    '\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF'), '');
+end
+$$;
+revoke execute on function provisioning.trimmed(text) from public;
+comment on function provisioning.trimmed(text) is
+  'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
+
+create function provisioning.plain_text(p_text text, p_length integer) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text;
+begin
+  if p_text is null then
+    return null;
+  end if;
+  -- Before anything looks at each letter: somebody may give 16 MB.
+  v_text := left(p_text, 4 * p_length);
+  if v_text ~ '[^\x20-\x7e]' then
+    v_text := regexp_replace(regexp_replace(v_text, '[\t-\r\u0085\u2028\u2029]+', ' ', 'g'),
+      '[\x01-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]',
+      '', 'g');
+    return provisioning.trimmed(left(provisioning.trimmed(v_text), p_length));
+  end if;
+  return nullif(btrim(left(btrim(v_text), p_length)), '');
+end
+$$;
+revoke execute on function provisioning.plain_text(text, integer) from public;
+comment on function provisioning.plain_text(text, integer) is
+  'The text on one line, cut after p_length characters, without control characters and marks of direction and without white space
+at its ends; null when nothing is left. Joiners stay, since words and emoji need them.';
 
 create function provisioning.uuid_v7() returns uuid
 language plpgsql volatile parallel safe set search_path = '' as $$

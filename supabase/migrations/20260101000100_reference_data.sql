@@ -113,11 +113,11 @@ create trigger settings_touch before update on provisioning.settings
   for each row execute function provisioning.touch_updated_at();
 
 create table provisioning.regions (
-  data_region text primary key,
+  data_region provisioning.region primary key,
   label text not null,
   aliases text[] not null default '{}',
-  neon_region text not null,
-  hosting_region text not null
+  neon_region provisioning.region not null,
+  hosting_region provisioning.region not null
 );
 comment on table provisioning.regions is
   'Data region → Neon region (fixed once a project exists) and Supabase region. Aliases are what sign-up forms tend to send.';

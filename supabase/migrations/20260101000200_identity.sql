@@ -8,7 +8,7 @@ create table public.organizations (
   slug provisioning.slug not null,
   owner_id uuid not null references auth.users (id),
   plan text not null default 'free',
-  billing_email text,
+  billing_email provisioning.email_address,
   data_region text not null,
   hosting_region text not null,
   stripe_customer_id text,
@@ -74,9 +74,9 @@ create trigger regions_in_use_stay after delete or update of data_region on prov
 
 create table public.profiles (
   id uuid primary key references auth.users (id) on delete cascade,
-  email text,
-  full_name text,
-  avatar_url text,
+  email provisioning.email_address,
+  full_name provisioning.person_name,
+  avatar_url provisioning.avatar_url,
   organization_id uuid references public.organizations (id) on delete set null,
   in_search_index boolean not null default true,
   created_at timestamptz not null default now(),
@@ -114,6 +114,38 @@ create table public.wallets (
   updated_at timestamptz not null default now()
 );
 comment on table public.wallets is 'Balances in minor units of the currency (cents).';
+
+-- A sign-up brings its texts in order. These are for changes, by the Data API above all.
+create function provisioning.put_organization_texts_in_order() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.name := coalesce(provisioning.plain_text(new.name, 200), '');
+  new.billing_email := provisioning.plain_text(new.billing_email, 320);
+  return new;
+end
+$$;
+revoke execute on function provisioning.put_organization_texts_in_order() from public;
+comment on function provisioning.put_organization_texts_in_order() is
+  'Trigger: what nobody sees is taken out of the name and the address. Texts that are too long never come here: their domains
+refuse them.';
+create trigger organizations_put_texts_in_order before update on public.organizations
+  for each row when ((old.name, old.billing_email) is distinct from (new.name, new.billing_email))
+  execute function provisioning.put_organization_texts_in_order();
+
+create function provisioning.put_profile_texts_in_order() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.full_name := provisioning.plain_text(new.full_name, 200);
+  new.avatar_url := provisioning.plain_text(new.avatar_url, 2048);
+  return new;
+end
+$$;
+revoke execute on function provisioning.put_profile_texts_in_order() from public;
+comment on function provisioning.put_profile_texts_in_order() is
+  'Trigger: what nobody sees is taken out of the name and the address of the picture.';
+create trigger profiles_put_texts_in_order before update on public.profiles
+  for each row when ((old.full_name, old.avatar_url) is distinct from (new.full_name, new.avatar_url))
+  execute function provisioning.put_profile_texts_in_order();
 
 create trigger organizations_touch before update on public.organizations
   for each row execute function provisioning.touch_updated_at();

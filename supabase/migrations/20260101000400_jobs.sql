@@ -95,10 +95,10 @@ create table public.provisioning_events (
   job_id uuid,
   event_type text not null,
   resource_type text not null,
-  resource_id text,
+  resource_id provisioning.kept_text,
   status text not null,
-  error_message text,
-  metadata jsonb not null default '{}',
+  error_message provisioning.kept_text,
+  metadata provisioning.kept_details not null default '{}',
   started_at timestamptz not null default now(),
   completed_at timestamptz,
   constraint completed_at_is_after_started_at check (completed_at >= started_at)

@@ -42,7 +42,7 @@ begin
   insert into public.provisioning_events (organization_id, job_id, event_type, resource_type, resource_id, status,
     error_message, metadata, started_at, completed_at)
   values (p_organization_id, p_job_id, p_event_type, p_resource_type, p_resource_id, p_status,
-    p_error_message, coalesce(p_metadata, '{}'), p_started_at, p_completed_at);
+    left(p_error_message, 4000), coalesce(p_metadata, '{}'), p_started_at, p_completed_at);
 end
 $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz)
@@ -225,7 +225,7 @@ begin
       claimed_at = excluded.claimed_at, lane = excluded.lane, works_on = excluded.works_on
     returning l.*
   )
-  select c.id, c.organization_id, c.kind, c.tier, c.lane, c.request, c.attempts, l.token, l.expires_at
+  select c.id, c.organization_id, c.kind, c.tier, c.lane, c.request::jsonb, c.attempts, l.token, l.expires_at
   from claimed c join leased l on l.job_id = c.id;
 end
 $$;
@@ -557,7 +557,9 @@ begin
   if v_job.status = 'running' and exists (
     select from provisioning.job_leases l where l.job_id = p_job_id and l.expires_at > now()) then
     if p_services is not null then
-      update public.provisioning_jobs set rerun_services = coalesce(rerun_services, '{}') || p_services where id = p_job_id;
+      update public.provisioning_jobs j
+      set rerun_services = array(select s from unnest(coalesce(j.rerun_services, '{}') || p_services) s group by s order by s)
+      where j.id = p_job_id;
     end if;
     return 'running';
   end if;

@@ -44,7 +44,7 @@ begin
   end if;
   -- A pause belongs to no organization; rows of the nil one are for the service role's eyes.
   perform provisioning.audit('00000000-0000-0000-0000-000000000000', 'work.paused', p_scope, v_name,
-    jsonb_build_object('reason', p_reason, 'by_role', session_user));
+    jsonb_build_object('reason', left(provisioning.trimmed(p_reason), 500), 'by_role', session_user));
   return true;
 end
 $$;

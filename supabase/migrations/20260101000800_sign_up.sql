@@ -3,7 +3,7 @@
 create table provisioning.sign_up_failures (
   user_id uuid primary key references auth.users (id) on delete cascade,
   sqlstate text not null,
-  message text not null,
+  message provisioning.kept_text not null,
   attempts integer not null default 1,
   next_attempt_at timestamptz not null default now(),
   created_at timestamptz not null default now()
@@ -52,27 +52,62 @@ revoke execute on function provisioning.free_slug(text) from public;
 comment on function provisioning.free_slug(text) is
   'A slug for the name that no committed or concurrent sign-up has; never blocks.';
 
-create function provisioning.trimmed(p_text text) returns text
+create function provisioning.cut_metadata(p_metadata jsonb) returns jsonb
 language plpgsql immutable set search_path = '' as $$
+declare
+  -- Each look at a large value would unpack it as a whole. The concatenation does that once.
+  v_metadata jsonb := '{}'::jsonb || p_metadata;
 begin
-  -- btrim alone takes off U+0020 only, and a name of no-break spaces looks blank just the same.
-  return nullif(btrim(p_text,
-    U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006'
-    '\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF'), '');
+  return jsonb_strip_nulls(jsonb_build_object(
+    'full_name', left(v_metadata ->> 'full_name', 1000), 'name', left(v_metadata ->> 'name', 1000),
+    'avatar_url', left(v_metadata ->> 'avatar_url', 2049), 'picture', left(v_metadata ->> 'picture', 2049),
+    'organization_name', left(v_metadata ->> 'organization_name', 1000),
+    'data_region', left(v_metadata ->> 'data_region', 100), 'hosting_region', left(v_metadata ->> 'hosting_region', 100)));
 end
 $$;
-revoke execute on function provisioning.trimmed(text) from public;
-comment on function provisioning.trimmed(text) is
-  'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
+revoke execute on function provisioning.cut_metadata(jsonb) from public;
+comment on function provisioning.cut_metadata(jsonb) is
+  'What we read of a user''s metadata, cut to a size that costs nothing.';
+
+create function provisioning.avatar_of(p_metadata jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_url text := coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture');
+begin
+  if v_url is null or length(v_url) > 2048 then
+    return null;
+  end if;
+  v_url := provisioning.plain_text(v_url, 2048);
+  return case when v_url ~* '^https?://[^\s<>"]+$' then v_url end;
+end
+$$;
+revoke execute on function provisioning.avatar_of(jsonb) from public;
+comment on function provisioning.avatar_of(jsonb) is
+  'The address of a user''s picture; null when it is not one of http or https, or longer than an address may be.';
+
+create function provisioning.full_name_of(p_metadata jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_metadata ?| '{full_name,name}' then
+    return coalesce(provisioning.plain_text(p_metadata ->> 'full_name', 200),
+      provisioning.plain_text(p_metadata ->> 'name', 200));
+  end if;
+  return null;
+end
+$$;
+revoke execute on function provisioning.full_name_of(jsonb) from public;
 
 create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
+declare
+  v_name text;
 begin
-  return left(coalesce(
-    provisioning.trimmed(p_metadata ->> 'organization_name'),
-    provisioning.trimmed(p_metadata ->> 'full_name') || '''s organization',
-    provisioning.trimmed(p_metadata ->> 'name') || '''s organization',
-    provisioning.trimmed(split_part(p_email, '@', 1)),
+  if p_metadata ? 'organization_name' then
+    v_name := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
+  end if;
+  return left(coalesce(v_name,
+    provisioning.full_name_of(p_metadata) || '''s organization',
+    provisioning.plain_text(split_part(p_email, '@', 1), 200),
     'Organization'), 200);
 end
 $$;
@@ -83,8 +118,8 @@ create function provisioning.wanted_regions(
 )
 language plpgsql stable security definer set search_path = '' as $$
 declare
-  v_data text := nullif(lower(btrim(p_metadata ->> 'data_region')), '');
-  v_hosting text := nullif(lower(btrim(p_metadata ->> 'hosting_region')), '');
+  v_data text := nullif(lower(btrim(left(p_metadata ->> 'data_region', 63))), '');
+  v_hosting text := nullif(lower(btrim(left(p_metadata ->> 'hosting_region', 63))), '');
   v_found text;
 begin
   unknown := '{}';
@@ -93,7 +128,7 @@ begin
     where r.data_region = v_data or r.neon_region = v_data or v_data = any (r.aliases);
   end if;
   if data_region is null then
-    unknown := jsonb_strip_nulls(jsonb_build_object('unknown_data_region', v_data));
+    unknown := jsonb_strip_nulls(jsonb_build_object('unknown_data_region', provisioning.plain_text(v_data, 63)));
     select r.data_region, r.hosting_region into data_region, hosting_region from provisioning.regions r
     where r.data_region = p_default;
   end if;
@@ -102,7 +137,8 @@ begin
     where r.hosting_region = v_hosting or v_hosting = any (r.aliases);
     hosting_region := coalesce(v_found, hosting_region);
     if v_found is null then
-      unknown := unknown || jsonb_build_object('unknown_hosting_region', v_hosting);
+      unknown := unknown
+        || jsonb_strip_nulls(jsonb_build_object('unknown_hosting_region', provisioning.plain_text(v_hosting, 63)));
     end if;
   end if;
 end
@@ -203,8 +239,7 @@ begin
     and m.organization_id = p_organization_id and m.user_id = p_user_id and m.role <> 'owner';
   insert into public.profiles as p (id, email, full_name, avatar_url, organization_id)
   values (p_user_id, p_email,
-    coalesce(p_metadata ->> 'full_name', p_metadata ->> 'name'),
-    coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture'), p_organization_id)
+    provisioning.full_name_of(p_metadata), provisioning.avatar_of(p_metadata), p_organization_id)
   on conflict (id) do update set email = excluded.email, organization_id = excluded.organization_id
   where (p.organization_id, p.email) is distinct from (excluded.organization_id, excluded.email);
   insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
@@ -252,7 +287,8 @@ begin
   -- Two entries for the same user (webhook, repair, backfill) take turns; different users never meet here. The trigger of the
   -- sign-up comes before them all: nobody else sees the user before it has committed.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
-  select u.email, coalesce(u.raw_user_meta_data, '{}') || p_metadata, not u.is_anonymous and u.deleted_at is null,
+  select u.email, provisioning.cut_metadata(coalesce(u.raw_user_meta_data, '{}') || p_metadata),
+    not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
     coalesce(
       provisioning.profile_organization(p_user_id),
@@ -280,7 +316,8 @@ p_metadata goes over the user''s own, for what has still to be made; p_lane is t
 create function provisioning.record_sign_up_failure(p_user_id uuid, p_sqlstate text, p_message text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into provisioning.sign_up_failures as f (user_id, sqlstate, message) values (p_user_id, p_sqlstate, p_message)
+  insert into provisioning.sign_up_failures as f (user_id, sqlstate, message)
+  values (p_user_id, p_sqlstate, left(p_message, 4000))
   on conflict (user_id) do update set sqlstate = excluded.sqlstate, message = excluded.message,
     attempts = f.attempts + 1,
     next_attempt_at = now() + make_interval(secs => least(3600, 10 * power(2, least(f.attempts, 10))));
@@ -370,6 +407,7 @@ server cancels a statement for its time only once. Without, somebody has asked f
 create function provisioning.handle_new_user() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 declare
+  v_metadata jsonb;
   v_organization_id uuid;
 begin
   if new.is_anonymous or new.deleted_at is not null or (new.email_confirmed_at is null and new.phone_confirmed_at is null
@@ -380,12 +418,13 @@ begin
     -- Another user of the same statement has used up its time.
     raise query_canceled using message = 'The statement had no time left.';
   end if;
-  v_organization_id := provisioning.create_organization(
-    new.id, new.email, coalesce(new.raw_user_meta_data, '{}'), 'sign_up');
+  v_metadata := case when pg_column_size(new.raw_user_meta_data) > 1000
+    then provisioning.cut_metadata(new.raw_user_meta_data) else coalesce(new.raw_user_meta_data, '{}') end;
+  v_organization_id := provisioning.create_organization(new.id, new.email, v_metadata, 'sign_up');
   with profile as (
     insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
-    values (new.id, new.email, coalesce(new.raw_user_meta_data ->> 'full_name', new.raw_user_meta_data ->> 'name'),
-      coalesce(new.raw_user_meta_data ->> 'avatar_url', new.raw_user_meta_data ->> 'picture'), v_organization_id, false)
+    values (new.id, new.email, provisioning.full_name_of(v_metadata),
+      case when v_metadata ?| '{avatar_url,picture}' then provisioning.avatar_of(v_metadata) end, v_organization_id, false)
   )
   insert into public.wallets (user_id, currency) select new.id, s.default_currency from provisioning.settings s;
   return null;
@@ -411,17 +450,19 @@ create trigger tenant_provisioning_user_created after insert on auth.users
 
 create function provisioning.handle_user_updated() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+declare
+  v_metadata jsonb;
 begin
+  if new.raw_user_meta_data is distinct from old.raw_user_meta_data then
+    v_metadata := provisioning.cut_metadata(new.raw_user_meta_data);
+  end if;
   -- Only for those who have nothing yet: the lock that it takes for each user would add up in an update of many.
   if provisioning.profile_organization(new.id) is null then
     perform provisioning.try_to_provision_user(new.id);
   end if;
   update public.profiles p set email = new.email,
-    full_name = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
-      then coalesce(new.raw_user_meta_data ->> 'full_name', new.raw_user_meta_data ->> 'name', p.full_name) else p.full_name end,
-    avatar_url = case when new.raw_user_meta_data is distinct from old.raw_user_meta_data
-      then coalesce(new.raw_user_meta_data ->> 'avatar_url', new.raw_user_meta_data ->> 'picture', p.avatar_url)
-        else p.avatar_url end
+    full_name = coalesce(provisioning.full_name_of(v_metadata), p.full_name),
+    avatar_url = coalesce(provisioning.avatar_of(v_metadata), p.avatar_url)
   where p.id = new.id;
   if new.email is distinct from old.email then
     update public.organizations o set billing_email = new.email

@@ -28,8 +28,12 @@ declare
     select distinct d.service from provisioning.step_definitions d where d.kind = provisioning.kind_for('provision') order by 1);
   v_unknown text := (select s from unnest(p_services) s where s <> all (v_known) limit 1);
 begin
+  if cardinality(p_services) = 0 or cardinality(p_services) > 20 then
+    raise exception 'Name between one and 20 services, or none to mean all.' using errcode = 'TP422';
+  end if;
   if v_unknown is not null then
-    raise exception 'The service "%" is unknown. Known: %.', v_unknown, array_to_string(v_known, ', ') using errcode = 'TP422';
+    raise exception 'The service "%" is unknown. Known: %.', left(v_unknown, 63), array_to_string(v_known, ', ')
+      using errcode = 'TP422';
   end if;
 end
 $$;
@@ -44,7 +48,7 @@ begin
   select r.data_region into v_region from provisioning.regions r
   where r.data_region = lower(p_data_region) or lower(p_data_region) = any (r.aliases);
   if v_region is null then
-    raise exception 'The region "%" is unknown. Known: %.', p_data_region,
+    raise exception 'The region "%" is unknown. Known: %.', left(p_data_region, 63),
       (select string_agg(r.data_region, ', ' order by r.data_region) from provisioning.regions r) using errcode = 'TP422';
   end if;
   select k.label into v_fixed_by from public.tenant_resources t join provisioning.resource_kinds k using (kind)
@@ -66,7 +70,7 @@ create function provisioning.choose_database_size(p_organization_id uuid, p_size
 language plpgsql security definer set search_path = '' as $$
 begin
   if not exists (select from provisioning.database_sizes z where z.size = p_size) then
-    raise exception 'The size "%" is unknown. Known: %.', p_size,
+    raise exception 'The size "%" is unknown. Known: %.', left(p_size, 63),
       (select string_agg(z.size, ', ' order by z.max_compute_units) from provisioning.database_sizes z) using errcode = 'TP422';
   end if;
   update public.organization_databases d set size = p_size where d.organization_id = p_organization_id and d.size <> p_size;
@@ -109,6 +113,10 @@ declare
   v_changed text[] := '{}';
 begin
   perform provisioning.assert_services_exist(p_services);
+  -- A set: neither their order nor one that is named twice makes a difference.
+  if p_services is not null then
+    p_services := array(select s from unnest(p_services) s group by s order by s);
+  end if;
   select * into v_held from provisioning.hold_provisioning(p_organization_id);
   v_job := v_held.job;
   if exists (

@@ -126,6 +126,7 @@ describe('a call by e-mail address', () => {
     ['services', { services: ['neon'] }, 'services'],
     ['a cancellation', { cancel: true }, 'cancel'],
     ['metadata that is no object', { metadata: 'x' }, 'metadata'],
+    ['metadata that is large', { metadata: { name: 'x'.repeat(20_000) } }, 'metadata'],
   ])('is refused with %s', async (_, more, path) => {
     const reply = await project.request({ email: newEmail(), ...more })
     expect(reply.body).toMatchObject({ code: 'invalid_body', issues: [{ path }] })

@@ -24,8 +24,12 @@ beforeAll(async () => {
   const { organizationId } = person
   const { sql, superuser } = project
   const error = { code: 'step_crashed', message: EVIL, retryable: false }
-  await sql`update public.organizations set name = ${`x${EVIL}`} where id = ${organizationId}`
-  await sql`update public.profiles set full_name = ${EVIL} where id = ${person.userId}`
+  // As if they stood there from before: the triggers take out of a change what nobody sees.
+  await superuser.begin(async (tx) => {
+    await tx`set local session_replication_role = replica`
+    await tx`update public.organizations set name = ${`x${EVIL}`} where id = ${organizationId}`
+    await tx`update public.profiles set full_name = ${EVIL} where id = ${person.userId}`
+  })
   await superuser`update auth.users set email = ${`"$(touch /tmp/pwned)${EVIL}"@example.com`} where id = ${person.userId}`
   await sql`update public.provisioning_steps set error = ${sql.json(error)}, status = 'failed'
     where organization_id = ${organizationId} and step = 'tenant_schema'`

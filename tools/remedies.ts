@@ -12,6 +12,8 @@ export function cliCommand(command: TenantCommand, names: TenantNames): string |
   switch (command.command) {
     case 'provision_user':
       return `npm run tenants -- provision ${names.user}`
+    case 'lift_removal':
+      return `npm run tenants -- readmit ${names.user}`
     case 'provision':
       return `npm run tenants -- provision ${names.tenant}`
     case 'retry':
@@ -50,6 +52,8 @@ export function sqlStatement(command: TenantCommand, ids: TenantIds): string | u
   switch (command.command) {
     case 'provision_user':
       return `select provisioning.repair_user('${ids.userId}');`
+    case 'lift_removal':
+      return `select provisioning.lift_removal('${ids.userId}');`
     case 'provision':
       return `select * from provisioning.request_provisioning('${ids.organizationId}');`
     case 'retry':

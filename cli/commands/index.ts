@@ -8,7 +8,7 @@ import { registerAlerts, registerEvents } from './history.ts'
 import { registerList } from './list.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
-import { registerCancel, registerDeprovision } from './removal.ts'
+import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
 import { registerStatus } from './status.ts'
 import { registerWatch } from './watch.ts'
 
@@ -25,6 +25,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerRetry(program, define)
   registerCancel(program, define)
   registerDeprovision(program, define)
+  registerReadmit(program, define)
   registerBackfill(program, define)
   registerPause(program, define)
   registerResume(program, define)

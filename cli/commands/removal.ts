@@ -73,6 +73,33 @@ export function registerDeprovision(program: Command, define: Define): void {
   )
 }
 
+export function registerReadmit(program: Command, define: Define): void {
+  define(
+    program
+      .command('readmit')
+      .description('let a user whose tenant was removed on purpose have one again')
+      .argument('<user>', 'e-mail address or id')
+      .addHelpText(
+        'after',
+        '\nNothing is made by that; `provision` does so, or the next change of the account.\nExit codes: 0 lifted, or nothing to lift; 1 there is no such user.',
+      ),
+    async (session, subject: string) => {
+      const api = await session.connect()
+      const tenant = await api.describe(subject)
+      if (tenant.user === null) throw new ProjectError(tenant.verdict.summary, 'not_found', 404)
+      const { id } = tenant.user
+      session.standing = `Whether it is lifted: npm run tenants -- status ${id}`
+      const lifted = await api.change('The removal', api.client.rpc('lift_removal', { user_id: id }))
+      session.print({ user_id: id, lifted }, () =>
+        lifted
+          ? labelled(sign('ok'), `It is lifted. Make a tenant: npm run tenants -- provision ${id}`, 2)
+          : labelled(sign('ok'), `No tenant of ${nameOf(tenant)} was removed.`, 2),
+      )
+      return exit.fine
+    },
+  )
+}
+
 type Found = Tenant & { organization_id: string }
 
 async function deprovision(

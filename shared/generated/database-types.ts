@@ -257,6 +257,9 @@ isOneToOne: true
 "lift_legal_hold":
 { Args: { "organization_id": string }; Returns: boolean
                            },
+"lift_removal":
+{ Args: { "user_id": string }; Returns: boolean
+                           },
 "list_tenants":
 { Args: { "after"?: string,"filter"?: Json,"page_size"?: number,"sort"?: string }; Returns: Json
                            },

@@ -18,6 +18,8 @@ export type TenantCommand =
   | RemedyCommand
   /** Makes whatever rows and resources the user lacks. */
   | { readonly command: 'provision_user' }
+  /** Lets a user whose tenant was removed on purpose have one again. */
+  | { readonly command: 'lift_removal' }
   | { readonly command: 'provision' }
   /** Tries a removal again that has failed. */
   | { readonly command: 'retry_removal' }
@@ -59,9 +61,10 @@ export const checkRemedies: Readonly<Record<string, TenantRemedy>> = {
   },
   rows_missing: { text: 'Make what is missing.', commands: provisionUser },
   profile_email_differs: { text: 'Copy the address of the account.', commands: provisionUser },
-  organization_missing: {
-    text: 'Make one. (After an organization was deleted that is as it should be.)',
-    commands: provisionUser,
+  organization_missing: { text: 'Make one.', commands: provisionUser },
+  organization_removed: {
+    text: 'That is as it should be, unless the user may have one again.',
+    commands: [{ command: 'lift_removal' }, { command: 'provision_user' }],
   },
   plan_missing: {
     text: 'Give it one that is in provisioning.plans.',

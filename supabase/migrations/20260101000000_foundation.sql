@@ -8,8 +8,8 @@ declare
     'tenant_health_hourly', 'tenant_resources', 'wallets'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
   v_functions text[] := array['audit_trail', 'backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
-    'lift_legal_hold', 'list_tenants', 'pause_work', 'paused_work', 'probe_functions', 'probe_results', 'provisioning_progress',
-    'repair_user', 'resume_work', 'search_profiles', 'set_legal_hold', 'tenant_counts'];
+    'lift_legal_hold', 'lift_removal', 'list_tenants', 'pause_work', 'paused_work', 'probe_functions',
+    'probe_results', 'provisioning_progress', 'repair_user', 'resume_work', 'search_profiles', 'set_legal_hold', 'tenant_counts'];
   v_taken text;
 begin
   select string_agg(taken.name, ', ' order by taken.name) into v_taken from (

@@ -301,6 +301,10 @@ begin
     return null;
   end if;
   if v_organization_id is null then
+    -- Whose tenant was removed on purpose does not come back with a change of the account.
+    if exists (select from provisioning.removed_tenants r where r.user_id = p_user_id) then
+      return null;
+    end if;
     v_organization_id := provisioning.create_organization(p_user_id, v_email, v_metadata, p_lane);
   end if;
   perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata, p_lane);
@@ -310,7 +314,8 @@ $$;
 revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb, text) from public;
 comment on function provisioning.ensure_user_provisioned(uuid, jsonb, text) is
   'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
-returns the organization; null for a user who is not to be provisioned (yet). Safe to repeat and to run twice at once.
+returns the organization; null for a user who is not to be provisioned (yet, or because the tenant was removed on purpose).
+Safe to repeat and to run twice at once.
 p_metadata goes over the user''s own, for what has still to be made; p_lane is that of a job that has to be made.';
 
 create function provisioning.record_sign_up_failure(p_user_id uuid, p_sqlstate text, p_message text) returns void
@@ -376,6 +381,7 @@ begin
       and (u.email_confirmed_at is not null or u.phone_confirmed_at is not null
         or (select s.provision_on from provisioning.settings s) = 'sign_up')
       and not exists (select from provisioning.sign_up_failures f where f.user_id = u.id)
+      and not exists (select from provisioning.removed_tenants r where r.user_id = u.id)
     order by u.created_at, u.id limit least(p_limit, 1000)
   loop
     v_done := v_done + provisioning.try_to_provision_user(v_user_id, 'batch')::integer;

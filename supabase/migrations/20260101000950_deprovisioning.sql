@@ -82,8 +82,8 @@ begin
   where a.organization_id = p_organization_id and a.kind <> v_kind || '_failed' and a.resolved_at is null;
   perform provisioning.release_resources(p_organization_id, p_with_grace => true);
   v_job_id := provisioning.enqueue_removal(p_organization_id, v_kind,
-    jsonb_strip_nulls(jsonb_build_object('provisioned_at', v_organization.provisioned_at, 'member_ids', (
-      select jsonb_agg(m.user_id) from public.organization_members m where m.organization_id = p_organization_id))));
+    jsonb_strip_nulls(jsonb_build_object('provisioned_at', v_organization.provisioned_at)));
+  perform provisioning.remember_removal(p_organization_id);
   perform provisioning.keep_personal_details(v_job_id, p_organization_id, v_organization.owner_id, v_names);
   perform provisioning.keep_personal_details(
     provisioning.audit(p_organization_id, 'organization.deleted', 'organization', p_organization_id::text,

@@ -35,20 +35,6 @@ comment on function provisioning.users_not_whole(uuid, integer) is
   'Of the next p_window users after p_after, those to be looked at more closely: all others have every row that a user has. Nearly
 everybody is among the others, so this look is made to be cheap.';
 
-create function provisioning.lost_on_purpose(p_user_id uuid) returns boolean
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  return exists (
-    select from public.provisioning_jobs j where j.request ? 'member_ids' and j.request -> 'member_ids' ? p_user_id::text);
-end
-$$;
-revoke execute on function provisioning.lost_on_purpose(uuid) from public;
-comment on function provisioning.lost_on_purpose(uuid) is
-  'Whether the user belonged to an organization when that was deleted. Removal jobs say so, of which the newest is kept for
-good.';
-create index provisioning_jobs_members_idx on public.provisioning_jobs using gin ((request -> 'member_ids'))
-  where request ? 'member_ids';
-
 create function provisioning.users_with_missing_rows(p_after uuid, p_window integer)
 returns table (user_id uuid, email text, missing text[])
 language plpgsql stable security definer set search_path = '' as $$
@@ -89,7 +75,8 @@ begin
   select c.id, c.email, c.missing from counted c
   where cardinality(c.missing) > 0
     -- Whose organization was deleted has lost it on purpose.
-    and not (c.missing = '{organization}' and provisioning.lost_on_purpose(c.id))
+    and not ('organization' = any (c.missing)
+      and exists (select from provisioning.removed_tenants r where r.user_id = c.id))
   order by c.id;
 end
 $$;
@@ -116,8 +103,10 @@ begin
       sqlerrm);
   end;
   if v_organization_id is null then
-    return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing, 'outcome', 'not_eligible',
-      'message', 'Deleted, anonymous, or not confirmed yet (settings.provision_on).');
+    return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing) || case
+      when exists (select from provisioning.removed_tenants r where r.user_id = p_user_id)
+        then '{"outcome": "removed", "message": "The tenant was removed on purpose. Lift that first, with lift_removal."}'::jsonb
+      else '{"outcome": "not_eligible", "message": "Deleted, anonymous, or not confirmed yet (settings.provision_on)."}' end;
   end if;
   delete from provisioning.sign_up_failures f where f.user_id = p_user_id;
   perform provisioning.audit(v_organization_id, 'user.repaired', 'user', p_user_id::text,
@@ -129,9 +118,9 @@ $$;
 revoke execute on function provisioning.repair_user(uuid, text[], jsonb) from public;
 grant execute on function provisioning.repair_user(uuid, text[], jsonb) to service_role;
 comment on function provisioning.repair_user(uuid, text[], jsonb) is
-  'Makes what a user lacks, as the sign-up would have, and returns {user_id, email, outcome, …}: repaired, not_eligible, or failed
-with a message, which the sweep will try again. p_metadata goes over what the user gave at the sign-up, for rows that have still
-to be made. Audited with p_missing. Raises TP404 for an unknown user.';
+  'Makes what a user lacks, as the sign-up would have, and returns {user_id, email, outcome, …}: repaired, not_eligible, removed
+(see removed_tenants), or failed with a message, which the sweep will try again. p_metadata goes over what the user gave at the
+sign-up, for rows that have still to be made. Audited with p_missing. Raises TP404 for an unknown user.';
 
 create function public.repair_user(user_id uuid, metadata jsonb default '{}') returns jsonb
 language sql volatile security invoker set search_path = '' as $$

@@ -154,7 +154,10 @@ declare
   v_plan jsonb := p_facts -> 'plan';
 begin
   if v_organization ->> 'id' is null then
-    return next provisioning.failed_check('organization', 'organization_missing', 'The user belongs to no organization.');
+    return next case when exists (
+      select from provisioning.removed_tenants r where r.user_id = (p_facts #>> '{user,id}')::uuid)
+      then provisioning.failed_check('organization', 'organization_removed', 'The organization was removed on purpose.')
+      else provisioning.failed_check('organization', 'organization_missing', 'The user belongs to no organization.') end;
     return;
   end if;
   return next provisioning.passed_check('organization', format('%s (%s)', v_organization ->> 'name', v_organization ->> 'slug'));

@@ -402,6 +402,26 @@ describe('backfill', () => {
     await run('deprovision', person.organizationId, '--yes')
     expect((await runJson('backfill', '--dry-run')).document).toMatchObject({ users: [] })
   })
+
+  test('gives them a tenant again only after readmit', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    await run('deprovision', person.organizationId, '--yes')
+    expect(await runJson('provision', person.userId)).toMatchObject({
+      code: 1,
+      document: { error: { code: 'removed', message: expect.stringContaining('on purpose') } },
+    })
+    expect((await runJson('status', person.userId)).document).toMatchObject({
+      verdict: { commands: expect.arrayContaining([`npm run tenants -- readmit ${person.userId}`]) },
+    })
+    expect((await runJson('readmit', person.email)).document).toEqual({
+      user_id: person.userId,
+      lifted: true,
+    })
+    expect((await run('readmit', person.userId)).stdout).toContain('was removed')
+    expect((await runJson('provision', person.userId)).document).toMatchObject({ verdict: { ready: true } })
+    expect(await runJson('readmit', 'nobody@example.com')).toMatchObject({ code: 1 })
+  })
 })
 
 describe('health', () => {

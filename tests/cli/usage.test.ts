@@ -16,6 +16,7 @@ const COMMANDS = [
   'retry',
   'cancel',
   'deprovision',
+  'readmit',
   'backfill',
   'doctor',
 ]

@@ -102,6 +102,7 @@ describe('the look for missing rows', () => {
       select o.id, ${member.id} from public.organizations o where o.owner_id = ${owner.id}`
     await project.sql`delete from public.organizations where owner_id in (${owner.id}, ${member.id})`
     await project.superuser.unsafe(`set session_replication_role = replica; delete from public.provisioning_events;
+      delete from public.provisioning_jobs;
       reset session_replication_role`)
     expect(await missing(owner.id)).toEqual([])
     expect(await missing(member.id)).toEqual([])

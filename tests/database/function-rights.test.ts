@@ -11,6 +11,7 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'search_profiles(text)': ['authenticated', 'service_role'],
   'lift_legal_hold(uuid)': ['authenticated', 'service_role'],
   'set_legal_hold(uuid,text)': ['authenticated', 'service_role'],
+  'lift_removal(uuid)': ['authenticated', 'service_role'],
   'database_connection(uuid,boolean)': ['authenticated', 'service_role'],
   'backfill_users(integer,boolean,uuid)': ['service_role'],
   'describe_tenant(text)': ['service_role'],
@@ -35,6 +36,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.audited_details(uuid)': ['authenticated', 'service_role'],
   'provisioning.lift_legal_hold(uuid)': ['authenticated', 'service_role'],
   'provisioning.set_legal_hold(uuid,text)': ['authenticated', 'service_role'],
+  'provisioning.lift_removal_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.cancel_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.is_operator()': ['authenticated', 'service_role'],
   'provisioning.pause_as_caller(text,text,text)': ['authenticated', 'service_role'],
@@ -104,6 +106,16 @@ const ASKING_FUNCTIONS: Readonly<
   },
   'set_legal_hold(uuid,text)': {
     call: (id) => `public.set_legal_hold('${id}', '2026/1')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'lift_removal(uuid)': {
+    call: (id) => `public.lift_removal('${id}')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.lift_removal_as_caller(uuid)': {
+    call: (id) => `provisioning.lift_removal_as_caller('${id}')`,
     works: ['service_role'],
     code: 'TP403',
   },

@@ -76,7 +76,7 @@ describe('the removal of a user whose organization has no other owner', () => {
       status: 'queued',
       finished_at: null,
     })
-    expect(only(await jobs(organizationId, 'deprovision')).request).toEqual({ member_ids: [user.id] })
+    expect(only(await jobs(organizationId, 'deprovision')).request).toEqual({})
     expect(await outside(organizationId)).toEqual(released(external))
     expect(only(await project.sql`select status from public.provisioning_jobs where id = ${jobId}`)).toEqual({
       status: 'cancelled',
@@ -327,7 +327,7 @@ describe('a soft deletion', () => {
     expect(only(await jobs(organizationId, 'deprovision'))).toMatchObject({
       status: 'queued',
     })
-    expect(only(await jobs(organizationId, 'deprovision')).request).toEqual({ member_ids: [user.id] })
+    expect(only(await jobs(organizationId, 'deprovision')).request).toEqual({})
     expect(await outside(organizationId)).toEqual(released(external))
     expect([...(await personal(user.id))]).toEqual([])
     expect(await wallet(user.id)).toHaveLength(1)

@@ -1,4 +1,4 @@
--- Key-value settings of the tenant's application. The application's role owns the database, so no grants are needed.
+-- Key-value settings of the tenant's application. What the owner makes is granted to the application by itself.
 create table public.settings (
   key text primary key,
   value jsonb not null,

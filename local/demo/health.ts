@@ -21,7 +21,7 @@ export async function showHealth(stack: Stack, client: Client): Promise<void> {
 
   const role = await physicalRole(client)
   await superuser(stack, (sql) => sql`alter role ${sql(role)} nologin`)
-  console.log(`  Somebody takes the right to log in from Ann's database role …`)
+  console.log(`  Somebody takes the right to log in from the role that checks Ann's database …`)
   await showAlert(client, 'opened')
   await superuser(stack, (sql) => sql`alter role ${sql(role)} login`)
   console.log('  … and gives it back.')
@@ -94,13 +94,13 @@ async function showAlert(client: Client, wanted: 'opened' | 'resolved'): Promise
   throw new Error(`The alert was not ${wanted} within ${TIMEOUT_MS / 1000} s.`)
 }
 
-/** All emulated projects share one server, on which her role has another name. */
+/** The login that checks her database. All emulated projects share one server, on which it has another name. */
 async function physicalRole(client: Client): Promise<string> {
   const [row] = await withTenantDatabase(
     client,
-    (sql) => sql<{ name: string }[]>`select current_user as name`,
+    (sql) => sql<{ name: string }[]>`select current_database() || '_health' as name`,
   )
-  if (!row) throw new Error('the tenant database did not say who is connected')
+  if (!row) throw new Error('the tenant database did not say what it is called')
   return row.name
 }
 

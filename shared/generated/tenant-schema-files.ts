@@ -10,7 +10,7 @@ export const tenantSchemaFiles: readonly SchemaFile[] = [
   {
     version: 1,
     name: '0001_settings.sql',
-    sql: `-- Key-value settings of the tenant's application. The application's role owns the database, so no grants are needed.
+    sql: `-- Key-value settings of the tenant's application. What the owner makes is granted to the application by itself.
 create table public.settings (
   key text primary key,
   value jsonb not null,

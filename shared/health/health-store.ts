@@ -15,7 +15,6 @@ export interface HealthSettings {
 export interface ClaimedTenant extends TenantAddress {
   readonly organizationId: string
   readonly neonProjectId: string | null
-  readonly credentialsSecretId: string | null
   /** It is time to connect even if that wakes it. */
   readonly deepCheckDue: boolean
   /** What the last check found. */
@@ -121,7 +120,7 @@ export class HealthStore {
     return this.#sql<ClaimedTenant[]>`
       select organization_id as "organizationId", neon_project_id as "neonProjectId", host, pooled_host as "pooledHost", port,
         database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
-        credentials_secret_id as "credentialsSecretId", deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
+        deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
         suspend_timeout_seconds as "suspendTimeoutSeconds", probed_seconds_ago as "probedSecondsAgo",
         used_seconds_ago as "usedSecondsAgo", let_in as "letIn", schema_version as "schemaVersion"
       from provisioning.claim_health_checks(${limit}, ${awakeOnly}, ${organizationId})`
@@ -133,10 +132,11 @@ export class HealthStore {
     return plan
   }
 
-  /** @returns undefined when Vault does not hold it */
-  async password(secretId: string | null): Promise<string | undefined> {
+  /** Of the login that checks the tenant. @returns undefined when Vault does not hold it */
+  async password(organizationId: string): Promise<string | undefined> {
     const [row] = await this.#sql<{ password: string }[]>`
-      select decrypted_secret as password from vault.decrypted_secrets where id = ${secretId}`
+      select s.decrypted_secret as password from vault.decrypted_secrets s
+      where s.name = provisioning.login_secret(${organizationId}, 'health')`
     return row?.password
   }
 

@@ -18,7 +18,7 @@ const troubles = {
   quota_suspended:
     'The quota of the Neon project is used up, so its compute is suspended. Raise the plan’s quota and retry the service neon, or wait for the next billing period.',
   login_refused:
-    'The database refuses the login: password or role have changed. Retry the service neon, which fetches them again.',
+    'The database refuses the login: password or role have changed. Retry the service neon, which makes it anew.',
   login_locked_out: 'The role of the tenant may not log in any more. Give it LOGIN again.',
   database_missing: 'The database does not exist any more on the server of the tenant.',
   too_many_connections: 'The database has no connection left. Close idle ones, or use the pooled host.',
@@ -28,7 +28,7 @@ const troubles = {
   certificate_invalid: 'The certificate of the database’s host is not valid for it.',
   connection_lost: 'The connection was lost during the check.',
   credentials_missing:
-    'The password of the database is not in Vault. Retry the service neon, which fetches it again.',
+    'The password of the database is not in Vault. Retry the service neon, which sets a new one.',
   answer_too_large:
     'The database answers a check with far more than was asked for, so the connection was cut. Look for what its owner put in the place of the catalogue.',
   measurement_invalid:

@@ -124,7 +124,7 @@ async function connect(
   tenant: ClaimedTenant,
   checkedAt: string,
 ): Promise<CheckResult> {
-  const password = await store.password(tenant.credentialsSecretId)
+  const password = await store.password(tenant.organizationId)
   if (password === undefined) return unusable(tenant, checkedAt, trouble('credentials_missing'))
   const probe = await probeDatabase(tenant, password, tenant.metrics, timeoutMs)
   const { quota_bytes: quota } = tenant.thresholds

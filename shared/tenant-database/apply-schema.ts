@@ -14,15 +14,14 @@ const TAKE_TURN = 'select pg_catalog.pg_try_advisory_lock(7221) as taken'
 const TURN_PAUSE_MS = 100
 const LONGEST_WAIT_MS = 5_000
 const READ = 'select version, checksum from provisioning.schema_migrations limit 10000'
-const BEGIN = `
-  create schema if not exists provisioning;
-  create table if not exists provisioning.schema_migrations (
-    version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now());
-  ${READ}`
-/** A file may build an index, and finds public as it would by hand. */
-const FOR_FILES = `set local search_path = public; set local statement_timeout = '60s';`
+/** A file may build an index, and finds public as it would by hand. What it makes is the owner's. */
+const FOR_FILES = `select pg_catalog.set_config('role', pg_catalog.current_database() || '_owner', true);
+  set local search_path = public; set local statement_timeout = '60s';`
+/** What the tenant's triggers have put off until the end happens as the owner, and before the record is ours. */
+const AFTER_FILES = `set constraints all immediate; set local role none;
+  set local search_path to default; set local statement_timeout to default;`
 const END = 'select pg_catalog.pg_advisory_unlock(7221)'
-const GIVE_UP = `rollback; ${END}; ${READ}`
+const GIVE_UP = `rollback; ${END}`
 
 /** What an owner may have put in its place is not believed. */
 const appliedFiles = z.array(
@@ -34,14 +33,14 @@ type Applied = ReadonlyMap<number, string>
 /**
  * Applies the files that a tenant's database does not have yet, each with its record in one transaction, and returns the
  * version that the database is at: a newer one than the files' when another deployment has been here. Safe to interrupt
- * and to repeat. Wants a client with a single connection, whose search_path is pg_catalog; the files find public in it.
+ * and to repeat. Wants a client with a single connection of the login `schema`, whose search_path is pg_catalog.
  */
 export async function applyTenantSchema(
   sql: postgres.Sql,
   files: readonly SchemaFile[] = tenantSchemaFiles,
 ): Promise<Result<number>> {
   if (!(await takeTurn(sql))) return failed(failure('tenant_database_locked'))
-  const applied = await readApplied(sql, BEGIN)
+  const applied = await readApplied(sql)
   if (!applied) return failed(failure('tenant_schema_unreadable'))
   const changed = files.find(
     (file) => applied.has(file.version) && applied.get(file.version) !== checksum(file),
@@ -64,9 +63,8 @@ async function takeTurn(sql: postgres.Sql): Promise<boolean> {
 }
 
 /** @returns undefined when what comes back cannot be ours */
-async function readApplied(sql: postgres.Sql, query: string): Promise<Applied | undefined> {
-  const results: unknown[][] = await sql.unsafe(query)
-  const rows = appliedFiles.safeParse(results.at(-1))
+async function readApplied(sql: postgres.Sql): Promise<Applied | undefined> {
+  const rows = appliedFiles.safeParse([...(await sql.unsafe(READ))])
   return rows.success
     ? new Map(rows.data.map(({ version, checksum }) => [version, checksum] as const))
     : undefined
@@ -75,15 +73,15 @@ async function readApplied(sql: postgres.Sql, query: string): Promise<Applied | 
 /** All files in one message, to save the round trips; the lock is given back in any case. */
 async function applyFiles(sql: postgres.Sql, files: readonly SchemaFile[]): Promise<Result<void>> {
   const transactions = files.map(
-    (file) =>
-      `begin; ${FOR_FILES}\n${file.sql}\n;set local statement_timeout to default;${recordOf(file)}\ncommit;\n`,
+    (file) => `begin; ${FOR_FILES}\n${file.sql}\n;${AFTER_FILES}${recordOf(file)}\ncommit;\n`,
   )
   try {
     await sql.unsafe(transactions.join('') + END)
     return success(undefined)
   } catch (error) {
     if (!isFilesFault(error)) throw error
-    const applied = await readApplied(sql, GIVE_UP)
+    await sql.unsafe(GIVE_UP)
+    const applied = await readApplied(sql)
     const culprit = files.find(({ version }) => !applied?.has(version))
     return failed(failure('tenant_schema_failed', `${culprit?.name}: ${error.message}`))
   }

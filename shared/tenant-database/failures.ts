@@ -10,11 +10,10 @@ export const tenantDatabaseFailures = {
   tenant_database_login_refused: {
     retryable: true,
     sentence: 'The tenant database refused the login.',
-    continuation:
-      'A changed password is fetched again by a retry of the service neon; a role without LOGIN must be given it first.',
-    docs: 'The password was changed, or the role was dropped or may not log in.',
+    continuation: 'A retry of the service neon makes the login anew, with another password.',
+    docs: 'Its password was changed, or it was dropped or may not log in. A password that people were shown is good no more then.',
     remedy: {
-      text: 'Give the role LOGIN again if somebody took it. Then retry the service neon, which fetches the password again.',
+      text: 'Retry the service neon, which makes the login anew, with another password.',
       commands: [{ command: 'retry', service: 'neon' }],
     },
   },
@@ -46,7 +45,7 @@ export const tenantDatabaseFailures = {
   tenant_schema_unreadable: {
     retryable: false,
     sentence: 'The record of the applied schema files in the tenant database is not one of ours.',
-    docs: 'Somebody replaced or changed `provisioning.schema_migrations` there.',
+    docs: 'Somebody with more rights than a tenant has replaced or changed `provisioning.schema_migrations` there.',
     remedy: {
       text: 'Restore that table in the tenant database, then retry the service neon.',
       commands: [{ command: 'retry', service: 'neon' }],
@@ -76,7 +75,7 @@ export const tenantDatabaseFailures = {
     sentence: 'The password of the tenant database is not in Vault.',
     docs: 'Somebody deleted it there, or no project is recorded.',
     remedy: {
-      text: 'Retry the service neon, which fetches it again.',
+      text: 'Retry the service neon, which sets a new one.',
       commands: [{ command: 'retry', service: 'neon' }],
     },
   },

@@ -27,7 +27,8 @@ create table public.organization_databases (
 );
 comment on column public.organization_databases.region is 'Neon''s region id; fixed once the project exists.';
 comment on column public.organization_databases.credentials_secret_id is
-  'The password of role_name, in Vault. public.database_connection reveals it to owners and admins, and audits that.';
+  'The password of role_name, a login that cannot change the schema. public.database_connection reveals it to owners and
+admins, and audits that.';
 create index organization_databases_size_idx on public.organization_databases (size);
 
 create trigger organization_databases_touch before update on public.organization_databases
@@ -113,7 +114,7 @@ begin
     raise exception 'There is no organization %.', p_organization_id using errcode = 'TP404';
   end if;
   select * into v_database from public.organization_databases d where d.organization_id = p_organization_id;
-  if v_database.host is null then
+  if v_database.role_name is null then
     raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
   end if;
   if p_reveal_password then

@@ -4,9 +4,9 @@ insert into provisioning.services (service, label, follows) values ('neon', 'Neo
 
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('provision', 'database', 'neon_project', 'neon', 2, '{}'),
-  ('provision', 'database', 'tenant_schema', 'neon', 3, '{neon_project}'),
-  ('provision', 'database', 'credentials', 'neon', 4, '{tenant_schema}'),
-  ('provision', 'database', 'verify_connection', 'neon', 5, '{credentials}'),
+  ('provision', 'database', 'credentials', 'neon', 3, '{neon_project}'),
+  ('provision', 'database', 'tenant_schema', 'neon', 4, '{credentials}'),
+  ('provision', 'database', 'verify_connection', 'neon', 5, '{tenant_schema}'),
   ('deprovision', 'database', 'delete_credentials', 'neon', 1, '{}'),
   ('deprovision', 'database', 'delete_neon_project', 'neon', 2, '{delete_credentials}'),
   ('undo', 'database', 'delete_credentials', 'neon', 1, '{}'),
@@ -60,7 +60,7 @@ create trigger organizations_database_follows_region after update of data_region
 
 create function provisioning.record_neon_project(
   p_job_id uuid, p_lease_token uuid, p_project_id text, p_branch_id text, p_endpoint_id text, p_host text, p_pooled_host text,
-  p_port integer, p_database_name text, p_role_name text, p_ssl_mode text, p_name text
+  p_port integer, p_database_name text, p_ssl_mode text, p_name text
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -69,7 +69,7 @@ declare
 begin
   update public.organization_databases d set neon_project_id = p_project_id, neon_branch_id = p_branch_id,
     neon_endpoint_id = p_endpoint_id, host = p_host, pooled_host = p_pooled_host, port = p_port,
-    database_name = p_database_name, role_name = p_role_name, ssl_mode = p_ssl_mode
+    database_name = p_database_name, ssl_mode = p_ssl_mode
   where d.organization_id = v_job.organization_id returning d.region into v_region;
   perform provisioning.record_resource(v_job.organization_id, 'neon_project', p_name, p_project_id,
     'https://console.neon.tech/app/projects/' || p_project_id,
@@ -77,9 +77,9 @@ begin
 end
 $$;
 revoke execute on function
-  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text, text) from public;
+  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) from public;
 comment on function
-  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text, text) is
+  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) is
   'The organization''s database is in this project. p_name is the one that it was made with.';
 
 create function provisioning.record_schema_version(p_job_id uuid, p_lease_token uuid, p_version integer) returns void
@@ -95,25 +95,44 @@ revoke execute on function provisioning.record_schema_version(uuid, uuid, intege
 comment on function provisioning.record_schema_version(uuid, uuid, integer) is
   'The tenant''s database has the files of tenant-schema/ up to this number.';
 
-create function provisioning.store_credentials(p_job_id uuid, p_lease_token uuid, p_sealed_password text) returns void
+create function provisioning.login_secret(p_organization_id uuid, p_login text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return 'tenant_database_password/' || p_organization_id::text || '/' || p_login;
+end
+$$;
+revoke execute on function provisioning.login_secret(uuid, text) from public;
+comment on function provisioning.login_secret(uuid, text) is
+  'What the password of a login into a tenant''s own database is called in Vault.';
+
+create function provisioning.store_credentials(
+  p_job_id uuid, p_lease_token uuid, p_shown_login text, p_sealed_passwords text
+) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-  v_name text := 'tenant_database_password/' || v_job.organization_id;
-  v_secret_id uuid := (select s.id from vault.secrets s where s.name = v_name);
+  v_login text;
+  v_password text;
+  v_secret_id uuid;
 begin
-  if v_secret_id is null then
-    v_secret_id := vault.create_secret(provisioning.unseal(p_sealed_password), v_name, 'Password of a tenant''s own database');
-  else
-    perform vault.update_secret(v_secret_id, provisioning.unseal(p_sealed_password));
-  end if;
-  update public.organization_databases d set credentials_secret_id = v_secret_id
-  where d.organization_id = v_job.organization_id and d.credentials_secret_id is distinct from v_secret_id;
+  for v_login, v_password in select * from jsonb_each_text(provisioning.unseal(p_sealed_passwords)::jsonb) loop
+    select s.id into v_secret_id from vault.secrets s
+    where s.name = provisioning.login_secret(v_job.organization_id, v_login);
+    if v_secret_id is null then
+      perform vault.create_secret(v_password, provisioning.login_secret(v_job.organization_id, v_login),
+        'Password of a login into a tenant''s own database');
+    else
+      perform vault.update_secret(v_secret_id, v_password);
+    end if;
+  end loop;
+  update public.organization_databases d set role_name = d.database_name || '_' || p_shown_login, credentials_secret_id = (
+    select s.id from vault.secrets s where s.name = provisioning.login_secret(v_job.organization_id, p_shown_login))
+  where d.organization_id = v_job.organization_id;
 end
 $$;
-revoke execute on function provisioning.store_credentials(uuid, uuid, text) from public;
-comment on function provisioning.store_credentials(uuid, uuid, text) is
-  'Keeps a sealed password in Vault under one name per organization, replacing an earlier one.';
+revoke execute on function provisioning.store_credentials(uuid, uuid, text, text) from public;
+comment on function provisioning.store_credentials(uuid, uuid, text, text) is
+  'Keeps passwords, a sealed {login: password}, in Vault, replacing earlier ones. p_shown_login is what people are shown.';
 
 create function provisioning.record_verified_connection(p_job_id uuid, p_lease_token uuid, p_encrypted boolean) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -135,13 +154,14 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
-  delete from vault.secrets s where s.name = 'tenant_database_password/' || v_job.organization_id;
+  delete from vault.secrets s
+  where s.name like provisioning.login_secret(v_job.organization_id, '%');
   update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
 end
 $$;
 revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
 comment on function provisioning.forget_credentials(uuid, uuid) is
-  'Deletes the password of the job''s tenant database from Vault.';
+  'Deletes the passwords of the job''s tenant database from Vault.';
 
 create function provisioning.forget_neon_project(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$

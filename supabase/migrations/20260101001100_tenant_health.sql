@@ -401,7 +401,7 @@ Checks in a row are counted when half of settings.health_interval_seconds lie be
 create function provisioning.claim_health_checks(p_limit integer, p_awake_only boolean, p_organization_id uuid default null)
 returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text,
   role_name text,
-  ssl_mode text, credentials_secret_id uuid, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
+  ssl_mode text, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
   suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision, let_in boolean,
   schema_version integer)
 language plpgsql security definer set search_path = '' as $$
@@ -426,8 +426,8 @@ begin
     from due where h.organization_id = due.organization_id
     returning h.organization_id, h.connected_at, h.probed_at, h.used_at, h.reasons, h.metrics
   )
-  select c.organization_id, d.neon_project_id, d.host, d.pooled_host, d.port, d.database_name, d.role_name, d.ssl_mode::text,
-    d.credentials_secret_id,
+  select c.organization_id, d.neon_project_id, d.host, d.pooled_host, d.port, d.database_name,
+    d.database_name || '_health', d.ssl_mode::text,
     v_settings.health_deep_check_hours > 0 and c.probed_at <= now() - make_interval(hours => v_settings.health_deep_check_hours),
     c.reasons, c.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes),
     coalesce(nullif(z.suspend_timeout_seconds, 0), 300), extract(epoch from now() - c.probed_at)::double precision,

@@ -170,7 +170,8 @@ async function secretsAmiss({ project }: Evidence): Promise<string[]> {
     union all
     select format('secret %s (%s) is nobody''s', s.id, s.name) from vault.secrets s
     where s.name not in ('functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key', 'alert_webhook_secret')
-      and not exists (select from public.organization_databases d where d.credentials_secret_id = s.id)
+      and not exists (select from public.organization_databases d
+        where d.credentials_secret_id is not null and s.name like provisioning.login_secret(d.organization_id, '%'))
     union all
     select format('secret %s is shared by %s', d.credentials_secret_id, count(*)) from public.organization_databases d
     where d.credentials_secret_id is not null group by d.credentials_secret_id having count(*) > 1`)
@@ -208,7 +209,7 @@ async function connectionProblem({
 }: Credentials): Promise<string | undefined> {
   const sql = postgres({ ...credentials, max: 1, connect_timeout: 10, onnotice: () => undefined })
   try {
-    const { count } = await sql`select from provisioning.schema_migrations`
+    const { count } = await sql`select where to_regclass('public.records') is not null`
     return count > 0 ? undefined : `organization ${organizationId}: its database has no tenant schema`
   } catch (error) {
     return `organization ${organizationId}: ${String(error)}`

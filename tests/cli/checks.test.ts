@@ -51,7 +51,7 @@ async function makeReady({ organizationId, jobId }: Tenant): Promise<void> {
   await project.sql`update public.organizations set stripe_customer_id = ${`cus_${jobId}`} where id = ${organizationId}`
   await project.sql`
     update public.organization_databases set neon_project_id = ${jobId}, host = 'db.example.com', schema_version = 1,
-      ssl_verified_at = now(), credentials_secret_id = vault.create_secret('opens-everything', ${`tenant_database_password/${organizationId}`})
+      ssl_verified_at = now(), credentials_secret_id = vault.create_secret('opens-everything', ${`tenant_database_password/${organizationId}/app_1`})
     where organization_id = ${organizationId}`
   await project.sql`select provisioning.refresh_status(${organizationId})`
 }
@@ -106,7 +106,7 @@ describe('the verification of a user', () => {
     [
       'credentials',
       ({ organizationId }) =>
-        `delete from vault.secrets where name = 'tenant_database_password/${organizationId}'`,
+        `delete from vault.secrets where name = 'tenant_database_password/${organizationId}/app_1'`,
     ],
     [
       'connection',

@@ -101,7 +101,7 @@ describe('status', () => {
   test('prints no colours in a pipe, and no secret', async () => {
     const [password] = await project.sql<{ secret: string }[]>`
       select decrypted_secret as secret from vault.decrypted_secrets
-      where name = ${`tenant_database_password/${ready.organizationId}`}`
+      where name = ${`tenant_database_password/${ready.organizationId}/app_1`}`
     const [text, json] = await Promise.all([run('status', slug), run('status', slug, '--json')])
     expect(text.stdout).not.toContain('\u001b')
     for (const { stdout, stderr } of [text, json]) {
@@ -485,7 +485,7 @@ describe('list, events, alerts and connection', () => {
   test('connection shows the password only when asked, and the audit log notes that', async () => {
     const [row] = await project.sql<{ secret: string }[]>`
       select decrypted_secret as secret from vault.decrypted_secrets
-      where name = ${`tenant_database_password/${ready.organizationId}`}`
+      where name = ${`tenant_database_password/${ready.organizationId}/app_1`}`
     const plain = await run('connection', slug)
     expect(plain).toMatchObject({ code: 0, stdout: expect.not.stringContaining(row?.secret ?? '?') })
     expect((await run('connection', slug, '--reveal')).stdout).toContain(row?.secret)

@@ -109,7 +109,7 @@ describe(`with ${FINISHED_JOBS} finished jobs and ${ORGANIZATIONS} tenants, no t
       async (
         tx,
       ) => tx`select provisioning.record_neon_project(${lease.jobId}, ${lease.token}, 'p', 'b', 'e', 'h', 'ph',
-        5432, 'd', 'r', 'require', 'n')`,
+        5432, 'd', 'require', 'n')`,
     ],
     [
       'record_schema_version',

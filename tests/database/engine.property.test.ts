@@ -17,8 +17,8 @@ const KINDS = ['provision', ROTATION]
 const STEPS = [
   'stripe_customer',
   'neon_project',
-  'tenant_schema',
   'credentials',
+  'tenant_schema',
   'verify_connection',
 ] as const
 const MAX_ATTEMPTS = 3

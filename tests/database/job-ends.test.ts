@@ -96,8 +96,8 @@ describe('provisioning_status', () => {
 
   const WHOLE_NEON = {
     neon_project: 'done',
-    tenant_schema: 'done',
     credentials: 'done',
+    tenant_schema: 'done',
     verify_connection: 'done',
   } as const
 
@@ -108,7 +108,7 @@ describe('provisioning_status', () => {
     [{ neon_project: 'retrying' }, false, { stripe: 'pending', neon: 'retrying', overall: 'provisioning' }],
     [{ neon_project: 'retrying' }, true, { stripe: 'pending', neon: 'retrying', overall: 'provisioning' }],
     [
-      { neon_project: 'done', tenant_schema: 'failed' },
+      { neon_project: 'done', credentials: 'failed' },
       false,
       { stripe: 'pending', neon: 'failed', overall: 'provisioning' },
     ],
@@ -134,7 +134,7 @@ describe('provisioning_status', () => {
     const { lease, organizationId } = await claimedJob(project)
     await play(lease, { stripe_customer: 'done', neon_project: 'done' })
     const { s: before } = await status(organizationId)
-    await play(lease, { tenant_schema: 'done', credentials: 'done' })
+    await play(lease, { credentials: 'done', tenant_schema: 'done' })
     await project.sql`select provisioning.refresh_status(${organizationId})`
     expect((await status(organizationId)).s, 'neon goes on running').toEqual(before)
     await play(lease, { verify_connection: 'done' })

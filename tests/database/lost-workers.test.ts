@@ -112,7 +112,7 @@ describe('the writes of a worker that lost its lease', () => {
     [
       'record_neon_project',
       ({ jobId, token }) => project.sql`
-        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'r', 'require', 'n')`,
+        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'require', 'n')`,
     ],
     [
       'record_schema_version',
@@ -138,15 +138,15 @@ describe('the writes of a worker that lost its lease', () => {
     [
       'store_credentials',
       async ({ jobId, token }) => {
-        const sealed = await seal(project.sql, 'stale password')
-        return project.sql`select provisioning.store_credentials(${jobId}, ${token}, ${sealed})`
+        const sealed = await seal(project.sql, JSON.stringify({ app_1: 'stale password' }))
+        return project.sql`select provisioning.store_credentials(${jobId}, ${token}, 'app_1', ${sealed})`
       },
     ],
   ]
 
   it.each(writes)('%s is refused and changes nothing', async (_, write) => {
     const { stale, successor, organizationId } = await takenOverJob()
-    await project.sql`select vault.create_secret('at stake', ${`tenant_database_password/${organizationId}`})`
+    await project.sql`select vault.create_secret('at stake', ${`tenant_database_password/${organizationId}/app_1`})`
     await project.sql`update public.organization_databases set neon_project_id = ${`at-stake-${organizationId}`}
       where organization_id = ${organizationId}`
     await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`

@@ -30,8 +30,8 @@ afterAll(async () => {
 })
 
 async function store(password: string): Promise<void> {
-  const sealed = await seal(logged, password)
-  await logged`select provisioning.store_credentials(${lease.jobId}, ${lease.token}, ${sealed})`
+  const sealed = await seal(logged, JSON.stringify({ app_1: password }))
+  await logged`select provisioning.store_credentials(${lease.jobId}, ${lease.token}, 'app_1', ${sealed})`
 }
 
 const secretId = async () =>
@@ -74,17 +74,21 @@ describe('the password of a tenant database', () => {
   })
 
   it('does not show up in the log when the statement fails, either', async () => {
-    const sealed = await seal(logged, PASSWORD)
+    const sealed = await seal(logged, JSON.stringify({ app_1: PASSWORD }))
     const stale = crypto.randomUUID()
     expect(
-      await refusal(logged`select provisioning.store_credentials(${lease.jobId}, ${stale}, ${sealed})`),
+      await refusal(
+        logged`select provisioning.store_credentials(${lease.jobId}, ${stale}, 'app_1', ${sealed})`,
+      ),
     ).toBe('TP001')
     await createTenant(project)
     const other = only(await new Engine(project.sql).claim())
     await project.superuser`alter table public.organization_databases add constraint broken
       check (credentials_secret_id is null) not valid`
     expect(
-      await refusal(logged`select provisioning.store_credentials(${other.jobId}, ${other.token}, ${sealed})`),
+      await refusal(
+        logged`select provisioning.store_credentials(${other.jobId}, ${other.token}, 'app_1', ${sealed})`,
+      ),
     ).toBe('23514')
     await project.superuser`alter table public.organization_databases drop constraint broken`
     const log = await readFile(inject('postgresLog'), 'utf8')
@@ -107,7 +111,7 @@ describe('the password of a tenant database', () => {
     expect(await secretId()).toBe(id)
     expect(await decrypted()).toBe('second')
     expect(
-      await project.sql`select from vault.secrets where name = ${`tenant_database_password/${organizationId}`}`,
+      await project.sql`select from vault.secrets where name = ${`tenant_database_password/${organizationId}/app_1`}`,
     ).toHaveLength(1)
   })
 
@@ -125,10 +129,12 @@ describe('the password of a tenant database', () => {
 
   it('that was sealed under another key, or tampered with, is refused and replaces nothing', async () => {
     await store('kept')
-    const sealed = Buffer.from(await seal(project.sql, 'x'.repeat(40)), 'base64')
+    const sealed = Buffer.from(await seal(project.sql, JSON.stringify({ app_1: 'x'.repeat(40) })), 'base64')
     const forged = sealed.subarray(0, sealed.length - 5).toString('base64')
     expect(
-      await refusal(logged`select provisioning.store_credentials(${lease.jobId}, ${lease.token}, ${forged})`),
+      await refusal(
+        logged`select provisioning.store_credentials(${lease.jobId}, ${lease.token}, 'app_1', ${forged})`,
+      ),
     ).toBeDefined()
     expect(await decrypted()).toBe('kept')
   })

@@ -145,9 +145,9 @@ describe('a sign-up', () => {
       [
         { step: 'stripe_customer', service: 'stripe', depends_on: [] },
         { step: 'neon_project', service: 'neon', depends_on: [] },
-        { step: 'tenant_schema', service: 'neon', depends_on: ['neon_project'] },
-        { step: 'credentials', service: 'neon', depends_on: ['tenant_schema'] },
-        { step: 'verify_connection', service: 'neon', depends_on: ['credentials'] },
+        { step: 'credentials', service: 'neon', depends_on: ['neon_project'] },
+        { step: 'tenant_schema', service: 'neon', depends_on: ['credentials'] },
+        { step: 'verify_connection', service: 'neon', depends_on: ['tenant_schema'] },
       ].map((step) => ({ ...step, status: 'pending', attempts: 0 })),
     )
     expect(

@@ -19,13 +19,13 @@ describe('the steps', () => {
   it('become ready as what they depend on succeeds', async () => {
     const { lease, jobId } = await claimedJob(project)
     expect(await engine.ready(jobId)).toEqual(['stripe_customer', 'neon_project'])
-    expect(await engine.start(lease, 'tenant_schema'), 'not before the project exists').toBeUndefined()
+    expect(await engine.start(lease, 'credentials'), 'not before the project exists').toBeUndefined()
     await engine.start(lease, 'neon_project')
     expect(await engine.ready(jobId)).toEqual(['stripe_customer'])
-    expect(await engine.complete(lease, 'neon_project')).toEqual(['stripe_customer', 'tenant_schema'])
+    expect(await engine.complete(lease, 'neon_project')).toEqual(['stripe_customer', 'credentials'])
     for (const [step, next] of [
-      ['tenant_schema', 'credentials'],
-      ['credentials', 'verify_connection'],
+      ['credentials', 'tenant_schema'],
+      ['tenant_schema', 'verify_connection'],
     ] as const) {
       await engine.start(lease, step)
       expect(await engine.complete(lease, step)).toEqual(['stripe_customer', next])

@@ -151,11 +151,14 @@ const asBackend = (name: string, body: unknown) => post(name, body, { apikey: pr
 const asUser = ({ accessToken }: SignedUp, name: string, body: unknown) =>
   post(name, body, { apikey: project.keys.publishableKey, authorization: `Bearer ${accessToken}` })
 
-const tenantPassword = async ({ organizationId }: SignedUp): Promise<string | undefined> => {
-  const [secret] = await project.sql<{ password: string }[]>`
-    select decrypted_secret as password from vault.decrypted_secrets
-    where name = ${`tenant_database_password/${organizationId}`}`
-  return secret?.password
+/** Of the login that people are shown, and of those that are ours. */
+async function learnPasswords({ organizationId }: SignedUp): Promise<void> {
+  const found = await project.sql<{ name: string; password: string }[]>`
+    select name, decrypted_secret as password from vault.decrypted_secrets
+    where name like ${`tenant_database_password/${organizationId}/%`}`
+  expect(found).toHaveLength(3)
+  for (const { name, password } of found)
+    learn(name.endsWith('/app_1') ? 'tenant’s password' : 'password of ours', password)
 }
 
 async function ready(person: SignedUp): Promise<SignedUp> {
@@ -165,7 +168,7 @@ async function ready(person: SignedUp): Promise<SignedUp> {
     await sleep(100)
     return undefined
   })
-  learn('tenant’s password', await tenantPassword(person))
+  await learnPasswords(person)
   return person
 }
 
@@ -238,7 +241,7 @@ async function loginRefused(): Promise<void> {
     await project.superuser.unsafe(`alter role ${made.physicalName} password 'another'`)
     return { person: waiting, projectId: made.projectId }
   })
-  const { error } = await project.waitForStep(person.organizationId, 'tenant_schema', 'retrying')
+  const { error } = await project.waitForStep(person.organizationId, 'credentials', 'retrying')
   expect(error?.code).toBe('tenant_database_login_refused')
   await remember('while a login is refused')
   const { branches } = (await project.neon.listProjectBranches({ projectId })).data
@@ -431,6 +434,7 @@ describe('after a full run', () => {
       'hook secret',
       'legacy JWT secret',
       'legacy secret key',
+      'password of ours',
       'password that a provider quotes',
       'provisioning_doorbell_key',
       'provisioning_sealing_key',

@@ -236,7 +236,7 @@ describe('the password of a tenant database', () => {
   it('is in Vault under the organization’s name', async () => {
     const [secret] = await project.sql`
       select decrypted_secret from vault.decrypted_secrets
-      where name = ${`tenant_database_password/${ada.organizationId}`}`
+      where name = ${`tenant_database_password/${ada.organizationId}/app_1`}`
     expect(secret?.decrypted_secret).toBe(await revealedPassword(ada))
   })
 

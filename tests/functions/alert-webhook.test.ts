@@ -4,7 +4,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { freePort } from '../../tools/ports.ts'
 import { dumpTables, findSecrets } from '../end-to-end/secret-search.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
-import { addTenant, addTenants, callHealth, type HealthTenant, readHealth, sweep } from './health-project.ts'
+import {
+  addTenant,
+  addTenants,
+  callHealth,
+  type HealthTenant,
+  readHealth,
+  setHealthPassword,
+  sweep,
+} from './health-project.ts'
 
 interface Received {
   readonly id: string
@@ -147,8 +155,7 @@ describe('an alert', () => {
 
   it('of a tenant that its checks find in trouble is told without anybody’s doing', async () => {
     const troubled = await addTenant(project)
-    await project.sql`select vault.update_secret(credentials_secret_id, 'not the password')
-      from public.organization_databases where organization_id = ${troubled.organizationId}`
+    await setHealthPassword(project, troubled, 'not the password')
     for (const _ of [1, 2, 3]) {
       await sweep(project, [troubled])
       // As far apart as sweeps are; sooner ones would count as one.

@@ -4,7 +4,7 @@ import { createHealthChecker, type HealthChecker } from '../../shared/health/che
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
-import { addTenants, type HealthTenant, physicalName, useDatabase } from './health-project.ts'
+import { addTenants, type HealthTenant, healthRole, useDatabase } from './health-project.ts'
 
 /** A day of pg_cron's ticks. */
 const TICK_SECONDS = 30
@@ -66,7 +66,7 @@ afterAll(async () => {
 })
 
 async function simulateDay(): Promise<void> {
-  const role = await physicalName(project, lockedOut)
+  const role = await healthRole(project, lockedOut)
   const events = new Map<number, () => Promise<unknown>>([
     [LOCKED_OUT.from, async () => project.superuser`alter role ${project.superuser(role)} nologin`],
     [LOCKED_OUT.until, async () => project.superuser`alter role ${project.superuser(role)} login`],

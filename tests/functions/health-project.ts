@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { makeRoles } from '../../shared/tenant-database/roles.ts'
 import { type TestProject, until } from '../support/project.ts'
 
 /** A tenant with a real database, made without a sign-up. */
@@ -6,7 +7,10 @@ export interface HealthTenant {
   readonly organizationId: string
   readonly projectId: string
   readonly endpointId: string
+  /** Of the role that Neon's API has made. */
   readonly password: string
+  /** Of the login that checks it. */
+  readonly healthPassword: string
 }
 
 export interface HealthRow {
@@ -51,18 +55,23 @@ export async function addTenant(project: TestProject): Promise<HealthTenant> {
   const [endpoint] = data.endpoints
   if (!connection || !endpoint) throw new Error('the emulator made a project without a compute')
   const { host, pooler_host: pooledHost, password } = connection.connection_parameters
+  const made = { organizationId, projectId: data.project.id, endpointId: endpoint.id, password }
+  const tenantSql = await useDatabase(project, made)
+  await tenantSql`set search_path = pg_catalog`
+  const passwords = await makeRoles(tenantSql, ['health']).finally(() => tenantSql.end())
+  const healthPassword = passwords.health ?? ''
   const { sql } = project
   await sql`
     with made as (
       insert into public.organizations (id, name, slug, owner_id, data_region, hosting_region, provisioning_status)
       values (${organizationId}, 'A tenant', ${organizationId}, ${OWNER}, 'us-east-1', 'us-east-1', '{}')
-    ), secret as (select vault.create_secret(${password}, ${`tenant_database_password/${organizationId}`}) as id)
+    ), secret as (select vault.create_secret(${healthPassword}, provisioning.login_secret(${organizationId}, 'health')) as id)
     insert into public.organization_databases (organization_id, neon_project_id, neon_endpoint_id, region, size, host,
-      pooled_host, port, database_name, role_name, ssl_mode, credentials_secret_id)
+      pooled_host, port, database_name, ssl_mode)
     select ${organizationId}, ${data.project.id}, ${endpoint.id}, 'aws-us-east-1', 'small', ${host}, ${pooledHost},
-      ${project.neonEmulator.postgresPort}, ${role}, ${role}, 'disable', secret.id from secret`
+      ${project.neonEmulator.postgresPort}, ${role}, 'disable' from secret`
   await sql`insert into public.tenant_health (organization_id, next_check_at) values (${organizationId}, now() + interval '1 day')`
-  return { organizationId, projectId: data.project.id, endpointId: endpoint.id, password }
+  return { ...made, healthPassword }
 }
 
 /** Without triggers, or it would be provisioned. */
@@ -153,8 +162,11 @@ export async function changeProject(
   if (!reply.ok) throw new Error(`the emulator answered ${reply.status}`)
 }
 
-/** A connection of somebody else, as an application has it; end() it. */
-export async function useDatabase(project: TestProject, tenant: HealthTenant): Promise<postgres.Sql> {
+/** A connection of somebody else, as the role that Neon's API has made; end() it. */
+export async function useDatabase(
+  project: TestProject,
+  tenant: Pick<HealthTenant, 'organizationId' | 'password'>,
+): Promise<postgres.Sql> {
   const role = `tenant_${tenant.organizationId.replaceAll('-', '')}`
   const sql = postgres({
     host: '127.0.0.1',
@@ -169,11 +181,26 @@ export async function useDatabase(project: TestProject, tenant: HealthTenant): P
   return sql
 }
 
-/** All emulated projects share one server, where a tenant's role and database go by another name. */
+/** All emulated projects share one server, where a tenant's database and roles go by another name. */
 export async function physicalName(project: TestProject, tenant: HealthTenant): Promise<string> {
   const sql = await useDatabase(project, tenant)
   const [row] = await sql<{ name: string }[]>`select current_user as name`.finally(() => sql.end())
   return row?.name ?? ''
+}
+
+/** What the login that checks it is called there. */
+export async function healthRole(project: TestProject, tenant: HealthTenant): Promise<string> {
+  return `${await physicalName(project, tenant)}_health`
+}
+
+/** Gives Vault another password of it than the database knows, or again the one that it knows. */
+export async function setHealthPassword(
+  { sql }: Pick<TestProject, 'sql'>,
+  { organizationId }: HealthTenant,
+  password: string,
+): Promise<void> {
+  await sql`select vault.update_secret(id, ${password}) from vault.secrets
+    where name = provisioning.login_secret(${organizationId}, 'health')`
 }
 
 export function providerCalls(project: TestProject): Readonly<Record<string, number>> {

@@ -8,6 +8,7 @@ import {
   makeDue,
   providerCalls,
   readHealth,
+  setHealthPassword,
   sweep,
   useDatabase,
 } from './health-project.ts'
@@ -107,8 +108,7 @@ describe(`a fleet of ${FLEET} sleepers`, () => {
   it('is not woken again and again by a deep check that failed', async () => {
     await project.sql`update provisioning.settings set health_deep_check_hours = 1`
     await project.sql`update public.tenant_health set probed_at = now() where organization_id <> ${first().organizationId}`
-    await project.sql`select vault.update_secret(credentials_secret_id, 'not the password')
-      from public.organization_databases where organization_id = ${first().organizationId}`
+    await setHealthPassword(project, first(), 'not the password')
     expect(await costOf(() => sweep(project, [first()]))).toMatchObject({ wakeUps: 1 })
     expect(await healthOf(first())).toMatchObject({
       status: 'unhealthy',
@@ -116,8 +116,7 @@ describe(`a fleet of ${FLEET} sleepers`, () => {
     })
     await changeProject(project, first(), { suspended: true })
     expect(await costOf(() => sweep(project, [first()]))).toMatchObject({ wakeUps: 0, connections: 0 })
-    await project.sql`select vault.update_secret(credentials_secret_id, ${first().password})
-      from public.organization_databases where organization_id = ${first().organizationId}`
+    await setHealthPassword(project, first(), first().healthPassword)
   })
 
   it('is never woken where the settings say so', async () => {
@@ -314,8 +313,7 @@ describe('a compute that is awake', () => {
 
   it('and does not let us in is tried all the same', async () => {
     const tenant = tenants[6] ?? first()
-    await project.sql`select vault.update_secret(credentials_secret_id, 'not the password')
-      from public.organization_databases where organization_id = ${tenant.organizationId}`
+    await setHealthPassword(project, tenant, 'not the password')
     await callHealth(project, { organizationId: tenant.organizationId, deep: true })
     await project.sql`update public.tenant_health set used_at = now() - interval '301 seconds'
       where organization_id = ${tenant.organizationId}`

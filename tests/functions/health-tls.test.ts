@@ -69,7 +69,7 @@ async function checkOnNode(): Promise<Checked> {
     pooledHost: 'localhost',
     port: front.port,
     databaseName: role,
-    roleName: role,
+    roleName: `${role}_health`,
     sslMode: 'verify-full',
   }
   const { stdout } = await promisify(execFile)(
@@ -79,7 +79,7 @@ async function checkOnNode(): Promise<Checked> {
       'tsx',
       path.join(projectRoot, 'tests/functions/probe-once.ts'),
       JSON.stringify(address),
-      tenant.password,
+      tenant.healthPassword,
     ],
     { cwd: projectRoot, env: { ...process.env, NODE_EXTRA_CA_CERTS: authority.file } },
   )

@@ -9,9 +9,11 @@ import {
   callHealth,
   changeProject,
   type HealthTenant,
+  healthRole,
   makeDue,
   physicalName,
   readHealth,
+  setHealthPassword,
   sweep,
   useDatabase,
 } from './health-project.ts'
@@ -56,21 +58,18 @@ function deadPort(): number {
 /** Every trouble that a tenant's database can be in, by the name it must be given. */
 const TROUBLES: Readonly<Record<string, (tenant: HealthTenant) => Promise<unknown>>> = {
   login_locked_out: async (tenant) => {
-    const role = await physicalName(project, tenant)
+    const role = await healthRole(project, tenant)
     await project.superuser`alter role ${project.superuser(role)} nologin`
   },
-  login_refused: (tenant) =>
-    project.sql`select vault.update_secret(credentials_secret_id, 'not the password any more')
-      from public.organization_databases where organization_id = ${tenant.organizationId}`,
+  login_refused: (tenant) => setHealthPassword(project, tenant, 'not the password any more'),
   credentials_missing: (tenant) =>
-    project.sql`delete from vault.secrets where id = (
-      select credentials_secret_id from public.organization_databases where organization_id = ${tenant.organizationId})`,
+    project.sql`delete from vault.secrets where name = provisioning.login_secret(${tenant.organizationId}, 'health')`,
   database_missing: async (tenant) => {
     const database = await physicalName(project, tenant)
     await project.superuser`drop database ${project.superuser(database)} with (force)`
   },
   too_many_connections: async (tenant) => {
-    const role = await physicalName(project, tenant)
+    const role = await healthRole(project, tenant)
     await project.superuser`alter role ${project.superuser(role)} connection limit 0`
   },
   project_deleted: (tenant) => project.neon.deleteProject(tenant.projectId),
@@ -230,10 +229,7 @@ describe('a check', () => {
   it('takes no replication for a query that runs for too long', async () => {
     const tenant = await addTenant(project)
     const url = new URL(project.databaseUrl('supabase_admin'))
-    const role = await physicalName(project, tenant)
-    url.pathname = role
-    // As a member of neon_superuser it sees what sessions of others do.
-    await project.superuser`grant pg_monitor to ${project.superuser(role)}`
+    url.pathname = await physicalName(project, tenant)
     const subscriber = postgres(url.href, {
       max: 1,
       fetch_types: false,
@@ -273,7 +269,7 @@ describe('a check', () => {
 
   it('finds a tenant healthy again when its trouble is over', async () => {
     const tenant = await addTenant(project)
-    const role = await physicalName(project, tenant)
+    const role = await healthRole(project, tenant)
     await project.superuser`alter role ${project.superuser(role)} nologin`
     expect((await check(tenant)).body).toMatchObject({ status: 'unhealthy' })
     await project.superuser`alter role ${project.superuser(role)} login`

@@ -2,32 +2,48 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../shared/generated/tenant-schema-files.ts'
 import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
+import { makeRoles } from '../../shared/tenant-database/roles.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/project.ts'
 
 let database: TestDatabase
+let password: string
+/** As the one that makes the roles. */
+let admin: postgres.Sql
+/** As the login `schema`. */
 let sql: postgres.Sql
 
-const connect = () => postgres(database.url(), { max: 1, onnotice: () => undefined })
+const OPTIONS = { max: 1, onnotice: () => undefined, connection: { search_path: 'pg_catalog' } }
+const connect = () => postgres(database.url(), { ...OPTIONS, username: `${database.name}_schema`, password })
 
 beforeAll(async () => {
   database = await createTestDatabase('platform')
+  admin = postgres(database.url('supabase_admin'), OPTIONS)
+  password = (await makeRoles(admin, ['schema'])).schema ?? ''
   sql = connect()
 })
 
 afterAll(async () => {
   await sql?.end({ timeout: 1 })
-  await database?.drop()
+  const roles = await admin`select rolname as name from pg_roles where starts_with(rolname, ${database.name})`
+  await admin.end({ timeout: 1 })
+  await database.drop()
+  const server = postgres(databaseUrl(inject('postgresPort'), 'template1', SUPERUSER), OPTIONS)
+  await server.unsafe(`drop role ${roles.map(({ name }) => name).join(', ')}`)
+  await server.end({ timeout: 1 })
 })
 
-// A tenant's database as Neon hands it over: empty but for the schema public.
+// A tenant's database as the step `credentials` leaves it: empty but for roles and the record.
 beforeEach(async () => {
-  await sql`drop schema if exists provisioning cascade`
-  await sql`drop schema if exists public cascade`
-  await sql`create schema public`
+  await admin`drop schema if exists provisioning cascade`
+  await admin`drop schema if exists public cascade`
+  await admin`create schema public`
+  await makeRoles(admin, [])
 })
 
 const one: SchemaFile = { version: 1, name: '0001_one.sql', sql: 'create table public.one (id int)' }
@@ -58,6 +74,18 @@ describe('the tenant schema', () => {
     expect(await sql`select version, applied_at from provisioning.schema_migrations`).toEqual(times)
   })
 
+  it('is the owner’s, whom the login that applies it becomes for no longer than a file', async () => {
+    const roles: SchemaFile = {
+      ...{ version: 1, name: '0001_roles.sql' },
+      sql: 'create table public.roles as select current_user::text as role',
+    }
+    await applyTenantSchema(sql, [roles])
+    const [row] =
+      await admin`select role, tableowner as owner from public.roles, pg_tables where tablename = 'roles'`
+    expect(row).toEqual({ role: `${database.name}_owner`, owner: `${database.name}_owner` })
+    expect(await sql`select current_user::text as role`).toEqual([{ role: `${database.name}_schema` }])
+  })
+
   it('is applied once by two workers at the same time', async () => {
     const slow = { ...one, sql: `select pg_sleep(0.2); ${one.sql}` }
     const other = connect()
@@ -75,9 +103,9 @@ describe('the tenant schema', () => {
 
   it('brings a database that has the first files to the newest version', async () => {
     await applyTenantSchema(sql, [one])
-    await sql`insert into public.one values (7)`
+    await admin`insert into public.one values (7)`
     expect(await applyTenantSchema(sql, [one, two])).toEqual({ ok: true, value: 2 })
-    expect(await sql`select id from public.one`).toMatchObject([{ id: 7 }])
+    expect(await admin`select id from public.one`).toMatchObject([{ id: 7 }])
   })
 
   it('is refused when a file that was applied has changed, and the later ones are not applied', async () => {
@@ -100,8 +128,14 @@ describe('the tenant schema', () => {
 
   it('throws, so that it is tried again, when the connection goes away in the middle', async () => {
     const other = connect()
-    const dying = { ...one, sql: `${one.sql}; select pg_terminate_backend(pg_backend_pid())` }
-    await expect(applyTenantSchema(other, [dying])).rejects.toThrow()
+    const dying = { ...one, sql: `${one.sql}; select pg_sleep(30)` }
+    const outcome = expect(applyTenantSchema(other, [dying])).rejects.toThrow()
+    await until('killed backend', async () => {
+      const killed = await admin`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'`
+      return killed[0]
+    })
+    await outcome
     await other.end({ timeout: 1 })
     expect(await applyTenantSchema(sql, [one])).toEqual({ ok: true, value: 1 })
   })

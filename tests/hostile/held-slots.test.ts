@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { withinDeadline } from '../../shared/engine/deadline.ts'
 import { Engine } from '../database/engine.ts'
 import { only } from '../database/project.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
-import { ownerConnection, retryNeon } from './tenants.ts'
+import { apiConnection, loginConnection, strongestConnection } from '../support/tenant-logins.ts'
+import { retryNeon } from './tenants.ts'
 
 let project: TestProject
 let tenant: SignedUp
@@ -23,18 +25,24 @@ afterEach(async () => {
 afterAll(() => project?.stop())
 
 /** Holds something in the tenant's own database until the test has ended. */
-async function hold(statement: string): Promise<void> {
-  const sql = await ownerConnection(project, tenant.organizationId)
+async function hold(sql: postgres.Sql, statement: string): Promise<void> {
   cleanUps.push(() => sql.end({ timeout: 0 }))
   await sql.unsafe(statement)
 }
 
 describe('a tenant that holds a lock in its own database', () => {
   it.each([
-    ['the advisory lock of the schema files', 'select pg_advisory_lock(7221)', 8_000],
-    ['the table of the schema files', 'begin; lock table provisioning.schema_migrations', 14_000],
-  ])('(%s) fails alone, and soon', async (_what, statement, withinMs) => {
-    await hold(statement)
+    ['as its strongest login', strongestConnection, 'select pg_advisory_lock(7221)', 8_000],
+    ['as the login that people are shown', loginConnection, 'select pg_advisory_lock(7221)', 8_000],
+    // Which no tenant can lock, but somebody of ours.
+    [
+      'on the record of its schema',
+      apiConnection,
+      'begin; lock table provisioning.schema_migrations',
+      14_000,
+    ],
+  ])('(%s) fails alone, and soon', async (_what, open, statement, withinMs) => {
+    await hold(await open(project, tenant.organizationId), statement)
     const startedAt = performance.now()
     const [reply, bystander] = await Promise.all([retryNeon(project, tenant), project.signUp()])
     expect(performance.now() - startedAt).toBeLessThan(withinMs)

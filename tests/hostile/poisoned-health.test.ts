@@ -8,12 +8,13 @@ import {
   addTenants,
   callHealth,
   type HealthTenant,
+  healthRole,
   physicalName,
   readHealth,
   sweep,
-  useDatabase,
 } from '../functions/health-project.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
+import { asOwner } from './tenants.ts'
 
 let project: TestProject
 
@@ -25,42 +26,42 @@ beforeAll(async () => {
 
 afterAll(() => project?.stop())
 
-async function asOwner(
-  tenant: HealthTenant,
-  attack: (sql: postgres.Sql, name: string) => Promise<unknown>,
-): Promise<void> {
-  const name = await physicalName(project, tenant)
-  const sql = await useDatabase(project, tenant)
-  await attack(sql, name).finally(() => sql.end())
-}
-
 const check = async (tenant: HealthTenant) => {
   const { status, body } = await callHealth(project, { organizationId: tenant.organizationId, deep: true })
   expect(status).toBe(200)
   return body
 }
 
-/** Functions and views that answer in the place of the catalogue, found first by every session of the role. */
-async function poison(sql: postgres.Sql, role: string): Promise<void> {
-  await sql.unsafe(`
-    create schema evil;
-    create function evil.pg_database_size(name) returns numeric language sql as 'select 1e30';
-    create function evil.current_setting(text) returns text language sql as $$select '999999999999999'$$;
-    create function evil.now() returns timestamptz language sql as $$select 'infinity'::timestamptz$$;
-    create view evil.pg_stat_database as select current_database() as datname, 1e300::float8 as xact_commit,
-      1e300::float8 as xact_rollback, 'NaN'::float8 as blks_hit, '-Infinity'::float8 as blks_read, now() as stats_reset;
-    create view evil.pg_stat_activity as select current_database() as datname, 'client backend'::text as backend_type,
-      'active'::text as state, '-infinity'::timestamptz as query_start, 0 as pid;
+/**
+ * Functions and views that answer in the place of the catalogue, made by the strongest login that a tenant can get, and found
+ * first by every session of the login that checks it, which is more than a tenant could do.
+ */
+async function poison(tenant: HealthTenant): Promise<void> {
+  await asOwner(project, tenant.organizationId, (sql) => sql.unsafe(POISON))
+  const role = await healthRole(project, tenant)
+  await project.superuser.unsafe(`
     alter role ${role} set search_path = evil, pg_catalog;
     alter role ${role} set datestyle = 'German';
     alter role ${role} set standard_conforming_strings = off;
-    alter role ${role} set default_transaction_read_only = on;`)
+    alter role ${role} set default_transaction_read_only = on`)
 }
+
+const POISON = `
+  create schema evil;
+  create function evil.pg_database_size(name) returns numeric language sql as 'select 1e30';
+  create function evil.current_setting(text) returns text language sql as $$select '999999999999999'$$;
+  create function evil.now() returns timestamptz language sql as $$select 'infinity'::timestamptz$$;
+  create view evil.pg_stat_database as select current_database() as datname, 1e300::float8 as xact_commit,
+    1e300::float8 as xact_rollback, 'NaN'::float8 as blks_hit, '-Infinity'::float8 as blks_read, now() as stats_reset;
+  create view evil.pg_stat_activity as select current_database() as datname, 'client backend'::text as backend_type,
+    'active'::text as state, '-infinity'::timestamptz as query_start, 0 as pid;
+  grant usage on schema evil to public;
+  grant select on all tables in schema evil to public`
 
 describe('a tenant that answers in the place of the catalogue', () => {
   it('is measured by the catalogue all the same', async () => {
     const tenant = await addTenant(project)
-    await asOwner(tenant, poison)
+    await poison(tenant)
     const { status, metrics } = await check(tenant)
     expect(status).toBe('healthy')
     const { size_bytes: size, max_connections: max } = Object(metrics)
@@ -72,10 +73,10 @@ describe('a tenant that answers in the place of the catalogue', () => {
   it('keeps none of the others from being seen', async () => {
     const [offender, ...bystanders] = await addTenants(project, 12)
     if (!offender) throw new Error('no tenant was made')
-    await asOwner(offender, poison)
+    await poison(offender)
     const [sick] = bystanders
     if (!sick) throw new Error('no bystander was made')
-    const name = await physicalName(project, sick)
+    const name = await healthRole(project, sick)
     await project.superuser`alter role ${project.superuser(name)} nologin`
     await project.sql`update public.tenant_health set awake = true, probed_at = now() - interval '30 days'`
     await sweep(project, [offender, ...bystanders])

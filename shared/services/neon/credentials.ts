@@ -1,16 +1,72 @@
+import { failed, type Result, success } from '../../kernel/result.ts'
 import { seal } from '../../kernel/seal.ts'
-import type { NeonStep } from './step.ts'
-import { databasePassword } from './tenant-schema.ts'
+import { withTenantDatabase } from '../../tenant-database/connection.ts'
+import { failure } from '../../tenant-database/failures.ts'
+import { LOGINS, type Login, loginAddress, makeRoles, SHOWN_LOGIN } from '../../tenant-database/roles.ts'
+import { storedPassword } from './passwords.ts'
+import type { NeonStep, NeonStepContext } from './step.ts'
+import { tenantRoleName } from './tenant.ts'
 
-/** Puts the password of the tenant's database into Vault. */
+/** To wake, to be let in and to answer once. */
+const LOGIN_LIMITS = { lifeMs: 20_000 }
+
+/**
+ * Makes the roles of the tenant's database and its logins, whose passwords are in Vault before anybody uses them. One that is in
+ * Vault and works stays as it is; a crash between the two leaves one that does not work, and is replaced.
+ */
 export const credentials: NeonStep = async (context) => {
-  const password = await databasePassword(context)
+  const { sql, job, tenant } = context
+  const renewed = await loginsWithoutPassword(context)
+  if (!renewed.ok) return { type: 'failed', failure: renewed.failure }
+  const password = await apiPassword(context)
   if (!password.ok) return { type: 'failed', failure: password.failure }
-  const { sql, job } = context
-  const sealed = await seal(sql, password.value)
+  await context.assertLease()
+  const made = await withTenantDatabase(
+    { ...context, tenant: { ...tenant, roleName: tenantRoleName(tenant.organizationId) } },
+    password.value,
+    'direct',
+    (tenantSql) => makeRoles(tenantSql, renewed.value),
+  )
+  if (!made.ok) return { type: 'failed', failure: made.failure }
+  const sealed = await seal(sql, JSON.stringify(made.value))
   return {
     type: 'succeeded',
-    output: { storedIn: 'vault' },
-    record: sql`provisioning.store_credentials(${job.id}, ${job.leaseToken}, ${sealed})`,
+    output: { storedIn: 'vault', renewed: renewed.value.length },
+    record: sql`provisioning.store_credentials(${job.id}, ${job.leaseToken}, ${SHOWN_LOGIN}, ${sealed})`,
   }
+}
+
+/** Those that Vault knows nothing of, or that are refused with what it knows: somebody has changed it, or it is another's. */
+async function loginsWithoutPassword(context: NeonStepContext): Promise<Result<readonly Login[]>> {
+  if (!context.tenant.credentialsSecretId) return success(LOGINS)
+  const missing: Login[] = []
+  for (const login of LOGINS) {
+    const works = await opens(context, login)
+    if (!works.ok) return works
+    if (!works.value) missing.push(login)
+  }
+  return success(missing)
+}
+
+async function opens(context: NeonStepContext, login: Login): Promise<Result<boolean>> {
+  const password = await storedPassword(context, login)
+  if (password === undefined) return success(false)
+  const place = { ...context, tenant: loginAddress(context.tenant, login) }
+  const entered = await withTenantDatabase(place, password, 'direct', (sql) => sql`select 1`, LOGIN_LIMITS)
+  if (entered.ok) return success(true)
+  return entered.failure.code === 'tenant_database_login_refused' ? success(false) : entered
+}
+
+/** Known from the step that made or found the project when that ran just now; asked of Neon when it ran earlier. */
+async function apiPassword(context: NeonStepContext): Promise<Result<string>> {
+  const known = context.secrets.get('apiPassword')
+  if (known) return success(known)
+  const { neonProjectId, databaseName, organizationId } = context.tenant
+  if (!neonProjectId || !databaseName) return failed(failure('credentials_missing'))
+  const connection = await context.neon.connection(
+    neonProjectId,
+    databaseName,
+    tenantRoleName(organizationId),
+  )
+  return connection.ok ? success(connection.value.password) : connection
 }

@@ -86,13 +86,13 @@ async function waitUntilSettled(
 
 function succeeded(context: NeonStepContext, connection: NeonConnection): StepOutcome {
   const { sql, job, tenant, secrets } = context
-  const { projectId, branchId, endpointId, host, pooledHost, port, databaseName, roleName } = connection
+  const { projectId, branchId, endpointId, host, pooledHost, port, databaseName } = connection
   const sslMode = isLocalHost(host) ? 'disable' : 'verify-full'
-  secrets.set('databasePassword', connection.password)
+  secrets.set('apiPassword', connection.password)
   return {
     type: 'succeeded',
     output: { resourceId: projectId, region: tenant.region, size: tenant.size },
     record: sql`provisioning.record_neon_project(${job.id}, ${job.leaseToken}, ${projectId}, ${branchId}, ${endpointId},
-      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${roleName}, ${sslMode}, ${projectName(tenant.organizationId)})`,
+      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${sslMode}, ${projectName(tenant.organizationId)})`,
   }
 }

@@ -65,8 +65,8 @@ describe('npm run demo', () => {
     for (const step of [
       'stripe_customer',
       'neon_project',
-      'tenant_schema',
       'credentials',
+      'tenant_schema',
       'verify_connection',
     ])
       expect(stdout).toMatch(new RegExp(`✓ ${step} +\\d+ ms`))

@@ -1,0 +1,102 @@
+import type postgres from 'postgres'
+import { z } from 'zod'
+import type { TenantAddress } from './address.ts'
+
+/**
+ * Who there is in a tenant's database. Each role is called after the database, such as `tenant_…_app`, so that these
+ * statements are the same for every tenant. The role that the provider's API has made is ours alone: it bypasses row level
+ * security and reads everything, so it makes what follows and does nothing else, and never runs what a tenant could have written.
+ *
+ * - `owner`, which nobody logs in as, owns what the tenant has. `app` reads and writes it under row level security, `read` reads it.
+ * - The login `schema` of ours becomes the owner while it applies a file of the tenant schema, and keeps the record of them.
+ * - The login `health` of ours sees statistics and no data.
+ * - The login `app_1` is what people are shown. It is a member of `app`, and cannot change the schema.
+ */
+export const LOGINS = ['schema', 'health', 'app_1'] as const
+export type Login = (typeof LOGINS)[number]
+export const SHOWN_LOGIN = 'app_1' satisfies Login
+
+/** Where to log in as one of them. */
+export function loginAddress<Tenant extends TenantAddress>(tenant: Tenant, login: Login): Tenant {
+  return { ...tenant, roleName: `${tenant.databaseName}_${login}` }
+}
+
+/**
+ * The server makes the passwords up and tells them in its answer, so that no statement that is sent has one in it: what
+ * logs, pg_stat_activity and pg_stat_statements keep is the text below. Should a statement fail, its password was never valid.
+ */
+const makePasswords = (logins: readonly Login[]) => `
+  foreach v_name in array '{${logins.join(',')}}'::text[] loop
+    v_password := 'npg_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+    execute format('alter role %I login password %L', v_database || '_' || v_name, v_password);
+    v_passwords := v_passwords || jsonb_build_object(v_name, v_password);
+  end loop;
+  perform set_config('provisioning.passwords', v_passwords::text, true);`
+
+const MAKE_ROLES = `
+  foreach v_name in array '{owner,app,read,${LOGINS.join(',')}}'::text[] loop
+    if not exists (select from pg_roles where rolname = v_database || '_' || v_name) then
+      execute format('create role %I', v_database || '_' || v_name);
+    end if;
+  end loop;
+  execute format('grant %I to %I with inherit false, set true', v_owner, v_schema);
+  execute format('grant %I to %I', v_app, v_database || '_app_1');
+  execute format('grant pg_monitor to %I', v_health);`
+
+const GRANT_DATABASE = `
+  execute format('revoke all on database %I from public', v_database);
+  execute format('grant connect on database %I to %I, %I, %I, %I, %I',
+    v_database, v_owner, v_app, v_read, v_schema, v_health);
+  execute format('grant create, temporary on database %I to %I', v_database, v_owner);
+  revoke all on schema public from public;
+  execute format('grant usage on schema public to %I, %I, %I', v_owner, v_app, v_read);
+  execute format('grant create on schema public to %I', v_owner);`
+
+/** Of what the owner will make, wherever that is; only somebody who has its rights may say so. */
+const GRANT_FUTURE = `
+  execute format('grant %I to current_user with inherit true, set false', v_owner);
+  foreach v_name in array array[
+    format('usage on schemas to %I, %I', v_app, v_read),
+    format('select, insert, update, delete on tables to %I', v_app), format('select on tables to %I', v_read),
+    format('usage, select on sequences to %I', v_app), format('select on sequences to %I', v_read)]
+  loop
+    execute format('alter default privileges for role %I grant %s', v_owner, v_name);
+  end loop;`
+
+/** In a schema of ours, where nobody else can replace it or put a trigger on it. */
+const MAKE_RECORD = `
+  create schema if not exists provisioning;
+  create table if not exists provisioning.schema_migrations (
+    version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now());
+  execute format('grant usage on schema provisioning to %I', v_schema);
+  execute format('grant select, insert on provisioning.schema_migrations to %I', v_schema);`
+
+const roleStatements = (logins: readonly Login[]) => `begin;
+do $roles$
+declare
+  v_database text := current_database();
+  v_owner text := v_database || '_owner';
+  v_app text := v_database || '_app';
+  v_read text := v_database || '_read';
+  v_schema text := v_database || '_schema';
+  v_health text := v_database || '_health';
+  v_name text;
+  v_password text;
+  v_passwords jsonb := '{}';
+begin${MAKE_ROLES}${GRANT_DATABASE}${GRANT_FUTURE}${MAKE_RECORD}${makePasswords(logins)}
+end
+$roles$;
+select current_setting('provisioning.passwords')::jsonb as passwords;
+commit`
+
+const passwordRow = z.object({ passwords: z.partialRecord(z.enum(LOGINS), z.string()) })
+export type Passwords = z.infer<typeof passwordRow>['passwords']
+
+/**
+ * Makes what is missing of all this in one transaction, and gives these logins new passwords. Safe to repeat. Wants a
+ * session of the role that the provider's API has made, with pg_catalog as its search_path.
+ */
+export async function makeRoles(sql: postgres.Sql, renewed: readonly Login[]): Promise<Passwords> {
+  const results: unknown[][] = await sql.unsafe(roleStatements(renewed))
+  return passwordRow.parse(results.flat()[0]).passwords
+}

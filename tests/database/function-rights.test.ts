@@ -438,6 +438,23 @@ describe('every function of ours', () => {
     )
   })
 
+  it.each(Object.entries(ASKING_FUNCTIONS))(
+    '(%s) tells a stranger the same of an organization that exists and of one that does not',
+    async (_, { call, code }) => {
+      const told = (id: string) =>
+        runAs(project.api, people.stranger, (tx) => tx.unsafe(`select ${call(id)}`)).then(
+          () => 'let through',
+          (error: unknown) =>
+            error instanceof postgres.PostgresError
+              ? `${error.code} ${error.message}`.replaceAll(id, 'ID')
+              : '',
+        )
+      const [ofOurs, ofNone] = [await told(ours.organizationId), await told(crypto.randomUUID())]
+      expect(ofOurs).toMatch(new RegExp(`^${code} `))
+      expect(ofNone).toBe(ofOurs)
+    },
+  )
+
   it('that tells callers what is theirs tells a stranger nothing of ours', async () => {
     const told = await runAs(project.api, people.stranger, async (tx) =>
       only(

@@ -299,6 +299,15 @@ describe.each(EVERY_FUNCTION)('%s', (name) => {
   })
 })
 
+describe('an organization that does not exist', () => {
+  it.each(EVERY_FUNCTION)('is to a stranger of %s like any other that is not theirs', async (name) => {
+    const stranger = bearer(people.stranger.accessToken)
+    const nowhere = { ...owner, organizationId: crypto.randomUUID() }
+    const [about, ofNone] = [await askOf(name, stranger), await askOf(name, stranger, undefined, nowhere)]
+    expect([outcome(about), shownBy(ofNone)]).toEqual(['forbidden', shownBy(about)])
+  })
+})
+
 /** The code of a refusal, by HTTP or by GraphQL. */
 function outcome({ status, body }: FunctionReply): string {
   const [error] = Array.isArray(body?.errors) ? body.errors : []

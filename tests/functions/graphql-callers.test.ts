@@ -1,6 +1,12 @@
+import { readFileSync } from 'node:fs'
+import { buildSchema, getNamedType, isLeafType, isObjectType } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { ask, type Cast, castOf, type GraphqlReply, type Person } from './graphql-client.ts'
+
+const schema = buildSchema(
+  readFileSync(new URL('../../shared/generated/schema.graphql', import.meta.url), 'utf8'),
+)
 
 let project: TestProject
 let cast: Cast
@@ -159,26 +165,52 @@ describe('cancelProvisioning', () => {
 })
 
 describe('an organization that does not exist', () => {
-  const mutations = ['provisionTenant', 'retryTenantProvisioning', 'cancelProvisioning', 'checkTenantHealth']
-  const field = (mutation: string) => (mutation === 'checkTenantHealth' ? 'status' : 'jobId')
-  const tell = async (person: Person, mutation: string, id: string) => {
-    const operation = `mutation ($id: ID!) { ${mutation}(organizationId: $id) { ${field(mutation)} } }`
+  const mutations = operationsAbout('Mutation')
+  const queries = operationsAbout('Query')
+  const tell = async (person: Person, operation: string, id: string) => {
     const reply = await ask(project, cast.credentials(person), operation, { id })
-    return reply.errors.map(({ message, extensions }) => ({ message, code: extensions.code }))
+    return {
+      errors: reply.errors.map(({ message, extensions }) => ({ message, code: extensions.code })),
+      data: reply.data,
+    }
   }
 
-  it.each(mutations)('is to the backend one that is not there: %s', async (mutation) => {
-    expect(await tell('service', mutation, crypto.randomUUID())).toMatchObject([
+  it.each(mutations)('is to the backend one that is not there: %s', async (_name, operation) => {
+    expect((await tell('service', operation, crypto.randomUUID())).errors).toMatchObject([
       { code: 'organization_not_found' },
     ])
   })
 
-  it.each(mutations)('is to a stranger like any other that is not theirs: %s', async (mutation) => {
-    const told = await tell('stranger', mutation, crypto.randomUUID())
-    expect(told).toMatchObject([{ code: 'forbidden' }])
-    expect(await tell('stranger', mutation, cast.organizationId)).toEqual(told)
+  it.each(mutations)('is to a stranger like any other that is not theirs: %s', async (_name, operation) => {
+    const told = await tell('stranger', operation, crypto.randomUUID())
+    expect(told.errors).toMatchObject([{ code: 'forbidden' }])
+    expect(await tell('stranger', operation, cast.organizationId)).toEqual(told)
+  })
+
+  it.each(queries)('is so in queries, too: %s', async (_name, operation) => {
+    const told = await tell('stranger', operation, crypto.randomUUID())
+    expect(await tell('stranger', operation, cast.organizationId)).toEqual(told)
   })
 })
+
+/** Every operation of the schema that takes an organization's id, asking for one field: [name, text]. */
+function operationsAbout(type: 'Mutation' | 'Query'): [name: string, operation: string][] {
+  const root = type === 'Mutation' ? schema.getMutationType() : schema.getQueryType()
+  const found = Object.values(root?.getFields() ?? {})
+    .map(({ name, args, type: answer }): [string, string] | undefined => {
+      const about = args.find((argument) => argument.name === 'organizationId')
+      if (!about) return undefined
+      const answered = getNamedType(answer)
+      const leaf = isObjectType(answered)
+        ? Object.values(answered.getFields()).find((field) => isLeafType(getNamedType(field.type)))?.name
+        : undefined
+      const asked = `${name}(organizationId: $id)${leaf ? ` { ${leaf} }` : ''}`
+      return [name, `${type.toLowerCase()} ($id: ${about.type}) { ${asked} }`]
+    })
+    .filter((each) => each !== undefined)
+  expect(found.length).toBeGreaterThan(3)
+  return found
+}
 
 describe('a mutation that is refused', () => {
   it('leaves no trace in the audit log', async () => {

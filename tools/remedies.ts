@@ -1,3 +1,4 @@
+import { PUBLIC_SCHEMA } from '../shared/kernel/database/schema.ts'
 import type { TenantCommand } from '../shared/tenants/remedies.ts'
 
 /** What the user and the tenant are called on the command line: an id, or a slug. Never an address, which may mean a shell. */
@@ -63,13 +64,13 @@ export function sqlStatement(command: TenantCommand, ids: TenantIds): string | u
     case 'retry_removal':
       return `select provisioning.retry_removal('${ids.organizationId}');`
     case 'set_plan':
-      return `update public.organizations set plan = 'free' where id = '${ids.organizationId}';`
+      return `update ${PUBLIC_SCHEMA}.organizations set plan = 'free' where id = '${ids.organizationId}';`
     case 'sweep':
       return 'select provisioning.sweep();'
     case 'list_pauses':
       return 'select * from provisioning.pauses;'
     case 'list_alerts':
-      return `select * from public.tenant_alerts where organization_id = '${ids.organizationId}' and resolved_at is null;`
+      return `select * from ${PUBLIC_SCHEMA}.tenant_alerts where organization_id = '${ids.organizationId}' and resolved_at is null;`
     case 'watch':
     case 'diagnose':
     case 'check_health':

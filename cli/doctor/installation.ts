@@ -1,3 +1,4 @@
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { ago } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding, type Repair } from './finding.ts'
@@ -84,7 +85,7 @@ const WITHOUT_TRIGGER: Readonly<Record<string, string>> = {
   handle_provisioning_succeeded:
     'the failed undo of an earlier cancellation and its alert stay open after the tenant was provisioned anew',
   alert_on_job_end: 'failed jobs open no alert, and the alerts of those that succeed stay open',
-  enqueue_alert_delivery: 'the webhook is not told of alerts; those missed are in public.tenant_alerts',
+  enqueue_alert_delivery: `the webhook is not told of alerts; those missed are in ${PUBLIC_SCHEMA}.tenant_alerts`,
 }
 /** After these somebody may lack rows. */
 const MISSED_BY = ['handle_new_user', 'handle_user_updated']

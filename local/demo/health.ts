@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import type { Database } from '../../shared/generated/database-types.ts'
+import { publicSchema } from '../../shared/kernel/database/client.ts'
 import { dim, green, red, yellow } from '../../tools/command.ts'
 import type { Stack } from '../stack.ts'
 import { withTenantDatabase } from './tenant-database.ts'
@@ -39,7 +40,7 @@ async function hurryChecks(stack: Stack): Promise<void> {
   const sql = postgres(stack.databaseUrl(), { max: 1 })
   try {
     await sql`update provisioning.settings set health_interval_seconds = 1, health_interval_cap_seconds = 1`
-    await sql`update public.tenant_health set next_check_at = now()`
+    await sql`update ${publicSchema}.tenant_health set next_check_at = now()`
     await sql`select cron.schedule('tenant-health-tick', '1 second', 'select provisioning.health_tick()')`
   } finally {
     await sql.end()

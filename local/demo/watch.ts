@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SupabaseClient } from '@supabase/supabase-js'
 import type { Database } from '../../shared/generated/database-types.ts'
+import type { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { dim, green, red, yellow } from '../../tools/command.ts'
 
 type Client = SupabaseClient<Database>
-type StepRow = Database['public']['Tables']['provisioning_steps']['Row']
+type StepRow = Database[typeof PUBLIC_SCHEMA]['Tables']['provisioning_steps']['Row']
 
 const POLL_MS = 40
 const SIGNS: Readonly<Record<string, string>> = {

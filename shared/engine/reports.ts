@@ -1,4 +1,4 @@
-import type { Database } from '../kernel/database/client.ts'
+import { type Database, publicSchema } from '../kernel/database/client.ts'
 import type { JobStatus } from './jobs.ts'
 
 export interface JobReport {
@@ -34,11 +34,11 @@ export async function reportJob(sql: Database, jobId: string): Promise<JobReport
       o.provisioning_status as "provisioningStatus",
       (select coalesce(jsonb_agg(jsonb_build_object('service', t.service, 'kind', t.kind, 'state', t.state,
         'externalId', t.external_id, 'url', t.url) order by t.created_at, t.kind), '[]')
-       from public.tenant_resources t where t.organization_id = j.organization_id and t.state <> 'removed') as resources,
+       from ${publicSchema}.tenant_resources t where t.organization_id = j.organization_id and t.state <> 'removed') as resources,
       (select jsonb_agg(jsonb_build_object('step', s.step, 'service', s.service, 'status', s.status,
         'attempts', s.attempts, 'error', s.error) order by s.position)
-       from public.provisioning_steps s where s.job_id = j.id) as steps
-    from public.provisioning_jobs j left join public.organizations o on o.id = j.organization_id where j.id = ${jobId}`
+       from ${publicSchema}.provisioning_steps s where s.job_id = j.id) as steps
+    from ${publicSchema}.provisioning_jobs j left join ${publicSchema}.organizations o on o.id = j.organization_id where j.id = ${jobId}`
   return row
 }
 

@@ -1,4 +1,4 @@
-import type { Database } from '../kernel/database/client.ts'
+import { type Database, publicSchema } from '../kernel/database/client.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
 import type { Metrics, Thresholds } from './evaluate.ts'
 import type { HealthStatus, Reason } from './reasons.ts'
@@ -192,7 +192,7 @@ export class HealthStore {
       select organization_id as "organizationId", status, reasons, metrics - 'counters' - 'sample' as metrics,
         to_json(checked_at) #>> '{}' as "checkedAt", to_json(connected_at) #>> '{}' as "connectedAt",
         to_json(next_check_at) #>> '{}' as "nextCheckAt"
-      from public.tenant_health where organization_id = ${organizationId}`
+      from ${publicSchema}.tenant_health where organization_id = ${organizationId}`
     return row
   }
 

@@ -1,6 +1,6 @@
 import { valueAsCaller } from '../kernel/as-caller.ts'
 import type { Caller } from '../kernel/caller.ts'
-import type { Database } from '../kernel/database/client.ts'
+import { type Database, publicSchema } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { jsonReply } from '../kernel/http/serve.ts'
 import { plannedRemovals } from './planned-removals.ts'
@@ -35,9 +35,9 @@ export async function cancel(sql: Database, caller: Caller, organizationId: stri
 
 async function wouldCancel(sql: Database, organizationId: string) {
   const [found] = await sql<{ status: string; wasReady: boolean }[]>`
-    select j.status, o.provisioned_at is not null as "wasReady" from public.organizations o
+    select j.status, o.provisioned_at is not null as "wasReady" from ${publicSchema}.organizations o
     join lateral (
-      select status from public.provisioning_jobs
+      select status from ${publicSchema}.provisioning_jobs
       where organization_id = o.id and kind = provisioning.kind_for('provision')
       order by created_at desc limit 1) j on true
     where o.id = ${organizationId}`

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { JobFunction } from '../engine/job-function.ts'
 import { valueAsCaller } from '../kernel/as-caller.ts'
-import type { Database } from '../kernel/database/client.ts'
+import { type Database, publicSchema } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { jsonReply } from '../kernel/http/serve.ts'
 import { type PlannedRemoval, plannedRemovals } from './planned-removals.ts'
@@ -55,7 +55,7 @@ interface Plan {
 
 async function wouldDelete(sql: Database, organizationId: string): Promise<Plan | undefined> {
   const [row] = await sql<{ slug: string }[]>`
-    select slug from public.organizations where id = ${organizationId}`
+    select slug from ${publicSchema}.organizations where id = ${organizationId}`
   if (!row) return undefined
   return { organization: row.slug, resources: await plannedRemovals(sql, organizationId, true) }
 }

@@ -1,4 +1,4 @@
-import type { Database } from '../kernel/database/client.ts'
+import { type Database, publicSchema } from '../kernel/database/client.ts'
 
 /**
  * `provisioned`: the user has an organization. `not_eligible`: none is due (yet) to this user, see
@@ -17,7 +17,7 @@ export async function ensureProvisioned(sql: Database, userId: string): Promise<
   if (!tried.done) return { outcome: 'recorded', userId }
   // A statement of its own: the first one's snapshot is older than the rows that it made.
   const [profile] = await sql<{ organizationId: string | null }[]>`
-    select organization_id as "organizationId" from public.profiles where id = ${userId}`
+    select organization_id as "organizationId" from ${publicSchema}.profiles where id = ${userId}`
   const organizationId = profile?.organizationId
   return organizationId
     ? { outcome: 'provisioned', userId, organizationId }

@@ -101,10 +101,11 @@ create policy "members read their organization's trends" on public.tenant_health
 
 -- Partitions and trends --------------------------------------------------------------------------------------------
 
-create function provisioning.add_partition(p_parent text, p_from timestamptz, p_to timestamptz) returns boolean
+create function provisioning.add_partition(p_parent regclass, p_from timestamptz, p_to timestamptz) returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_name text := p_parent || to_char(p_from at time zone 'utc', '_YYYYMMDD');
+  -- A regclass is written with its schema, because search_path is empty, and with quotes where it needs them.
+  v_name text := (parse_ident(p_parent::text))[2] || to_char(p_from at time zone 'utc', '_YYYYMMDD');
 begin
   if to_regclass('provisioning.' || v_name) is not null then
     return false;
@@ -119,14 +120,13 @@ begin
   end if;
   -- In the private schema: rows are read through the parent, under its policies. Attached, because `partition of` would lock
   -- the parent against everybody, readers included, until the transaction ends.
-  execute format('create table provisioning.%I (like public.%I including all)', v_name, p_parent);
+  execute format('create table provisioning.%I (like %s including all)', v_name, p_parent);
   execute format('alter table provisioning.%I enable row level security', v_name);
-  execute format('alter table public.%I attach partition provisioning.%I for values from (%L) to (%L)', p_parent, v_name, p_from,
-    p_to);
+  execute format('alter table %s attach partition provisioning.%I for values from (%L) to (%L)', p_parent, v_name, p_from, p_to);
   return true;
 end
 $$;
-revoke execute on function provisioning.add_partition(text, timestamptz, timestamptz) from public;
+revoke execute on function provisioning.add_partition(regclass, timestamptz, timestamptz) from public;
 
 create function provisioning.make_health_partitions(p_now timestamptz default now()) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -137,11 +137,11 @@ declare
 begin
   for v_day in 0..3 loop
     -- Hours, because a day has 23 or 25 of them where the session's time zone changes its clocks.
-    v_made := v_made + provisioning.add_partition('tenant_health_checks', v_today + v_day * interval '24 hours',
+    v_made := v_made + provisioning.add_partition('public.tenant_health_checks'::regclass, v_today + v_day * interval '24 hours',
       v_today + (v_day + 1) * interval '24 hours')::integer;
   end loop;
   for v_ahead in -1..1 loop
-    v_made := v_made + provisioning.add_partition('tenant_health_hourly',
+    v_made := v_made + provisioning.add_partition('public.tenant_health_hourly'::regclass,
       ((v_month at time zone 'utc') + v_ahead * interval '1 month') at time zone 'utc',
       ((v_month at time zone 'utc') + (v_ahead + 1) * interval '1 month') at time zone 'utc')::integer;
   end loop;
@@ -314,7 +314,7 @@ declare
 begin
   select * into v_settings from provisioning.settings;
   -- Cron makes partitions ahead, but not while the project is paused.
-  perform provisioning.add_partition('tenant_health_checks', d.day, d.day + interval '24 hours') from (
+  perform provisioning.add_partition('public.tenant_health_checks'::regclass, d.day, d.day + interval '24 hours') from (
     select distinct date_trunc('day', (r ->> 'checked_at')::timestamptz, 'utc') as day from jsonb_array_elements(p_results) r) d;
   -- Every transaction locks a tenant's database, then its health, then its alert, and of several tenants the lowest id first;
   -- so none waits for one that waits for it. Provisioning and deletions begin with the database.

@@ -79,13 +79,14 @@ begin
   if p_filter ? 'health' then
     -- Of a tenant without a database row, which is made when a worker begins with it, nothing is known.
     v_conditions := v_conditions || format(
-      '(o.id in (select d.organization_id from public.organization_databases d where d.health_status in (%s))%s)',
-      provisioning.words_of(p_filter -> 'health'), case when p_filter -> 'health' ? 'unknown' then
-        ' or not exists (select from public.organization_databases d where d.organization_id = o.id)' end);
+      '(o.id in (select d.organization_id from %1$s d where d.health_status in (%2$s))'
+        || case when p_filter -> 'health' ? 'unknown' then
+          ' or not exists (select from %1$s d where d.organization_id = o.id)' else '' end || ')',
+      'public.organization_databases'::regclass, provisioning.words_of(p_filter -> 'health'));
   end if;
   if p_filter -> 'has_open_alerts' = 'true' then
     v_conditions := v_conditions
-      || 'o.id in (select a.organization_id from public.tenant_alerts a where a.resolved_at is null)'::text;
+      || format('o.id in (select a.organization_id from %s a where a.resolved_at is null)', 'public.tenant_alerts'::regclass);
   end if;
   return array_to_string(v_conditions, ' and ');
 end
@@ -106,8 +107,8 @@ begin
       using errcode = 'TP422';
   end if;
   return format(
-    'select o.id, o.%1$I as sort_key from public.organizations o where %2$s %3$s order by o.%1$I %4$s, o.id %4$s limit $2 + 1',
-    v_column, provisioning.tenant_conditions(p_filter),
+    'select o.id, o.%1$I as sort_key from %2$s o where %3$s %4$s order by o.%1$I %5$s, o.id %5$s limit $2 + 1',
+    v_column, 'public.organizations'::regclass, provisioning.tenant_conditions(p_filter),
     case when p_has_after then
       format('and (o.%I, o.id) %s (($3 ->> 1)::%s, ($3 ->> 2)::uuid)', v_column, case when v_descending then '<' else '>' end,
         case v_column when 'created_at' then 'timestamptz' else 'text' end) end,

@@ -5,7 +5,8 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_count integer;
 begin
-  execute format('select count(*) from (select from public.organizations o where %s limit $1) counted', p_condition)
+  execute format('select count(*) from (select from %s o where %s limit $1) counted',
+    'public.organizations'::regclass, p_condition)
   into v_count using p_limit;
   return v_count;
 end

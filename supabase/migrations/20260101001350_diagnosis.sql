@@ -24,15 +24,16 @@ begin
         provisioning.vault_secret(w.name) s (secret)),
     -- By what they call: a project may have had to give them other names.
     'triggers', (
-      select jsonb_agg(jsonb_build_object('function', w.name, 'table', w.relation, 'enabled', exists (
+      select jsonb_agg(jsonb_build_object('function', w.name, 'table', w.relation::text, 'enabled', exists (
         select from pg_catalog.pg_trigger t
-        where t.tgrelid = w.relation::regclass and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')))
+        where t.tgrelid = w.relation and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')))
         order by w.name)
-      from (values ('handle_new_user', 'auth.users'), ('handle_user_updated', 'auth.users'),
-        ('handle_user_deleted', 'auth.users'),
-        ('handle_user_soft_deleted', 'auth.users'), ('handle_organization_deleted', 'public.organizations'),
-        ('handle_provisioning_succeeded', 'public.provisioning_jobs'), ('alert_on_job_end', 'public.provisioning_jobs'),
-        ('enqueue_alert_delivery', 'public.tenant_alerts')) w (name, relation)),
+      from (values ('handle_new_user', 'auth.users'::regclass), ('handle_user_updated', 'auth.users'),
+        ('handle_user_deleted', 'auth.users'), ('handle_user_soft_deleted', 'auth.users'),
+        ('handle_organization_deleted', 'public.organizations'::regclass),
+        ('handle_provisioning_succeeded', 'public.provisioning_jobs'::regclass),
+        ('alert_on_job_end', 'public.provisioning_jobs'::regclass),
+        ('enqueue_alert_delivery', 'public.tenant_alerts'::regclass)) w (name, relation)),
     'cron', (
       select coalesce(jsonb_agg(jsonb_build_object('name', j.jobname, 'schedule', j.schedule, 'active', j.active,
         'here', j.database = current_database(), 'last_run', (

@@ -1,3 +1,5 @@
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
+
 /** One broken rule, at a line of a file. */
 export interface Finding {
   readonly file: string
@@ -70,7 +72,7 @@ function lintFunction(file: string, text: string, fn: SqlFunction): Finding[] {
   if (!new RegExp(`revoke execute on function\\s+${fn.name}\\(`).test(text))
     found.push(`${fn.name} is not revoked from PUBLIC in its migration`)
   // What the Data API exposes has the names that callers write.
-  if (!fn.name.startsWith('public.'))
+  if (!fn.name.startsWith(`${PUBLIC_SCHEMA}.`))
     for (const parameter of inputsOf(fn.parameters))
       if (!parameter.startsWith('p_'))
         found.push(`${fn.name}: the parameter ${parameter} does not begin with p_`)

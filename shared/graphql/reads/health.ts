@@ -1,3 +1,4 @@
+import { PUBLIC_SCHEMA } from '../../kernel/database/schema.ts'
 import type { KeyedQuery } from '../reader.ts'
 
 export const HEALTH: KeyedQuery = {
@@ -7,7 +8,7 @@ export const HEALTH: KeyedQuery = {
     select jsonb_object_agg(h.organization_id, jsonb_build_object('organizationId', h.organization_id, 'status', h.status,
       'reasons', h.reasons, 'checkedAt', h.checked_at, 'connectedAt', h.connected_at, 'nextCheckAt', h.next_check_at,
       'metrics', h.metrics))
-    from public.tenant_health h
+    from ${PUBLIC_SCHEMA}.tenant_health h
     where h.organization_id = any (array(select jsonb_array_elements_text(${argument} -> 'keys')::uuid))`,
 }
 
@@ -21,7 +22,7 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
     select c.checked_at as at, 1 as checks, (c.status <> 'unhealthy')::integer as available,
       (c.status <> 'unhealthy')::integer as availability, c.status,
       c.latency_ms as min_latency_ms, c.latency_ms as median_latency_ms, c.latency_ms as p95_latency_ms, c.size_bytes
-    from public.tenant_health_checks c
+    from ${PUBLIC_SCHEMA}.tenant_health_checks c
     where c.organization_id = key.id and c.checked_at >= (${argument} ->> 'since')::timestamptz`,
   ),
   HOUR: history(
@@ -29,7 +30,7 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
     (argument) => `
     select h.hour as at, h.checks, h.available, h.availability, null as status, h.min_latency_ms, h.median_latency_ms, h.p95_latency_ms,
       h.size_bytes
-    from public.tenant_health_hourly h
+    from ${PUBLIC_SCHEMA}.tenant_health_hourly h
     where h.organization_id = key.id and h.hour >= date_trunc('hour', (${argument} ->> 'since')::timestamptz, 'utc')`,
   ),
   // Nobody keeps the day's checks for long: what the hours tell, with the worst of their 95th percentiles.
@@ -41,7 +42,7 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
       min(h.min_latency_ms) as min_latency_ms,
       percentile_cont(0.5) within group (order by h.median_latency_ms) as median_latency_ms,
       max(h.p95_latency_ms) as p95_latency_ms, max(h.size_bytes) as size_bytes
-    from public.tenant_health_hourly h
+    from ${PUBLIC_SCHEMA}.tenant_health_hourly h
     where h.organization_id = key.id and h.hour >= date_trunc('day', (${argument} ->> 'since')::timestamptz, 'utc')
     group by 1`,
   ),

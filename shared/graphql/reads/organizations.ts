@@ -1,3 +1,4 @@
+import { PUBLIC_SCHEMA } from '../../kernel/database/schema.ts'
 import type { Query } from '../reader.ts'
 
 export const MY_ORGANIZATIONS: Query = {
@@ -10,7 +11,7 @@ export const MY_ORGANIZATIONS: Query = {
       'dataRegion', o.data_region, 'hostingRegion', o.hosting_region, 'provisioningStatus', o.provisioning_status,
       'provisionedAt', o.provisioned_at, 'createdAt', o.created_at, 'updatedAt', o.updated_at
     ) order by o.created_at, o.id), '[]')
-    from public.organization_members m join public.organizations o on o.id = m.organization_id
+    from ${PUBLIC_SCHEMA}.organization_members m join ${PUBLIC_SCHEMA}.organizations o on o.id = m.organization_id
     where m.user_id = (select auth.uid())`,
 }
 
@@ -21,5 +22,5 @@ export const CONNECTION_INFO: Query = {
     select jsonb_build_object('host', c -> 'host', 'pooledHost', c -> 'pooled_host', 'port', c -> 'port',
       'database', c -> 'database', 'role', c -> 'role', 'sslMode', c -> 'ssl_mode',
       'graphqlEndpoint', c -> 'graphql_endpoint', 'password', c -> 'password')
-    from public.database_connection((${argument} ->> 'organizationId')::uuid, (${argument} ->> 'reveal')::boolean) c`,
+    from ${PUBLIC_SCHEMA}.database_connection((${argument} ->> 'organizationId')::uuid, (${argument} ->> 'reveal')::boolean) c`,
 }

@@ -1,3 +1,4 @@
+import { PUBLIC_SCHEMA } from '../../kernel/database/schema.ts'
 import type { KeyedQuery, Query } from '../reader.ts'
 
 /** The newest job that provisions each organization, its steps, and what they amount to. */
@@ -22,7 +23,7 @@ export const EVENTS: KeyedQuery = {
       from (
         select e.id, e.event_type, e.resource_type, e.resource_id, e.status, e.error_message, e.metadata, e.started_at,
           e.completed_at
-        from public.provisioning_events e
+        from ${PUBLIC_SCHEMA}.provisioning_events e
         where e.organization_id = key.id ${rowsAfter(argument, 'e.started_at', 'e.id')}
         order by e.started_at desc, e.id limit (${argument} ->> 'first')::integer) e) page`,
 }
@@ -50,7 +51,7 @@ function alertList(argument: string, condition: string): string {
       'escalatedAt', a.escalated_at, 'resolvedAt', a.resolved_at) order by a.opened_at desc, a.id), '[]')
     from (
       select a.id, a.organization_id, a.kind, a.severity, a.message, a.metadata, a.opened_at, a.escalated_at, a.resolved_at
-      from public.tenant_alerts a
+      from ${PUBLIC_SCHEMA}.tenant_alerts a
       where ${condition} and (a.resolved_at is null or (${argument} ->> 'includeResolved')::boolean)
         ${rowsAfter(argument, 'a.opened_at', 'a.id')}
       order by a.opened_at desc, a.id limit (${argument} ->> 'first')::integer) a)`

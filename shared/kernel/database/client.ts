@@ -2,8 +2,12 @@ import postgres from 'postgres'
 import type { Environment } from '../environment.ts'
 import { knownArrays } from './array-types.ts'
 import { type Database, openPool } from './pool.ts'
+import { PUBLIC_SCHEMA } from './schema.ts'
 
 export type { Database } from './pool.ts'
+
+/** The public schema's name as a part of a statement. What makes it never connects. */
+export const publicSchema = postgres({ max: 1 }).unsafe(PUBLIC_SCHEMA)
 
 /**
  * A pool of at most two connections: a project has few, and many workers may run at once. Statements are not prepared,

@@ -33,7 +33,8 @@ insert into provisioning.workers (worker, function_name) values
 create table provisioning.lanes (
   lane text primary key,
   -- A job in this lane counts as due so much later than it is. There is one order over all lanes; so whoever has waited longer
-  -- than this goes before somebody who has just come, and nobody waits for ever.
+  -- than this goes before somebody who has just come, and nobody waits for ever. Until then it is not begun in a worker that is
+  -- at work for a lane with a smaller handicap.
   handicap_seconds integer not null,
   -- Jobs of this lane under a live lease at once, over all workers and in one worker; null for no limit of its own. They keep
   -- places free for the other lanes.

@@ -161,6 +161,9 @@ begin
   return query
   with at_work as materialized (
     select l.kind, l.lane from provisioning.job_leases l where l.expires_at > now()
+  ), in_worker as materialized (
+    select min(make_interval(secs => l.handicap_seconds)) as handicap
+    from provisioning.lanes l where (p_running ->> l.lane)::integer > 0
   ), places as materialized (
     select k.kind, k.works_on, l.lane, make_interval(secs => l.handicap_seconds) as handicap,
       least(coalesce(k.max_running - (select count(*) from at_work a where a.kind = k.kind), p_limit), p_limit) as of_kind,
@@ -181,22 +184,27 @@ begin
       select j.id, j.organization_id, l.expires_at as due_at
       from provisioning.job_leases l join public.provisioning_jobs j on j.id = l.job_id
       where l.kind = p.kind and l.lane = p.lane and l.expires_at <= now() for update of j skip locked) r
-  ), ranked as (
+  ), one_each as (
     -- Two of one organization could exclude each other; the second one has its chance at the next claim.
-    select d.*, row_number() over (partition by d.organization_id order by d.due_at + d.handicap, d.id) as in_organization,
-      row_number() over (partition by d.kind order by d.due_at + d.handicap, d.id) as in_kind,
-      row_number() over (partition by d.lane order by d.due_at + d.handicap, d.id) as in_lane
-    from due d
+    select distinct on (d.organization_id) d.* from due d order by d.organization_id, d.due_at + d.handicap, d.id
+  ), ranked as (
+    select o.*, least(min(o.handicap) over (), (select w.handicap from in_worker w)) as least_handicap,
+      row_number() over (partition by o.kind order by o.due_at + o.handicap, o.id) as in_kind,
+      row_number() over (partition by o.lane order by o.due_at + o.handicap, o.id) as in_lane
+    from one_each o
   )
   select r.id, r.works_on from ranked r
-  where r.in_organization = 1 and r.in_kind <= r.of_kind and r.in_lane <= r.of_lane
+  where r.in_kind <= r.of_kind and r.in_lane <= r.of_lane
+    -- They share the worker's CPU. So beside work of a lane that goes first it begins only what has waited long enough.
+    and (r.handicap = r.least_handicap or r.due_at + r.handicap <= now())
   order by r.due_at + r.handicap, r.id limit greatest(p_limit, 0);
 end
 $$;
 revoke execute on function provisioning.due_jobs(text[], integer, jsonb) from public;
 comment on function provisioning.due_jobs(text[], integer, jsonb) is
   'Locks and returns up to p_limit jobs that may be claimed now, in the order of the lanes, within the caps of lanes and kinds and
-without those whose organization has a job at work that excludes them. For claim_jobs, which holds the claim''s lock.';
+without those whose organization has a job at work that excludes them. While the worker has work of a lane that goes first, or
+takes some, the others give way until they have waited for their handicap. For claim_jobs, which holds the claim''s lock.';
 
 create function provisioning.claim_jobs(p_kinds text[], p_limit integer, p_running jsonb default '{}')
 returns table (job_id uuid, organization_id uuid, kind text, tier text, lane text, request jsonb, attempts integer,

@@ -90,8 +90,7 @@ describe('a cap', () => {
 
   it('of a lane in one worker counts what that worker has already', async () => {
     await enqueueMany('batch_work', 10)
-    await createTenant(project)
-    expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER - 1 })).toEqual({ batch_work: 1, provision: 1 })
+    expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER - 1 })).toEqual({ batch_work: 1 })
     await createTenant(project)
     expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER })).toEqual({ provision: 1 })
   })
@@ -120,6 +119,33 @@ describe('a cap', () => {
       total += got
     }
     expect(total).toBe(BATCH_PLACES)
+  })
+})
+
+describe('batch work gives way to a sign-up in the same worker, whose CPU it would share:', () => {
+  it('none of it is begun together with a sign-up, or while one is at work', async () => {
+    await enqueueMany('batch_work', 10)
+    await dueSince('batch_work', HANDICAP_SECONDS - 30)
+    await createTenant(project)
+    expect(await claimed(10)).toEqual({ provision: 1 })
+    expect(await claimed(10, { sign_up: 1 })).toEqual({})
+    expect(await claimed(10, { request: 1, batch: 1 })).toEqual({})
+  })
+
+  it('it goes on when the sign-up has ended, and in other workers meanwhile', async () => {
+    await enqueueMany('batch_work', 10)
+    expect(await claimed(10, { sign_up: 0, batch: 0 })).toEqual({ batch_work: BATCH_PLACES_PER_WORKER })
+  })
+
+  it('until it has waited for its handicap', async () => {
+    await enqueueMany('batch_work', 10)
+    await dueSince('batch_work', HANDICAP_SECONDS + 30)
+    expect(await claimed(10, { sign_up: 1, batch: 1 })).toEqual({ batch_work: BATCH_PLACES_PER_WORKER - 1 })
+  })
+
+  it('a sign-up never gives way', async () => {
+    const { jobId } = await createTenant(project)
+    expect(only(await claim(10, { batch: 1, request: 1, sign_up: 1 })).jobId).toBe(jobId)
   })
 })
 

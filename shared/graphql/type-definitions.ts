@@ -200,7 +200,8 @@ export const typeDefinitions = /* GraphQL */ `
   type Mutation {
     """
     Starts the provisioning of an organization or tries it again, with another region (until the database is being made) or
-    another size. For owners and admins.
+    another size. For owners and admins, within settings.organization_acts_per_minute and user_acts_per_minute, as all that changes
+    the provisioning.
     """
     provisionTenant(
       organizationId: ID!
@@ -209,13 +210,14 @@ export const typeDefinitions = /* GraphQL */ `
       """
       dataRegion: String
       """
-      small, medium or large.
+      small, medium or large, where the organization's plan has it (size_not_in_plan).
       """
       databaseSize: String
     ): ProvisioningRequest!
 
     """
-    Tries again what has failed or waits. Named services are looked at again even when they are ready. For owners and admins.
+    Tries again what has failed or waits. Named services are looked at again even when they are ready, each once in
+    settings.ready_service_redo_minutes. For owners and admins.
     """
     retryTenantProvisioning(
       organizationId: ID!
@@ -232,13 +234,13 @@ export const typeDefinitions = /* GraphQL */ `
     cancelProvisioning(organizationId: ID!): Cancellation!
 
     """
-    Looks at an organization's database now. For members, operators and the service role, within
-    settings.health_requests_per_minute; the service role has no limit.
+    Looks at an organization's database now. For members, operators and the service role. A tenant's members
+    together, and operators together, have settings.health_requests_per_minute; the service role has no limit.
     """
     checkTenantHealth(
       organizationId: ID!
       """
-      Connect even if that wakes a sleeping database.
+      Connect even if that wakes a sleeping database. For owners, admins, operators and the service role.
       """
       deep: Boolean! = false
     ): TenantHealth

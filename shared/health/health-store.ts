@@ -196,11 +196,13 @@ export class HealthStore {
     return row
   }
 
-  /** Counts a manual check. @returns 0, or the seconds until the next may be made */
-  async countRequest(organizationId: string): Promise<number> {
+  /**
+   * Counts a manual check by a user: those of operators apart, so that a tenant's members cannot keep them from looking.
+   * @returns 0, or the seconds until the next may be made
+   */
+  async countRequest(organizationId: string, userId: string): Promise<number> {
     const [row] = await this.#sql<{ seconds: number }[]>`
-      select provisioning.count_call(${`health/${organizationId}`},
-        (select health_requests_per_minute from provisioning.settings)) as seconds`
+      select provisioning.count_health_request(${organizationId}, ${userId}) as seconds`
     return row?.seconds ?? 0
   }
 }

@@ -1,4 +1,4 @@
-import { authorize } from '../kernel/as-caller.ts'
+import { authorize, type TenantRole } from '../kernel/as-caller.ts'
 import type { Caller } from '../kernel/caller.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
@@ -11,9 +11,13 @@ export interface HealthRequests {
   readonly store: HealthStore
 }
 
+const MAY_LOOK: readonly TenantRole[] = ['owner', 'admin', 'member', 'operator']
+/** It costs compute time, and a closer look at a database that may be hostile. */
+const MAY_WAKE: readonly TenantRole[] = ['owner', 'admin', 'operator']
+
 /**
- * A check that somebody asks for: any member for their own tenant, operators and the backend for all. Others than the backend
- * are limited to settings.health_requests_per_minute a tenant. @returns what is known afterwards @throws Problem
+ * A check that somebody asks for: any member for their own tenant, operators and the backend for all; a deep one is not for plain
+ * members. Members and operators are limited to settings.health_requests_per_minute a tenant each. @returns what is known afterwards @throws Problem
  */
 export async function requestHealthCheck(
   { sql, checker, store }: HealthRequests,
@@ -21,8 +25,8 @@ export async function requestHealthCheck(
   organizationId: string,
   deep: boolean,
 ): Promise<HealthReport> {
-  await authorize(sql, caller, organizationId, ['owner', 'admin', 'member', 'operator'])
-  const seconds = caller.type === 'user' ? await store.countRequest(organizationId) : 0
+  await authorize(sql, caller, organizationId, deep ? MAY_WAKE : MAY_LOOK)
+  const seconds = caller.type === 'user' ? await store.countRequest(organizationId, caller.userId) : 0
   if (seconds > 0)
     throw new Problem(
       'too_many_attempts',

@@ -3,13 +3,16 @@ import { Problem, type ProblemCode } from './http/problem.ts'
 
 /** What the `provisioning` functions refuse, by SQLSTATE. Their messages are for the caller. */
 const REFUSALS: Readonly<Record<string, ProblemCode>> = {
+  TP402: 'size_not_in_plan',
   TP403: 'forbidden',
   TP404: 'organization_not_found',
   TP409: 'region_is_fixed',
   TP410: 'nothing_to_cancel',
+  TP411: 'too_many_organizations',
   TP422: 'unknown_choice',
   TP423: 'undo_in_progress',
   TP428: 'confirmation_required',
+  TP429: 'too_many_attempts',
   TP451: 'under_legal_hold',
   PT404: 'database_not_found',
   '42501': 'forbidden',
@@ -22,5 +25,12 @@ export const UNDO_SECONDS = 60
 export function refusalAsProblem(error: unknown): Problem | undefined {
   const code = REFUSALS[sqlState(error) ?? '']
   if (!code || !(error instanceof Error)) return undefined
-  return new Problem(code, error.message, [], code === 'undo_in_progress' ? UNDO_SECONDS : undefined)
+  return new Problem(code, error.message, [], secondsOf(code, error))
+}
+
+function secondsOf(code: ProblemCode, error: Error): number | undefined {
+  if (code === 'undo_in_progress') return UNDO_SECONDS
+  if (code !== 'too_many_attempts') return undefined
+  // As provisioning.refuse_until raises it.
+  return 'detail' in error ? Number(error.detail) : undefined
 }

@@ -146,3 +146,4 @@ tables halves what a sign-up writes.';
 --   7223 a slug that is being given away
 --   7224 one request at a time for an organization: provision, cancel, resize, undo (the hash of the organization's id)
 --   7225 one maker of partitions at a time
+--   7226 one organization at a time that a user gets to own (the hash of the user's id)

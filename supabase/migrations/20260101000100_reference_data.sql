@@ -38,6 +38,13 @@ create table provisioning.settings (
   -- provision_user, for back ends that know an address: calls a minute and address, and how old its user may be.
   user_calls_per_minute integer not null default 5,
   user_calls_max_age_minutes integer not null default 10,
+  -- What owners and admins may ask of provisioning (start, try again, resize, cancel), because each such act costs calls to the
+  -- providers that others need too. A service that is ready is done again for them once in so many minutes.
+  organization_acts_per_minute integer not null default 5,
+  user_acts_per_minute integer not null default 10,
+  ready_service_redo_minutes integer not null default 10,
+  -- Organizations that one user may own. Those that a leaving owner passes on are not counted.
+  organizations_per_user integer not null default 10,
   -- Whether the daily reconciliation deletes what it is sure that nobody needs, or only reports it. Leave it off where
   -- another installation shares the Neon organization or the Stripe account: its tenants look like strangers here.
   reconcile_delete boolean not null default false,
@@ -87,6 +94,7 @@ create table provisioning.settings (
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells,
       sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes) > 0
+    and least(organization_acts_per_minute, user_acts_per_minute, ready_service_redo_minutes, organizations_per_user) > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
       health_worker_max_seconds) > 0
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0
@@ -153,20 +161,24 @@ insert into provisioning.database_sizes values
 create table provisioning.plans (
   plan text primary key,
   default_size text not null references provisioning.database_sizes,
+  -- What its owners and admins may choose from; the backend may give any size.
+  sizes text[] not null,
   -- Limits of the Neon project per billing period; null is unlimited.
   quota_active_time_seconds bigint,
   quota_compute_time_seconds bigint,
   quota_written_data_bytes bigint,
   quota_data_transfer_bytes bigint,
   quota_logical_size_bytes bigint,
-  history_retention_seconds integer not null
+  history_retention_seconds integer not null,
+  constraint default_size_is_allowed check (default_size = any (sizes))
 );
-comment on table provisioning.plans is 'Plan → size of a new database and quota of its Neon project.';
+comment on table provisioning.plans is
+  'Plan → size of a new database, sizes that may be chosen, and quota of its Neon project.';
 create index plans_default_size_idx on provisioning.plans (default_size);
 insert into provisioning.plans values
-  ('free', 'small', 360000, 180000, 5368709120, 5368709120, 536870912, 21600),
-  ('pro', 'medium', null, null, null, 107374182400, 10737418240, 86400),
-  ('enterprise', 'large', null, null, null, null, null, 604800);
+  ('free', 'small', '{small}', 360000, 180000, 5368709120, 5368709120, 536870912, 21600),
+  ('pro', 'medium', '{small,medium}', null, null, null, 107374182400, 10737418240, 86400),
+  ('enterprise', 'large', '{small,medium,large}', null, null, null, null, null, 604800);
 alter table provisioning.settings
   add constraint default_plan_exists foreign key (default_plan) references provisioning.plans;
 create index settings_default_plan_idx on provisioning.settings (default_plan);

@@ -239,8 +239,7 @@ language plpgsql security definer set search_path = '' as $$
 begin
   delete from cron.job_run_details where end_time < now()
     - make_interval(days => (select s.cron_history_days from provisioning.settings s));
-  delete from provisioning.counted_calls c where not exists (
-    select from unnest(c.called_at) t where t > now() - interval '1 minute');
+  perform provisioning.forget_old_calls();
 end
 $$;
 revoke execute on function provisioning.prune() from public;

@@ -4,6 +4,7 @@ create function provisioning.hold_provisioning(
   p_organization_id uuid, out organization public.organizations, out job public.provisioning_jobs
 ) language plpgsql security definer set search_path = '' as $$
 begin
+  perform provisioning.count_act(p_organization_id);
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
   perform provisioning.hold_owner(p_organization_id);
   select j.* into job from public.provisioning_jobs j
@@ -17,8 +18,9 @@ end
 $$;
 revoke execute on function provisioning.hold_provisioning(uuid) from public;
 comment on function provisioning.hold_provisioning(uuid) is
-  'Waits for other requests for the organization, then locks its owner''s account, its newest provision job (if any) and the
-organization, in the order in which workers lock them. Raises TP404.';
+  'Where every act on an organization''s provisioning begins. Counts it (count_act), waits for other requests for the
+organization, then locks its owner''s account, its newest provision job (if any) and the organization, in the order in which
+workers lock them. Raises TP404, or TP429 when too much was asked.';
 
 create function provisioning.assert_services_exist(p_services text[]) returns void
 language plpgsql stable security definer set search_path = '' as $$
@@ -66,20 +68,28 @@ comment on function provisioning.choose_data_region(public.organizations, text) 
   'Gives an organization the data region that the word means. Raises TP422 for an unknown word, and TP409 when something that
 stands in another region may exist already.';
 
-create function provisioning.choose_database_size(p_organization_id uuid, p_size text) returns boolean
+create function provisioning.choose_database_size(p_organization public.organizations, p_size text) returns boolean
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_allowed text[] := (select p.sizes from provisioning.plans p where p.plan = p_organization.plan);
 begin
   if not exists (select from provisioning.database_sizes z where z.size = p_size) then
     raise exception 'The size "%" is unknown. Known: %.', left(p_size, 63),
       (select string_agg(z.size, ', ' order by z.max_compute_units) from provisioning.database_sizes z) using errcode = 'TP422';
   end if;
-  update public.organization_databases d set size = p_size where d.organization_id = p_organization_id and d.size <> p_size;
+  -- Without claims it is the database's owner, in SQL.
+  if p_size <> all (v_allowed) and coalesce(auth.role(), 'service_role') <> 'service_role' then
+    raise exception 'The plan "%" does not have the size "%". It has: %.', p_organization.plan, p_size,
+      array_to_string(v_allowed, ', ') using errcode = 'TP402';
+  end if;
+  update public.organization_databases d set size = p_size where d.organization_id = p_organization.id and d.size <> p_size;
   return found;
 end
 $$;
-revoke execute on function provisioning.choose_database_size(uuid, text) from public;
-comment on function provisioning.choose_database_size(uuid, text) is
-  'Gives an organization''s database this size; false when it has it already. Raises TP422 for an unknown one.';
+revoke execute on function provisioning.choose_database_size(public.organizations, text) from public;
+comment on function provisioning.choose_database_size(public.organizations, text) is
+  'Gives an organization''s database this size; false when it has it already. Raises TP422 for an unknown one, and TP402 for one
+that the plan does not have, unless the backend asks.';
 
 create function provisioning.services_to_retry(p_job_id uuid, p_services text[], p_changed text[]) returns text[]
 language plpgsql stable security definer set search_path = '' as $$
@@ -111,6 +121,7 @@ declare
   v_held record;
   v_job public.provisioning_jobs;
   v_changed text[] := '{}';
+  v_services text[];
 begin
   perform provisioning.assert_services_exist(p_services);
   -- A set: neither their order nor one that is named twice makes a difference.
@@ -131,7 +142,7 @@ begin
   if p_data_region is not null then
     perform provisioning.choose_data_region(v_held.organization, p_data_region);
   end if;
-  if p_database_size is not null and provisioning.choose_database_size(p_organization_id, p_database_size) then
+  if p_database_size is not null and provisioning.choose_database_size(v_held.organization, p_database_size) then
     v_changed := '{database_size}';
   end if;
   -- What a cancelled job had made is gone: everything is made anew, by a job of its own.
@@ -141,7 +152,9 @@ begin
     perform provisioning.refresh_status(p_organization_id);
   else
     job_id := v_job.id;
-    status := provisioning.retry_job(v_job.id, provisioning.services_to_retry(v_job.id, p_services, v_changed));
+    v_services := provisioning.services_to_retry(v_job.id, p_services, v_changed);
+    perform provisioning.count_redone_services(v_job.id, v_services);
+    status := provisioning.retry_job(v_job.id, v_services);
   end if;
   perform provisioning.audit(p_organization_id, 'provisioning.requested', 'job', job_id::text, jsonb_strip_nulls(
     jsonb_build_object('services', p_services, 'database_size', p_database_size, 'data_region', p_data_region)));
@@ -151,4 +164,5 @@ $$;
 revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid) from public;
 comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
-TP409 (region fixed), TP422 (unknown service, region or size) or TP423 (an undo is at work).';
+TP402 (a size that the plan does not have), TP409 (region fixed), TP422 (unknown service, region or size), TP423 (an undo is at
+work) or TP429 (too much was asked).';

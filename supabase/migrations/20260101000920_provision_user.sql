@@ -1,35 +1,6 @@
 -- Provisioning by e-mail address, for back ends that know a user's address and no id. Calls are counted, so that nobody can try
 -- addresses out.
 
--- One row for whatever was asked for lately, the hash of an address or a tenant, with the times of its calls within the last
--- minute.
-create table provisioning.counted_calls (
-  subject text primary key,
-  called_at timestamptz[] not null
-);
-alter table provisioning.counted_calls enable row level security;
-
-create function provisioning.count_call(p_subject text, p_per_minute integer) returns integer
-language plpgsql security definer set search_path = '' as $$
-declare
-  v_called_at timestamptz[];
-begin
-  insert into provisioning.counted_calls as c (subject, called_at) values (p_subject, '{}') on conflict (subject) do nothing;
-  select array(select t from unnest(c.called_at) t where t > clock_timestamp() - interval '1 minute' order by t)
-  into v_called_at from provisioning.counted_calls c where c.subject = p_subject for update;
-  if cardinality(v_called_at) >= p_per_minute then
-    return ceil(extract(epoch from
-      v_called_at[cardinality(v_called_at) - p_per_minute + 1] + interval '1 minute' - clock_timestamp()));
-  end if;
-  update provisioning.counted_calls c set called_at = v_called_at || clock_timestamp() where c.subject = p_subject;
-  return 0;
-end
-$$;
-revoke execute on function provisioning.count_call(text, integer) from public;
-comment on function provisioning.count_call(text, integer) is
-  'Counts a call and returns 0; or, when this subject has had p_per_minute within the last minute, the seconds until its next may
-be made.';
-
 create function provisioning.address_hash(p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -322,4 +322,4 @@ revoke execute on function provisioning.cancel_provisioning(uuid) from public;
 comment on function provisioning.cancel_provisioning(uuid) is
   'Stops the provision job of an organization. When the tenant was never ready, whatever the job has made is removed by an undo
 job, due when the calls of a stopped worker have ended; the organization stays and can be provisioned again. Raises TP404, or
-TP410 when there is nothing to cancel.';
+TP410 when there is nothing to cancel, or TP429 when too much was asked.';

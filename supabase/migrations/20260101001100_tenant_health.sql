@@ -460,6 +460,20 @@ comment on function provisioning.release_health_checks(uuid[], double precision,
   'Puts claimed tenants back, due in p_seconds and up to a fifth later each: nothing could be found out now. p_awake: whether
 those that the fleet''s list showed awake still count as such, so that they need no list to be claimed.';
 
+create function provisioning.count_health_request(p_organization_id uuid, p_user_id uuid) returns integer
+language plpgsql security definer set search_path = '' as $$
+begin
+  return provisioning.count_call(
+    format('health/%s/%s', case when exists (select from provisioning.operators o where o.user_id = p_user_id)
+      then 'operators' else 'members' end, p_organization_id),
+    (select s.health_requests_per_minute from provisioning.settings s));
+end
+$$;
+revoke execute on function provisioning.count_health_request(uuid, uuid) from public;
+comment on function provisioning.count_health_request(uuid, uuid) is
+  'Counts a check on demand by a user, for a tenant''s members together and for operators together. Returns 0, or the seconds
+until the next may be made.';
+
 -- The fleet's list -----------------------------------------------------------------------------------------------------
 
 create table provisioning.fleet_read (

@@ -17,6 +17,7 @@ beforeAll(async () => {
   project = await openProject()
   tenant = await createOnlyJob(project)
   await project.sql.unsafe(`
+    update provisioning.settings set organizations_per_user = ${2 * ORGANIZATIONS};
     insert into public.organizations (name, slug, owner_id, data_region, hosting_region, provisioning_status)
     select 'Many', 'many-' || n, '${tenant.user.id}', 'us-east-1', 'us-east-1', '{}' from generate_series(1, ${ORGANIZATIONS}) n;
     insert into public.organization_databases (organization_id, region, size)

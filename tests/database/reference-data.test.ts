@@ -15,7 +15,7 @@ afterAll(async () => {
 const FOREIGN_KEY_VIOLATION = '23503'
 /** A plan to which nothing else refers: thresholds come with each. */
 async function addPlan(plan: string): Promise<void> {
-  await project.sql`insert into provisioning.plans (plan, default_size, history_retention_seconds) values (${plan}, 'small', 0)`
+  await project.sql`insert into provisioning.plans (plan, default_size, sizes, history_retention_seconds) values (${plan}, 'small', '{small}', 0)`
   await project.sql`delete from provisioning.health_thresholds where plan = ${plan}`
 }
 

@@ -22,7 +22,7 @@ describe('checkTenantHealth', () => {
   const mutation = `mutation ($id: ID!, $deep: Boolean! = false) { checkTenantHealth(organizationId: $id, deep: $deep) { ${HEALTH} } }`
 
   it('connects, and says what it has found', async () => {
-    const { data, errors } = await askAs('member', mutation, { deep: true })
+    const { data, errors } = await askAs('owner', mutation, { deep: true })
     expect(errors).toEqual([])
     expect(data.checkTenantHealth).toMatchObject({
       organizationId: cast.organizationId,
@@ -44,6 +44,12 @@ describe('checkTenantHealth', () => {
     const { data, errors } = await askAs(person, mutation)
     expect(errors[0]?.extensions.code).toBe(code)
     expect(data.checkTenantHealth?.organizationId).toBe(code ? undefined : cast.organizationId)
+  })
+
+  it('wakes no database for a plain member', async () => {
+    const { data, errors } = await askAs('member', mutation, { deep: true })
+    expect(errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
+    expect(data.checkTenantHealth).toBeNull()
   })
 
   it('is limited, and says when it may be asked again', async () => {

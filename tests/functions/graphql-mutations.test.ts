@@ -22,6 +22,9 @@ const as = (
 ): Promise<GraphqlReply> =>
   ask(project, bearer(person.accessToken), query, { id: person.organizationId, ...variables })
 
+const setPlan = ({ organizationId }: SignedUp, plan: string) =>
+  project.sql`update public.organizations set plan = ${plan} where id = ${organizationId}`
+
 describe('provisionTenant', () => {
   const mutation = `mutation ($id: ID!, $dataRegion: String, $databaseSize: String) {
     provisionTenant(organizationId: $id, dataRegion: $dataRegion, databaseSize: $databaseSize) {
@@ -30,6 +33,7 @@ describe('provisionTenant', () => {
   it('makes the tenant in the region and size that are asked for, rung for at once', async () => {
     const { person, reply } = await project.whileHeld(async () => {
       const person = await project.signUp()
+      await setPlan(person, 'pro')
       return { person, reply: await as(person, mutation, { dataRegion: 'eu', databaseSize: 'medium' }) }
     })
     expect(reply.data.provisionTenant).toMatchObject({
@@ -45,6 +49,7 @@ describe('provisionTenant', () => {
   it('rings the doorbell itself: the work begins though no sweep runs', async () => {
     const person = await project.signUp()
     await project.waitFor(person.organizationId)
+    await setPlan(person, 'enterprise')
     const before = project.neonEmulator.stats.calls.getProject ?? 0
     const reply = await as(person, mutation, { databaseSize: 'large' })
     expect(reply.data.provisionTenant.provisioning.overall).toBe('PROVISIONING')
@@ -58,6 +63,7 @@ describe('provisionTenant', () => {
     ['an unknown region', { dataRegion: 'mars' }, 'unknown_choice'],
     ['another region than its database is in', { dataRegion: 'eu' }, 'region_is_fixed'],
     ['an unknown size', { databaseSize: 'gigantic' }, 'unknown_choice'],
+    ['a size that the plan does not have', { databaseSize: 'large' }, 'size_not_in_plan'],
     ['a size that is no word', { databaseSize: '; drop' }, 'invalid_argument'],
     ['an organization that is no id', { id: 'x' }, 'invalid_argument'],
   ])('is refused for %s', async (_what, variables, code) => {

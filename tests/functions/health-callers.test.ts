@@ -56,6 +56,18 @@ describe('a check on demand', () => {
     }
   })
 
+  it.each<[Person, number]>([
+    ['owner', 200],
+    ['operator', 200],
+    ['member', 403],
+    ['stranger', 403],
+  ])('that is deep, by the %s, is answered %d', async (person, status) => {
+    const before = await readHealth(project, organizationId)
+    expect((await as(person, { organizationId, deep: true })).status).toBe(status)
+    if (status === 403)
+      expect((await readHealth(project, organizationId)).checked_at).toEqual(before.checked_at)
+  })
+
   it('by the backend is answered for every tenant, also as a legacy bearer', async () => {
     for (const headers of [
       { apikey: project.keys.secretKey },
@@ -91,9 +103,8 @@ describe('a check on demand', () => {
 describe('the limit of checks on demand', () => {
   beforeEach(() => project.sql`update provisioning.settings set health_requests_per_minute = 2`)
 
-  it('counts all of a tenant’s members and operators together, and says when to come again', async () => {
-    expect((await as('owner')).status).toBe(200)
-    expect((await as('operator')).status).toBe(200)
+  it('counts all of a tenant’s members together, and says when to come again', async () => {
+    for (const _ of [1, 2]) expect((await as('owner')).status).toBe(200)
     const before = await readHealth(project, organizationId)
     const refused = await as('member')
     expect(refused).toMatchObject({ status: 429, body: { code: 'too_many_attempts' } })
@@ -111,6 +122,15 @@ describe('the limit of checks on demand', () => {
     expect((await callHealth(project, { organizationId })).status).toBe(200)
     await project.sql`update provisioning.counted_calls set called_at = array(
       select t - interval '61 seconds' from unnest(called_at) t)`
+    expect((await as('owner')).status).toBe(200)
+  })
+
+  it('is apart for operators, whom members cannot keep from looking, nor the other way round', async () => {
+    for (const _ of [1, 2]) await as('member')
+    expect((await as('member')).status).toBe(429)
+    for (const _ of [1, 2]) expect((await as('operator')).status).toBe(200)
+    expect((await as('operator')).status).toBe(429)
+    await project.sql`delete from provisioning.counted_calls where subject like 'health/members/%'`
     expect((await as('owner')).status).toBe(200)
   })
 

@@ -61,6 +61,7 @@ export async function addTenant(project: TestProject): Promise<HealthTenant> {
   const passwords = await makeRoles(tenantSql, ['health']).finally(() => tenantSql.end())
   const healthPassword = passwords.health ?? ''
   const { sql } = project
+  await sql`update provisioning.settings set organizations_per_user = 1000000`
   await sql`
     with made as (
       insert into public.organizations (id, name, slug, owner_id, data_region, hosting_region, provisioning_status)

@@ -34,6 +34,7 @@ allows no answer) are \`application/problem+json\`.
 | \`region_is_fixed\`, \`unknown_choice\` | the region or size cannot be had |
 | \`nothing_to_cancel\` | no provisioning is under way |
 | \`undo_in_progress\` | what was cancelled is still being removed: again after \`extensions.retryAfterSeconds\` |
+| \`size_not_in_plan\` | the organization's plan does not have this size |
 | \`too_many_attempts\` | again after \`extensions.retryAfterSeconds\` |
 | \`provider_unavailable\` | Neon could not be asked; again after \`extensions.retryAfterSeconds\` |
 | \`database_unavailable\` | nothing was changed; again in a moment |

@@ -2,21 +2,7 @@ import { z } from 'zod'
 import { check } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
-import type { Query } from './reader.ts'
-
-const PAUSES: Query = { name: 'pauses', sql: () => 'select provisioning.pauses_as_caller()' }
-
-const PAUSE: Query = {
-  name: 'pause',
-  sql: (argument) => `
-    select to_jsonb(provisioning.pause_as_caller(${argument} ->> 'scope', ${argument} ->> 'name', ${argument} ->> 'reason'))`,
-}
-
-const RESUME: Query = {
-  name: 'resume',
-  sql: (argument) =>
-    `select to_jsonb(provisioning.resume_as_caller(${argument} ->> 'scope', ${argument} ->> 'name'))`,
-}
+import { PAUSE, PAUSES, RESUME } from './reads/pauses.ts'
 
 const rows = z.array(z.looseObject({}))
 const word = z.string().max(50).nullish()

@@ -10,6 +10,7 @@ const HOME = 'shared/kernel/database/schema.ts'
 const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   // The schema of a tenant's own database, which is none of the project's.
   'shared/tenant-database/apply-schema.ts': ['set local search_path = public;'],
+  'shared/tenant-database/roles.ts': ['from public', 'on schema public'],
   'local/demo/run.ts': ["where table_schema = 'public'"],
   // What the Supabase CLI and PostgREST take where nothing is configured.
   'local/gateway/config.ts': ["default(['public'])", "default(['public', 'extensions'])"],
@@ -29,7 +30,7 @@ async function filesBelow(folder: string, extension: string): Promise<string[]> 
 function namesIn(file: string, text: string): string[] {
   return text.split('\n').flatMap((line, index) => {
     if (/^\s*(\/\/|\/?\*)/.test(line)) return []
-    const rest = (ANOTHER_PUBLIC[file] ?? []).reduce((left, known) => left.replace(known, ''), line)
+    const rest = (ANOTHER_PUBLIC[file] ?? []).reduce((left, known) => left.replaceAll(known, ''), line)
     return NAME.test(rest) ? [`${file}:${index + 1}: ${line.trim()}`] : []
   })
 }

@@ -54,6 +54,32 @@ comment on function provisioning.pause(text, text, text) is
 reason. A job at work goes on; it is put off when its next call to a provider is paused. False when nothing changed. Audited.
 Raises TP422 for an unknown name or a blank reason.';
 
+create function provisioning.make_due_after_pause(p_provider text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  -- The code with which the steps of a service are put off during a pause.
+  v_code text := (select s.service || '_paused' from provisioning.provider_status s where s.provider = p_provider);
+begin
+  -- The jobs before their steps, as workers lock them. What a worker holds now sees the end of the pause by itself, or is due
+  -- half a minute later.
+  with waiting as (
+    select j.id from public.provisioning_jobs j
+    where j.status = 'queued' and exists (
+      select from public.provisioning_steps s
+      where s.job_id = j.id and s.status = 'retrying' and s.error ->> 'code' = v_code)
+    for update skip locked
+  ), due as (
+    update public.provisioning_jobs j set next_attempt_at = now() from waiting w where j.id = w.id
+    returning j.id
+  )
+  update public.provisioning_steps s set next_attempt_at = greatest(s.settles_at, now()) from due d
+  where s.job_id = d.id and s.status = 'retrying' and s.error ->> 'code' = v_code;
+end
+$$;
+revoke execute on function provisioning.make_due_after_pause(text) from public;
+comment on function provisioning.make_due_after_pause(text) is
+  'Makes the jobs due whose steps were put off because this provider was paused.';
+
 create function provisioning.resume(p_scope text, p_name text default '') returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -65,6 +91,9 @@ begin
   end if;
   perform provisioning.audit('00000000-0000-0000-0000-000000000000', 'work.resumed', p_scope, v_name,
     jsonb_build_object('by_role', session_user));
+  if p_scope = 'provider' then
+    perform provisioning.make_due_after_pause(v_name);
+  end if;
   perform provisioning.ring_doorbell(d.worker) from provisioning.due_by_worker() d where d.jobs > 0;
   return true;
 end

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestProject, type TestProject } from '../support/project.ts'
+import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { runAs } from '../support/roles.ts'
 import { ask, bearer, type Cast, castOf } from './graphql-client.ts'
 
@@ -194,6 +194,10 @@ describe('a pause', () => {
         code: 'job_paused',
         found: expect.stringContaining('Neon is moving.'),
         remedy: { text: expect.stringContaining('operator') },
+      })
+      await until('step that is put off', async () => {
+        const { steps } = await project.provisioning(person.organizationId)
+        return steps.neon_project?.error?.code === 'neon_paused' || undefined
       })
       const ended = 'mutation { resumeWork(scope: PROVIDER, name: "neon") }'
       expect((await asOperator(ended)).data).toEqual({ resumeWork: true })

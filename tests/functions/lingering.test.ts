@@ -5,7 +5,7 @@ let project: TestProject
 
 beforeAll(async () => {
   project = await startTestProject({
-    settings: { worker_linger_milliseconds: 3_000, doorbell_interval_milliseconds: 250 },
+    settings: { worker_linger_milliseconds: 15_000, doorbell_interval_milliseconds: 250 },
   })
 })
 

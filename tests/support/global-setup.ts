@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -30,7 +30,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   })
   const cleanUp = async () => {
     await server.stop('immediate')
+    const log = await readFile(server.logFile, 'utf8')
     await rm(directory, { recursive: true, force: true })
+    refuseDeadlocks(log)
   }
   try {
     await createPlatformDatabase(server, 'platform')
@@ -48,4 +50,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('postgresPort', server.port)
   project.provide('postgresLog', server.logFile)
   return cleanUp
+}
+
+/**
+ * Locks are taken in one order everywhere. Whoever breaks it seldom fails: the victim's work is tried again, a minute later at
+ * worst. Here it is an error of the whole run.
+ */
+function refuseDeadlocks(log: string): void {
+  const told = log
+    .split('\n')
+    .flatMap((line, index, lines) =>
+      line.includes('deadlock detected') ? [lines.slice(index, index + 12).join('\n')] : [],
+    )
+  if (told.length > 0)
+    throw new Error(`Postgres found ${told.length} deadlocks in this run:\n${told.join('\n\n')}`)
 }

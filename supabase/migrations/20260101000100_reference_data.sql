@@ -45,6 +45,9 @@ create table provisioning.settings (
   ready_service_redo_minutes integer not null default 10,
   -- Organizations that one user may own. Those that a leaving owner passes on are not counted.
   organizations_per_user integer not null default 10,
+  -- How often its people may change the name or the billing address of an organization. Each change stays in the history, and
+  -- each text about the organization is searched for all names that it had.
+  organization_changes_per_day integer not null default 50,
   -- Whether the daily reconciliation deletes what it is sure that nobody needs, or only reports it. Leave it off where
   -- another installation shares the Neon organization or the Stripe account: its tenants look like strangers here.
   reconcile_delete boolean not null default false,
@@ -93,7 +96,7 @@ create table provisioning.settings (
     and worker_look_again_milliseconds > 0 and least(worker_linger_milliseconds, doorbell_interval_milliseconds) >= 0
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells,
       sweep_repairs, cron_history_days) > 0
-    and least(user_calls_per_minute, user_calls_max_age_minutes) > 0
+    and least(user_calls_per_minute, user_calls_max_age_minutes, organization_changes_per_day) > 0
     and least(organization_acts_per_minute, user_acts_per_minute, ready_service_redo_minutes, organizations_per_user) > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
       health_worker_max_seconds) > 0

@@ -119,6 +119,14 @@ comment on table public.wallets is 'Balances in minor units of the currency (cen
 create function provisioning.put_organization_texts_in_order() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if auth.role() = 'authenticated' and (
+    select count(*) from (
+      select from public.audit_logs a
+      where a.organization_id = new.id and a.created_at > now() - interval '1 day' and a.action = 'organization.updated'
+      limit (select s.organization_changes_per_day from provisioning.settings s)) made)
+    >= (select s.organization_changes_per_day from provisioning.settings s) then
+    raise exception 'The organization was changed too often today. Try again tomorrow.' using errcode = 'PT429';
+  end if;
   new.name := coalesce(provisioning.plain_text(new.name, 200), '');
   new.billing_email := provisioning.plain_text(new.billing_email, 320);
   return new;
@@ -127,7 +135,7 @@ $$;
 revoke execute on function provisioning.put_organization_texts_in_order() from public;
 comment on function provisioning.put_organization_texts_in_order() is
   'Trigger: what nobody sees is taken out of the name and the address. Texts that are too long never come here: their domains
-refuse them.';
+refuse them. Raises PT429, which the Data API answers as HTTP 429, for members who have changed too much today.';
 create trigger organizations_put_texts_in_order before update on public.organizations
   for each row when ((old.name, old.billing_email) is distinct from (new.name, new.billing_email))
   execute function provisioning.put_organization_texts_in_order();
@@ -220,12 +228,15 @@ create function public.search_profiles(query text) returns setof public.profiles
 language plpgsql stable security invoker set search_path = '' set plan_cache_mode = 'force_custom_plan' rows 20 as $$
 declare
   v_candidates constant integer := 250;
-  v_like text := '%' || replace(replace(replace(query, '\', '\\'), '%', '\%'), '_', '\_') || '%';
-  v_begins text := '(^|[^[:alnum:]])' || regexp_replace(query, '([][\\.^$*+?(){}|])', '\\\1', 'g');
+  -- No name is longer, and a pattern of a megabyte would keep a processor busy until the statement is ended.
+  v_query constant text := left(query, 200);
+  v_like text := '%' || replace(replace(replace(v_query, '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  v_begins text := '(^|[^[:alnum:]])' || regexp_replace(v_query, '([][\\.^$*+?(){}|])', '\\\1', 'g');
   -- Letters or digits in a row: none, one, two, or more. Where the database's locale is C, the index knows no letters but
   -- ASCII's; two of others are looked for as one is.
   v_letters integer := case
-    when query ~ '[[:alnum:]]{3}' then 3 when query ~ '[A-Za-z0-9]{2}' then 2 when query ~ '[[:alnum:]]' then 1 else 0 end;
+    when v_query ~ '[[:alnum:]]{3}' then 3 when v_query ~ '[A-Za-z0-9]{2}' then 2
+    when v_query ~ '[[:alnum:]]' then 1 else 0 end;
 begin
   return query
   with anywhere as materialized (
@@ -238,14 +249,14 @@ begin
     -- When so many have it, those in which a word begins with it come first.
     (select i.* from public.profiles i
       where (v_letters = 1 or v_letters = 3 and (select count(*) from anywhere) = v_candidates)
-        and query ~ '^[[:alnum:]]'
+        and v_query ~ '^[[:alnum:]]'
         and i.in_search_index and coalesce(i.full_name, '') || ' ' || coalesce(i.email, '') ~* v_begins
       limit v_candidates)
     union
     -- The index knows three letters or digits in a row, and two that begin a word.
     (select i.* from public.profiles i
       where v_letters = 2 and i.in_search_index
-        and coalesce(i.full_name, '') || ' ' || coalesce(i.email, '') operator(extensions.%>) query
+        and coalesce(i.full_name, '') || ' ' || coalesce(i.email, '') operator(extensions.%>) v_query
         and coalesce(i.full_name, '') || ' ' || coalesce(i.email, '') ilike v_like
       limit v_candidates)
     union
@@ -254,13 +265,13 @@ begin
     where v_letters > 0 and coalesce(n.full_name, '') || ' ' || coalesce(n.email, '') ilike v_like
   )
   select p.* from found p
-  order by extensions.similarity(coalesce(p.full_name, '') || ' ' || coalesce(p.email, ''), query) desc, p.created_at desc
+  order by extensions.similarity(coalesce(p.full_name, '') || ' ' || coalesce(p.email, ''), v_query) desc, p.created_at desc
   limit 20;
 end
 $$;
 revoke execute on function public.search_profiles(text) from public, anon;
 grant execute on function public.search_profiles(text) to authenticated, service_role;
 comment on function public.search_profiles(text) is
-  'The 20 best matches of a part of a name or e-mail address, among the profiles that the caller may see. A text that many have
-is looked for in a bounded number of them: 250 that have it anywhere, 250 in which a word begins with it, and the newest 1000 that
-are not in the index yet. One or two letters or digits are found where a word begins with them.';
+  'The 20 best matches of a part of a name or e-mail address (its first 200 characters), among the profiles that the caller may
+see. A text that many have is looked for in a bounded number of them: 250 that have it anywhere, 250 in which a word begins with
+it, and the newest 1000 that are not in the index yet. One or two letters or digits are found where a word begins with them.';

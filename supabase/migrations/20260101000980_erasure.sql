@@ -212,6 +212,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_around uuid[] := provisioning.organizations_around(p_user_id);
   v_names text[];
+  -- The account may have a name of 16 MB, of which nothing of ours holds more than the beginning.
+  v_metadata constant jsonb := provisioning.cut_metadata(p_metadata);
   v_of_organizations jsonb;
   v_gone uuid[];
 begin
@@ -223,7 +225,8 @@ begin
   -- Jobs are locked before their organization, as workers do, and a provision job before what undoes it.
   perform from public.provisioning_jobs j where j.organization_id = any (v_around)
   order by j.organization_id, j.kind <> provisioning.kind_for('provision'), j.created_at for update;
-  v_names := provisioning.names_kept(v_around, p_user_id) || array[p_email, p_metadata ->> 'full_name', p_metadata ->> 'name']
+  v_names := provisioning.names_kept(v_around, p_user_id) || array[p_email,
+      provisioning.plain_text(v_metadata ->> 'full_name', 200), provisioning.plain_text(v_metadata ->> 'name', 200)]
     || coalesce((select array[p.full_name, p.email] from public.profiles p where p.id = p_user_id), '{}');
   select jsonb_object_agg(o.id, array[o.name, o.slug, o.billing_email]) into v_of_organizations
   from public.organizations o where o.owner_id = p_user_id;

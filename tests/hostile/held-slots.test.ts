@@ -53,6 +53,35 @@ describe('a tenant that holds a lock in its own database', () => {
   })
 })
 
+describe('as many tenants as there are places, each with a lock in its own database', () => {
+  const PLACES = 8
+
+  it('keep nobody’s sign-up waiting until their steps give up', async () => {
+    const [{ share } = { share: 1 }] = await project.sql<{ share: number }[]>`
+      select l.max_running::float8 / s.max_running_jobs as share from provisioning.lanes l, provisioning.settings s
+      where l.lane = 'request'`
+    expect(share).toBeLessThan(0.8)
+    await project.sql`update provisioning.settings set max_running_jobs = ${PLACES}`
+    await project.sql`update provisioning.lanes set max_running = ${Math.floor(share * PLACES)} where lane = 'request'`
+    const people = await Promise.all(Array.from({ length: PLACES }, () => project.signUp()))
+    for (const { organizationId } of people) {
+      await project.waitFor(organizationId, 'ready', 60_000)
+      await hold(await loginConnection(project, organizationId), 'select pg_advisory_lock(7221)')
+    }
+    const attack = Promise.all(people.map((person) => retryNeon(project, person)))
+    const bystanders = await Promise.all([project.signUp(), project.signUp()])
+    for (const { organizationId } of bystanders) await project.waitFor(organizationId, 'ready', 30_000)
+    for (const { body } of await attack) expect(body).toMatchObject({ status: 'failed' })
+    // By the database's clock: the bystanders were ready while others still held their places.
+    const [row] = await project.sql<{ before: boolean }[]>`
+      select (select max(provisioned_at) from public.organizations
+          where id = any (${bystanders.map(({ organizationId }) => organizationId)}))
+        < (select max(finished_at) from public.provisioning_jobs
+          where organization_id = any (${people.map(({ organizationId }) => organizationId)})) as before`
+    expect(row).toEqual({ before: true })
+  }, 120_000)
+})
+
 describe('a lease', () => {
   it('that is as old as settings.lease_max_seconds is not renewed any more', async () => {
     const engine = new Engine(project.sql)

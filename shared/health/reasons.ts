@@ -19,7 +19,8 @@ const troubles = {
     'The quota of the Neon project is used up, so its compute is suspended. Raise the plan’s quota and retry the service neon, or wait for the next billing period.',
   login_refused:
     'The database refuses the login: password or role have changed. Retry the service neon, which makes it anew.',
-  login_locked_out: 'The role of the tenant may not log in any more. Give it LOGIN again.',
+  login_locked_out:
+    'The login that checks the database may not log in any more. Retry the service neon, which makes it anew.',
   database_missing: 'The database does not exist any more on the server of the tenant.',
   too_many_connections: 'The database has no connection left. Close idle ones, or use the pooled host.',
   unreachable: 'The database cannot be reached: its host does not answer or is not known.',

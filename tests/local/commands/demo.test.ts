@@ -81,7 +81,7 @@ describe('npm run demo', () => {
     )
     expect(stdout).toMatch(/✓ healthy: round trip [\d.]+ ms/)
     expect(stdout).toMatch(
-      /! alert opened after [\d.]+ s \(critical\): The role of the tenant may not log in any more/,
+      /! alert opened after [\d.]+ s \(critical\): The login that checks the database may not log in any more/,
     )
     expect(stdout).toMatch(
       /! alert opened after [\d.]+ s \(critical\): The quota of the Neon project is used up/,

@@ -2,6 +2,7 @@ import { createAlertDelivery } from '../alerts/deliver.ts'
 import { createDrain, type Taken, type Workload } from '../engine/drain.ts'
 import type { Database } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
+import { inLane } from '../kernel/lane.ts'
 import type { Result } from '../kernel/result.ts'
 import { type FleetRead, readFleetPage } from './fleet.ts'
 import { type CheckResult, type ClaimedTenant, HealthStore } from './health-store.ts'
@@ -9,6 +10,8 @@ import { ResultWriter, writeResults } from './result-writer.ts'
 import { waitOutShortPauses } from './short-pauses.ts'
 import { checkDueTenant, checkTenant, type HealthProvider } from './tenant-check.ts'
 
+/** Under this name begin_call knows the calls of health. */
+const SHARE = 'health'
 /** After an answer of the provider that says nothing of the tenant. */
 const TRY_AGAIN_SECONDS = 30
 /** A compute that only checks keep awake is not connected to; it is seen in the list when it sleeps. */
@@ -33,8 +36,11 @@ export function createHealthChecker(
   now: () => number = Date.now,
 ): HealthChecker {
   const store = new HealthStore(sql)
+  // What somebody asks for is not taken from the share of what is due.
   const neon = waitOutShortPauses(provider)
-  const checks = createDrain(() => openChecks({ store, neon, now }))
+  const checks = createDrain(() =>
+    openChecks({ store, neon: waitOutShortPauses(withItsShare(provider)), now }),
+  )
   const deliveries = createAlertDelivery(sql)
   return {
     // Apart from each other: a webhook that does not answer must not keep the next tick from checking.
@@ -48,6 +54,15 @@ export function createHealthChecker(
       else await store.release([organizationId], pauseAfter(result.failure), true)
       return result
     },
+  }
+}
+
+/** Of the provider's rate limits, a share is for checks that are due alone (provisioning.provider_shares). */
+function withItsShare(provider: HealthProvider): HealthProvider {
+  return {
+    compute: (projectId) => inLane(SHARE, () => provider.compute(projectId)),
+    usage: (projectId) => inLane(SHARE, () => provider.usage(projectId)),
+    projectPage: (cursor) => inLane(SHARE, () => provider.projectPage(cursor)),
   }
 }
 

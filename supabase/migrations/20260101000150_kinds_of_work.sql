@@ -53,7 +53,7 @@ insert into provisioning.lanes (lane, handicap_seconds, max_running, max_running
   ('sign_up', 0, null, null, 0),
   -- A tenant can make a request last until its step gives up, and many can do so at once: they never have all places of
   -- settings.max_running_jobs, nor all of a worker.
-  ('request', 0, 30, 8, 0),
+  ('request', 0, 30, 8, 0.25),
   ('batch', 600, 10, 4, 0.5);
 
 create table provisioning.job_kinds (

@@ -31,54 +31,86 @@ create table provisioning.rate_limits (
 comment on table provisioning.rate_limits is
   'Each provider''s documented limits, with room for what else uses the account.';
 
+create table provisioning.provider_shares (
+  provider text not null references provisioning.provider_status on delete cascade,
+  -- As which it calls: what begin_call is told as its lane.
+  holder text not null check (holder <> ''),
+  share numeric not null,
+  primary key (provider, holder),
+  constraint share_is_less_than_all check (share > 0 and share < 1)
+);
+comment on table provisioning.provider_shares is
+  'Who has a share of a provider''s rate limits alone, in buckets that nobody else takes from. All others share what is left.';
+
 create table provisioning.token_buckets (
   provider text not null references provisioning.provider_status on delete cascade,
   scope text not null,
+  -- Of provider_shares; empty for what all share.
+  holder text not null default '',
   tokens numeric not null,
   refilled_at timestamptz not null,
-  primary key (provider, scope)
+  primary key (provider, scope, holder)
 );
 comment on table provisioning.token_buckets is 'What is left of the limits. Below zero after the provider asked for a pause.';
 
 alter table provisioning.provider_status enable row level security;
 alter table provisioning.rate_limits enable row level security;
+alter table provisioning.provider_shares enable row level security;
 alter table provisioning.token_buckets enable row level security;
 
+create function provisioning.bucket_limits(p_provider text, p_route text)
+returns table (scope text, holder text, burst numeric, per_second numeric)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query
+    select case l.scope when '{route}' then p_route else l.scope end, h.holder, greatest(1, l.burst * h.share),
+      l.per_second * h.share
+    from provisioning.rate_limits l cross join (
+      select s.holder, s.share from provisioning.provider_shares s where s.provider = p_provider
+      union all
+      select '', 1 - coalesce(sum(s.share), 0) from provisioning.provider_shares s where s.provider = p_provider) h
+    where l.provider = p_provider;
+end
+$$;
+revoke execute on function provisioning.bucket_limits(text, text) from public;
+comment on function provisioning.bucket_limits(text, text) is
+  'The buckets that calls of a route are taken from, with the limits of each: those that all share have the holder ''''.';
+
 create function provisioning.take_tokens(
-  p_provider text, p_route text, p_max_wait_seconds double precision, p_reserve numeric default 0
+  p_provider text, p_route text, p_max_wait_seconds double precision, p_reserve numeric default 0, p_holder text default ''
 ) returns double precision
 language plpgsql security definer set search_path = '' as $$
 declare
   v_wait double precision;
 begin
-  insert into provisioning.token_buckets (provider, scope, tokens, refilled_at)
-  select l.provider, case l.scope when '{route}' then p_route else l.scope end, l.burst, clock_timestamp()
-  from provisioning.rate_limits l where l.provider = p_provider
+  insert into provisioning.token_buckets (provider, scope, holder, tokens, refilled_at)
+  select p_provider, l.scope, l.holder, l.burst, clock_timestamp()
+  from provisioning.bucket_limits(p_provider, p_route) l where l.holder = p_holder
   on conflict do nothing;
   -- Locked in one order, so that two callers of different routes cannot wait for each other.
-  perform from provisioning.token_buckets b where b.provider = p_provider and b.scope in ('*', p_route)
+  perform from provisioning.token_buckets b
+  where b.provider = p_provider and b.scope in ('*', p_route) and b.holder = p_holder
   order by b.scope for update;
   update provisioning.token_buckets b set refilled_at = clock_timestamp(), tokens = least(l.burst,
     b.tokens + l.per_second * greatest(0, extract(epoch from clock_timestamp() - b.refilled_at)))
-  from provisioning.rate_limits l
-  where b.provider = p_provider and l.provider = p_provider and b.scope in ('*', p_route)
-    and l.scope = case b.scope when '*' then '*' else '{route}' end;
+  from provisioning.bucket_limits(p_provider, p_route) l
+  where b.provider = p_provider and b.scope = l.scope and b.holder = l.holder and l.holder = p_holder;
   -- A bucket is never larger than its burst: with less than one call left to take, the reserve gives way.
   select coalesce(max(greatest(0, (1 + least(p_reserve * l.burst, l.burst - 1) - b.tokens) / l.per_second)), 0) into v_wait
-  from provisioning.token_buckets b join provisioning.rate_limits l
-    on l.provider = b.provider and l.scope = case b.scope when '*' then '*' else '{route}' end
-  where b.provider = p_provider and b.scope in ('*', p_route);
+  from provisioning.token_buckets b join provisioning.bucket_limits(p_provider, p_route) l using (scope, holder)
+  where b.provider = p_provider and b.holder = p_holder;
   if v_wait <= p_max_wait_seconds then
     update provisioning.token_buckets b set tokens = b.tokens - 1
-    where b.provider = p_provider and b.scope in ('*', p_route);
+    where b.provider = p_provider and b.scope in ('*', p_route) and b.holder = p_holder;
   end if;
   return v_wait;
 end
 $$;
-revoke execute on function provisioning.take_tokens(text, text, double precision, numeric) from public;
-comment on function provisioning.take_tokens(text, text, double precision, numeric) is
+revoke execute on function provisioning.take_tokens(text, text, double precision, numeric, text) from public;
+comment on function provisioning.take_tokens(text, text, double precision, numeric, text) is
   'Seconds until a call may be made. When that is within p_max_wait_seconds the place is taken: a bucket below zero is a queue.
-Otherwise nothing is taken, and the caller asks again later. p_reserve: the share of each bucket that is left to others.';
+Otherwise nothing is taken, and the caller asks again later. p_reserve: the share of each bucket that is left to others. p_holder:
+whose buckets these are; empty for those that all share.';
 
 create function provisioning.breaker_pause(p_provider text) returns double precision
 language plpgsql security definer set search_path = '' as $$
@@ -112,6 +144,7 @@ declare
   v_reserve numeric := coalesce((select l.provider_reserve from provisioning.lanes l where l.lane = p_lane), 0);
   -- A lane that leaves a share to others does not take it as a place in the queue either.
   v_max_wait double precision := case when v_reserve > 0 then least(p_max_wait_seconds, 1) else p_max_wait_seconds end;
+  v_own_wait double precision;
 begin
   select * into v_status from provisioning.provider_status s where s.provider = p_provider;
   watched := v_status.state <> 'closed' or v_status.consecutive_failures > 0;
@@ -122,9 +155,22 @@ begin
     paused_seconds := provisioning.breaker_pause(p_provider);
     reason := case when paused_seconds is not null then format('%s is not answering.', v_status.label) end;
   end if;
-  wait_seconds := case when reason is null
-    then provisioning.take_tokens(p_provider, p_route, v_max_wait, v_reserve) else 0 end;
-  taken := reason is null and wait_seconds <= v_max_wait;
+  wait_seconds := 0;
+  taken := false;
+  -- Whoever has a share uses that first: it is nobody else's.
+  if reason is null and exists (
+    select from provisioning.provider_shares s where s.provider = p_provider and s.holder = p_lane) then
+    wait_seconds := provisioning.take_tokens(p_provider, p_route, 0, 0, p_lane);
+    taken := wait_seconds <= 0;
+    v_own_wait := wait_seconds;
+  end if;
+  if reason is null and not taken then
+    wait_seconds := provisioning.take_tokens(p_provider, p_route, v_max_wait, v_reserve);
+    taken := wait_seconds <= v_max_wait;
+    if not taken then
+      wait_seconds := least(wait_seconds, v_own_wait);
+    end if;
+  end if;
   return next;
 end
 $$;
@@ -132,7 +178,7 @@ revoke execute on function provisioning.begin_call(text, text, double precision,
 comment on function provisioning.begin_call(text, text, double precision, text) is
   'Asked before every call to a provider: taken, and wait_seconds until the rate limits allow the call; not taken, when that is
 too long to wait for; or a reason and paused_seconds when the provider is paused or its breaker is open. p_lane: of the job that
-calls. watched: end_call wants to hear of a success too.';
+calls, or the holder of a share (provider_shares). watched: end_call wants to hear of a success too.';
 
 create function provisioning.end_call(p_provider text, p_error text default null) returns double precision
 language plpgsql security definer set search_path = '' as $$
@@ -174,9 +220,8 @@ create function provisioning.pause_calls(p_provider text, p_route text, p_second
 language sql security definer set search_path = '' as $$
   update provisioning.token_buckets b set refilled_at = clock_timestamp(),
     tokens = least(b.tokens, - l.per_second * p_seconds)
-  from provisioning.rate_limits l
-  where b.provider = p_provider and l.provider = p_provider
-    and (b.scope = l.scope or l.scope = '{route}' and b.scope = p_route)
+  from provisioning.bucket_limits(p_provider, p_route) l
+  where b.provider = p_provider and b.scope = l.scope and b.holder = l.holder
 $$;
 revoke execute on function provisioning.pause_calls(text, text, double precision) from public;
 comment on function provisioning.pause_calls(text, text, double precision) is

@@ -17,6 +17,8 @@ insert into provisioning.provider_status (provider, service, label) values ('neo
 insert into provisioning.rate_limits (provider, scope, burst, per_second) values
   ('neon', '*', 100, 10),
   ('neon', '{route}', 20, 20);
+-- Health checks go on however much is asked for otherwise.
+insert into provisioning.provider_shares (provider, holder, share) values ('neon', 'health', 0.2);
 
 create function provisioning.copy_database_status() returns trigger
 language plpgsql security definer set search_path = '' as $$

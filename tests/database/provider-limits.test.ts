@@ -9,6 +9,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await project.sql`delete from provisioning.token_buckets`
+  await project.sql`delete from provisioning.provider_shares`
   await project.sql`update provisioning.provider_status set state = 'closed', consecutive_failures = 0, openings = 0,
     next_try_at = null, last_error = null`
   await project.sql`update provisioning.settings set breaker_failures = 3, breaker_pause_seconds = 10, breaker_pause_cap_seconds = 60`
@@ -191,6 +192,40 @@ describe('the token buckets', () => {
     expect(taken.length).toBeLessThanOrEqual(50 + 10 + 10)
     expect(Math.max(...taken.map(({ wait }) => wait))).toBeLessThanOrEqual(1)
     expect(await begin('GET /projects', 0, 'sign_up')).toMatchObject({ taken: true, wait: 0 })
+  })
+
+  it('keep a share for who has one, whatever the others have taken, and give nobody more than the limits', async () => {
+    await project.sql`insert into provisioning.provider_shares (provider, holder, share) values ('neon', 'health', 0.2)`
+    await limit('*', 20, 0.01)
+    await limit('{route}', 1000, 1000)
+    const takes = async (lane: string) => {
+      let taken = 0
+      while ((await begin('GET /projects', 5, lane)).taken) taken++
+      return taken
+    }
+    expect(await takes('sign_up'), 'all but the share').toBe(16)
+    expect(await takes('health'), 'the share').toBe(4)
+    await project.sql`delete from provisioning.token_buckets`
+    expect(await takes('health'), 'the share, and what the others leave').toBe(20)
+    expect(await takes('sign_up')).toBe(0)
+  })
+
+  it('of a share are empty too when the provider asked everybody to wait', async () => {
+    await project.sql`insert into provisioning.provider_shares (provider, holder, share) values ('neon', 'health', 0.2)`
+    await limit('*', 100, 10)
+    await limit('{route}', 20, 20)
+    await begin('A', 5, 'health')
+    await begin('A', 5, 'sign_up')
+    await project.sql`select provisioning.pause_calls('neon', 'A', 30)`
+    expect((await begin('A', 5, 'health')).wait).toBeGreaterThan(29)
+  })
+
+  it('leave requests out of a share for sign-ups', async () => {
+    await limit('*', 20, 0.01)
+    await limit('{route}', 1000, 1000)
+    while ((await begin('GET /projects', 5, 'request')).taken);
+    for (let calls = 0; calls < 5; calls++)
+      expect(await begin('GET /projects', 0, 'sign_up')).toMatchObject({ taken: true, wait: 0 })
   })
 
   it('of one call let a lane with a reserve pass too, or it would wait for ever', async () => {

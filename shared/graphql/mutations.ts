@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { MutationResolvers } from '../generated/resolver-types.ts'
 import { check, organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { pauseMutations } from './pauses.ts'
@@ -9,19 +10,8 @@ import { CANCEL, PROVISION } from './reads/provisioning.ts'
 const word = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
 const services = z.array(word).min(1, 'names no service').max(20)
 
-interface ProvisionArguments {
-  readonly organizationId: string
-  readonly dataRegion?: string | null
-  readonly databaseSize?: string | null
-}
-
-interface RetryArguments {
-  readonly organizationId: string
-  readonly services?: readonly string[] | null
-}
-
-export const mutations = {
-  provisionTenant: async (_: unknown, wanted: ProvisionArguments, { reader }: GraphqlContext) => {
+export const mutations: Required<MutationResolvers<GraphqlContext>> = {
+  provisionTenant: async (_, wanted, { reader }) => {
     const id = organizationId(wanted.organizationId)
     const jobId = await reader.call(PROVISION, {
       organizationId: id,
@@ -31,7 +21,7 @@ export const mutations = {
     return { organizationId: id, jobId }
   },
 
-  retryTenantProvisioning: async (_: unknown, wanted: RetryArguments, { reader }: GraphqlContext) => {
+  retryTenantProvisioning: async (_, wanted, { reader }) => {
     const id = organizationId(wanted.organizationId)
     const jobId = await reader.call(PROVISION, {
       organizationId: id,
@@ -40,14 +30,10 @@ export const mutations = {
     return { organizationId: id, jobId }
   },
 
-  cancelProvisioning: (_: unknown, wanted: { organizationId: string }, { reader }: GraphqlContext) =>
+  cancelProvisioning: (_, wanted, { reader }) =>
     reader.call(CANCEL, { organizationId: organizationId(wanted.organizationId) }),
 
-  checkTenantHealth: async (
-    _: unknown,
-    wanted: { organizationId: string; deep: boolean },
-    { sql, environment, caller }: GraphqlContext,
-  ) => {
+  checkTenantHealth: async (_, wanted, { sql, environment, caller }) => {
     const id = organizationId(wanted.organizationId)
     // Loaded when it is needed: the provider's client would add some 60 ms to every cold start.
     const { checkHealth } = await import('./health-check.ts')

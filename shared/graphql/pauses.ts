@@ -1,4 +1,9 @@
 import { z } from 'zod'
+import type {
+  MutationResolvers,
+  MutationResumeWorkArgs,
+  QueryResolvers,
+} from '../generated/resolver-types.ts'
 import { check } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
@@ -8,23 +13,17 @@ const rows = z.array(z.looseObject({}))
 const word = z.string().max(50).nullish()
 const sentence = z.string().trim().min(1, 'is empty').max(500)
 
-interface Scope {
-  readonly scope: string
-  readonly name?: string | null
-}
-
 export const pauseQueries = {
-  pauses: async (_: unknown, __: unknown, { reader }: GraphqlContext) =>
-    rows.parse(await reader.call(PAUSES)).map(camelCased),
-}
+  pauses: async (_, __, { reader }) => rows.parse(await reader.call(PAUSES)).map(camelCased),
+} satisfies QueryResolvers<GraphqlContext>
 
 export const pauseMutations = {
-  pauseWork: (_: unknown, wanted: Scope & { reason: string }, { reader }: GraphqlContext) =>
+  pauseWork: (_, wanted, { reader }) =>
     reader.call(PAUSE, { ...scopeOf(wanted), reason: check('reason', sentence, wanted.reason) }),
 
-  resumeWork: (_: unknown, wanted: Scope, { reader }: GraphqlContext) => reader.call(RESUME, scopeOf(wanted)),
-}
+  resumeWork: (_, wanted, { reader }) => reader.call(RESUME, scopeOf(wanted)),
+} satisfies MutationResolvers<GraphqlContext>
 
-function scopeOf({ scope, name }: Scope) {
+function scopeOf({ scope, name }: MutationResumeWorkArgs) {
   return { scope, name: check('name', word, name) ?? '' }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { SubscriptionProvisioningProgressArgs } from '../generated/resolver-types.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
@@ -12,8 +13,11 @@ interface Progress {
 
 export const subscriptions = {
   provisioningProgress: {
-    subscribe: (_: unknown, { organizationId: id }: { organizationId: string }, context: GraphqlContext) =>
-      untilStopped((signal) => watch(context, organizationId(id), signal)),
+    subscribe: (
+      _: unknown,
+      { organizationId: id }: SubscriptionProvisioningProgressArgs,
+      context: GraphqlContext,
+    ) => untilStopped((signal) => watch(context, organizationId(id), signal)),
   },
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { hasEnded, type JobReport, reportJob } from '../engine/reports.ts'
 import { waitForOutcome } from '../engine/wait-for-outcome.ts'
+import type { MutationProvisionUserResourcesArgs } from '../generated/resolver-types.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem, type ProblemCode } from '../kernel/http/problem.ts'
 import { NEON_PROJECT } from '../services/neon/tenant.ts'
@@ -47,7 +48,7 @@ const NOTHING = {
 /** For the service role alone. Starts the work, rings for it and waits. @throws Problem */
 export async function provisionUserResources(
   _: unknown,
-  { email, metadata }: { email: string; metadata?: unknown },
+  { email, metadata }: MutationProvisionUserResourcesArgs,
   { caller, sql, timing }: GraphqlContext,
 ): Promise<Result> {
   const address = check('email', emailAddress, email)

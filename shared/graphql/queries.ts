@@ -1,9 +1,10 @@
+import type { QueryResolvers, Resolvers } from '../generated/resolver-types.ts'
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
 import { pauseQueries } from './pauses.ts'
 import { provisioningStatus } from './provisioning-status.ts'
-import { HEALTH, HEALTH_HISTORY, type HealthBucket } from './reads/health.ts'
+import { HEALTH, HEALTH_HISTORY } from './reads/health.ts'
 import { CONNECTION_INFO, MY_ORGANIZATIONS } from './reads/organizations.ts'
 import { ALERTS, EVENTS } from './reads/provisioning.ts'
 import { IS_OPERATOR } from './reads/tenants.ts'
@@ -15,46 +16,28 @@ interface OfOrganization {
   readonly organizationId: string
 }
 
-interface Page {
-  readonly first: number
-  readonly after?: string | null
-}
+export const queries: Required<QueryResolvers<GraphqlContext>> = {
+  myOrganizations: (_, __, { reader }) => reader.read(MY_ORGANIZATIONS),
 
-export const queries = {
-  myOrganizations: (_: unknown, __: unknown, { reader }: GraphqlContext) => reader.read(MY_ORGANIZATIONS),
-
-  provisioningEvents: (
-    _: unknown,
-    { organizationId: id, first, after }: OfOrganization & Page,
-    context: GraphqlContext,
-  ) =>
-    context.reader.readOf(EVENTS, organizationId(id), {
+  provisioningEvents: (_, { organizationId: id, first, after }, { reader }) =>
+    reader.readOf(EVENTS, organizationId(id), {
       first: pageSize(first),
       after: decodeTimeCursor(after),
     }),
 
-  provisioningStatus: (_: unknown, { organizationId: id }: OfOrganization, { reader }: GraphqlContext) =>
+  provisioningStatus: (_, { organizationId: id }, { reader }) =>
     provisioningStatus(reader, organizationId(id)),
 
-  tenantHealth: (_: unknown, { organizationId: id }: OfOrganization, { reader }: GraphqlContext) =>
-    reader.readOf(HEALTH, organizationId(id)),
+  tenantHealth: (_, { organizationId: id }, { reader }) => reader.readOf(HEALTH, organizationId(id)),
 
-  tenantHealthHistory: (
-    _: unknown,
-    wanted: OfOrganization & { since?: Date | null; bucket: HealthBucket },
-    { reader }: GraphqlContext,
-  ) => {
+  tenantHealthHistory: (_, wanted, { reader }) => {
     const since = wanted.since ?? new Date(Date.now() - DAY_MS)
     return reader.readOf(HEALTH_HISTORY[wanted.bucket], organizationId(wanted.organizationId), {
       since: since.toISOString(),
     })
   },
 
-  tenantAlerts: (
-    _: unknown,
-    wanted: { organizationId?: string | null; includeResolved: boolean } & Page,
-    { reader }: GraphqlContext,
-  ) =>
+  tenantAlerts: (_, wanted, { reader }) =>
     reader.read(ALERTS, {
       organizationId:
         typeof wanted.organizationId === 'string' ? organizationId(wanted.organizationId) : null,
@@ -63,35 +46,31 @@ export const queries = {
       after: decodeTimeCursor(wanted.after),
     }),
 
-  tenantConnectionInfo: (
-    _: unknown,
-    { organizationId: id, revealPassword }: OfOrganization & { revealPassword: boolean },
-    { reader }: GraphqlContext,
-  ) => reader.call(CONNECTION_INFO, { organizationId: organizationId(id), reveal: revealPassword }),
+  tenantConnectionInfo: (_, { organizationId: id, revealPassword }, { reader }) =>
+    reader.call(CONNECTION_INFO, { organizationId: organizationId(id), reveal: revealPassword }),
 
   ...tenantQueries,
   ...pauseQueries,
 
-  isOperator: (_: unknown, __: unknown, { reader }: GraphqlContext) => reader.read(IS_OPERATOR),
+  isOperator: (_, __, { reader }) => reader.read(IS_OPERATOR),
 }
 
 /** Fields that are read by themselves, for as many objects as there are with one query. */
-export const fields = {
+export const fields: Resolvers<GraphqlContext> = {
   Organization: {
-    provisioning: ({ id }: { id: string }, _: unknown, { reader }: GraphqlContext) =>
-      provisioningStatus(reader, id),
-    health: ({ id }: { id: string }, _: unknown, { reader }: GraphqlContext) => reader.readOf(HEALTH, id),
-    events: ({ id }: { id: string }, { first }: Page, { reader }: GraphqlContext) =>
+    provisioning: ({ id }, _, { reader }) => provisioningStatus(reader, id),
+    health: ({ id }, _, { reader }) => reader.readOf(HEALTH, id),
+    events: ({ id }, { first }, { reader }) =>
       reader.readOf(EVENTS, id, { first: pageSize(first), after: null }),
   },
   ProvisioningEvent: {
-    cursor: ({ startedAt, id }: { startedAt: string; id: string }) => encodeCursor([startedAt, id]),
+    cursor: ({ startedAt, id }) => encodeCursor([startedAt, id]),
   },
   TenantAlert: {
-    cursor: ({ openedAt, id }: { openedAt: string; id: string }) => encodeCursor([openedAt, id]),
+    cursor: ({ openedAt, id }) => encodeCursor([openedAt, id]),
   },
   /** Measurements are stored under names in snake case, with their units. */
-  TenantHealth: { metrics: ({ metrics }: { metrics: object }) => camelCased(metrics) },
+  TenantHealth: { metrics: ({ metrics }) => camelCased(metrics ?? {}) },
   Tenant: tenantFields,
   TenantVerification: verificationFields,
   ProvisioningRequest: { provisioning: provisioningOf },

@@ -1,18 +1,18 @@
 import { z } from 'zod'
+import type {
+  QueryResolvers,
+  TenantResolvers,
+  TenantVerificationResolvers,
+} from '../generated/resolver-types.ts'
 import { check, decodeTimeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
 import { provisioningStatus } from './provisioning-status.ts'
-import { HEALTH, HEALTH_HISTORY, type HealthBucket } from './reads/health.ts'
+import { HEALTH, HEALTH_HISTORY } from './reads/health.ts'
 import { EVENTS, ORGANIZATION_ALERTS } from './reads/provisioning.ts'
 import { TENANT, TENANT_COUNTS, TENANT_SUMMARIES, TENANTS, VERIFICATION } from './reads/tenants.ts'
 
 const DAY_MS = 86_400_000
-
-interface Page {
-  readonly first: number
-  readonly after?: string | null
-}
 
 const words = z.array(z.string().max(100)).max(50).nullish()
 const tenantFilter = z.object({
@@ -38,15 +38,9 @@ const tenantCounts = z.object({
   open_alerts: counted,
 })
 
-interface TenantArguments {
-  readonly filter?: unknown
-  readonly sort: string
-  readonly page?: Page | null
-}
-
 /** What operators and the service role ask about tenants of everybody. */
 export const tenantQueries = {
-  tenants: async (_: unknown, { filter, sort, page }: TenantArguments, { reader }: GraphqlContext) => {
+  tenants: async (_, { filter, sort, page }, { reader }) => {
     const { hasOpenAlerts = null, ...conditions } = check('filter', tenantFilter, filter ?? {})
     const found = tenantPage.parse(
       await reader.call(TENANTS, {
@@ -66,70 +60,47 @@ export const tenantQueries = {
     }
   },
 
-  tenant: async (_: unknown, wanted: { organizationId: string }, { reader }: GraphqlContext) => {
+  tenant: async (_, wanted, { reader }) => {
     const found = await reader.call(TENANT, { organizationId: organizationId(wanted.organizationId) })
     return isObject(found) ? camelCased(found) : null
   },
 
-  tenantCounts: async (_: unknown, __: unknown, { reader }: GraphqlContext) =>
-    camelCased(tenantCounts.parse(await reader.call(TENANT_COUNTS))),
+  tenantCounts: async (_, __, { reader }) => camelCased(tenantCounts.parse(await reader.call(TENANT_COUNTS))),
 
-  tenantVerification: async (
-    _: unknown,
-    { subject }: { subject: string },
-    { operatorReader }: GraphqlContext,
-  ) => {
+  tenantVerification: async (_, { subject }, { operatorReader }) => {
     const text = check('subject', z.string().trim().min(1, 'is empty').max(320), subject)
     const document = await operatorReader.call(VERIFICATION, { subject: text })
     // Loaded when it is needed: the catalogue of failures brings the services with it, and they take their time to load.
     const { verificationOf } = await import('./verification.ts')
     return verificationOf(document)
   },
-}
-
-interface TenantRow {
-  readonly id: string
-}
+} satisfies QueryResolvers<GraphqlContext>
 
 /** Fields of a tenant that are read by themselves, for as many tenants as there are with one query. */
-export const tenantFields = {
-  provisioning: ({ id }: TenantRow, _: unknown, { operatorReader }: GraphqlContext) =>
-    provisioningStatus(operatorReader, id),
+export const tenantFields: TenantResolvers<GraphqlContext> = {
+  provisioning: ({ id }, _, { operatorReader }) => provisioningStatus(operatorReader, id),
 
-  healthDetails: ({ id }: TenantRow, _: unknown, { operatorReader }: GraphqlContext) =>
-    operatorReader.readOf(HEALTH, id),
+  healthDetails: ({ id }, _, { operatorReader }) => operatorReader.readOf(HEALTH, id),
 
-  healthHistory: (
-    { id }: TenantRow,
-    { since, bucket }: { since?: Date | null; bucket: HealthBucket },
-    { operatorReader }: GraphqlContext,
-  ) =>
+  healthHistory: ({ id }, { since, bucket }, { operatorReader }) =>
     operatorReader.readOf(HEALTH_HISTORY[bucket], id, {
       since: (since ?? new Date(Date.now() - DAY_MS)).toISOString(),
     }),
 
-  alerts: (
-    { id }: TenantRow,
-    { includeResolved, first, after }: Page & { includeResolved: boolean },
-    { operatorReader }: GraphqlContext,
-  ) =>
+  alerts: ({ id }, { includeResolved, first, after }, { operatorReader }) =>
     operatorReader.readOf(ORGANIZATION_ALERTS, id, {
       includeResolved,
       first: pageSize(first),
       after: decodeTimeCursor(after),
     }),
 
-  events: ({ id }: TenantRow, { first, after }: Page, { operatorReader }: GraphqlContext) =>
+  events: ({ id }, { first, after }, { operatorReader }) =>
     operatorReader.readOf(EVENTS, id, { first: pageSize(first), after: decodeTimeCursor(after) }),
 }
 
-export const verificationFields = {
-  tenant: async (
-    { organizationId: id }: { organizationId: string | null },
-    _: unknown,
-    { operatorReader }: GraphqlContext,
-  ) => {
-    const found = id === null ? null : await operatorReader.readOf(TENANT_SUMMARIES, id)
+export const verificationFields: TenantVerificationResolvers<GraphqlContext> = {
+  tenant: async ({ organizationId: id }, _, { operatorReader }) => {
+    const found = typeof id !== 'string' ? null : await operatorReader.readOf(TENANT_SUMMARIES, id)
     return isObject(found) ? camelCased(found) : null
   },
 }

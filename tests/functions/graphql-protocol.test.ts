@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { buildClientSchema, getIntrospectionQuery, type IntrospectionQuery } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { printApiDocs, printSortedSchema } from '../../tools/api-docs/print.ts'
+import { printApiDocs, printApiSchema } from '../../tools/api-docs/print.ts'
+import { printResolverTypes } from '../../tools/api-docs/resolver-types.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { ask, type Cast, castOf, graphqlUrl, post } from './graphql-client.ts'
 
@@ -24,7 +25,7 @@ describe('the schema', () => {
   it('that callers see is the one in the repository', async () => {
     const { data } = await asOwner(getIntrospectionQuery())
     const introspection: IntrospectionQuery = data
-    const seen = printSortedSchema(buildClientSchema(introspection))
+    const seen = printApiSchema(buildClientSchema(introspection))
     const snapshot = await readFile(new URL('../../shared/generated/schema.graphql', import.meta.url), 'utf8')
     expect(snapshot, 'run `npm run api-docs` and look at what changed').toBe(seen)
   })
@@ -32,6 +33,11 @@ describe('the schema', () => {
   it('is described in docs/api.md as it is', async () => {
     const docs = await readFile(new URL('../../docs/api.md', import.meta.url), 'utf8')
     expect(docs, 'run `npm run api-docs`').toBe(printApiDocs())
+  })
+
+  it('is the one that the types of the resolvers are made from', async () => {
+    const types = await readFile(new URL('../../shared/generated/resolver-types.ts', import.meta.url), 'utf8')
+    expect(types, 'run `npm run api-docs`').toBe(await printResolverTypes())
   })
 })
 

@@ -16,16 +16,20 @@ import {
 import { typeDefinitions } from '../../shared/graphql/type-definitions.ts'
 import { INTRODUCTION } from './introduction.ts'
 
+/** The head of each file that is written from the schema. */
+export const SOURCE = 'Written by `npm run api-docs` from shared/graphql/type-definitions.ts; edit that.'
+
 const schema = buildSchema(typeDefinitions)
 
 /** A schema in an order that does not depend on how it was written, and in the repository's format. */
-export function printSortedSchema(schema: GraphQLSchema): string {
+function printSortedSchema(schema: GraphQLSchema): string {
   const text = printSchema(lexicographicSortSchema(schema))
   return `${text.replaceAll(/^( *)"""(.+)"""$/gm, '$1"""\n$1$2\n$1"""')}\n`
 }
 
-export function printApiSchema(): string {
-  return printSortedSchema(schema)
+/** shared/generated/schema.graphql */
+export function printApiSchema(of: GraphQLSchema = schema): string {
+  return `# ${SOURCE}\n${printSortedSchema(of)}`
 }
 
 /** docs/api.md: how to call, then every operation and type. */

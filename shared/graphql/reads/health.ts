@@ -1,3 +1,4 @@
+import type { HealthBucket } from '../../generated/resolver-types.ts'
 import { PUBLIC_SCHEMA } from '../../kernel/database/schema.ts'
 import type { KeyedQuery } from '../reader.ts'
 
@@ -11,8 +12,6 @@ export const HEALTH: KeyedQuery = {
     from ${PUBLIC_SCHEMA}.tenant_health h
     where h.organization_id = any (array(select jsonb_array_elements_text(${argument} -> 'keys')::uuid))`,
 }
-
-export type HealthBucket = 'CHECK' | 'HOUR' | 'DAY'
 
 /** Points since {since} of each organization: the newest thousand, oldest first. */
 export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {

@@ -109,6 +109,13 @@ describe('the roles in a tenant’s database', () => {
       _health: ['connect', null, null],
       _app_1: ['connect', 'usage', null],
     })
+  })
+
+  it('leave nothing to everybody, who may connect to a database that Neon hands over, and make temporary tables', async () => {
+    await catalogue.unsafe(
+      `grant connect, temporary on database ${name} to public; grant create on schema public to public`,
+    )
+    expect((await retryNeon(project, tenant)).body).toMatchObject({ status: 'succeeded' })
     const [everybody] = await catalogue`select
       exists (select from pg_database, aclexplode(datacl) a where datname = current_database() and a.grantee = 0) as database,
       exists (select from pg_namespace, aclexplode(nspacl) a where nspname in ('public', 'provisioning') and a.grantee = 0) as schema`

@@ -1,12 +1,12 @@
 import { Webhook } from 'standardwebhooks'
-import { createDrain, type Drain } from '../engine/drain.ts'
+import { createDrain, type Drain, type DrainLimits } from '../engine/drain.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { isLocalHost } from '../kernel/local-host.ts'
 import { maskSecrets } from '../kernel/masking.ts'
 
 const AT_ONCE = 10
 const TIMEOUT_MS = 10_000
-/** A receiver that hangs must not keep a worker beyond its share; the next tick goes on. */
+/** A receiver that hangs must not keep a worker for longer; the next tick goes on. */
 const SHARE_SECONDS = 50
 
 interface Delivery {
@@ -27,17 +27,32 @@ export function createAlertDelivery(sql: Database): Drain {
       concurrency: AT_ONCE,
       maxPieces: Number.POSITIVE_INFINITY,
       maxSeconds: SHARE_SECONDS,
-      lingerMs: 0,
-      lookAgainMs: 0,
+      ...(await readLinger(sql)),
     },
     async take(room) {
       const deliveries = await sql<Delivery[]>`
         select id, url, secret, payload from provisioning.claim_alert_deliveries(${room})`
       return { pieces: deliveries.map((delivery) => deliver(sql, delivery)), more: deliveries.length > 0 }
     },
+    secondsUntilDue: () => secondsUntilDue(sql),
     // The next tick rings for what is left.
     ringSuccessor: async () => undefined,
   }))
+}
+
+/** How long a worker looks by itself for alerts whose doorbell was left out, because another had just been rung. */
+async function readLinger(sql: Database): Promise<Pick<DrainLimits, 'lingerMs' | 'lookAgainMs'>> {
+  const [row] = await sql<{ lingerMs: number; lookAgainMs: number }[]>`
+    select worker_linger_milliseconds as "lingerMs", worker_look_again_milliseconds as "lookAgainMs"
+    from provisioning.settings`
+  return row ?? { lingerMs: 0, lookAgainMs: 0 }
+}
+
+async function secondsUntilDue(sql: Database): Promise<number | undefined> {
+  const [row] = await sql<{ seconds: number | null }[]>`
+    select greatest(0, extract(epoch from provisioning.next_alert_delivery_at() - clock_timestamp()))::float8 as seconds
+    where provisioning.next_alert_delivery_at() is not null`
+  return row?.seconds ?? undefined
 }
 
 async function deliver(sql: Database, delivery: Delivery): Promise<void> {

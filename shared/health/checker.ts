@@ -1,4 +1,3 @@
-import { createAlertDelivery } from '../alerts/deliver.ts'
 import { createDrain, type Taken, type Workload } from '../engine/drain.ts'
 import type { Database } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
@@ -41,10 +40,8 @@ export function createHealthChecker(
   const checks = createDrain(() =>
     openChecks({ store, neon: waitOutShortPauses(withItsShare(provider)), now }),
   )
-  const deliveries = createAlertDelivery(sql)
   return {
-    // Apart from each other: a webhook that does not answer must not keep the next tick from checking.
-    ring: () => Promise.all([checks.ring(), deliveries.ring()]).then(() => undefined),
+    ring: () => checks.ring(),
     async check(organizationId, deep) {
       const tenant = await store.claimOne(organizationId)
       if (!tenant) return undefined

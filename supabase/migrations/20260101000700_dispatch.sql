@@ -86,10 +86,10 @@ end
 $$;
 revoke execute on function provisioning.ring_doorbell(text) from public;
 comment on function provisioning.ring_doorbell(text) is
-  'Asks a worker to look for work, after commit. The worker of sign-ups is asked at most every
-settings.doorbell_interval_milliseconds, because pg_net delivers 200
-calls a second in all and makes each later commit of a session slower; one that has been rung goes on looking for longer than
-that. Returns false, and never raises, when it cannot: the work is safe in its rows.';
+  'Asks a worker to look for work, after commit. One that has a sequence last_ring_of_… is asked at most every
+settings.doorbell_interval_milliseconds, because pg_net delivers 200 calls a second in all and makes each later commit of a
+session slower; when it has been rung it goes on looking for longer than that. Returns false, and never raises, when it cannot:
+the work is safe in its rows.';
 
 create function provisioning.ring_at_commit() returns trigger
 language plpgsql security definer set search_path = '' as $$

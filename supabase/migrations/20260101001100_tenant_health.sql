@@ -652,7 +652,6 @@ begin
   v_limit := v_settings.health_doorbells * v_settings.health_worker_max_tenants;
   select (select count(*) from (select from public.tenant_health h where h.awake and h.next_check_at <= now() limit v_limit) a)
     + (select count(*) from (select from public.tenant_health h where not h.awake and h.next_check_at <= now() limit v_limit) b)
-    + (select count(*) from (select from provisioning.alert_deliveries d where d.next_attempt_at <= now() limit 1) c)
   into v_due;
   while v_rung < least(v_settings.health_doorbells, ceil(v_due::numeric / v_settings.health_worker_max_tenants)) loop
     exit when not provisioning.ring_doorbell('health');
@@ -663,8 +662,8 @@ end
 $$;
 revoke execute on function provisioning.health_tick() from public;
 comment on function provisioning.health_tick() is
-  'Rings for tenants whose check is due and for alerts to be delivered, one doorbell for each worker''s share, and returns how
-many. It reads only what is due, and only as much as it can ring for. Workers claim; so a lost doorbell loses nothing.';
+  'Rings for tenants whose check is due, one doorbell for each worker''s share, and returns how many. It reads only what is due,
+and only as much as it can ring for. Workers claim; so a lost doorbell loses nothing.';
 
 -- Apart from each other, so that none waits within the transaction, and under the locks, of another.
 select provisioning.make_health_partitions();

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { queuedDoorbells } from './doorbells.ts'
+import { withSettings } from './engine.ts'
 import { HealthFleet, INTERVAL_MS, result, type Status } from './health-fleet.ts'
 import { only, openProject, type Project } from './project.ts'
 
@@ -324,5 +326,60 @@ describe('a delivery', () => {
     await trouble('ddd')
     await project.sql`delete from vault.secrets where name = ${URL_NAME}`
     expect(await claim()).toMatchObject([{ url: null }])
+  })
+})
+
+describe('the doorbell of alerts', () => {
+  const rings = async () =>
+    (await queuedDoorbells(project.sql)).map(({ url }) => url.slice(url.lastIndexOf('/') + 1))
+  const open = (id: string) =>
+    project.sql`select provisioning.open_alert(${id}, 'tenant_health', 'warning', 'It is slow.')`
+  const tick = async () =>
+    only(await project.sql<{ rung: number }[]>`select provisioning.alert_tick() as rung`).rung
+
+  beforeEach(async () => {
+    await project.sql`delete from net.http_request_queue`
+    await project.sql`select setval('provisioning.last_ring_of_alerts', 1, false)`
+  })
+
+  it('rings as soon as there is something to deliver, and not before', async () => {
+    const id = await fleet.addOne()
+    await open(id)
+    expect(await rings(), 'nobody is to be told').toEqual([])
+    await setUrl()
+    await project.sql`select provisioning.open_alert(${id}, 'provision_failed', 'critical', 'Stripe refused.')`
+    expect(await rings()).toEqual(['deliver-alerts'])
+  })
+
+  it('rings once for a hundred alerts', async () => {
+    await setUrl()
+    const ids = await fleet.add(100)
+    // Long enough for a slow machine.
+    await withSettings(
+      project,
+      { doorbell_interval_milliseconds: 60_000 },
+      () => project.sql`select provisioning.open_alert(id, 'tenant_health', 'warning', 'It is slow.')
+        from unnest(${ids}::uuid[]) id`,
+    )
+    expect(await enqueued()).toHaveLength(100)
+    expect(await rings()).toEqual(['deliver-alerts'])
+  })
+
+  it('is rung by the tick for what is to be tried again, and not while that waits', async () => {
+    await setUrl()
+    const id = await fleet.addOne()
+    expect(await tick()).toBe(0)
+    await open(id)
+    expect(await tick()).toBe(1)
+    await finish(only(await claim()).id, 'The webhook answered 500.')
+    await project.sql`select provisioning.resolve_alert(${id}, 'tenant_health')`
+    expect(await tick(), 'what follows is due, and waits for the first').toBe(0)
+    await allDue()
+    expect(await tick()).toBe(1)
+  })
+
+  it('is rung by cron every 30 seconds', async () => {
+    const jobs = await project.sql`select schedule, command from cron.job where jobname = 'tenant-alert-tick'`
+    expect(jobs).toEqual([{ schedule: '30 seconds', command: 'select provisioning.alert_tick()' }])
   })
 })

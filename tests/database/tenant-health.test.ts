@@ -582,16 +582,6 @@ describe('a tick', () => {
     for (const { url } of queued) expect(url).toMatch(/\/check-tenant-health$/)
   })
 
-  it('rings for an alert that is to be delivered', async () => {
-    const id = await fleet.addOne()
-    await fleet.backdate([id], -600)
-    await project.sql`select provisioning.open_alert(${id}, 'tenant_health', 'warning', 'It is slow.')`
-    expect(await tick()).toBe(0)
-    await project.sql`insert into provisioning.alert_deliveries (alert_id, event)
-      select id, 'opened' from public.tenant_alerts`
-    expect(await tick()).toBe(1)
-  })
-
   it('is run by cron every 30 seconds', async () => {
     const jobs =
       await project.sql`select schedule, command from cron.job where jobname = 'tenant-health-tick'`

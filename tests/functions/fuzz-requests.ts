@@ -45,6 +45,7 @@ const KNOWN: Readonly<
       'wait',
     ],
   },
+  'deliver-alerts': { bodies: [{}], fields: [] },
   'reconcile-tenants': { bodies: [{}], fields: ['dryRun', 'wait'] },
 }
 export const knownOf = (name: string) => {

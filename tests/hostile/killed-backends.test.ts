@@ -20,6 +20,7 @@ afterAll(() => project?.stop())
 const BODIES: Readonly<Record<string, unknown>> = {
   graphql: { query: '{ tenants(first: 3) { nodes { organizationId } } }' },
   'reconcile-tenants': {},
+  'deliver-alerts': {},
 }
 
 async function call(name: string): Promise<number> {

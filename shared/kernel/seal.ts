@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { createCipheriv, randomBytes } from 'node:crypto'
 import type { Database } from './database/client.ts'
 
 /**
@@ -12,9 +11,11 @@ export async function seal(sql: Database, secret: string): Promise<string> {
   >`select provisioning.vault_secret('provisioning_sealing_key') as key`
   if (!row?.key)
     throw new Error('Vault holds no provisioning_sealing_key; create it with 64 random hex digits')
-  const iv = randomBytes(16)
-  const cipher = createCipheriv('aes-256-cbc', Buffer.from(row.key, 'hex'), iv)
-  // As hex throughout: the types of Buffer differ between the Deno versions that are supported.
-  const sealed = iv.toString('hex') + cipher.update(secret, 'utf8', 'hex') + cipher.final('hex')
-  return Buffer.from(sealed, 'hex').toString('base64')
+  // Not createCipheriv of node:crypto: that of Deno 2.1 leaves out the padding of a text that fills its last block.
+  const iv = crypto.getRandomValues(new Uint8Array(16))
+  const bytes = Uint8Array.from(Buffer.from(row.key, 'hex'))
+  const key = await crypto.subtle.importKey('raw', bytes, 'AES-CBC', false, ['encrypt'])
+  const text = new TextEncoder().encode(secret)
+  const sealed = await crypto.subtle.encrypt({ name: 'AES-CBC', iv }, key, text)
+  return Buffer.concat([iv, new Uint8Array(sealed)]).toString('base64')
 }

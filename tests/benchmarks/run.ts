@@ -5,13 +5,24 @@ import { burst } from './burst.ts'
 import { graphql } from './graphql.ts'
 import { growth } from './growth.ts'
 import { health } from './health.ts'
+import { hostile } from './hostile.ts'
 import { lanes } from './lanes.ts'
 import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
 import { signUp } from './sign-up.ts'
 import { start } from './start.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [signUp, ready, burst, health, graphql, growth, lanes, start]
+const BENCHMARKS: readonly Benchmark[] = [
+  signUp,
+  ready,
+  burst,
+  health,
+  graphql,
+  growth,
+  lanes,
+  hostile,
+  start,
+]
 const USAGE_ERROR = 2
 
 await runCommand(async () => {

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
+import { readText } from '../../shared/kernel/http/body.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
 import { services } from '../../shared/services/registry.ts'
 import { projectRoot } from '../../tools/project.ts'
@@ -101,5 +102,20 @@ describe('a comparison of secrets', () => {
     ['', '', true],
   ])('of %j and %j is %j', (given, expected, equal) => {
     expect(equalInConstantTime(given, expected)).toBe(equal)
+  })
+})
+
+describe('a body', () => {
+  it('that breaks off is a bad request, not an error of ours that goes to the log', async () => {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode('{"organizationId":'))
+        controller.error(new Error('the other side has gone'))
+      },
+    })
+    const init = { method: 'POST', body, duplex: 'half' }
+    await expect(readText(new Request('http://localhost/', init))).rejects.toMatchObject({
+      code: 'invalid_json',
+    })
   })
 })

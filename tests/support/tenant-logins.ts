@@ -6,7 +6,7 @@ import type { TestProject } from './project.ts'
 
 /** As one of the logins that provisioning has made, with the password that is in Vault. */
 export async function loginConnection(
-  project: TestProject,
+  project: Pick<TestProject, 'sql' | 'neonEmulator'>,
   organizationId: string,
   login: Login = 'app_1',
 ): Promise<postgres.Sql> {
@@ -61,7 +61,12 @@ function databaseOf(organizationId: string): string {
   return `tenant_${organizationId.replaceAll('-', '')}`
 }
 
-function connect(project: TestProject, database: string, user: string, password: string): postgres.Sql {
+function connect(
+  project: Pick<TestProject, 'neonEmulator'>,
+  database: string,
+  user: string,
+  password: string,
+): postgres.Sql {
   const host = '127.0.0.1'
   const port = project.neonEmulator.postgresPort
   return postgres({ host, port, user, database, password, max: 1, onnotice: () => undefined })

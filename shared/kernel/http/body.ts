@@ -46,14 +46,20 @@ async function readJson(request: Request): Promise<unknown> {
   }
 }
 
-/** Reads a body as text. @throws Problem `body_too_large` as soon as more than `maxBytes` have come. */
+/** Reads a body as text. @throws Problem `body_too_large` as soon as more than `maxBytes` have come, or when it breaks off. */
 export async function readText(request: Request, maxBytes = MAX_BODY_BYTES): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength
-    if (size > maxBytes) throw new Problem('body_too_large', `At most ${maxBytes} bytes are read.`)
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request.body ?? []) {
+      size += chunk.byteLength
+      if (size > maxBytes) throw new Problem('body_too_large', `At most ${maxBytes} bytes are read.`)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof Problem) throw error
+    // Whoever has gone away in the middle is nobody's bug, and would fill the log.
+    throw new Problem('invalid_json', 'The body broke off.')
   }
   const bytes = new Uint8Array(size)
   let offset = 0

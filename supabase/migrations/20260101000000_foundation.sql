@@ -100,23 +100,26 @@ revoke execute on function provisioning.trimmed(text) from public;
 comment on function provisioning.trimmed(text) is
   'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
 
+create function provisioning.without_unseen(p_text text, p_length integer) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return provisioning.trimmed(left(provisioning.trimmed(
+    regexp_replace(regexp_replace(p_text, '[\t-\r\u0085\u2028\u2029]+', ' ', 'g'),
+      '[\x01-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]',
+      '', 'g')), p_length));
+end
+$$;
+revoke execute on function provisioning.without_unseen(text, integer) from public;
+comment on function provisioning.without_unseen(text, integer) is 'For plain_text: what it does with letters beyond ASCII.';
+
 create function provisioning.plain_text(p_text text, p_length integer) returns text
 language plpgsql immutable set search_path = '' as $$
-declare
-  v_text text;
 begin
-  if p_text is null then
-    return null;
-  end if;
-  -- Before anything looks at each letter: somebody may give 16 MB.
-  v_text := left(p_text, 4 * p_length);
-  if v_text ~ '[^\x20-\x7e]' then
-    v_text := regexp_replace(regexp_replace(v_text, '[\t-\r\u0085\u2028\u2029]+', ' ', 'g'),
-      '[\x01-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]',
-      '', 'g');
-    return provisioning.trimmed(left(provisioning.trimmed(v_text), p_length));
-  end if;
-  return nullif(btrim(left(btrim(v_text), p_length)), '');
+  -- Cut before anything looks at each letter: somebody may give 16 MB. One expression, because plpgsql prepares each of them anew
+  -- in every transaction, and a sign-up is one.
+  return case when left(p_text, 4 * p_length) ~ '[^\x20-\x7e]'
+    then provisioning.without_unseen(left(p_text, 4 * p_length), p_length)
+    else nullif(btrim(left(btrim(left(p_text, 4 * p_length)), p_length)), '') end;
 end
 $$;
 revoke execute on function provisioning.plain_text(text, integer) from public;

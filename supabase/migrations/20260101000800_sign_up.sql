@@ -16,14 +16,11 @@ alter table provisioning.sign_up_failures enable row level security;
 
 create function provisioning.slugify(p_text text) returns text
 language plpgsql immutable set search_path = '' as $$
-declare
-  v_ascii text := p_text;
 begin
-  if p_text ~ '[^\x01-\x7f]' then
-    v_ascii := regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f’]', '', 'g');
-  end if;
-  v_ascii := regexp_replace(lower(replace(v_ascii, '''', '')), '[^a-z0-9]+', '-', 'g');
-  return coalesce(nullif(btrim(left(btrim(v_ascii, '-'), 48), '-'), ''), 'organization');
+  -- One expression, because plpgsql prepares each of them anew in every transaction, and a sign-up is one.
+  return coalesce(nullif(btrim(left(btrim(regexp_replace(lower(replace(
+    case when p_text ~ '[^\x01-\x7f]' then regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f’]', '', 'g') else p_text end,
+    '''', '')), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'organization');
 end
 $$;
 revoke execute on function provisioning.slugify(text) from public;
@@ -88,24 +85,16 @@ comment on function provisioning.avatar_of(jsonb) is
 create function provisioning.full_name_of(p_metadata jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
-  if p_metadata ?| '{full_name,name}' then
-    return coalesce(provisioning.plain_text(p_metadata ->> 'full_name', 200),
-      provisioning.plain_text(p_metadata ->> 'name', 200));
-  end if;
-  return null;
+  return coalesce(provisioning.plain_text(p_metadata ->> 'full_name', 200),
+    provisioning.plain_text(p_metadata ->> 'name', 200));
 end
 $$;
 revoke execute on function provisioning.full_name_of(jsonb) from public;
 
 create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
-declare
-  v_name text;
 begin
-  if p_metadata ? 'organization_name' then
-    v_name := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
-  end if;
-  return left(coalesce(v_name,
+  return left(coalesce(provisioning.plain_text(p_metadata ->> 'organization_name', 200),
     provisioning.full_name_of(p_metadata) || '''s organization',
     provisioning.plain_text(split_part(p_email, '@', 1), 200),
     'Organization'), 200);

@@ -24,7 +24,7 @@ const AFTERWORD = [
   ]),
 ].join('\n')
 
-interface Asked {
+interface Invocation {
   readonly json: boolean
   session?: Session
 }
@@ -32,14 +32,14 @@ interface Asked {
 await runCommand(async () => {
   const stop = stopRequest()
   let code: number = exit.fine
-  const asked: Asked = { json: process.argv.includes('--json') }
+  const invocation: Invocation = { json: process.argv.includes('--json') }
   const define: Define = (command, action) =>
     command.option('--json', 'print JSON instead of text').action(async (...given: unknown[]) => {
       // Commander hands over the arguments, the options and the command. It knows no types: the action, which stands beside the
       // definition of its arguments, does.
       const args = given.slice(0, -1)
-      const session = new Session(asked.json, stop)
-      asked.session = session
+      const session = new Session(invocation.json, stop)
+      invocation.session = session
       code = await action(session, ...(args as never))
     })
   const program = createProgram(define)
@@ -47,8 +47,8 @@ await runCommand(async () => {
     await program.parseAsync()
     return code
   } catch (error) {
-    if (error instanceof CommanderError) return usageFailure(error, program, asked)
-    return failure(error, asked)
+    if (error instanceof CommanderError) return usageFailure(error, program, invocation)
+    return failure(error, invocation)
   }
 })
 
@@ -66,15 +66,15 @@ function createProgram(define: Define): Command {
 }
 
 /** @returns the exit code of help @throws UsageError with the help of the command that was meant */
-function usageFailure(error: CommanderError, program: Command, asked: Asked): number {
+function usageFailure(error: CommanderError, program: Command, invocation: Invocation): number {
   if (error.exitCode === 0) return exit.fine
   if (error.code === 'commander.help') {
     // The list of commands has just been printed.
-    printError(asked, 'usage', 'Which command?')
+    printError(invocation, 'usage', 'Which command?')
     return exit.usage
   }
   const problem = error.message.replace(/^error: /, '')
-  printError(asked, 'usage', problem)
+  printError(invocation, 'usage', problem)
   // The program itself has no option with a value: the first word is the command, any other may be its argument.
   const name = process.argv.slice(2).find((word) => !word.startsWith('-'))
   const meant = program.commands.find((command) => command.name() === name) ?? program
@@ -82,28 +82,28 @@ function usageFailure(error: CommanderError, program: Command, asked: Asked): nu
 }
 
 /** @returns the exit code @throws what is for runCommand to print */
-function failure(error: unknown, asked: Asked): number {
-  const { session } = asked
+function failure(error: unknown, invocation: Invocation): number {
+  const { session } = invocation
   if (error instanceof Interrupted || (session?.stop.aborted && !(error instanceof ProjectError))) {
-    const told = `Interrupted. ${session?.standing ?? 'Nothing was changed.'}`
-    printError(asked, 'interrupted', told)
-    console.error(`\n${told}`)
+    const message = `Interrupted. ${session?.standing ?? 'Nothing was changed.'}`
+    printError(invocation, 'interrupted', message)
+    console.error(`\n${message}`)
     return session?.stop.reason instanceof Interrupted ? session.stop.reason.exitCode : exit.interrupted
   }
-  const told = printable(maskSecrets(error instanceof Error ? error.message : String(error)))
-  if (error instanceof ProjectError) printError(asked, error.code, told, error.status)
-  else printError(asked, error instanceof Declined ? error.code : 'failed', told)
+  const message = printable(maskSecrets(error instanceof Error ? error.message : String(error)))
+  if (error instanceof ProjectError) printError(invocation, error.code, message, error.status)
+  else printError(invocation, error instanceof Declined ? error.code : 'failed', message)
   if (error instanceof Declined) {
-    console.error(told)
+    console.error(message)
     return error.exitCode
   }
   if (process.env.DEBUG) console.error(error)
-  throw new Error(told)
+  throw new Error(message)
 }
 
 /** With --json a command that fails has a document too, on one line as the results of `watch`; never a second document. */
 function printError(
-  { json, session }: Asked,
+  { json, session }: Invocation,
   code: string,
   message: string,
   status: number | null = null,

@@ -38,9 +38,14 @@ export async function advisorFindings(project: ProjectAddress, stop: AbortSignal
   } catch (error) {
     // Ctrl-C ends the Supabase CLI too.
     stop.throwIfAborted()
-    const told = maskSecrets(error instanceof Error ? error.message : String(error))
+    const message = maskSecrets(error instanceof Error ? error.message : String(error))
     return [
-      { ...ABOUT, status: 'warning', found: `They could not be run: ${told}`, fix: 'Check SUPABASE_DB_URL.' },
+      {
+        ...ABOUT,
+        status: 'warning',
+        found: `They could not be run: ${message}`,
+        fix: 'Check SUPABASE_DB_URL.',
+      },
     ]
   }
 }

@@ -227,14 +227,14 @@ function pgNetFinding({ pg_net: { last_hour: calls } }: Diagnosis): Finding {
   const bad = calls.filter(
     ({ status_code: code, error }) => error !== null || (code !== null && code >= 400 && code !== 401),
   )
-  const told = bad
+  const list = bad
     .map(({ status_code: code, error, calls: count }) => `${count} × ${error ?? code}`)
     .join(', ')
   const total = calls.reduce((sum, { calls: count }) => sum + count, 0)
   return finding(
     'database',
     'calls in the last hour',
-    bad.length > 0 && `Of ${total} calls: ${told}.`,
+    bad.length > 0 && `Of ${total} calls: ${list}.`,
     `${total} answered`,
     {
       fix: 'The functions below say which; their logs say why.',

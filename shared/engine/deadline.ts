@@ -7,8 +7,8 @@ import { networkError } from '../kernel/database/socket.ts'
 const GRACE_MS = 35_000
 
 /**
- * Does work that hears of its deadline, and of the signal's abort, through the signal that it is given. Who does not heed that is
- * left behind.
+ * Does work that gets a signal for its deadline and for the abort of the other signal. When the work ignores it, nobody waits for
+ * its end.
  * @returns undefined when the work has not ended GRACE_MS after it was told to
  */
 export async function withinDeadline<T>(
@@ -18,16 +18,16 @@ export async function withinDeadline<T>(
   graceMs = GRACE_MS,
 ): Promise<T | undefined> {
   const deadline = new AbortController()
-  const told = AbortSignal.any([signal, deadline.signal])
+  const stop = AbortSignal.any([signal, deadline.signal])
   const timers: ReturnType<typeof setTimeout>[] = []
   timers.push(setTimeout(() => deadline.abort(networkError('DEADLINE', 'it took too long')), ms))
   const leftBehind = new Promise<undefined>((resolve) => {
     const wait = () => timers.push(setTimeout(resolve, graceMs, undefined))
-    if (told.aborted) wait()
-    else told.addEventListener('abort', wait, { once: true })
+    if (stop.aborted) wait()
+    else stop.addEventListener('abort', wait, { once: true })
   })
   try {
-    return await Promise.race([work(told), leftBehind])
+    return await Promise.race([work(stop), leftBehind])
   } finally {
     for (const timer of timers) clearTimeout(timer)
   }

@@ -99,7 +99,7 @@ async function runStep(
   }
   if (outcome.type === 'succeeded') {
     const ready = await attemptToComplete(jobs, job, name, outcome)
-    // Without the output: until the record stands, what it says is not so.
+    // The output is left out, because it describes a record that has not been written.
     if (!ready) await jobs.failStep(job, name, failure('step_crashed'))
     return ready ?? []
   }

@@ -57,8 +57,8 @@ export const limits: Plugin<GraphqlContext>[] = [
 ]
 
 /**
- * What clients ask of the schema has no cost, and aliases would let a small operation ask for all of it many times over,
- * level by level. Without them, equal fields merge.
+ * Introspection counts as free. With aliases a small operation could repeat it many times over, at each level anew. Without
+ * aliases GraphQL merges equal fields.
  */
 const noAliasInTheSchema: ValidationRule = (context) => ({
   Field(node) {

@@ -13,7 +13,10 @@ import { checkDueTenant, checkTenant, type HealthProvider } from './tenant-check
 const SHARE = 'health'
 /** After an answer of the provider that says nothing of the tenant. */
 const TRY_AGAIN_SECONDS = 30
-/** A compute that only checks keep awake is not connected to; it is seen in the list when it sleeps. */
+/**
+ * Our own connections keep a compute awake. One that nobody else uses is therefore left alone for so long, until the list shows
+ * that it sleeps.
+ */
 const LEFT_ALONE_SECONDS = 60
 
 export interface HealthChecker {

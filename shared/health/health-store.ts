@@ -29,7 +29,7 @@ export interface ClaimedTenant extends TenantAddress {
   /** How long ago somebody else last used it, as far as that was seen. */
   readonly usedSecondsAgo: number
   /** The last attempt to connect opened a session. */
-  readonly letIn: boolean
+  readonly lastProbeConnected: boolean
   /** Of its database, as it was applied: what the database itself says of that is its owner's word. */
   readonly schemaVersion: number | null
 }
@@ -122,7 +122,7 @@ export class HealthStore {
         database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
         deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
         suspend_timeout_seconds as "suspendTimeoutSeconds", probed_seconds_ago as "probedSecondsAgo",
-        used_seconds_ago as "usedSecondsAgo", let_in as "letIn", schema_version as "schemaVersion"
+        used_seconds_ago as "usedSecondsAgo", last_probe_connected as "lastProbeConnected", schema_version as "schemaVersion"
       from provisioning.claim_health_checks(${limit}, ${awakeOnly}, ${organizationId})`
   }
 

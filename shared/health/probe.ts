@@ -24,7 +24,7 @@ export type Probe =
       /** Of the host that is not in trouble. */
       readonly metrics: Metrics
       /** A session was opened on one of the hosts at least. */
-      readonly letIn: boolean
+      readonly sessionOpened: boolean
     }
 
 /**
@@ -38,7 +38,7 @@ export async function probeDatabase(
   previous: Metrics,
   timeoutMs: number,
 ): Promise<Probe> {
-  const seen: Seen = { letIn: false, certificateExpiresAt: undefined }
+  const seen: Seen = { sessionOpened: false, certificateExpiresAt: undefined }
   const measurementMs = timeoutMs * MEASUREMENT_SHARE
   const sessions = (['pooled', 'direct'] as const).map((through) =>
     openTenantSession(address, password, through, limitsWithin(measurementMs), hooksFor(seen)),
@@ -66,15 +66,15 @@ function limitsWithin(ms: number): SessionLimits {
 
 /** What is noted while connections are made. */
 interface Seen {
-  letIn: boolean
+  sessionOpened: boolean
   certificateExpiresAt: string | undefined
 }
 
 function hooksFor(seen: Seen): SessionHooks {
   return {
     // The first thing that a server says in a session; a login that is refused never gets so far.
-    onLetIn: () => {
-      seen.letIn = true
+    onSession: () => {
+      seen.sessionOpened = true
     },
     // Node and Deno (2.9) both call it.
     checkServerIdentity: (host, certificate) => {
@@ -86,7 +86,7 @@ function hooksFor(seen: Seen): SessionHooks {
 
 function judge(
   results: readonly PromiseSettledResult<Metrics>[],
-  { letIn, certificateExpiresAt }: Seen,
+  { sessionOpened, certificateExpiresAt }: Seen,
 ): Probe {
   const [pooled, direct] = results.map((result) => (result.status === 'fulfilled' ? result.value : {}))
   const metrics = {
@@ -97,7 +97,12 @@ function judge(
   const broken = results.filter((result) => result.status === 'rejected')
   const [first] = broken
   if (!first) return { ok: true, metrics }
-  return { ok: false, reason: troubleOf(first.reason, whichHost(results, broken.length)), metrics, letIn }
+  return {
+    ok: false,
+    reason: troubleOf(first.reason, whichHost(results, broken.length)),
+    metrics,
+    sessionOpened,
+  }
 }
 
 /** Looks again at a certificate that was refused, because not every platform says that it has expired. */

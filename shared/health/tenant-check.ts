@@ -87,7 +87,7 @@ function usedByOthers(
 /** Every connection starts the suspend timeout anew, so checks alone could keep a compute awake, and paid for, for ever. */
 function isAwakeForUsAlone(tenant: ClaimedTenant, compute: Compute, now: number): boolean {
   // What does not let us in has no session of ours that could keep it awake.
-  if (!tenant.letIn || tenant.suspendTimeoutSeconds === -1) return false
+  if (!tenant.lastProbeConnected || tenant.suspendTimeoutSeconds === -1) return false
   return (usedByOthers(tenant, compute, now) ?? tenant.usedSecondsAgo) > tenant.suspendTimeoutSeconds
 }
 
@@ -139,7 +139,7 @@ async function connect(
       ...result,
       probe: 'connection',
       metrics: { ...result.metrics, ...probe.metrics },
-      connected: probe.letIn,
+      connected: probe.sessionOpened,
     }
   }
   const { status, reasons } = evaluate(metrics, tenant.thresholds, latestSchemaVersion, Date.now())

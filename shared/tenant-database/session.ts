@@ -21,8 +21,8 @@ export interface SessionLimits {
 }
 
 export interface SessionHooks {
-  /** The server has let us in. */
-  readonly onLetIn?: () => void
+  /** The login was accepted, and the server has opened a session. */
+  readonly onSession?: () => void
   /** Only listens in; what the platform checks by itself is checked in any case. */
   readonly checkServerIdentity?: ConnectionOptions['checkServerIdentity']
 }
@@ -48,7 +48,7 @@ export function openTenantSession(
   password: string,
   through: 'direct' | 'pooled',
   limits: SessionLimits,
-  { onLetIn, checkServerIdentity }: SessionHooks = {},
+  { onSession, checkServerIdentity }: SessionHooks = {},
 ): TenantSession {
   const host = (through === 'pooled' ? tenant.pooledHost : tenant.host) ?? ''
   const port = tenant.port ?? 5432
@@ -85,7 +85,7 @@ export function openTenantSession(
     fetch_types: false,
     connect_timeout: limits.connectMs / 1000,
     onnotice: () => undefined,
-    ...(onLetIn ? { onparameter: onLetIn } : {}),
+    ...(onSession ? { onparameter: onSession } : {}),
     connection: {
       application_name: 'tenant-provisioning',
       ...(through === 'direct' ? { options: settingsOf(limits) } : {}),

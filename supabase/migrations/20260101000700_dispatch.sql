@@ -244,7 +244,7 @@ end
 $$;
 revoke execute on function provisioning.prune() from public;
 comment on function provisioning.prune() is
-  'Drops old run records, which pg_cron itself keeps for ever, and counts of calls that count no more.';
+  'Drops old run records, which pg_cron itself keeps for ever, and counted calls that are too old to limit anybody.';
 
 select cron.schedule('tenant-provisioning-sweep', '10 seconds', 'select provisioning.sweep()');
 select cron.schedule('tenant-provisioning-prune', '17 3 * * *', 'select provisioning.prune()');

@@ -240,7 +240,7 @@ begin
     raise exception 'There is no removal for organization % that could be tried again.', p_organization_id
       using errcode = 'TP404';
   end if;
-  -- One that no worker has taken yet waits for the calls of stopped workers, and is not hurried.
+  -- A removal that no worker has taken yet keeps its time: calls of workers that were stopped may still be under way.
   if v_job.attempts > 0 then
     if provisioning.retry_job(v_job.id) = 'queued' then
       perform provisioning.audit(p_organization_id, 'removal.retried', 'job', v_job.id::text,

@@ -34,7 +34,7 @@ create table public.tenant_health (
   unhealthy_checks integer not null default 0
 ) with (fillfactor = 80);
 comment on table public.tenant_health is 'The newest knowledge of each tenant''s database, and when it is looked at again.';
--- Each tenant is in one of them. Their order is the order in which workers take what is due.
+-- Every tenant is in exactly one of these two indexes, in the order in which workers take the checks that are due.
 create index tenant_health_due_idx on public.tenant_health (next_check_at) where not awake;
 create index tenant_health_awake_idx on public.tenant_health (next_check_at) where awake;
 
@@ -304,13 +304,75 @@ comment on function provisioning.begin_health_checks(uuid) is
   'A database that has just been connected to is healthy, and checked from now on; one that is being checked is looked at again
 soon.';
 
+create function provisioning.health_check_interval(p_status text, p_calm_checks integer) returns interval
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select make_interval(secs => (1 - random() / 10) * case
+      when p_status in ('healthy', 'sleeping')
+        then least(s.health_interval_cap_seconds, s.health_interval_seconds * power(2, least(p_calm_checks, 20)))
+      else s.health_interval_seconds end)
+    from provisioning.settings s);
+end
+$$;
+revoke execute on function provisioning.health_check_interval(text, integer) from public;
+comment on function provisioning.health_check_interval(text, integer) is
+  'How long after a check the next one is due. It doubles with each calm check before, up to settings.health_interval_cap_seconds,
+and is up to a tenth shorter, so that tenants do not fall due together.';
+
+create function provisioning.record_health_history(p_results jsonb, p_organization_ids uuid[]) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.tenant_health_checks (organization_id, checked_at, probe, status, reasons, latency_ms, connect_ms,
+    pooled_connect_ms, transactions_per_second, cache_hit_ratio, longest_query_seconds, connections, max_connections, size_bytes)
+  select r.organization_id, r.checked_at, r.probe, r.status, nullif(r.reasons, '[]'), m.latency_ms, m.connect_ms,
+    m.pooled_connect_ms, m.transactions_per_second, m.cache_hit_ratio, m.longest_query_seconds, m.connections, m.max_connections,
+    m.size_bytes
+  from jsonb_to_recordset(p_results) as r (organization_id uuid, checked_at timestamptz, probe text, status text, reasons jsonb,
+    metrics jsonb)
+  join public.tenant_health h on h.organization_id = r.organization_id and h.recorded_at = r.checked_at
+  cross join lateral jsonb_to_record(coalesce(r.metrics, '{}')) as m (latency_ms real, connect_ms real, pooled_connect_ms real,
+    transactions_per_second real, cache_hit_ratio real, longest_query_seconds real, connections integer, max_connections integer,
+    size_bytes bigint)
+  where h.organization_id = any (p_organization_ids)
+  on conflict do nothing;
+end
+$$;
+revoke execute on function provisioning.record_health_history(jsonb, uuid[]) from public;
+comment on function provisioning.record_health_history(jsonb, uuid[]) is
+  'Adds those results to tenant_health_checks whose time the rows of these tenants have as recorded_at.';
+
+create function provisioning.announce_health(p_organization_ids uuid[]) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_health public.tenant_health;
+begin
+  -- Ids in an array, so that the planner knows how few they are.
+  update public.organization_databases d set health_status = h.status
+  from public.tenant_health h
+  where d.organization_id = any (p_organization_ids) and h.organization_id = d.organization_id and d.health_status <> h.status;
+  for v_health in
+    select h.* from public.tenant_health h
+    where h.organization_id = any (p_organization_ids) and (h.troubled_checks > 0 or exists (
+      select from public.tenant_alerts a
+      where a.organization_id = h.organization_id and a.kind = 'tenant_health' and a.resolved_at is null))
+    order by h.organization_id
+  loop
+    perform provisioning.judge_health(v_health);
+  end loop;
+end
+$$;
+revoke execute on function provisioning.announce_health(uuid[]) from public;
+comment on function provisioning.announce_health(uuid[]) is
+  'Copies the new status of these tenants to organization_databases, and opens or resolves their alerts.';
+
 create function provisioning.record_health_checks(p_results jsonb) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
   v_settings provisioning.settings;
   v_ids uuid[] := array(select (r ->> 'organization_id')::uuid from jsonb_array_elements(p_results) r);
   v_newer uuid[];
-  v_health public.tenant_health;
+  v_recorded uuid[];
 begin
   select * into v_settings from provisioning.settings;
   -- Cron makes partitions ahead, but not while the project is paused.
@@ -351,44 +413,16 @@ begin
         when g.status in ('degraded', 'unhealthy') then h.troubled_checks + 1 else 0 end,
       unhealthy_checks = case when not b.counts then h.unhealthy_checks
         when g.status = 'unhealthy' then h.unhealthy_checks + 1 else 0 end,
-      next_check_at = clock_timestamp() + make_interval(secs => (1 - random() / 10) * case
-        when g.status in ('healthy', 'sleeping')
-          then least(v_settings.health_interval_cap_seconds,
-            v_settings.health_interval_seconds * power(2, least(h.calm_checks, 20)))
-        else v_settings.health_interval_seconds end)
+      next_check_at = clock_timestamp() + provisioning.health_check_interval(g.status, h.calm_checks)
     from given g join before b using (organization_id)
     where h.organization_id = g.organization_id
-    returning h.organization_id
-  ), recorded as (
-    insert into public.tenant_health_checks (organization_id, checked_at, probe, status, reasons, latency_ms, connect_ms,
-      pooled_connect_ms, transactions_per_second, cache_hit_ratio, longest_query_seconds, connections, max_connections,
-        size_bytes)
-    select g.organization_id, g.checked_at, g.probe, g.status, nullif(g.reasons, '[]'), m.latency_ms, m.connect_ms,
-      m.pooled_connect_ms, m.transactions_per_second, m.cache_hit_ratio, m.longest_query_seconds, m.connections,
-        m.max_connections,
-      m.size_bytes
-    from given g join before b using (organization_id)
-    cross join lateral jsonb_to_record(coalesce(g.metrics, '{}')) as m (latency_ms real, connect_ms real, pooled_connect_ms real,
-      transactions_per_second real, cache_hit_ratio real, longest_query_seconds real, connections integer,
-        max_connections integer,
-      size_bytes bigint)
-    where b.worth_recording
-    on conflict do nothing
+    returning h.organization_id, b.worth_recording
   )
-  select coalesce(array_agg(u.organization_id), '{}') into v_newer from updated u;
-  -- Ids in an array, so that the planner knows how few they are.
-  update public.organization_databases d set health_status = h.status
-  from public.tenant_health h
-  where d.organization_id = any (v_newer) and h.organization_id = d.organization_id and d.health_status <> h.status;
-  for v_health in
-    select h.* from public.tenant_health h
-    where h.organization_id = any (v_newer) and (h.troubled_checks > 0 or exists (
-      select from public.tenant_alerts a
-      where a.organization_id = h.organization_id and a.kind = 'tenant_health' and a.resolved_at is null))
-    order by h.organization_id
-  loop
-    perform provisioning.judge_health(v_health);
-  end loop;
+  select coalesce(array_agg(u.organization_id), '{}'),
+    coalesce(array_agg(u.organization_id) filter (where u.worth_recording), '{}')
+  into v_newer, v_recorded from updated u;
+  perform provisioning.record_health_history(p_results, v_recorded);
+  perform provisioning.announce_health(v_newer);
   return cardinality(v_newer);
 end
 $$;
@@ -402,7 +436,8 @@ create function provisioning.claim_health_checks(p_limit integer, p_awake_only b
 returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text,
   role_name text,
   ssl_mode text, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
-  suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision, let_in boolean,
+  suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision,
+  last_probe_connected boolean,
   schema_version integer)
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -444,7 +479,7 @@ revoke execute on function provisioning.claim_health_checks(integer, boolean, uu
 comment on function provisioning.claim_health_checks(integer, boolean, uuid) is
   'Takes up to p_limit due tenants, those that the fleet''s list showed awake first, or the one that is named, due or not. No
 other worker takes them for settings.health_lease_seconds. suspend_timeout_seconds is Neon''s default of 300 where the size leaves
-it open, -1 for never; let_in: the last attempt to connect opened a session.';
+it open, -1 for never; last_probe_connected: the last attempt to connect opened a session.';
 
 create function provisioning.release_health_checks(p_organization_ids uuid[], p_seconds double precision,
   p_awake boolean) returns void
@@ -517,7 +552,7 @@ begin
       return query select case when v_due > 0 then 'each' else 'none' end, null::uuid, null::text;
       return;
     end if;
-    -- Whom a list leaves out stays due: it is not read again before the next tick.
+    -- A tenant that is missing from the list stays due. Reading the list again at once would not change that, so it waits.
     if v_read.finished_at > clock_timestamp() - (
       select make_interval(secs => s.health_interval_seconds / 2.0) from provisioning.settings s) then
       return query select 'none', null::uuid, null::text;
@@ -579,12 +614,13 @@ begin
   if v_read.token is distinct from p_token then
     return false;
   end if;
-  -- In the order of all, see record_health_checks.
+  -- Rows are locked by ascending id, as record_health_checks does it, so that the two cannot deadlock.
   perform from public.tenant_health h where h.organization_id = any (p_listed) order by h.organization_id for no key update;
   update public.tenant_health h set listed_at = clock_timestamp(),
     awake = h.awake or h.organization_id = any (p_awake) and h.next_check_at <= now()
   where h.organization_id = any (p_listed);
-  -- When every tenant has been seen, the rest of the list is of no interest. Looked at only where the last list ended.
+  -- The rest of the list does not matter once every tenant has been seen. That is checked only from the length of the last
+  -- list on, because it costs a query.
   if p_next_cursor is not null and (v_read.seen + p_seen < v_read.projects
     or exists (select from public.tenant_health h where h.listed_at < v_read.started_at)) then
     update provisioning.fleet_read r set cursor = p_next_cursor, incomplete = r.incomplete or p_incomplete,
@@ -593,8 +629,9 @@ begin
     where r.id;
     return true;
   end if;
-  -- Not on the list: a worker asks for each by its id, and only that answer counts; one that has it already is at it. Of an
-  -- incomplete list, which may lack hundreds because Neon has trouble, only those that lists have lacked for long.
+  -- A worker asks the provider for each tenant that was not on the list, and only that answer counts. Tenants that a worker
+  -- has already are left out. An incomplete list may lack hundreds because Neon has trouble; after one, a worker asks only for
+  -- tenants that no list has had for a long time.
   with missing as (
     select h.organization_id from public.tenant_health h
     where h.listed_at < v_read.started_at and coalesce(h.leased_until <= now(), true)
@@ -625,7 +662,7 @@ end
 $$;
 revoke execute on function provisioning.abandon_fleet_read(uuid, double precision) from public;
 comment on function provisioning.abandon_fleet_read(uuid, double precision) is
-  'The page cannot be read now, or the worker has done its share; another worker goes on at the same page in p_seconds.';
+  'The page cannot be read now, or the worker has no time left. Another worker goes on at the same page in p_seconds.';
 
 create function provisioning.end_fleet_read(p_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -636,7 +673,7 @@ $$;
 revoke execute on function provisioning.end_fleet_read(uuid) from public;
 comment on function provisioning.end_fleet_read(uuid) is
   'The provider refuses the page, as it does when the cursor came from another account: the next read begins at the first page.
-Of whom this one has not seen nothing is concluded.';
+Nothing is concluded about tenants that this read has not come to.';
 
 -- The tick ------------------------------------------------------------------------------------------------------------
 

@@ -232,7 +232,7 @@ begin
       v_done := provisioning.expire(
         v_progress.subject, now() - make_interval(days => v_days), v_progress.reached, v_settings.retention_batch_rows);
     exception when lock_not_available then
-      -- Whatever holds the lock is not hurried; the next run comes in a minute.
+      -- Whoever holds the lock keeps it. The next run comes in a minute.
       continue;
     end;
     update provisioning.retention_progress p set expired = p.expired + v_done.expired, reached = case

@@ -51,6 +51,11 @@ describe('tenant', () => {
   })
 
   it('is counted by its state', async () => {
+    await until('end of all provisioning', async () => {
+      const open = await project.sql`
+        select from public.organizations where provisioning_status ->> 'overall' <> 'ready'`
+      return open.length === 0 || undefined
+    })
     const { data } = await asOperator(
       '{ tenantCounts { total { count exact } byStatus { status count exact } byHealth { health } openAlerts { count } } }',
     )

@@ -113,7 +113,7 @@ export interface NeonProvider {
   isSettled(projectId: string): Promise<Result<boolean>>
 }
 
-/** @param maxWaitSeconds for the rate limits; 0 leaves the way to provisioning, which waits in a queue */
+/** @param maxWaitSeconds for the rate limits; with 0 a call fails at once when they are used up, so that it takes no place from provisioning */
 export function createNeonProvider(
   environment: NeonEnvironment,
   sql: Database,

@@ -60,14 +60,14 @@ declare
   -- The code with which the steps of a service are put off during a pause.
   v_code text := (select s.service || '_paused' from provisioning.provider_status s where s.provider = p_provider);
 begin
-  -- The jobs before their steps, as workers lock them. What a worker holds now sees the end of the pause by itself, or is due
-  -- half a minute later.
+  -- The jobs before their steps, as workers lock them. One that is at work with other steps is queued for its earliest step when
+  -- those have ended.
   with waiting as (
     select j.id from public.provisioning_jobs j
-    where j.status = 'queued' and exists (
+    where j.status in ('queued', 'running') and exists (
       select from public.provisioning_steps s
       where s.job_id = j.id and s.status = 'retrying' and s.error ->> 'code' = v_code)
-    for update skip locked
+    order by j.id for update
   ), due as (
     update public.provisioning_jobs j set next_attempt_at = now() from waiting w where j.id = w.id
     returning j.id

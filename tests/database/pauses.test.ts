@@ -113,6 +113,19 @@ describe('with a provider paused', () => {
     expect(await call('neon')).toMatchObject({ taken: true, reason: null })
   })
 
+  it('what it has put off is due when it ends, also while another step of the job is at work', async () => {
+    const { lease, jobId } = await claimedJob(project)
+    await pause('provider', 'neon')
+    await engine.start(lease, 'neon_project')
+    await engine.start(lease, 'stripe_customer')
+    await project.sql`select provisioning.defer_step(${jobId}, ${lease.token}, 'neon_project',
+      clock_timestamp() + interval '30 s', '{"code": "neon_paused", "message": "Neon is paused.", "retryable": true}', '{}', 0)`
+    expect(await engine.ready(jobId)).toEqual([])
+    await resume('provider', 'neon')
+    expect(await engine.ready(jobId)).toEqual(['neon_project'])
+    expect(await engine.complete(lease, 'stripe_customer')).toContain('neon_project')
+  })
+
   it('a service stands for all of its providers', async () => {
     await pause('provider', 'stripe')
     expect(await call('stripe_test')).toMatchObject({ taken: false })

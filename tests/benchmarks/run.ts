@@ -7,6 +7,7 @@ import { growth } from './growth.ts'
 import { health } from './health.ts'
 import { hostile } from './hostile.ts'
 import { lanes } from './lanes.ts'
+import { neighbours } from './neighbours.ts'
 import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
 import { signUp } from './sign-up.ts'
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   growth,
   lanes,
   hostile,
+  neighbours,
   start,
 ]
 const USAGE_ERROR = 2

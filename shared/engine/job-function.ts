@@ -17,8 +17,8 @@ const WAIT_LIMIT_MS = 120_000
 const WAIT_POLL_MS = 150
 
 export interface JobFunction<Body> {
-  /** The kinds of job that this function's workers run. */
-  readonly kinds: readonly string[]
+  /** The worker that this function is, as in provisioning.workers. It runs the kinds of job that job_kinds gives it. */
+  readonly worker: string
   /** The body of a request that is not a doorbell. */
   readonly body: z.ZodType<Body>
   /**
@@ -41,7 +41,7 @@ export function createJobFunction<Body>(
 ): (request: Request) => Promise<Response> {
   const sql = connect(environment)
   const steps = stepsOf(services.map((service) => service.connect({ variables: environment.variables, sql })))
-  const worker = createWorker({ sql, steps }, definition.kinds)
+  const worker = createWorker({ sql, steps }, definition.worker)
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql)
   const ring = () => inBackground(worker.ring())

@@ -47,12 +47,15 @@ export class JobStore {
     this.#sql = sql
   }
 
-  async settings(): Promise<Settings> {
-    const [row] = await this.#sql<Settings[]>`
+  /** @returns the settings of workers, and the kinds of job that this one runs */
+  async settings(worker: string): Promise<Settings & { readonly kinds: readonly string[] }> {
+    const [row] = await this.#sql<(Settings & { kinds: string[] })[]>`
       select worker_concurrency as "workerConcurrency", worker_max_jobs as "workerMaxJobs",
         worker_max_seconds as "workerMaxSeconds", worker_linger_milliseconds as "workerLingerMs",
         worker_look_again_milliseconds as "workerLookAgainMs", lease_seconds as "leaseSeconds",
-        step_max_seconds as "stepMaxSeconds" from provisioning.settings`
+        step_max_seconds as "stepMaxSeconds",
+        array(select k.kind from provisioning.job_kinds k where k.worker = ${worker} order by k.kind) as kinds
+      from provisioning.settings`
     if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
     return row
   }

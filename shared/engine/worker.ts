@@ -2,15 +2,18 @@ import { createDrain, type Drain, type Taken, type Workload } from './drain.ts'
 import { type Job, JobStore } from './jobs.ts'
 import { type JobRunner, runJob } from './run-job.ts'
 
-/** Drains due jobs of the given kinds, settings.worker_concurrency at once; its share is settings.worker_max_jobs and _max_seconds. */
-export function createWorker(runner: Omit<JobRunner, 'jobs'>, kinds: readonly string[]): Drain {
+/**
+ * Drains due jobs of the kinds that job_kinds gives this worker, settings.worker_concurrency at once; its share is
+ * settings.worker_max_jobs and _max_seconds.
+ */
+export function createWorker(runner: Omit<JobRunner, 'jobs'>, worker: string): Drain {
   const jobs = new JobStore(runner.sql)
-  return createDrain(() => openJobs({ ...runner, jobs }, kinds))
+  return createDrain(() => openJobs({ ...runner, jobs }, worker))
 }
 
-async function openJobs(runner: JobRunner, kinds: readonly string[]): Promise<Workload> {
+async function openJobs(runner: JobRunner, worker: string): Promise<Workload> {
   const { jobs } = runner
-  const settings = await jobs.settings()
+  const { kinds, ...settings } = await jobs.settings(worker)
   const running = new Map<string, number>()
   const count = ({ lane }: Job, by: 1 | -1) => running.set(lane, (running.get(lane) ?? 0) + by)
 

@@ -27,7 +27,7 @@ type Body = z.infer<typeof body>
  * without `confirm`, the failed undo of a cancelled provisioning. Its workers do the undos as well.
  */
 export const deprovisionFunction: JobFunction<Body> = {
-  kinds: ['deprovision', 'undo'],
+  worker: 'removal',
   body,
   async request(sql, caller, { organizationId, confirm, dryRun, wait }) {
     if (caller.type !== 'service')

@@ -53,7 +53,7 @@ const body = fields.superRefine((given, context) => {
  * names who asked. Or makes the tenant of a new user: {email, metadata?, wait?}, for the backend alone.
  */
 export const provisionFunction: JobFunction<Fields> = {
-  kinds: ['provision'],
+  worker: 'provisioning',
   body,
   async request(
     sql,

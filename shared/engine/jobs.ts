@@ -54,7 +54,7 @@ export class JobStore {
         worker_max_seconds as "workerMaxSeconds", worker_linger_milliseconds as "workerLingerMs",
         worker_look_again_milliseconds as "workerLookAgainMs", lease_seconds as "leaseSeconds",
         step_max_seconds as "stepMaxSeconds",
-        array(select k.kind from provisioning.job_kinds k where k.worker = ${worker} order by k.kind) as kinds
+        to_jsonb(array(select k.kind from provisioning.job_kinds k where k.worker = ${worker} order by k.kind)) as kinds
       from provisioning.settings`
     if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
     return row

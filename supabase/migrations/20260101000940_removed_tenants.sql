@@ -19,6 +19,8 @@ begin
   where u.deleted_at is null and u.id in (
     select m.user_id from public.organization_members m where m.organization_id = p_organization_id
     union select o.owner_id from public.organizations o where o.id = p_organization_id)
+  -- Accounts come before jobs, and the jobs are held already: whose account is being deleted is passed over, not waited for.
+  order by u.id for key share of u skip locked
   on conflict (user_id) do update set organization_id = excluded.organization_id, removed_at = now();
 end
 $$;

@@ -134,3 +134,24 @@ describe('the tenant of a user that was removed on purpose', () => {
     ).toHaveLength(0)
   })
 })
+
+describe('a removal of an organization while an account is being deleted', () => {
+  it('does not wait for the account, whose deletion waits for the jobs that the removal holds', async () => {
+    const tenant = await createTenant(project)
+    const [account, removal] = await Promise.all([project.superuser.reserve(), project.sql.reserve()])
+    try {
+      await account`begin`
+      await account`select from auth.users where id = ${tenant.user.id} for update`
+      await removal`begin`
+      await removal`set local lock_timeout = '2s'`
+      await removal`select provisioning.delete_organization(${tenant.organizationId},
+        (select slug from public.organizations where id = ${tenant.organizationId}))`
+      await removal`commit`
+    } finally {
+      await Promise.all([account`rollback`, removal`rollback`])
+      account.release()
+      removal.release()
+    }
+    expect(await organizations(tenant.user.id)).toHaveLength(0)
+  })
+})

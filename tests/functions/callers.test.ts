@@ -46,6 +46,13 @@ beforeAll(async () => {
   // Nobody listens there: each delivery is an attempt that fails, and leaves a trace.
   await project.sql`select vault.create_secret(${`http://127.0.0.1:${await freePort()}`}, 'alert_webhook_url')`
   await project.sql`select provisioning.open_alert(${owner.organizationId}, 'tenant_health', 'warning', 'It is slow.')`
+  // Nobody answers there. The next attempt must not come while a test looks whether anything has changed.
+  await until('failed delivery', async () => {
+    const tried = await project.sql`
+      update provisioning.alert_deliveries set next_attempt_at = now() + interval '1 hour'
+      where last_error is not null returning id`
+    return tried.length > 0 || undefined
+  })
 })
 
 afterAll(() => project?.stop())

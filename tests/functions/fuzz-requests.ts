@@ -45,7 +45,8 @@ const KNOWN: Readonly<
       'wait',
     ],
   },
-  'deliver-alerts': { bodies: [{}], fields: [] },
+  // It knows no field; each is refused.
+  'deliver-alerts': { bodies: [{}], fields: ['organizationId'] },
   'reconcile-tenants': { bodies: [{}], fields: ['dryRun', 'wait'] },
 }
 export const knownOf = (name: string) => {

@@ -118,14 +118,16 @@ comment on table public.wallets is 'Balances in minor units of the currency (cen
 -- A sign-up brings its texts in order. These are for changes, by the Data API above all.
 create function provisioning.put_organization_texts_in_order() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_day constant integer := 86400;
+  v_seconds integer;
 begin
-  if auth.role() = 'authenticated' and (
-    select count(*) from (
-      select from public.audit_logs a
-      where a.organization_id = new.id and a.created_at > now() - interval '1 day' and a.action = 'organization.updated'
-      limit (select s.organization_changes_per_day from provisioning.settings s)) made)
-    >= (select s.organization_changes_per_day from provisioning.settings s) then
-    raise exception 'The organization was changed too often today. Try again tomorrow.' using errcode = 'PT429';
+  if provisioning.caller_has_limits() then
+    v_seconds := provisioning.count_call('changes/organization/' || new.id,
+      (select s.organization_changes_per_day from provisioning.settings s), v_day);
+    if v_seconds > 0 then
+      raise exception 'The organization was changed too often today. Try again in % s.', v_seconds using errcode = 'PT429';
+    end if;
   end if;
   new.name := coalesce(provisioning.plain_text(new.name, 200), '');
   new.billing_email := provisioning.plain_text(new.billing_email, 320);

@@ -233,7 +233,7 @@ begin
       claimed_at = excluded.claimed_at, lane = excluded.lane, works_on = excluded.works_on
     returning l.*
   )
-  select c.id, c.organization_id, c.kind, c.tier, c.lane, c.request::jsonb, c.attempts, l.token, l.expires_at
+  select c.id, c.organization_id, c.kind, c.tier, c.lane, c.request, c.attempts, l.token, l.expires_at
   from claimed c join leased l on l.job_id = c.id;
 end
 $$;

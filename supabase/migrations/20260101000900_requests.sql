@@ -4,7 +4,6 @@ create function provisioning.hold_provisioning(
   p_organization_id uuid, out organization public.organizations, out job public.provisioning_jobs
 ) language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.count_act(p_organization_id);
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_organization_id::text, 7224));
   perform provisioning.hold_owner(p_organization_id);
   select j.* into job from public.provisioning_jobs j
@@ -18,9 +17,8 @@ end
 $$;
 revoke execute on function provisioning.hold_provisioning(uuid) from public;
 comment on function provisioning.hold_provisioning(uuid) is
-  'Where every act on an organization''s provisioning begins. Counts it (count_act), waits for other requests for the
-organization, then locks its owner''s account, its newest provision job (if any) and the organization, in the order in which
-workers lock them. Raises TP404, or TP429 when too much was asked.';
+  'Waits for other requests for the organization, then locks its owner''s account, its newest provision job (if any) and the
+organization, in the order in which workers lock them. Raises TP404.';
 
 create function provisioning.assert_services_exist(p_services text[]) returns void
 language plpgsql stable security definer set search_path = '' as $$
@@ -128,6 +126,7 @@ begin
   if p_services is not null then
     p_services := array(select s from unnest(p_services) s group by s order by s);
   end if;
+  perform provisioning.count_act(p_organization_id);
   select * into v_held from provisioning.hold_provisioning(p_organization_id);
   v_job := v_held.job;
   if exists (

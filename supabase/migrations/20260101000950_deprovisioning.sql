@@ -299,6 +299,7 @@ declare
   -- A tenant that was ready once is in use: a later job on it is stopped, and what it uses stays.
   v_was_ready boolean;
 begin
+  perform provisioning.count_act(p_organization_id);
   select * into v_held from provisioning.hold_provisioning(p_organization_id);
   v_job := v_held.job;
   v_was_ready := (v_held.organization).provisioned_at is not null;

@@ -1,4 +1,5 @@
 import { type Database, publicSchema } from '../kernel/database/client.ts'
+import { storedPassword } from '../services/neon/stored-password.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
 import type { Metrics, Thresholds } from './evaluate.ts'
 import type { HealthStatus, Reason } from './reasons.ts'
@@ -134,10 +135,7 @@ export class HealthStore {
 
   /** Of the login that checks the tenant. @returns undefined when Vault does not hold it */
   async password(organizationId: string): Promise<string | undefined> {
-    const [row] = await this.#sql<{ password: string }[]>`
-      select s.decrypted_secret as password from vault.decrypted_secrets s
-      where s.name = provisioning.login_secret(${organizationId}, 'health')`
-    return row?.password
+    return storedPassword(this.#sql, organizationId, 'health')
   }
 
   async record(results: readonly CheckResult[]): Promise<void> {

@@ -2,13 +2,13 @@ import { failed, type Result, success } from '../../kernel/result.ts'
 import { seal } from '../../kernel/seal.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { failure } from '../../tenant-database/failures.ts'
-import { LOGINS, type Login, loginAddress, makeRoles, SHOWN_LOGIN } from '../../tenant-database/roles.ts'
-import { storedPassword } from './passwords.ts'
+import { LOGINS, type Login, makeRoles, SHOWN_LOGIN } from '../../tenant-database/roles.ts'
+import { connectAs } from './as-login.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
 import { tenantRoleName } from './tenant.ts'
 
-/** To wake, to be let in and to answer once. */
-const LOGIN_LIMITS = { lifeMs: 20_000 }
+/** With these a login gets a new password: Vault does not hold its own, or holds another. */
+const WITHOUT_PASSWORD = ['credentials_missing', 'tenant_database_login_refused']
 
 /**
  * Makes the roles of the tenant's database and its logins, whose passwords are in Vault before anybody uses them. One that is in
@@ -41,20 +41,12 @@ async function loginsWithoutPassword(context: NeonStepContext): Promise<Result<r
   if (!context.tenant.credentialsSecretId) return success(LOGINS)
   const missing: Login[] = []
   for (const login of LOGINS) {
-    const works = await opens(context, login)
-    if (!works.ok) return works
-    if (!works.value) missing.push(login)
+    const connected = await connectAs(context, login, 'direct')
+    if (connected.ok) continue
+    if (!WITHOUT_PASSWORD.includes(connected.failure.code)) return connected
+    missing.push(login)
   }
   return success(missing)
-}
-
-async function opens(context: NeonStepContext, login: Login): Promise<Result<boolean>> {
-  const password = await storedPassword(context, login)
-  if (password === undefined) return success(false)
-  const place = { ...context, tenant: loginAddress(context.tenant, login) }
-  const entered = await withTenantDatabase(place, password, 'direct', (sql) => sql`select 1`, LOGIN_LIMITS)
-  if (entered.ok) return success(true)
-  return entered.failure.code === 'tenant_database_login_refused' ? success(false) : entered
 }
 
 /** Known from the step that made or found the project when that ran just now; asked of Neon when it ran earlier. */

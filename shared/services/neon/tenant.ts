@@ -97,7 +97,10 @@ export function projectName(organizationId: string): string {
   return `org-${organizationId}`
 }
 
-/** The database of a tenant and the role that Neon's API makes for it; unique over all tenants, so that a mixed-up host can never open another's data. */
+/**
+ * The database of a tenant and the role that Neon's API makes for it; unique over all tenants, so that a mixed-up host can never
+ * open another's data.
+ */
 export function tenantRoleName(organizationId: string): string {
   return `tenant_${organizationId.replaceAll('-', '')}`
 }

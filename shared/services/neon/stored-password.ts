@@ -1,13 +1,14 @@
+import type { Database } from '../../kernel/database/client.ts'
 import type { Login } from '../../tenant-database/roles.ts'
-import type { NeonStepContext } from './step.ts'
 
-/** @returns undefined when Vault does not hold it */
+/** Of a login in a tenant's database. @returns undefined when Vault does not hold it */
 export async function storedPassword(
-  { sql, tenant }: NeonStepContext,
+  sql: Database,
+  organizationId: string,
   login: Login,
 ): Promise<string | undefined> {
   const [row] = await sql<{ password: string }[]>`
     select s.decrypted_secret as password from vault.decrypted_secrets s
-    where s.name = provisioning.login_secret(${tenant.organizationId}, ${login})`
+    where s.name = provisioning.login_secret(${organizationId}, ${login})`
   return row?.password
 }

@@ -1,0 +1,41 @@
+import type postgres from 'postgres'
+import { failed, type Result } from '../../kernel/result.ts'
+import { withTenantDatabase } from '../../tenant-database/connection.ts'
+import { failure } from '../../tenant-database/failures.ts'
+import { type Login, loginAddress } from '../../tenant-database/roles.ts'
+import type { NeonStepContext } from './step.ts'
+import { storedPassword } from './stored-password.ts'
+
+/** To wake, to be let in and to answer once; its owner may have put something slow in the way of the login. */
+const ANSWER_LIMITS = { lifeMs: 20_000 }
+
+type Limits = Parameters<typeof withTenantDatabase>[4]
+
+/** Works in the tenant's database as this login. Fails with `credentials_missing` when Vault does not hold its password. */
+export async function asLogin<T>(
+  context: NeonStepContext,
+  login: Login,
+  through: 'direct' | 'pooled',
+  work: (sql: postgres.Sql) => Promise<T>,
+  limits: Limits = {},
+): Promise<Result<T>> {
+  const { sql, tenant } = context
+  const password = await storedPassword(sql, tenant.organizationId, login)
+  if (password === undefined) return failed(failure('credentials_missing'))
+  return withTenantDatabase(
+    { ...context, tenant: loginAddress(tenant, login) },
+    password,
+    through,
+    work,
+    limits,
+  )
+}
+
+/** Whether this login is let in and gets an answer. */
+export function connectAs(
+  context: NeonStepContext,
+  login: Login,
+  through: 'direct' | 'pooled',
+): Promise<Result<unknown>> {
+  return asLogin(context, login, through, (sql) => sql`select 1`, ANSWER_LIMITS)
+}

@@ -41,7 +41,7 @@ async function hurryChecks(stack: Stack): Promise<void> {
   try {
     await sql`update provisioning.settings set health_interval_seconds = 1, health_interval_cap_seconds = 1`
     await sql`update ${publicSchema}.tenant_health set next_check_at = now()`
-    await sql`select cron.schedule('tenant-health-tick', '1 second', 'select provisioning.health_tick()')`
+    await sql`select cron.schedule('tenant-provisioning-health-tick', '1 second', 'select provisioning.health_tick()')`
   } finally {
     await sql.end()
   }

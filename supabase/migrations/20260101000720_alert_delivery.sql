@@ -151,4 +151,4 @@ revoke execute on function provisioning.alert_tick() from public;
 comment on function provisioning.alert_tick() is
   'Rings when a delivery is due: one that is tried again, or whose doorbell was lost. Returns how many doorbells that were.';
 
-select cron.schedule('tenant-alert-tick', '30 seconds', 'select provisioning.alert_tick()');
+select cron.schedule('tenant-provisioning-alert-tick', '30 seconds', 'select provisioning.alert_tick()');

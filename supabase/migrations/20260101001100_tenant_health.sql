@@ -704,7 +704,7 @@ and only as much as it can ring for. Workers claim; so a lost doorbell loses not
 
 -- Apart from each other, so that none waits within the transaction, and under the locks, of another.
 select provisioning.make_health_partitions();
-select cron.schedule('tenant-health-tick', '30 seconds', 'select provisioning.health_tick()');
-select cron.schedule('tenant-health-partitions', '3 * * * *', 'select provisioning.make_health_partitions()');
-select cron.schedule('tenant-health-trends', '*/5 * * * *', 'select provisioning.roll_up_health()');
-select cron.schedule('tenant-health-retention', '33 * * * *', 'select provisioning.drop_health_partitions()');
+select cron.schedule('tenant-provisioning-health-tick', '30 seconds', 'select provisioning.health_tick()');
+select cron.schedule('tenant-provisioning-health-partitions', '3 * * * *', 'select provisioning.make_health_partitions()');
+select cron.schedule('tenant-provisioning-health-trends', '*/5 * * * *', 'select provisioning.roll_up_health()');
+select cron.schedule('tenant-provisioning-health-retention', '33 * * * *', 'select provisioning.drop_health_partitions()');

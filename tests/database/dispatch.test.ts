@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { queuedDoorbells } from './doorbells.ts'
 import { closeOpenJobs, createOnlyJob, Engine } from './engine.ts'
@@ -173,6 +174,18 @@ describe('pg_cron', () => {
         command: 'select provisioning.prune()',
       },
     })
+  })
+
+  it('has jobs whose names all begin alike, so that the query of operations.md shows the runs of each', async () => {
+    const page = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+    const query = /select j\.jobname[^;]+;/.exec(page)?.[0] ?? ''
+    const jobs = await project.sql<{ name: string }[]>`select jobname as name from cron.job`
+    expect(jobs.length).toBeGreaterThan(8)
+    await project.superuser`
+      insert into cron.job_run_details (jobid, username, status, start_time) select jobid, 'postgres', 'succeeded', now() from cron.job`
+    const shown = await project.sql.unsafe<{ jobname: string }[]>(query)
+    expect(new Set(shown.map(({ jobname }) => jobname))).toEqual(new Set(jobs.map(({ name }) => name)))
+    await project.superuser`delete from cron.job_run_details`
   })
 
   it('has commands that run as the role that scheduled them', async () => {

@@ -379,7 +379,8 @@ describe('the doorbell of alerts', () => {
   })
 
   it('is rung by cron every 30 seconds', async () => {
-    const jobs = await project.sql`select schedule, command from cron.job where jobname = 'tenant-alert-tick'`
+    const jobs =
+      await project.sql`select schedule, command from cron.job where jobname = 'tenant-provisioning-alert-tick'`
     expect(jobs).toEqual([{ schedule: '30 seconds', command: 'select provisioning.alert_tick()' }])
   })
 })

@@ -208,7 +208,7 @@ describe('partitions', () => {
 
   it('and trends are kept up by cron, in transactions apart from each other', async () => {
     const jobs = await project.sql<{ schedule: string; command: string }[]>`
-      select schedule, command from cron.job where command ~ 'health' and jobname <> 'tenant-health-tick' order by jobname`
+      select schedule, command from cron.job where command ~ 'health' and jobname <> 'tenant-provisioning-health-tick' order by jobname`
     expect(jobs).toEqual([
       { schedule: '3 * * * *', command: 'select provisioning.make_health_partitions()' },
       { schedule: '33 * * * *', command: 'select provisioning.drop_health_partitions()' },

@@ -584,7 +584,7 @@ describe('a tick', () => {
 
   it('is run by cron every 30 seconds', async () => {
     const jobs =
-      await project.sql`select schedule, command from cron.job where jobname = 'tenant-health-tick'`
+      await project.sql`select schedule, command from cron.job where jobname = 'tenant-provisioning-health-tick'`
     expect(jobs).toEqual([{ schedule: '30 seconds', command: 'select provisioning.health_tick()' }])
   })
 })

@@ -5,9 +5,10 @@ import { connect, type Database } from '../kernel/database/client.ts'
 import { createDoorbellReader } from '../kernel/doorbell.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
-import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
-import { hasEnded, type JobReport, reportJob } from './reports.ts'
+import { createWaitingRoom } from '../kernel/waiting-room.ts'
+import { createJobReports, type JobReports } from './job-reports.ts'
+import { hasEnded } from './reports.ts'
 import type { Step, StepSource } from './step.ts'
 import { waitForOutcome } from './wait-for-outcome.ts'
 import { createWorker } from './worker.ts'
@@ -16,16 +17,21 @@ import { createWorker } from './worker.ts'
 const WAIT_LIMIT_MS = 120_000
 const WAIT_POLL_MS = 150
 
-export interface JobFunction<Body> {
+/** Whoever asks may wait for the outcome. */
+export interface Waitable {
+  readonly wait: boolean
+}
+
+export interface JobFunction<Body extends Waitable> {
   /** The worker that this function is, as in provisioning.workers. It runs the kinds of job that job_kinds gives it. */
   readonly worker: string
   /** The body of a request that is not a doorbell. */
   readonly body: z.ZodType<Body>
   /**
    * Checks that the caller may, and does what was asked in one transaction.
-   * @returns the job to run and whether the caller waits for it, or a finished reply. @throws Problem
+   * @returns the job to run, or a finished reply. @throws Problem
    */
-  request(sql: Database, caller: Caller, body: Body): Promise<{ jobId: string; wait: boolean } | Response>
+  request(sql: Database, caller: Caller, body: Body): Promise<{ jobId: string } | Response>
 }
 
 /**
@@ -34,7 +40,7 @@ export interface JobFunction<Body> {
  * caller waits. The work goes on after the reply.
  * @param services who does the work of the steps @throws Error that lists the variables that are missing or wrong
  */
-export function createJobFunction<Body>(
+export function createJobFunction<Body extends Waitable>(
   environment: Environment,
   definition: JobFunction<Body>,
   services: readonly StepSource[],
@@ -45,13 +51,21 @@ export function createJobFunction<Body>(
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql)
   const ring = () => inBackground(worker.ring())
+  const reports = createJobReports(sql, WAIT_POLL_MS)
+  const waitingRoom = createWaitingRoom(environment)
 
-  const answerCaller = async (caller: Caller, body: Body): Promise<Response> => {
-    const outcome = await definition.request(sql, caller, body)
-    if (outcome instanceof Response) return outcome
-    ring()
-    if (outcome.wait) return replyWithOutcome(sql, outcome.jobId, ring)
-    return jsonReply(await readReport(sql, outcome.jobId), 202)
+  const answerCaller = async (caller: Caller, body: Body, signal: AbortSignal): Promise<Response> => {
+    // Before anything is done: whoever has no place may ask again as if nothing had been asked.
+    const leave = body.wait ? waitingRoom.enter(caller) : undefined
+    try {
+      const outcome = await definition.request(sql, caller, body)
+      if (outcome instanceof Response) return outcome
+      ring()
+      if (body.wait) return await replyWithOutcome(reports, outcome.jobId, signal, ring)
+      return jsonReply(await reports.read(outcome.jobId), 202)
+    } finally {
+      leave?.()
+    }
   }
 
   return handlePost(async (request) => {
@@ -61,7 +75,7 @@ export function createJobFunction<Body>(
     }
     // The caller is checked before the body is read.
     const caller = await authenticate(request)
-    return answerCaller(caller, await readBody(request, definition.body))
+    return answerCaller(caller, await readBody(request, definition.body), request.signal)
   })
 }
 
@@ -75,21 +89,21 @@ function stepsOf(sources: readonly { readonly steps: Readonly<Record<string, Ste
 }
 
 /** 200 with the outcome, or 202 with how things stand when the job needs longer than a function may take. */
-async function replyWithOutcome(sql: Database, jobId: string, ring: () => void): Promise<Response> {
+async function replyWithOutcome(
+  reports: JobReports,
+  jobId: string,
+  signal: AbortSignal,
+  ring: () => void,
+): Promise<Response> {
   const report = await waitForOutcome({
-    read: () => readReport(sql, jobId),
+    read: () => reports.read(jobId),
+    readLater: (stopped) => reports.readLater(jobId, stopped),
     hasEnded,
     limitMs: WAIT_LIMIT_MS,
-    pollMs: WAIT_POLL_MS,
+    signal,
     onWaiting: ({ nextAttemptAt }) => {
       if (nextAttemptAt && Date.parse(nextAttemptAt) <= Date.now()) ring()
     },
   })
   return jsonReply(report, hasEnded(report) ? 200 : 202)
-}
-
-async function readReport(sql: Database, jobId: string): Promise<JobReport> {
-  const report = await reportJob(sql, jobId)
-  if (!report) throw new Problem('organization_not_found', 'The job is gone.')
-  return report
 }

@@ -26,9 +26,12 @@ export interface JobReport {
   }[]
 }
 
-/** How a job and its steps stand; undefined when there is no such job. */
-export async function reportJob(sql: Database, jobId: string): Promise<JobReport | undefined> {
-  const [row] = await sql<JobReport[]>`
+/** How jobs and their steps stand, in this order; undefined for one that is not there. */
+export async function reportJobs(
+  sql: Database,
+  jobIds: readonly string[],
+): Promise<readonly (JobReport | undefined)[]> {
+  const rows = await sql<JobReport[]>`
     select j.id as "jobId", j.organization_id as "organizationId", j.status,
       case when j.status = 'queued' then to_json(j.next_attempt_at) #>> '{}' end as "nextAttemptAt", j.last_error as error,
       o.provisioning_status as "provisioningStatus",
@@ -38,8 +41,10 @@ export async function reportJob(sql: Database, jobId: string): Promise<JobReport
       (select jsonb_agg(jsonb_build_object('step', s.step, 'service', s.service, 'status', s.status,
         'attempts', s.attempts, 'error', s.error) order by s.position)
        from ${publicSchema}.provisioning_steps s where s.job_id = j.id) as steps
-    from ${publicSchema}.provisioning_jobs j left join ${publicSchema}.organizations o on o.id = j.organization_id where j.id = ${jobId}`
-  return row
+    from ${publicSchema}.provisioning_jobs j left join ${publicSchema}.organizations o on o.id = j.organization_id
+    where j.id = any (${[...new Set(jobIds)]}::uuid[])`
+  const byId = new Map(rows.map((row) => [row.jobId, row]))
+  return jobIds.map((id) => byId.get(id))
 }
 
 export function hasEnded({ status }: JobReport): boolean {

@@ -1,22 +1,26 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
 export interface Waiting<State> {
+  /** How it stands now. */
   read(): Promise<State>
+  /** How it stands a little later; undefined when the signal has ended the wait. */
+  readLater(signal: AbortSignal): Promise<State | undefined>
   hasEnded(state: State): boolean
   /** 0 reads once. */
   readonly limitMs: number
-  readonly pollMs: number
+  /** Ends the wait of a client that has gone. */
+  readonly signal: AbortSignal
   /** Runs between two looks, for whoever wants to hurry the work on. */
   onWaiting?(state: State): void
 }
 
-/** Waits until something has ended, or the time is up. @returns how it stands then */
+/** Waits until something has ended, the time is up, or nobody waits any more. @returns how it stood at the last look */
 export async function waitForOutcome<State>(waiting: Waiting<State>): Promise<State> {
   const deadline = performance.now() + waiting.limitMs
-  for (;;) {
-    const state = await waiting.read()
-    if (waiting.hasEnded(state) || performance.now() >= deadline) return state
+  let state = await waiting.read()
+  while (!waiting.hasEnded(state) && performance.now() < deadline) {
     waiting.onWaiting?.(state)
-    await sleep(waiting.pollMs)
+    const next = await waiting.readLater(waiting.signal)
+    if (next === undefined) return state
+    state = next
   }
+  return state
 }

@@ -1,6 +1,9 @@
+import type { JobReports } from '../engine/job-reports.ts'
 import type { Caller } from '../kernel/caller.ts'
 import type { Database } from '../kernel/database/client.ts'
 import type { Environment } from '../kernel/environment.ts'
+import type { WaitingRoom } from '../kernel/waiting-room.ts'
+import type { ProgressPoll } from './progress-poll.ts'
 import type { Reader } from './reader.ts'
 
 /** What the resolvers of one operation work with. */
@@ -14,6 +17,16 @@ export interface GraphqlContext {
   readonly sql: Database
   readonly environment: Environment
   readonly timing: GraphqlTiming
+  readonly waiting: Waiting
+  /** Ends when the client has gone. */
+  readonly signal: AbortSignal
+}
+
+/** What all operations of a process share that wait for something. */
+export interface Waiting {
+  readonly room: WaitingRoom
+  readonly jobs: JobReports
+  readonly progress: ProgressPoll
 }
 
 /** In milliseconds. */

@@ -1,15 +1,18 @@
 import type { ExecutionResult } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import { z } from 'zod'
+import { createJobReports } from '../engine/job-reports.ts'
 import { createAuthenticator } from '../kernel/caller.ts'
 import { connect, type Database } from '../kernel/database/client.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost } from '../kernel/http/serve.ts'
+import { createWaitingRoom } from '../kernel/waiting-room.ts'
 import { DEFAULT_TIMING, type GraphqlContext, type GraphqlTiming } from './context.ts'
 import { present } from './errors.ts'
 import { limits } from './limits.ts'
+import { createProgressPoll } from './progress-poll.ts'
 import { Reader } from './reader.ts'
 import { schema } from './schema.ts'
 
@@ -19,6 +22,9 @@ const body = z.strictObject({
   operationName: z.string().nullish(),
   extensions: z.record(z.string(), z.json()).nullish(),
 })
+
+/** How often a job is looked at that a mutation waits for. */
+const JOB_POLL_MS = 200
 
 export interface GraphqlDependencies {
   readonly sql: Database
@@ -36,6 +42,11 @@ export function createGraphqlFunction(
 ): (request: Request) => Promise<Response> {
   const authenticate = createAuthenticator(environment)
   const yoga = createGraphqlServer()
+  const waiting = {
+    room: createWaitingRoom(environment),
+    jobs: createJobReports(sql, Math.min(timing.pollMs, JOB_POLL_MS)),
+    progress: createProgressPoll(sql, timing.pollMs),
+  }
   return handlePost(async (request) => {
     const caller = await authenticate(request)
     const accept = acceptable(request)
@@ -47,6 +58,8 @@ export function createGraphqlFunction(
       sql,
       environment,
       timing,
+      waiting,
+      signal: request.signal,
     }
     const reply = await yoga.fetch(plainRequest(request, operation, accept), context)
     if (reply.status === 406) throw notAcceptable()

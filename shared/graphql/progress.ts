@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { SubscriptionProvisioningProgressArgs } from '../generated/resolver-types.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
-import { provisioningStatus } from './provisioning-status.ts'
+import { type ProvisioningStatus, provisioningStatus } from './provisioning-status.ts'
 
 const ENDED = ['ready', 'failed', 'cancelled']
 
@@ -17,28 +16,38 @@ export const subscriptions = {
       _: unknown,
       { organizationId: id }: SubscriptionProvisioningProgressArgs,
       context: GraphqlContext,
-    ) => untilStopped((signal) => watch(context, organizationId(id), signal)),
+    ) => untilStopped((signal) => listen(context, organizationId(id), signal)),
   },
+}
+
+/** With a place for as long as it lasts. @throws Problem */
+async function* listen(context: GraphqlContext, id: string, signal: AbortSignal): AsyncGenerator<Progress> {
+  const leave = context.waiting.room.enter(context.caller)
+  try {
+    yield* watch(context, id, signal)
+  } finally {
+    leave()
+  }
 }
 
 /** The state now, and whenever it changes, until it is final or the time is up. @throws Problem */
 async function* watch(
-  { reader, caller, timing }: GraphqlContext,
+  { reader, caller, timing, waiting }: GraphqlContext,
   id: string,
   signal: AbortSignal,
 ): AsyncGenerator<Progress> {
   const expiresAtMs = caller.type === 'user' && caller.claims.exp ? caller.claims.exp * 1000 : Infinity
   const deadline = Math.min(Date.now() + timing.subscriptionMs, expiresAtMs)
   let lastRevision: string | undefined
-  while (!signal.aborted) {
-    // Each time as the caller: whoever is no longer a member is told so.
-    const found = await provisioningStatus(reader, id)
-    if (!found)
+  let found: ProvisioningStatus | undefined = await provisioningStatus(reader, id)
+  while (found !== undefined) {
+    if (found === null)
       throw new Problem('organization_not_found', `There is no organization ${id} that you may see.`)
     if (found.revision !== lastRevision) yield { provisioningProgress: found }
     lastRevision = found.revision
     if (ENDED.includes(found.overall) || Date.now() + timing.pollMs > deadline) return
-    await sleep(timing.pollMs, undefined, { signal }).catch(() => undefined)
+    // Each time for this caller: whoever is no longer a member is told so. Undefined when the client has gone.
+    found = await waiting.progress.next({ caller, organizationId: id }, signal)
   }
 }
 

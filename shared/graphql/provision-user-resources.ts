@@ -1,8 +1,7 @@
 import { z } from 'zod'
-import { hasEnded, type JobReport, reportJob } from '../engine/reports.ts'
+import { hasEnded, type JobReport } from '../engine/reports.ts'
 import { waitForOutcome } from '../engine/wait-for-outcome.ts'
 import type { MutationProvisionUserResourcesArgs } from '../generated/resolver-types.ts'
-import type { Database } from '../kernel/database/client.ts'
 import { Problem, type ProblemCode } from '../kernel/http/problem.ts'
 import { NEON_PROJECT } from '../services/neon/tenant.ts'
 import { STRIPE_CUSTOMER } from '../services/stripe/step.ts'
@@ -49,19 +48,21 @@ const NOTHING = {
 export async function provisionUserResources(
   _: unknown,
   { email, metadata }: MutationProvisionUserResourcesArgs,
-  { caller, sql, timing }: GraphqlContext,
+  { caller, sql, timing, waiting, signal }: GraphqlContext,
 ): Promise<Result> {
   const address = check('email', emailAddress, email)
   const given = check('metadata', userMetadata.nullish(), metadata) ?? {}
+  const leave = waiting.room.enter(caller)
   try {
     const jobId = await provisionUser(sql, caller, address, given)
     await sql`select provisioning.ring_doorbell('provisioning')`
     let rungAt = performance.now()
     const report = await waitForOutcome({
-      read: () => readReport(sql, jobId),
+      read: () => waiting.jobs.read(jobId),
+      readLater: (stopped) => waiting.jobs.readLater(jobId, stopped),
       hasEnded,
       limitMs: timing.provisionWaitMs,
-      pollMs: Math.min(timing.pollMs, 200),
+      signal,
       // A doorbell may be lost, and somebody waits.
       onWaiting: ({ nextAttemptAt }) => {
         if (!nextAttemptAt || Date.parse(nextAttemptAt) > Date.now()) return
@@ -77,13 +78,9 @@ export async function provisionUserResources(
     if (!(error instanceof Problem) || !EXPECTED.includes(error.code)) throw error
     const { code, message, retryAfterSeconds = null } = error
     return { ...NOTHING, errors: [message], code, retryAfterSeconds }
+  } finally {
+    leave()
   }
-}
-
-async function readReport(sql: Database, jobId: string): Promise<JobReport> {
-  const report = await reportJob(sql, jobId)
-  if (!report) throw new Problem('organization_not_found', 'The organization was deleted in the meantime.')
-  return report
 }
 
 function describe({ status, organizationId, resources, steps }: JobReport): Result {

@@ -10,9 +10,16 @@ const progress = z.looseObject({
   steps: z.array(z.looseObject({})),
 })
 
-/** How the provisioning of an organization stands, as the schema's ProvisioningStatus; null when the caller may not see it. */
+export type ProvisioningStatus = ReturnType<typeof asProvisioningStatus>
+
+/** How the provisioning of an organization stands; null when the caller may not see it. */
 export async function provisioningStatus(reader: Reader, organizationId: string) {
-  const found = progress.nullable().parse(await reader.readOf(PROVISIONING_STATUS, organizationId))
+  return asProvisioningStatus(await reader.readOf(PROVISIONING_STATUS, organizationId))
+}
+
+/** What provisioning.progress_of says of one organization, as the schema's ProvisioningStatus; null for null. */
+export function asProvisioningStatus(document: unknown) {
+  const found = progress.nullable().parse(document)
   if (found === null) return null
   const { revision, overall, services, steps } = found
   return {

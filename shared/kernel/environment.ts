@@ -24,6 +24,9 @@ const schema = z.object({
   SUPABASE_JWKS: z.string().default('{"keys":[]}'),
   SUPABASE_ANON_KEY: z.string().optional(),
   SUPABASE_SERVICE_ROLE_KEY: z.string().optional(),
+  /** How many callers may wait for an outcome or listen to progress at once, each with one request. */
+  WAITING_PER_USER: z.coerce.number().int().positive().default(20),
+  WAITING_PER_PROCESS: z.coerce.number().int().positive().default(500),
   /** Secrets of the auth hook that calls handle-new-user, as Supabase Auth has them: several while one is replaced. */
   HANDLE_NEW_USER_HOOK_SECRET: z
     .string()

@@ -8,6 +8,8 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createSharedReads } from '../kernel/shared-reads.ts'
+import { createWaitingRoom } from '../kernel/waiting-room.ts'
 import type { ConnectOptions, Service } from '../services/service.ts'
 import { createReconciler, type Inventories } from './reconciler.ts'
 import { RunStore } from './runs.ts'
@@ -38,6 +40,8 @@ export function createReconcileFunction(
   const reconciler = createReconciler({ runs, inventories })
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql, 'Send a secret key as apikey.')
+  const waitingRoom = createWaitingRoom(environment)
+  const reports = createRunReports(runs)
 
   return handlePost(async (request) => {
     if (await readDoorbell(request)) {
@@ -48,24 +52,38 @@ export function createReconcileFunction(
     if (caller.type !== 'service')
       throw new Problem('forbidden', 'Reconciliation is for the project’s own backend, with a secret key.')
     const { dryRun, wait } = await readBody(request, bodySchema)
-    const runId = await runs.start(dryRun)
-    inBackground(reconciler.ring())
-    return reply(runs, runId, wait ? WAIT_LIMIT_MS : 0)
+    const leave = wait ? waitingRoom.enter(caller) : undefined
+    try {
+      const runId = await runs.start(dryRun)
+      inBackground(reconciler.ring())
+      const report = await waitForOutcome({
+        read: () => reports.read(runId),
+        readLater: (signal) => reports.readLater(runId, signal),
+        hasEnded: ({ status }) => status !== 'running',
+        limitMs: wait ? WAIT_LIMIT_MS : 0,
+        signal: request.signal,
+      })
+      return jsonReply(report, report.status === 'running' ? 202 : 200)
+    } finally {
+      leave?.()
+    }
   })
 }
 
-async function reply(runs: RunStore, runId: string, limitMs: number): Promise<Response> {
-  const report = await waitForOutcome({
-    read: async () => {
-      const found = await runs.report(runId)
-      if (!found) throw new Error(`run ${runId} is gone`)
-      return found
-    },
-    hasEnded: ({ status }) => status !== 'running',
-    limitMs,
-    pollMs: WAIT_POLL_MS,
+/** Those who wait for a run share a poll. */
+function createRunReports(runs: RunStore) {
+  const read = async (runId: string) => {
+    const found = await runs.report(runId)
+    if (!found) throw new Error(`run ${runId} is gone`)
+    return found
+  }
+  const later = createSharedReads(WAIT_POLL_MS, async (runIds: readonly string[]) => {
+    const distinct = [...new Set(runIds)]
+    const reports = await Promise.all(distinct.map(read))
+    const byId = new Map(distinct.map((runId, index) => [runId, reports[index]]))
+    return runIds.map((runId) => byId.get(runId))
   })
-  return jsonReply(report, report.status === 'running' ? 202 : 200)
+  return { read, readLater: (runId: string, signal: AbortSignal) => later.next(runId, signal) }
 }
 
 /** @throws Error that lists the variables that are missing or wrong */

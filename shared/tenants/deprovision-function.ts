@@ -29,7 +29,7 @@ type Body = z.infer<typeof body>
 export const deprovisionFunction: JobFunction<Body> = {
   worker: 'removal',
   body,
-  async request(sql, caller, { organizationId, confirm, dryRun, wait }) {
+  async request(sql, caller, { organizationId, confirm, dryRun }) {
     if (caller.type !== 'service')
       throw new Problem('forbidden', 'Deleting a tenant is for the project’s own backend, with a secret key.')
     const [plan, removal] = [
@@ -43,7 +43,7 @@ export const deprovisionFunction: JobFunction<Body> = {
     const change = retry
       ? sql`provisioning.retry_removal(${organizationId})`
       : sql`provisioning.delete_organization(${organizationId}, ${confirm ?? null})`
-    return { jobId: await valueAsCaller<string>(sql, caller, change), wait }
+    return { jobId: await valueAsCaller<string>(sql, caller, change) }
   },
 }
 

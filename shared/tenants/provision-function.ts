@@ -55,16 +55,12 @@ const body = fields.superRefine((given, context) => {
 export const provisionFunction: JobFunction<Fields> = {
   worker: 'provisioning',
   body,
-  async request(
-    sql,
-    caller,
-    { organizationId, email, metadata = {}, cancel, dryRun = false, wait, ...wanted },
-  ) {
-    if (email !== undefined) return { jobId: await provisionUser(sql, caller, email, metadata), wait }
+  async request(sql, caller, { organizationId, email, metadata = {}, cancel, dryRun = false, ...wanted }) {
+    if (email !== undefined) return { jobId: await provisionUser(sql, caller, email, metadata) }
     if (organizationId === undefined)
       throw new Error('a body without organizationId or email was let through')
     await authorize(sql, caller, organizationId, ['owner', 'admin'])
     if (cancel) return cancelProvisioning(sql, caller, organizationId, dryRun)
-    return { jobId: await requestProvisioning(sql, caller, organizationId, wanted), wait }
+    return { jobId: await requestProvisioning(sql, caller, organizationId, wanted) }
   },
 }

@@ -88,6 +88,35 @@ comment on function provisioning.progress_of(uuid[]) is
 changed_at, provisioned_at, revision}; the revision changes whenever anything else does. Steps are pending until a worker has
 claimed the job.';
 
+create function provisioning.watched_progress(p_watched jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_watched jsonb;
+  v_ids uuid[];
+  v_visible jsonb := '[]';
+  v_all uuid[] := '{}';
+  v_progress jsonb;
+begin
+  for v_watched in select w from jsonb_array_elements(p_watched) w loop
+    perform set_config('request.jwt.claims', case when v_watched ->> 'user_id' is null then '{"role": "service_role"}'
+      else jsonb_build_object('sub', v_watched ->> 'user_id', 'role', 'authenticated')::text end, true);
+    v_ids := provisioning.visible_organizations(
+      array(select id::uuid from jsonb_array_elements_text(v_watched -> 'organization_ids') id));
+    v_visible := v_visible || jsonb_build_array(to_jsonb(v_ids));
+    v_all := v_all || v_ids;
+  end loop;
+  perform set_config('request.jwt.claims', '{"role": "service_role"}', true);
+  v_progress := provisioning.progress_of(v_all);
+  perform set_config('request.jwt.claims', '', true);
+  return jsonb_build_object('visible', v_visible, 'progress', v_progress);
+end
+$$;
+revoke execute on function provisioning.watched_progress(jsonb) from public;
+comment on function provisioning.watched_progress(jsonb) is
+  'How the provisioning of all organizations stands that somebody listens to: p_watched is a list of {user_id, organization_ids},
+where the user_id is null for the backend. Returns {visible, progress}: for each of these, in this order, the organizations that
+this caller may watch; and the progress of all of them, see progress_of. For the owner alone: it trusts the ids of users.';
+
 create function public.provisioning_progress(organization_id uuid) returns jsonb
 language plpgsql stable security invoker set search_path = '' as $$
 declare

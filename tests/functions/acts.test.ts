@@ -1,5 +1,6 @@
+import { importJWK, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { ask, bearer } from './graphql-client.ts'
 
 let project: TestProject
@@ -54,4 +55,59 @@ it('an owner who asks for a size that the plan does not have is told which it ha
     status: 403,
     body: { code: 'size_not_in_plan', detail: expect.stringContaining('It has: small.') },
   })
+})
+
+/** Of another gateway, which is the issuer of its tokens. */
+const tokenOf = async ({ userId }: SignedUp, gatewayUrl: string) =>
+  new SignJWT({ sub: userId, role: 'authenticated', aud: 'authenticated' })
+    .setProtectedHeader({ alg: 'ES256', kid: project.keys.signingKey.kid ?? '' })
+    .setIssuer(`${gatewayUrl}/auth/v1`)
+    .setExpirationTime('5m')
+    .sign(await importJWK(project.keys.signingKey, 'ES256'))
+
+it('so many may wait for an outcome at once: one more is refused before anything is done, and a client that goes makes room', async () => {
+  await project.sql`update provisioning.settings set organization_acts_per_minute = 1000, user_acts_per_minute = 1000`
+  await project.sql`select provisioning.pause('everything', '', 'for the test of those who wait')`
+  person = await project.signUp()
+  const gateway = await project.startSecondGateway({ WAITING_PER_USER: '1' })
+  const token = await tokenOf(person, gateway.url)
+  const stop = new AbortController()
+  const wait = (signal: AbortSignal) =>
+    fetch(`${gateway.url}/functions/v1/provision-tenant-resources`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...bearer(token) },
+      body: JSON.stringify({ organizationId: person.organizationId, wait: true }),
+      signal,
+    })
+  const requested = async () => {
+    const [row] = await project.sql<{ count: number }[]>`
+      select count(*)::int as count from public.audit_logs
+      where organization_id = ${person.organizationId} and action = 'provisioning.requested'`
+    return row?.count ?? 0
+  }
+  try {
+    const before = await requested()
+    const both = [wait(stop.signal), wait(stop.signal)]
+    for (const each of both) each.catch(() => undefined)
+    const refused = await Promise.race(both)
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('retry-after')).toBe('5')
+    expect(await refused.json()).toMatchObject({
+      code: 'too_many_waiting',
+      detail: expect.stringContaining('Ask without waiting, or try again in 5 s.'),
+    })
+    await until('act', async () => ((await requested()) > before ? true : undefined))
+    expect(await requested()).toBe(before + 1)
+    stop.abort()
+    // Whoever has a place is not answered, because all work is paused.
+    await until('place', async () => {
+      const again = await wait(AbortSignal.timeout(1_000)).catch(() => undefined)
+      await again?.body?.cancel()
+      return again === undefined ? true : undefined
+    })
+  } finally {
+    stop.abort()
+    await project.sql`select provisioning.resume('everything', '')`
+    await gateway.stop()
+  }
 })

@@ -92,11 +92,13 @@ export function graphqlInProcess(
   project: TestProject,
   timing: GraphqlTiming = DEFAULT_TIMING,
   projectUrl = project.services.url,
+  variables: Readonly<Record<string, string>> = {},
 ): InProcess {
   const environment = readEnvironment({
     SUPABASE_URL: projectUrl,
     SUPABASE_DB_URL: project.databaseUrl(),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: project.keys.secretKey }),
+    ...variables,
   })
   const sql = connect(environment)
   let statements = 0

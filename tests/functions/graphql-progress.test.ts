@@ -75,6 +75,16 @@ async function slowTenant(): Promise<SignedUp> {
   return project.signUp()
 }
 
+/** A tenant whose provisioning does not start: nor by a worker that still looks for work after its last job. */
+async function waitingTenant(): Promise<SignedUp> {
+  await project.sql`select provisioning.pause('everything', '', 'until the job is put off')`
+  const person = await project.signUp()
+  await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
+    where organization_id = ${person.organizationId} and status = 'queued'`
+  await project.sql`select provisioning.resume('everything')`
+  return person
+}
+
 const inProcess = (timing: { pollMs: number; subscriptionMs: number }) =>
   graphqlInProcess(project, { ...timing, provisionWaitMs: 1_000 })
 
@@ -175,14 +185,6 @@ async function legacyAuthServer(userId: string): Promise<AsyncDisposable & { url
 }
 
 describe('the time of a subscription', () => {
-  /** A tenant whose provisioning does not start. */
-  async function waitingTenant(): Promise<SignedUp> {
-    const person = await project.whileHeld(() => project.signUp())
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
-      where organization_id = ${person.organizationId} and status = 'queued'`
-    return person
-  }
-
   it('ends with a completing event before the function’s does, so that the client comes again', async () => {
     const { accessToken, organizationId } = await waitingTenant()
     await using api = await inProcess({ pollMs: 20, subscriptionMs: 200 })
@@ -234,22 +236,89 @@ describe('the time of a subscription', () => {
       ...listen(accessToken, organizationId),
       signal: cut.signal,
     })
-    for await (const _event of eventsOf(reply)) break
-    cut.abort()
-    const lastQueryAt = async () => {
+    const events = eventsOf(reply)
+    await events.next()
+    const lastPollAt = async () => {
       const [row] = await project.superuser<{ at: Date | null }[]>`
         select max(query_start) as at from pg_stat_activity
-        where datname = current_database() and query like '%query_as%' and pid <> pg_backend_pid()`
+        where datname = current_database() and query like '%watched_progress%' and pid <> pg_backend_pid()`
       return row?.at?.getTime()
     }
+    await until('poll', lastPollAt)
+    cut.abort()
     await until(
       'silence',
       async () => {
-        const before = await lastQueryAt()
+        const before = await lastPollAt()
         await sleep(1_200)
-        return (await lastQueryAt()) === before ? true : undefined
+        return (await lastPollAt()) === before ? true : undefined
       },
       10_000,
     )
+  })
+})
+
+describe('many who listen', () => {
+  const quick = { pollMs: 20, subscriptionMs: 60_000, provisionWaitMs: 0 }
+  const withPlaces = (variables: Readonly<Record<string, string>>) =>
+    graphqlInProcess(project, quick, project.services.url, variables)
+  const first = async (reply: Response) => {
+    const events = eventsOf(reply)
+    return { events, first: (await events.next()).value }
+  }
+  const tooMany = {
+    data: { errors: [{ extensions: { code: 'too_many_waiting', retryAfterSeconds: 5 } }] },
+  }
+
+  it('are so many for a user and for a process, and a client that has gone makes room', async () => {
+    const [ann, ben, eve] = [await waitingTenant(), await waitingTenant(), await waitingTenant()]
+    await using api = withPlaces({ WAITING_PER_USER: '2', WAITING_PER_PROCESS: '3' })
+    const subscribe = async ({ accessToken, organizationId }: SignedUp) =>
+      first(await api.send(listen(accessToken, organizationId)))
+    const pending = { data: { data: { provisioningProgress: { overall: 'PENDING' } } } }
+    const [one, two] = [await subscribe(ann), await subscribe(ann)]
+    expect([one.first, two.first]).toMatchObject([pending, pending])
+    expect((await subscribe(ann)).first, 'a third of the user').toMatchObject(tooMany)
+    expect((await subscribe(ben)).first, 'somebody else').toMatchObject(pending)
+    expect((await subscribe(eve)).first, 'a fourth of the process').toMatchObject(tooMany)
+    await one.events.return(undefined)
+    await until('place', async () => {
+      const again = await subscribe(ann)
+      return again.first?.data.errors ? undefined : true
+    })
+    expect((await subscribe(ann)).first, 'no more than one place was free').toMatchObject(tooMany)
+  })
+
+  it('share one poll, from which each is told what they may see', async () => {
+    const [ann, ben] = [await waitingTenant(), await waitingTenant()]
+    await using api = withPlaces({})
+    await project.sql`insert into public.organization_members (organization_id, user_id, role)
+      values (${ann.organizationId}, ${ben.userId}, 'member')`
+    const listeners = [
+      ...Array.from({ length: 15 }, () => listen(ann.accessToken, ann.organizationId)),
+      ...Array.from({ length: 10 }, () => listen(ben.accessToken, ann.organizationId)),
+      ...Array.from({ length: 5 }, () => listen(ben.accessToken, ben.organizationId)),
+    ]
+    const open = await Promise.all(listeners.map(async (each) => first(await api.send(each))))
+    const before = api.statements()
+    const startedAt = performance.now()
+    await sleep(500)
+    const polls = (performance.now() - startedAt) / quick.pollMs
+    expect(api.statements() - before).toBeGreaterThan(1)
+    expect(api.statements() - before).toBeLessThanOrEqual(polls + 1)
+    await project.sql`delete from public.organization_members
+      where organization_id = ${ann.organizationId} and user_id = ${ben.userId}`
+    const refused = await Promise.all(open.slice(15, 25).map(({ events }) => events.next()))
+    expect(refused.map(({ value }) => value?.data.errors?.[0]?.extensions.code)).toEqual(
+      Array(10).fill('organization_not_found'),
+    )
+    await project.sql`update public.provisioning_jobs set attempts = attempts + 1
+      where organization_id in (${ann.organizationId}, ${ben.organizationId})`
+    const rest = [...open.slice(0, 15), ...open.slice(25)]
+    const told = await Promise.all(rest.map(({ events }) => events.next()))
+    expect(told.map(({ value }) => value?.data.data?.provisioningProgress.overall)).toEqual(
+      Array(20).fill('PENDING'),
+    )
+    await Promise.all(rest.map(({ events }) => events.return(undefined)))
   })
 })

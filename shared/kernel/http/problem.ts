@@ -24,6 +24,7 @@ const problems = {
   confirmation_required: [428, 'Confirm that you mean it'],
   under_legal_hold: [451, 'The organization is under a legal hold'],
   too_many_attempts: [429, 'Too many attempts'],
+  too_many_waiting: [429, 'Too many are waiting'],
   internal_error: [500, 'Something went wrong'],
   database_unavailable: [503, 'The database does not answer'],
   provider_unavailable: [503, 'A provider does not answer'],

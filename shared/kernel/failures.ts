@@ -131,6 +131,8 @@ export const generalFailures = {
   attempts_exhausted: {
     retryable: false,
     sentence: 'Every attempt at this step was interrupted.',
+    // The database writes this one, too, and holds no remedies.
+    continuation: '',
     docs: 'Nothing is known of the cause but that the workers ended.',
     remedy: { text: 'Look at the function’s log, then retry.', commands: [{ command: 'retry' }] },
   },

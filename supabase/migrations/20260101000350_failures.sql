@@ -24,7 +24,7 @@ insert into provisioning.failure_texts (code, retryable, message) values
   ('grace_period', true,
     'It is kept until the grace period of the deletion ends.'),
   ('attempts_exhausted', false,
-    'Every attempt at this step was interrupted. Look at the function’s log, then retry.'),
+    'Every attempt at this step was interrupted.'),
   ('dispatch_unavailable', true,
     'The database cannot call the functions. The job waits.');
 -- Generated: end

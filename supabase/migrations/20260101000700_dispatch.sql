@@ -129,10 +129,9 @@ create function provisioning.dispatch_problem() returns text
 language sql stable security definer set search_path = '' as $$
   select case
     when provisioning.vault_secret('functions_base_url') is null then
-      'The functions'' address is not in Vault: '
-        'select vault.create_secret(''https://YOUR-PROJECT.supabase.co/functions/v1'', ''functions_base_url'').'
+      'The address of the functions is not in Vault (functions_base_url).'
     when provisioning.vault_secret('provisioning_doorbell_key') is null then
-      'The doorbell key is not in Vault: create the secret provisioning_doorbell_key with 64 random hex digits.'
+      'The doorbell key is not in Vault (provisioning_doorbell_key).'
   end
 $$;
 revoke execute on function provisioning.dispatch_problem() from public;

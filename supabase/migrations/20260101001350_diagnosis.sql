@@ -148,7 +148,7 @@ $$;
 revoke execute on function public.diagnose_provisioning() from public, anon, authenticated;
 grant execute on function public.diagnose_provisioning() to service_role;
 comment on function public.diagnose_provisioning() is
-  'For the backend: the facts behind `npm run tenants -- doctor`. See provisioning.diagnose_provisioning.';
+  'For the backend: the facts that the doctor of the command line judges. See provisioning.diagnose_provisioning.';
 
 create function provisioning.probe_functions(p_names text[]) returns jsonb
 language plpgsql security definer set search_path = '' as $$

@@ -3,6 +3,8 @@
 -- Before anything is created: a project that is in use may have tables with our names, the quick start's `profiles` above all.
 do $names$
 declare
+  -- Where what the Data API exposes is about to be made; there may be no such schema yet.
+  v_schema constant text := 'public';
   v_relations text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
     'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
     'tenant_health_hourly', 'tenant_resources', 'wallets'];
@@ -13,14 +15,14 @@ declare
   v_taken text;
 begin
   select string_agg(taken.name, ', ' order by taken.name) into v_taken from (
-    select 'public.' || c.relname as name from pg_catalog.pg_class c
-    where c.relnamespace = 'public'::regnamespace and c.relname = any (v_relations)
+    select concat(v_schema, '.', c.relname) as name from pg_catalog.pg_class c
+    where c.relnamespace = to_regnamespace(v_schema) and c.relname = any (v_relations)
     union
-    select 'public.' || t.typname from pg_catalog.pg_type t
-    where t.typnamespace = 'public'::regnamespace and t.typname = any (v_relations) and t.typrelid = 0
+    select concat(v_schema, '.', t.typname) from pg_catalog.pg_type t
+    where t.typnamespace = to_regnamespace(v_schema) and t.typname = any (v_relations) and t.typrelid = 0
     union
-    select 'public.' || p.proname || '()' from pg_catalog.pg_proc p
-    where p.pronamespace = 'public'::regnamespace and p.proname = any (v_functions)
+    select concat(v_schema, '.', p.proname, '()') from pg_catalog.pg_proc p
+    where p.pronamespace = to_regnamespace(v_schema) and p.proname = any (v_functions)
     union
     select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname = 'provisioning') taken;
   if v_taken is not null then

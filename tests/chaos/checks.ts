@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { type Accounts, readAccounts } from './accounts.ts'
 import { insist } from './insist.ts'
 import type { ChaosProject } from './project.ts'
@@ -244,7 +245,7 @@ async function secretsInTables({ project, dice }: Evidence): Promise<string[]> {
   const pattern = [SECRET, ...sample.map(({ password }) => password)].join('|')
   const tables = await superuser<{ schema: string; name: string }[]>`
     select schemaname as schema, tablename as name from pg_tables
-    where schemaname in ('public', 'provisioning', 'auth', 'net', 'cron')`
+    where schemaname in (${PUBLIC_SCHEMA}, 'provisioning', 'auth', 'net', 'cron')`
   const found = await Promise.all(
     tables.map(async ({ schema, name }) => {
       const { count } = await superuser`

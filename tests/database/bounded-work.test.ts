@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { type Caller, enterRole } from '../support/roles.ts'
 import { createOnlyJob, Engine, type Lease } from './engine.ts'
 import { only, openProject, type Project, type Tenant } from './project.ts'
@@ -81,7 +82,7 @@ class Counted extends Error {
 
 const scannedSoFar = (tx: postgres.TransactionSql) => tx<{ table: string; rows: number }[]>`
   select relname as table, seq_tup_read::int as rows from pg_stat_xact_user_tables
-  where schemaname in ('public', 'auth', 'provisioning')`
+  where schemaname in (${PUBLIC_SCHEMA}, 'auth', 'provisioning')`
 
 describe(`with ${FINISHED_JOBS} finished jobs and ${ORGANIZATIONS} tenants, no table is read as a whole by`, () => {
   it.each<[string, (tx: postgres.TransactionSql) => Promise<unknown>]>([

@@ -1,9 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { openProject, type Project } from './project.ts'
 
 const migrations = new URL('../../supabase/migrations/', import.meta.url)
-const OURS = ['public', 'provisioning']
+const OURS = [PUBLIC_SCHEMA, 'provisioning']
 
 let project: Project
 
@@ -43,7 +44,7 @@ describe('every function', () => {
   it('that is security definer lives outside the schema that the Data API exposes', async () => {
     expect(
       await offenders(project.sql`
-        select oid::regprocedure::text as name from pg_proc where pronamespace = 'public'::regnamespace and prosecdef`),
+        select oid::regprocedure::text as name from pg_proc where pronamespace = ${PUBLIC_SCHEMA}::regnamespace and prosecdef`),
     ).toEqual([])
   })
 
@@ -51,7 +52,7 @@ describe('every function', () => {
     expect(
       await offenders(project.sql`
         select oid::regprocedure::text as name from pg_proc
-        where pronamespace = 'public'::regnamespace and obj_description(oid, 'pg_proc') is null`),
+        where pronamespace = ${PUBLIC_SCHEMA}::regnamespace and obj_description(oid, 'pg_proc') is null`),
     ).toEqual([])
   })
 })
@@ -78,7 +79,7 @@ describe('every table', () => {
     expect(
       await offenders(project.sql`
         select conrelid::regclass || '.' || conname as name from pg_constraint
-        where contype = 'c' and connamespace = 'public'::regnamespace and conname ~ '_check[0-9]*$'`),
+        where contype = 'c' and connamespace = ${PUBLIC_SCHEMA}::regnamespace and conname ~ '_check[0-9]*$'`),
     ).toEqual([])
   })
 
@@ -96,7 +97,7 @@ it('every view runs with the rights of who asks', async () => {
   expect(
     await offenders(project.sql`
       select oid::regclass::text as name from pg_class
-      where relkind = 'v' and relnamespace = 'public'::regnamespace
+      where relkind = 'v' and relnamespace = ${PUBLIC_SCHEMA}::regnamespace
         and not coalesce(reloptions::text[] && array['security_invoker=true', 'security_invoker=on'], false)`),
   ).toEqual([])
 })
@@ -141,14 +142,14 @@ it('a migration that makes a table in public also gives it RLS and its grants', 
   for (const name of files) {
     const sql = await readFile(new URL(name, migrations), 'utf8')
     for (const [, table = ''] of sql.matchAll(
-      /create table (?:if not exists )?public\.(\w+)(?! partition of)\b/g,
+      new RegExp(String.raw`create table (?:if not exists )?${PUBLIC_SCHEMA}\.(\w+)(?! partition of)\b`, 'g'),
     )) {
       tables++
-      if (!sql.includes(`alter table public.${table} enable row level security`))
+      if (!sql.includes(`alter table ${PUBLIC_SCHEMA}.${table} enable row level security`))
         missing.push(`${table}: RLS`)
-      if (!sql.includes(`revoke all on public.${table} from anon, authenticated, service_role`))
+      if (!sql.includes(`revoke all on ${PUBLIC_SCHEMA}.${table} from anon, authenticated, service_role`))
         missing.push(`${table}: revoke`)
-      if (!new RegExp(`grant [\\s\\S]+? on public\\.${table}\\s+to `).test(sql))
+      if (!new RegExp(`grant [\\s\\S]+? on ${PUBLIC_SCHEMA}\\.${table}\\s+to `).test(sql))
         missing.push(`${table}: grant`)
     }
   }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { runAs } from '../support/roles.ts'
 import { Engine } from './engine.ts'
 import { createTenant, only, openProject, type Project, refusal, type Tenant } from './project.ts'
@@ -34,7 +35,7 @@ async function leftovers(pattern = CHECKED): Promise<string[]> {
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     join pg_type t on t.oid = a.atttypid
-    where n.nspname in ('public', 'provisioning') and c.relkind in ('r', 'p', 'm') and not c.relispartition
+    where n.nspname in (${PUBLIC_SCHEMA}, 'provisioning') and c.relkind in ('r', 'p', 'm') and not c.relispartition
       and t.typcategory in ('S', 'U', 'A', 'C')
     order by 1, 2`
   expect(columns.map(({ table, column }) => `${table}.${column}`)).toEqual(

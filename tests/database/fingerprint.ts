@@ -1,9 +1,10 @@
 import type postgres from 'postgres'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 
 /** A hash of the rows of each table of ours and of each that we write to, by table name. */
 export type Fingerprint = Readonly<Record<string, string>>
 
-const SCHEMAS = ['auth', 'public', 'provisioning', 'vault', 'net', 'cron']
+const SCHEMAS = ['auth', PUBLIC_SCHEMA, 'provisioning', 'vault', 'net', 'cron']
 
 /** Two equal fingerprints mean that nothing was written in between. */
 export async function fingerprint(sql: postgres.ISql): Promise<Fingerprint> {

@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { type Caller, runAs } from '../support/roles.ts'
 import { API_ROLES, type Cast, openCast, PEOPLE, type Person, THE_HEADS, Undo, unlessUndone } from './cast.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -185,9 +186,9 @@ beforeAll(async () => {
 afterAll(() => project.close())
 
 /** Functions of a schema, as the lists above name them: which roles may call each, and a call with nulls. */
-async function functionsOf(schema: 'public' | 'provisioning') {
+async function functionsOf(schema: typeof PUBLIC_SCHEMA | 'provisioning') {
   return project.sql<{ name: string; roles: string[]; call: string }[]>`
-    select ${schema === 'public' ? '' : `${schema}.`} || p.proname || '(' || replace(oidvectortypes(p.proargtypes), ', ', ',') || ')' as name,
+    select ${schema === PUBLIC_SCHEMA ? '' : `${schema}.`} || p.proname || '(' || replace(oidvectortypes(p.proargtypes), ', ', ',') || ')' as name,
       array(select r from unnest(${API_ROLES}::text[]) r where has_function_privilege(r, p.oid, 'execute')) as roles,
       format('%I.%I(%s)', ${schema}::text, p.proname, array_to_string(array(
         select 'null::' || format_type(t, null) from unnest(p.proargtypes) with ordinality as types (t, n) order by n), ', ')) as call
@@ -196,7 +197,7 @@ async function functionsOf(schema: 'public' | 'provisioning') {
 
 describe('functions', () => {
   it('in public are called by those who are listed', async () => {
-    const functions = (await functionsOf('public')).map(({ name, roles }) => [name, roles])
+    const functions = (await functionsOf(PUBLIC_SCHEMA)).map(({ name, roles }) => [name, roles])
     expect(Object.fromEntries(functions)).toEqual(FUNCTIONS)
   })
 
@@ -395,7 +396,7 @@ describe('every function of ours', () => {
 
   it.each(PEOPLE)('that is not for %s refuses them before it does anything', async (person) => {
     const listed: Readonly<Record<string, readonly string[]>> = { ...FUNCTIONS, ...PRIVATE_FUNCTIONS }
-    const functions = [...(await functionsOf('public')), ...(await functionsOf('provisioning'))].filter(
+    const functions = [...(await functionsOf(PUBLIC_SCHEMA)), ...(await functionsOf('provisioning'))].filter(
       ({ name }) => !listed[name]?.includes(people[person].role),
     )
     expect(functions.length).toBeGreaterThan(0)

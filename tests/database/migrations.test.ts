@@ -8,6 +8,7 @@ import { type Gateway, startGateway } from '../../local/gateway/gateway.ts'
 import { createProjectKeys, type ProjectKeys } from '../../local/gateway/keys.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -397,6 +398,7 @@ function startCli(url: string) {
 describe('a project with names that are ours', () => {
   /** What Supabase's quick start makes. */
   const QUICK_START = `
+    create schema if not exists ${PUBLIC_SCHEMA};
     create table public.profiles (id uuid not null references auth.users on delete cascade primary key,
       updated_at timestamptz, username text unique, full_name text, avatar_url text, website text,
       constraint username_length check (char_length(username) >= 3));
@@ -446,6 +448,7 @@ describe('a project with names that are ours', () => {
     await using project = await open()
     await project.sql.unsafe(`
       create schema provisioning;
+      create schema if not exists ${PUBLIC_SCHEMA};
       create view public.organizations as select 1 as id;
       create type public.wallets as enum ('a');
       create function public.search_profiles(integer) returns integer language sql as 'select 1';
@@ -462,9 +465,9 @@ describe('a project with names that are ours', () => {
       (rows) => rows.map(({ text }) => text),
     )
     const names = await project.sql<{ name: string }[]>`
-      select relname::text as name from pg_class where relnamespace = 'public'::regnamespace
+      select relname::text as name from pg_class where relnamespace = ${PUBLIC_SCHEMA}::regnamespace
         and relkind in ('r', 'p', 'v', 'm') and not relispartition
-      union select proname::text from pg_proc where pronamespace = 'public'::regnamespace`
+      union select proname::text from pg_proc where pronamespace = ${PUBLIC_SCHEMA}::regnamespace`
     const unknown = names.map(({ name }) => name).filter((name) => !foundation.includes(`'${name}'`))
     expect(unknown, 'add them to the check in 20260101000000_foundation.sql').toEqual([])
   })

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { createTestDatabase } from '../support/database.ts'
+import { createTestDatabase, SEARCH_PATH } from '../support/database.ts'
 import { type NewUser, signUp } from '../support/sign-up.ts'
 
 /** A migrated database of its own, with a connection pool for each role that a hosted project has at work. */
@@ -19,17 +19,17 @@ export interface Project {
 
 export async function openProject(): Promise<Project> {
   const database = await createTestDatabase('migrated')
-  const pool = (role: string, max: number) =>
+  const pool = (role: string, max: number, settings = {}) =>
     postgres(database.url(role), {
       max,
       onnotice: () => undefined,
-      connection: { application_name: 'tests' },
+      connection: { application_name: 'tests', ...settings },
     })
   const pools = {
-    sql: pool('postgres', 9),
+    sql: pool('postgres', 9, { search_path: SEARCH_PATH }),
     auth: pool('supabase_auth_admin', 8),
-    api: pool('authenticator', 2),
-    superuser: pool('supabase_admin', 2),
+    api: pool('authenticator', 2, { search_path: SEARCH_PATH }),
+    superuser: pool('supabase_admin', 2, { search_path: SEARCH_PATH }),
   }
   return {
     name: database.name,

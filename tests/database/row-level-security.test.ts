@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { type Caller, enterRole, runAs } from '../support/roles.ts'
 import {
   API_ROLES,
@@ -135,7 +136,7 @@ async function tablesInPublic(): Promise<Table[]> {
     ) order by a.attnum) as columns
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     join pg_type t on t.oid = a.atttypid
-    where c.relnamespace = 'public'::regnamespace and c.relkind not in ('i', 'I', 't', 'c') and not c.relispartition
+    where c.relnamespace = ${PUBLIC_SCHEMA}::regnamespace and c.relkind not in ('i', 'I', 't', 'c') and not c.relispartition
     group by 1, 2 order by 1`
   return tables.map((table) => ({ ...table }))
 }
@@ -260,7 +261,7 @@ describe('every table in public', () => {
         ]
       }),
     )
-    expect(await privileges(project.sql, 'public', API_ROLES)).toEqual(expected.sort())
+    expect(await privileges(project.sql, PUBLIC_SCHEMA, API_ROLES)).toEqual(expected.sort())
   })
 
   it('has a row of our tenant, or the tests below would prove nothing', async () => {

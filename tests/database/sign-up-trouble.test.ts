@@ -63,7 +63,7 @@ describe('when provisioning cannot work', () => {
     [
       'a table is missing',
       'alter table public.wallets rename to purses',
-      'alter table public.purses rename to wallets',
+      'alter table purses rename to wallets',
       '42P01',
     ],
     [
@@ -142,7 +142,7 @@ describe('when provisioning cannot work', () => {
     await project.sql`update provisioning.settings set sweep_repairs = 2`
     await project.sql`alter table public.wallets rename to purses`
     for (let user = 0; user < 5; user++) await signUp(project.auth)
-    await project.sql`alter table public.purses rename to wallets`
+    await project.sql`alter table purses rename to wallets`
     const left: number[] = []
     for (let sweeps = 0; sweeps < 3; sweeps++) {
       await sweep()
@@ -155,7 +155,7 @@ describe('when provisioning cannot work', () => {
     await project.sql`alter table public.wallets rename to purses`
     const { id: bad } = await signUp(project.auth)
     const { id: good } = await signUp(project.auth)
-    await project.sql`alter table public.purses rename to wallets`
+    await project.sql`alter table purses rename to wallets`
     await project.sql.unsafe(
       `alter table public.wallets add constraint broken check (user_id <> '${bad}') not valid`,
     )
@@ -167,7 +167,7 @@ describe('when provisioning cannot work', () => {
   it('a record of a user who is gone goes with them', async () => {
     await project.sql`alter table public.wallets rename to purses`
     const { id } = await signUp(project.auth)
-    await project.sql`alter table public.purses rename to wallets`
+    await project.sql`alter table purses rename to wallets`
     await project.auth`delete from users where id = ${id}`
     expect([...(await troubles())]).toEqual([])
   })
@@ -177,7 +177,7 @@ describe('when the user is deleted while the sweep repairs them', () => {
   it('the deletion waits for the repair, and then undoes it', async () => {
     await project.sql`alter table public.wallets rename to purses`
     const { id } = await signUp(project.auth)
-    await project.sql`alter table public.purses rename to wallets`
+    await project.sql`alter table purses rename to wallets`
     // Only the test's own locks decide who waits for whom, and for how long.
     await project.sql`alter function provisioning.try_to_provision_user(uuid, text) set lock_timeout = '0'`
     const holder = await project.sql.reserve()
@@ -248,7 +248,7 @@ describe('when the doorbell cannot ring', () => {
   it('because Vault cannot decrypt, the sweep still mends sign-ups and says what is wrong', async () => {
     await project.sql`alter table public.wallets rename to purses`
     const { id } = await signUp(project.auth)
-    await project.sql`alter table public.purses rename to wallets`
+    await project.sql`alter table purses rename to wallets`
     await project.superuser`update vault.secrets set secret = 'bm9uc2Vuc2U=' where name = 'functions_base_url'`
     await sweep()
     expect(await hasTenant(id)).toBe(true)

@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { queuedDoorbells } from './doorbells.ts'
 import { HealthFleet, INTERVAL_MS, result } from './health-fleet.ts'
 import { createTenant, only, openProject, type Project } from './project.ts'
@@ -637,7 +638,7 @@ describe('with 5,000 tenants, of whom 20 are due, no table is read as a whole by
     const scanned: Record<string, number> = {}
     const soFar = (tx: postgres.TransactionSql) => tx<{ name: string; rows: number }[]>`
       select relname as name, seq_tup_read::int as rows from pg_stat_xact_user_tables
-      where schemaname in ('public', 'provisioning')`
+      where schemaname in (${PUBLIC_SCHEMA}, 'provisioning')`
     const rollback = new Error('measured')
     await project.sql
       .begin(async (tx) => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProjectKeys } from '../../local/gateway/keys.ts'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { fingerprint } from '../database/fingerprint.ts'
 import { bearer } from '../functions/graphql-client.ts'
 import { BAD_TOKENS, type Forger, forge } from '../support/bad-tokens.ts'
@@ -73,7 +74,7 @@ beforeAll(async () => {
     select c.relname as name, coalesce(string_agg(a.attname, ',' order by a.attnum), '') as columns
     from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       and has_column_privilege('authenticated', c.oid, a.attnum, 'select')
-    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') group by 1 order by 1`
+    where c.relnamespace = ${PUBLIC_SCHEMA}::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') group by 1 order by 1`
   columns = new Map(tables.map((table) => [table.name, table.columns]))
   forger = {
     genuine: owner.accessToken,

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { projectRoot } from '../../tools/project.ts'
 
 /**
- * Runs a script of the project to its end, with its output on this terminal. Ctrl-C reaches the script by itself, because it
+ * Runs a script of the project, or of a copy of it in another directory, to its end, with its output on this terminal. Ctrl-C reaches the script by itself, because it
  * belongs to the same terminal; any other signal is passed on.
  * @returns whether it ended with 0
  */
@@ -12,10 +12,11 @@ export async function runPart(
   script: readonly string[],
   signal: AbortSignal,
   environment: Readonly<Record<string, string>> = {},
+  directory = projectRoot,
 ): Promise<boolean> {
   console.error(`… ${name}`)
   const child = spawn(process.execPath, ['--import', 'tsx', ...script], {
-    cwd: projectRoot,
+    cwd: directory,
     env: { ...process.env, ...environment },
     stdio: 'inherit',
   })

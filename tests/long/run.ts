@@ -1,5 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { green, parseUsage, red, runCommand, stopRequest } from '../../tools/command.ts'
+import { writeRenderedCopy } from '../support/rendered-copy.ts'
 import { withLoad } from './load.ts'
 import { runPart } from './part.ts'
 
@@ -26,6 +30,7 @@ others run all the same.
   repeat       test files in which something races with something else, again and again beside a load on every core
   growth       the bench of a fleet of 300,000 tenants with history
   import       100,000 users in one transaction, on a server with 60 connections
+  schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
   --sign-ups N    for chaos (default 10000)
   --seed S        for chaos (default 11)
@@ -33,7 +38,7 @@ others run all the same.
   --file PREFIX   for repeat: these files instead of the suspicious ones; may be given several times
 `
 
-const PARTS = ['chaos', 'repeat', 'growth', 'import'] as const
+const PARTS = ['chaos', 'repeat', 'growth', 'import', 'schema'] as const
 type Part = (typeof PARTS)[number]
 
 await runCommand(async () => {
@@ -62,11 +67,23 @@ await runCommand(async () => {
     growth: () => passes('growth', ['tests/benchmarks/run.ts', 'growth'], signal),
     import: () =>
       passes('import', vitest('tests/database/large-import'), signal, { LARGE_IMPORT_USERS: '100000' }),
+    schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),
   }
   for (const part of usage.parts) await run[part]()
   console.error(failed.length === 0 ? green('Everything passed.') : red(`Failed: ${failed.join('; ')}.`))
   return failed.length === 0 ? 0 : 1
 })
+
+/** Gives the work a directory with the repository for the schema `tenancy`, and removes it afterwards. */
+async function withRenderedCopy(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'schema-'))
+  try {
+    await writeRenderedCopy(directory, 'tenancy')
+    await work(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
 
 function vitest(file: string): string[] {
   return ['node_modules/vitest/vitest.mjs', 'run', file]

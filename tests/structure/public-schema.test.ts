@@ -8,6 +8,13 @@ const HOME = 'shared/kernel/database/schema.ts'
 
 /** Other uses of the word, each with what it names. */
 const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
+  // What the templates say, to be replaced.
+  'cli/install/render-schema.ts': [
+    "TEMPLATE_SCHEMA = 'public'",
+    "/'public'/g",
+    'schema (if not exists )?public',
+    '/`public`/g',
+  ],
   // The schema of a tenant's own database, which is none of the project's.
   'shared/tenant-database/apply-schema.ts': ['set local search_path = public;'],
   'shared/tenant-database/roles.ts': ['from public', 'on schema public'],

@@ -1,6 +1,10 @@
 import postgres from 'postgres'
 import { inject } from 'vitest'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
+
+/** Where a test's own statements look for tables that they name without a schema. Nothing of ours relies on it. */
+export const SEARCH_PATH = `${PUBLIC_SCHEMA}, public, extensions`
 
 export interface TestDatabase extends AsyncDisposable {
   readonly name: string

@@ -17,7 +17,7 @@ import type { Database } from '../../shared/generated/database-types.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { AUTH_SERVER } from './auth-servers.ts'
-import { createTestDatabase, type TestDatabase } from './database.ts'
+import { createTestDatabase, SEARCH_PATH, type TestDatabase } from './database.ts'
 
 export const FUNCTION = 'provision-tenant-resources'
 
@@ -173,7 +173,7 @@ function pool(url: string, max: number, cleanUps: (() => Promise<unknown>)[]): p
   const sql = postgres(url, {
     max,
     onnotice: () => undefined,
-    connection: { application_name: 'tests' },
+    connection: { application_name: 'tests', search_path: SEARCH_PATH },
   })
   cleanUps.push(() => sql.end({ timeout: 1 }))
   return sql

@@ -126,7 +126,7 @@ function dataApiError(
     )
   if (code === 'PGRST202' || code === 'PGRST205')
     return new ProjectError(
-      `The project lacks what this command needs (${message}): apply the migrations with \`supabase db push\`.`,
+      `The project lacks what this command needs (${message}): apply the migrations with \`npx supabase db push --remote\` (with version 2 of the Supabase CLI \`--linked\`).`,
       code,
       status,
     )
@@ -140,6 +140,7 @@ const refusal = z
     message: z.string(),
     msg: z.string(),
     code: z.union([z.string(), z.number()]),
+    requestId: z.string(),
     issues: z.array(z.object({ path: z.string(), message: z.string() })),
   })
   .partial()
@@ -148,7 +149,15 @@ const refusal = z
 async function functionError(project: ProjectAddress, name: string, reply: unknown): Promise<ProjectError> {
   if (!(reply instanceof Response)) return unreachable(project)
   const body = await reply.text()
-  const { title, detail, message, msg, code, issues = [] } = refusal.safeParse(parsed(body)).data ?? {}
+  const {
+    title,
+    detail,
+    message,
+    msg,
+    code,
+    requestId,
+    issues = [],
+  } = refusal.safeParse(parsed(body)).data ?? {}
   if (reply.status === 404 && !detail)
     return new ProjectError(
       `The function ${name} is not there: deploy it with \`supabase functions deploy --use-api\`.`,
@@ -164,8 +173,9 @@ async function functionError(project: ProjectAddress, name: string, reply: unkno
   const reason =
     detail ?? message ?? msg ?? title ?? `${name} answered ${reply.status}: ${body.slice(0, 300)}`
   const listed = issues.map((issue) => `${issue.path} ${issue.message}`).join('; ')
+  const logged = reply.status >= 500 && requestId ? ` Its id in the log: ${requestId}` : ''
   return new ProjectError(
-    listed ? `${reason} (${listed})` : reason,
+    (listed ? `${reason} (${listed})` : reason) + logged,
     String(code ?? reply.status),
     reply.status,
   )

@@ -1,6 +1,7 @@
 import type { GraphQLError, GraphQLErrorOptions } from 'graphql'
 import { createGraphQLError } from 'graphql-yoga'
-import type { Problem } from '../kernel/http/problem.ts'
+import { logRefusal, type Problem } from '../kernel/http/problem.ts'
+import { requestId } from '../kernel/http/request-id.ts'
 import { asProblem } from '../kernel/http/serve.ts'
 import { refusalAsProblem } from '../kernel/refusals.ts'
 
@@ -14,7 +15,7 @@ const presented = new WeakSet<GraphQLError>()
 
 /**
  * The error as the caller is told it: `extensions.code` is always from the catalogue in http/problem.ts. Errors that GraphQL
- * itself finds in the operation or its variables keep their message.
+ * itself finds in the operation or its variables keep their message. `extensions.requestId` is what the log has it under.
  */
 export function present(error: unknown): GraphQLError {
   if (!isGraphqlError(error)) return remember(presentCause(error))
@@ -32,18 +33,23 @@ function presentLocated(error: GraphQLError): GraphQLError {
   const cause = originOf(error)
   if (cause !== undefined) return presentCause(cause, place)
   const { http } = error.extensions
+  const refused = { code: 'invalid_query', requestId: requestId() } as const
+  logRefusal(refused)
   return createGraphQLError(message, {
     ...place,
-    extensions: { code: 'invalid_query', ...(http ? { http } : {}) },
+    extensions: { ...refused, ...(http ? { http } : {}) },
   })
 }
 
 function presentCause(cause: unknown, place: GraphQLErrorOptions = {}): GraphQLError {
-  const { code, message, issues, retryAfterSeconds } = causeAsProblem(cause)
+  const problem = causeAsProblem(cause)
+  const { code, requestId, message, issues, retryAfterSeconds } = problem
+  logRefusal(problem)
   return createGraphQLError(message, {
     ...place,
     extensions: {
       code,
+      requestId,
       ...(issues.length > 0 ? { issues } : {}),
       ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
     },

@@ -132,8 +132,10 @@ async function stillFingerprint() {
 }
 
 /** What a refusal shows, whoever was refused by whichever function. */
-function shownBy({ status, headers, body, text }: FunctionReply) {
-  const { issues: _issues, ...problem } = body ?? {}
+function shownBy({ status, headers, text }: FunctionReply) {
+  // Each has an id of its own, also where it is deep inside.
+  const { issues: _issues, ...problem } =
+    JSON.parse(text, (key, value) => (key === 'requestId' ? undefined : value)) ?? {}
   return {
     status,
     type: headers.get('content-type'),
@@ -161,7 +163,25 @@ function problem(status: number, code: string): ReturnType<typeof shownBy> {
 
 function expectProblem(reply: FunctionReply, status: number, code: string): void {
   expect(shownBy(reply)).toEqual(problem(status, code))
+  expect(reply.body?.requestId).toMatch(/^[0-9a-f-]{36}$/)
+  expect(reply.headers.get('x-request-id')).toBe(reply.body?.requestId)
 }
+
+describe('a refusal', () => {
+  it.each(EVERY_FUNCTION)(
+    'by %s has an id of its own that the function’s log has beside the code',
+    async (name) => {
+      const replies = [await askOf(name, {}), await askOf(name, {})]
+      const ids = replies.map(({ body }) => String(body?.requestId))
+      expect(new Set(ids).size).toBe(2)
+      for (const id of ids)
+        await until(
+          'line in the log',
+          () => project.log.some(({ text }) => text.includes(`request ${id}: unauthorized`)) || undefined,
+        )
+    },
+  )
+})
 
 describe('a caller is accepted', () => {
   it.each<[string, () => Record<string, string>]>([

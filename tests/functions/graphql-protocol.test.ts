@@ -3,7 +3,7 @@ import { buildClientSchema, getIntrospectionQuery, type IntrospectionQuery } fro
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { printApiDocs, printApiSchema } from '../../tools/api-docs/print.ts'
 import { printResolverTypes } from '../../tools/api-docs/resolver-types.ts'
-import { startTestProject, type TestProject } from '../support/project.ts'
+import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { ask, type Cast, castOf, graphqlUrl, post } from './graphql-client.ts'
 
 let project: TestProject
@@ -52,6 +52,20 @@ describe('a caller without credentials', () => {
     expect(reply.headers.get('content-type')).toBe('application/problem+json')
     expect(reply.headers.get('access-control-allow-origin')).toBe('*')
     expect(await reply.json()).toMatchObject({ code: 'unauthorized', status: 401 })
+  })
+})
+
+describe('an error of GraphQL', () => {
+  it.each([
+    ['found in the operation', '{ nothing }', 'invalid_query'],
+    ['thrown in a resolver', '{ tenantCounts { openAlerts { count } } }', 'forbidden'],
+  ])('%s has the id that the log has beside its code', async (_what, query, code) => {
+    const { errors } = await asOwner(query)
+    expect(errors).toMatchObject([
+      { extensions: { code, requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) } },
+    ])
+    const line = `request ${errors[0]?.extensions.requestId}: ${code}`
+    await until('line in the log', () => project.log.some(({ text }) => text.includes(line)) || undefined)
   })
 })
 

@@ -20,7 +20,8 @@ see is null or not in the list. Operators, who may list all \`tenants\`, are mad
 **Errors** are in \`errors\`; \`extensions.code\` is for programs and never changes its meaning. The HTTP functions use the same
 codes. Look there and not at the status, which is 200, or 400 for \`invalid_query\`: of a variable always, of the operation when
 \`application/graphql-response+json\` is accepted. Refusals before that (no credentials, a body that is no JSON, an \`Accept\` header that
-allows no answer) are \`application/problem+json\`.
+allows no answer) are \`application/problem+json\`. Each error has a \`requestId\`, in \`extensions\` or in the problem and its header
+\`x-request-id\`; the function's log has the same id beside the code, and whatever an \`internal_error\` does not tell.
 
 | code | what it means |
 |---|---|

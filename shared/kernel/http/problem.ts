@@ -1,3 +1,5 @@
+import { requestId } from './request-id.ts'
+
 /** Every error that a function can answer with. `code` is for programs and never changes its meaning. */
 const problems = {
   invalid_json: [400, 'The body is not JSON'],
@@ -43,6 +45,8 @@ export class Problem extends Error {
   readonly issues: readonly Issue[]
   /** When it is worth trying again, for the Retry-After header. */
   readonly retryAfterSeconds: number | undefined
+  /** The request in which it was found; told to the caller, and written to the log. */
+  readonly requestId = requestId()
   constructor(
     code: ProblemCode,
     detail: string,
@@ -56,8 +60,17 @@ export class Problem extends Error {
   }
 }
 
-/** RFC 9457: {type, title, status, detail, code, issues?} as application/problem+json. */
+/** One line in the log for an answer that refuses; nothing in it comes from the caller. */
+export function logRefusal({ requestId, code }: Pick<Problem, 'requestId' | 'code'>): void {
+  console.warn(`request ${requestId}: ${code}`)
+}
+
+/**
+ * RFC 9457: {type, title, status, detail, code, requestId, issues?} as application/problem+json. The log has the reply under its
+ * requestId, which is in the header x-request-id as well.
+ */
 export function problemReply(problem: Problem, headers: HeadersInit = {}): Response {
+  logRefusal(problem)
   const [status, title] = problems[problem.code]
   const body = {
     type: `urn:tenant-provisioning:problem:${problem.code}`,
@@ -65,10 +78,12 @@ export function problemReply(problem: Problem, headers: HeadersInit = {}): Respo
     status,
     detail: problem.message,
     code: problem.code,
+    requestId: problem.requestId,
     ...(problem.issues.length > 0 ? { issues: problem.issues } : {}),
   }
   const reply = new Response(JSON.stringify(body), { status, headers })
   reply.headers.set('content-type', 'application/problem+json')
+  reply.headers.set('x-request-id', problem.requestId)
   if (problem.retryAfterSeconds !== undefined)
     reply.headers.set('retry-after', String(problem.retryAfterSeconds))
   return reply

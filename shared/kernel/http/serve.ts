@@ -1,42 +1,52 @@
 import { Problem, problemReply } from './problem.ts'
+import { withRequestId } from './request-id.ts'
 
 const CORS = {
   'access-control-allow-origin': '*',
   'access-control-allow-headers': 'authorization, x-client-info, apikey, content-type',
   'access-control-allow-methods': 'POST, OPTIONS',
+  'access-control-expose-headers': 'retry-after, x-request-id',
 }
 
 /**
  * Wraps a handler of POST requests: answers CORS preflights, turns a Problem into problem+json and anything unexpected
- * into a bare 500 whose details go to the log alone.
+ * into a bare 500 whose details go to the log alone. Each refusal has an id, which the log has too.
  */
 export function handlePost(
   handler: (request: Request) => Promise<Response>,
 ): (request: Request) => Promise<Response> {
   return async (request) => {
     if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: CORS })
-    try {
-      if (request.method !== 'POST')
-        throw new Problem('method_not_allowed', `Use POST, not ${request.method}.`)
-      const reply = await handler(request)
-      for (const [name, value] of Object.entries(CORS)) reply.headers.set(name, value)
-      return reply
-    } catch (error) {
-      return problemReply(asProblem(error), CORS)
-    }
+    return withRequestId(() => answer(request, handler))
   }
 }
 
-/** Anything unexpected goes to the log, and its details nowhere else. */
+async function answer(request: Request, handler: (request: Request) => Promise<Response>): Promise<Response> {
+  try {
+    if (request.method !== 'POST') throw new Problem('method_not_allowed', `Use POST, not ${request.method}.`)
+    const reply = await handler(request)
+    for (const [name, value] of Object.entries(CORS)) reply.headers.set(name, value)
+    return reply
+  } catch (error) {
+    return problemReply(asProblem(error), CORS)
+  }
+}
+
+/** Anything unexpected goes to the log with the id of the request, and its details nowhere else. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (/^(CONNECT|ECONN|ENOTFOUND|CONNECTION_|57P0|53300)/.test(code)) {
-    console.error(`The database does not answer: ${code}`)
-    return new Problem('database_unavailable', 'Nothing was changed. Try again in a moment.')
+    const problem = new Problem('database_unavailable', 'Nothing was changed. Try again in a moment.')
+    console.error(`request ${problem.requestId}: the database does not answer: ${code}`)
+    return problem
   }
-  console.error(error)
-  return new Problem('internal_error', 'The request was not finished; the function log has the details.')
+  const problem = new Problem(
+    'internal_error',
+    'The request was not finished; the function log has the details under its id.',
+  )
+  console.error(`request ${problem.requestId}:`, error)
+  return problem
 }
 
 export function jsonReply(body: unknown, status = 200): Response {

@@ -8,7 +8,7 @@ import type { Finding } from '../doctor/finding.ts'
 import { clockFinding, installationFindings } from '../doctor/installation.ts'
 import { readFunctionNames, readMigrations } from '../doctor/migrations.ts'
 import { keyFindings, providerFindings } from '../doctor/providers.ts'
-import { functionsUrl, reachFindings } from '../doctor/reach.ts'
+import { reachFindings } from '../doctor/reach.ts'
 import { workFindings } from '../doctor/work.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit, type Session } from '../session.ts'
@@ -55,7 +55,7 @@ async function examine(session: Session, api: Api, quick: boolean): Promise<Find
   try {
     const { diagnosis, skewMs, now } = await doing('Asking the database', diagnose(api))
     const installation = [
-      ...installationFindings(diagnosis, await readMigrations(), functionsUrl(api.project), now),
+      ...installationFindings(diagnosis, await readMigrations(), api.project, now),
       clockFinding(skewMs),
     ]
     const work = workFindings(diagnosis, now)

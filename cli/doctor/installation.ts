@@ -1,8 +1,10 @@
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
+import type { ProjectAddress } from '../../tools/project-address.ts'
 import { ago } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding, type Repair } from './finding.ts'
 import type { BundledMigrations, CronJob } from './migrations.ts'
+import { functionsUrl } from './reach.ts'
 
 /** The sweep runs every 10 seconds; six that did not come are no accident. */
 const SWEEP_OVERDUE_MS = 60_000
@@ -12,16 +14,16 @@ const SKEW_FAILURE_MS = 30_000
 
 /**
  * Whether all that the migrations and the platform have to provide is there and at work.
- * @param functionsUrl where the project has its functions @param now the database's time
+ * @param now the database's time
  */
 export function installationFindings(
   diagnosis: Diagnosis,
   bundled: BundledMigrations,
-  functionsUrl: string,
+  project: ProjectAddress,
   now: number,
 ): Finding[] {
   return [
-    migrationFinding(diagnosis, bundled),
+    migrationFinding(diagnosis, bundled, project),
     ...diagnosis.extensions.map(({ name, version }) =>
       finding(
         'database',
@@ -35,7 +37,7 @@ export function installationFindings(
       ),
     ),
     ...diagnosis.triggers.map((trigger) => triggerFinding(trigger, bundled)),
-    ...diagnosis.vault.map((secret) => vaultFinding(secret, functionsUrl)),
+    ...diagnosis.vault.map((secret) => vaultFinding(secret, functionsUrl(project))),
     ...cronFindings(diagnosis, bundled, now),
     finding(
       'database',
@@ -51,7 +53,11 @@ export function installationFindings(
   ]
 }
 
-function migrationFinding({ migrations }: Diagnosis, { versions }: BundledMigrations): Finding {
+function migrationFinding(
+  { migrations }: Diagnosis,
+  { versions }: BundledMigrations,
+  { isLocal }: ProjectAddress,
+): Finding {
   const about = { area: 'database', check: 'migrations' }
   if (migrations === null)
     return {
@@ -66,8 +72,10 @@ function migrationFinding({ migrations }: Diagnosis, { versions }: BundledMigrat
     missing.length > 0 && `Not applied: ${missing.join(', ')}.`,
     `all ${versions.length} applied`,
     {
-      fix: 'Apply them.',
-      command: 'npx supabase db push',
+      fix: isLocal
+        ? 'Start the local stack again; it applies them.'
+        : 'Apply them to the linked project (with version 2 of the Supabase CLI: --linked).',
+      command: isLocal ? 'npm start' : 'npx supabase db push --remote',
     },
   )
 }
@@ -120,15 +128,12 @@ const VAULT_REPAIRS: Readonly<Record<string, Repair>> = {
   },
 }
 
-function vaultFinding(
-  { name, present, plausible }: Diagnosis['vault'][number],
-  functionsUrl: string,
-): Finding {
+function vaultFinding({ name, present, plausible }: Diagnosis['vault'][number], url: string): Finding {
   const repair =
     name === 'functions_base_url'
       ? {
           fix: 'Tell the database where the functions are.',
-          sql: `select vault.create_secret('${functionsUrl}', 'functions_base_url');`,
+          sql: `select vault.create_secret('${url}', 'functions_base_url');`,
         }
       : (VAULT_REPAIRS[name] ?? {})
   if (present && plausible) return { area: 'Vault', check: name, status: 'ok', found: 'there' }

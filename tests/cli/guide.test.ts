@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { buildSchema, parse, validate } from 'graphql'
 import { expect, test } from 'vitest'
+import { projectRoot } from '../../tools/project.ts'
+import { supabaseCli } from '../../tools/supabase-cli.ts'
 
 const read = (file: string) => readFile(new URL(`../../${file}`, import.meta.url), 'utf8')
 
@@ -41,3 +45,44 @@ test('the guide names every command', async () => {
   expect(commands.length).toBeGreaterThan(10)
   for (const command of commands) expect(guide).toMatch(new RegExp(`\`${command}\\b|-- ${command} `))
 })
+
+/** What the Supabase CLI does to the local stack unless it is told otherwise. */
+const LOCAL_BY_DEFAULT = /^(db|migration|seed|inspect|gen) /
+
+/** Every command of the Supabase CLI in the docs and in what is printed, without the words before and after it. */
+async function supabaseCommands(): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('git', ['ls-files', ...PRINTED], { cwd: projectRoot })
+  const texts = await Promise.all(stdout.trim().split('\n').map(read))
+  return texts.flatMap((text) =>
+    [
+      ...text.matchAll(
+        /\bsupabase ((?:db|migration|seed|inspect|gen|secrets|functions|link)\b[\w ./=…${}-]*)/g,
+      ),
+    ].map(([, command = '']) => command.trim()),
+  )
+}
+
+const PRINTED = ['*.md', '*.sql', '.env.example', 'cli', 'tools', 'shared', 'local', 'supabase', 'examples']
+
+test('each printed command of the Supabase CLI that works on the local stack by default says which project it means', async () => {
+  const commands = await supabaseCommands()
+  const asking = commands.filter((command) => LOCAL_BY_DEFAULT.test(command))
+  expect(asking.length).toBeGreaterThan(4)
+  expect(asking.filter((command) => !/ --(remote|local)\b/.test(command))).toEqual([])
+})
+
+test('the Supabase CLI knows every printed command and its options', async () => {
+  const options = new Map<string, string[]>()
+  for (const command of await supabaseCommands()) {
+    const name = /^(link|\w+ [a-z]+)/.exec(command)?.[1] ?? command
+    options.set(name, [...(options.get(name) ?? []), ...(command.match(/--[a-z-]+/g) ?? [])])
+  }
+  const helps = [...options].map(async ([name, wanted]) => {
+    const help = await supabaseCli([...name.split(' '), '--help'])
+    expect(
+      wanted.filter((option) => !help.includes(option)),
+      name,
+    ).toEqual([])
+  })
+  await Promise.all(helps)
+}, 60_000)

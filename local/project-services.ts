@@ -1,29 +1,29 @@
 import path from 'node:path'
 import type { Variables } from '../shared/kernel/environment.ts'
 import { services } from '../shared/services/registry.ts'
-import { EMULATORS, type EmulatorAddress, emulatorVariables } from '../tools/emulators.ts'
+import type { Service } from '../shared/services/service.ts'
+import { emulatorKey, emulatorVariables } from '../tools/emulators.ts'
 import { projectRoot } from '../tools/project.ts'
-import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './emulators/neon/emulator.ts'
 import {
-  type StripeEmulator,
-  type StripeEmulatorOptions,
-  startStripeEmulator,
-} from './emulators/stripe/emulator.ts'
+  type EmulatorName,
+  type EmulatorOptions,
+  type Emulators,
+  emulators,
+  isEmulated,
+} from './emulators/registry.ts'
 import type { FunctionLogLine } from './gateway/functions/processes.ts'
 import { type Gateway, startGateway } from './gateway/gateway.ts'
 import type { ProjectKeys } from './gateway/keys.ts'
 import { type PlatformWorker, startPlatformWorker } from './platform-worker/worker.ts'
 import { databaseUrl, SUPERUSER } from './postgres/server.ts'
 
-export interface ProjectOptions {
+export interface ProjectOptions extends EmulatorOptions {
   readonly postgresPort: number
   /** A database with the migrations applied. */
   readonly database: string
   readonly keys: ProjectKeys
   /** 0 or none takes a free one. */
   readonly apiPort?: number
-  readonly neon?: Partial<NeonEmulatorOptions>
-  readonly stripe?: Partial<StripeEmulatorOptions>
   /** A service whose key is among them is used for real; the others are emulated. */
   readonly variables?: Variables
   readonly watch?: boolean
@@ -35,13 +35,10 @@ export interface ProjectOptions {
 }
 
 /** What runs around a project's database: providers, gateway with functions, and the workers of pg_net and pg_cron. */
-export interface ProjectServices {
+export interface ProjectServices extends Emulators {
   readonly url: string
   readonly gateway: Gateway
   readonly worker: PlatformWorker
-  /** Undefined where the real service is used. */
-  readonly neon: NeonEmulator | undefined
-  readonly stripe: StripeEmulator | undefined
   /** Stops in the order in which nothing is cut off: sender, functions, providers. */
   stop(options?: { readonly dropTenants?: boolean }): Promise<void>
 }
@@ -53,17 +50,14 @@ export async function startProjectServices(options: ProjectOptions): Promise<Pro
     for (const stop of started.reverse()) await stop()
   }
   try {
-    const neon = isReal(options, 'NEON_API_KEY') ? undefined : await startNeon(options)
     let dropTenants = false
-    if (neon) started.push(() => neon.stop({ drop: dropTenants }))
-    const stripe = isReal(options, 'STRIPE_SECRET_KEY')
-      ? undefined
-      : await startStripeEmulator({ apiKey: EMULATORS.stripe.key, ...options.stripe })
-    if (stripe) started.push(() => stripe.stop())
-    const gateway = await startProjectGateway(
-      options,
-      functionEnvironment(options, { neon: neon?.url, stripe: stripe?.url }),
-    )
+    const running: Emulators = {}
+    for (const service of emulatedServices(options)) {
+      const emulator = await startEmulator(service, options)
+      Object.assign(running, { [service.name]: emulator })
+      started.push(() => emulator.stop({ drop: dropTenants }))
+    }
+    const gateway = await startProjectGateway(options, functionEnvironment(options, running))
     started.push(() => gateway.stop())
     const worker = await startPlatformWorker({
       databaseUrl: databaseUrl(options.postgresPort, options.database, SUPERUSER),
@@ -73,8 +67,7 @@ export async function startProjectServices(options: ProjectOptions): Promise<Pro
       url: gateway.url,
       gateway,
       worker,
-      neon,
-      stripe,
+      ...running,
       stop: async (how = {}) => {
         dropTenants = how.dropTenants ?? false
         await stopAll()
@@ -86,12 +79,20 @@ export async function startProjectServices(options: ProjectOptions): Promise<Pro
   }
 }
 
-function startNeon(options: ProjectOptions): Promise<NeonEmulator> {
-  return startNeonEmulator({
-    adminUrl: databaseUrl(options.postgresPort, 'template1', SUPERUSER),
-    apiKey: EMULATORS.neon.key,
-    ...options.neon,
-  })
+type EmulatedService = Service & { readonly name: EmulatorName }
+
+/** A service whose key is given is used for real. */
+function emulatedServices({ variables = {} }: ProjectOptions): EmulatedService[] {
+  const missing = services.filter(({ secret, emulator }) => emulator && !variables[secret])
+  return missing.filter((service): service is EmulatedService => isEmulated(service.name))
+}
+
+function startEmulator<Name extends EmulatorName>(
+  service: Service & { readonly name: Name },
+  options: ProjectOptions,
+) {
+  const adminUrl = databaseUrl(options.postgresPort, 'template1', SUPERUSER)
+  return emulators[service.name].start(emulatorKey(service), adminUrl, options[service.name] ?? {})
 }
 
 function startProjectGateway(options: ProjectOptions, functionEnv: Record<string, string>): Promise<Gateway> {
@@ -110,25 +111,13 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
   })
 }
 
-function isReal({ variables = {} }: ProjectOptions, secret: string): boolean {
-  return Boolean(variables[secret])
-}
-
-/**
- * The secrets that a hosted project would have been given with `supabase secrets set`.
- * @param urls of the emulators, by service
- */
-function functionEnvironment(
-  { variables = {} }: ProjectOptions,
-  urls: Readonly<Record<keyof typeof EMULATORS, string | undefined>>,
-): Record<string, string> {
-  const addresses: Readonly<Record<string, string | undefined>> = urls
-  const keys: Readonly<Record<string, EmulatorAddress>> = EMULATORS
+/** The secrets that a hosted project would have been given with `supabase secrets set`. */
+function functionEnvironment({ variables = {} }: ProjectOptions, running: Emulators): Record<string, string> {
   const environment: Record<string, string> = {}
   for (const service of services) {
     for (const name of service.variables) if (variables[name]) environment[name] = variables[name]
-    const [url, emulator] = [addresses[service.name], keys[service.name]]
-    if (url && emulator) Object.assign(environment, emulatorVariables(service, emulator.key, url))
+    const emulator = isEmulated(service.name) ? running[service.name] : undefined
+    if (emulator) Object.assign(environment, emulatorVariables(service, emulator.url))
   }
   return environment
 }

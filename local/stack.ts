@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Variables } from '../shared/kernel/environment.ts'
+import { services } from '../shared/services/registry.ts'
 import type { Configuration } from '../tools/configuration.ts'
 import { assertPortFree, PORT_USES } from '../tools/ports.ts'
 import { claimDirectory } from './directories.ts'
-import type { NeonEmulatorOptions } from './emulators/neon/emulator.ts'
-import type { StripeEmulatorOptions } from './emulators/stripe/emulator.ts'
+import { type EmulatorOptions, emulators, isEmulated } from './emulators/registry.ts'
 import type { FunctionLogLine } from './gateway/functions/processes.ts'
 import { createProjectKeys, type ProjectKeys } from './gateway/keys.ts'
 import { migrate } from './postgres/migrate.ts'
@@ -13,12 +14,10 @@ import { createPlatformDatabase, isPlatformDatabase } from './postgres/platform.
 import { makePrivate, type PostgresServer, startPostgres } from './postgres/server.ts'
 import { type ProjectServices, startProjectServices } from './project-services.ts'
 
-export interface StackOptions {
+export interface StackOptions extends EmulatorOptions {
   /** Holds everything that a second start finds again. */
   readonly directory: string
   readonly configuration: Configuration
-  readonly neon?: Pick<NeonEmulatorOptions, 'timings' | 'limits'>
-  readonly stripe?: Pick<StripeEmulatorOptions, 'timings' | 'limits'>
   /** Adds the demo data of seed.sql. */
   readonly seed?: boolean
   readonly watch?: boolean
@@ -125,34 +124,45 @@ async function startDatabase(options: StackOptions): Promise<PostgresServer> {
 async function assertPortsFree(configuration: Configuration): Promise<void> {
   await assertPortFree(configuration.LOCAL_DB_PORT, PORT_USES.database)
   await assertPortFree(configuration.LOCAL_API_PORT, PORT_USES.api)
-  if (!configuration.NEON_API_KEY) {
-    await assertPortFree(configuration.LOCAL_NEON_PORT, PORT_USES.neon)
-    await assertPortFree(configuration.LOCAL_NEON_POSTGRES_PORT, PORT_USES.tenants)
-  }
-  if (!configuration.STRIPE_SECRET_KEY)
-    await assertPortFree(configuration.LOCAL_STRIPE_PORT, PORT_USES.stripe)
+  const keys = keysOf(configuration)
+  for (const { name, secret } of services)
+    if (isEmulated(name) && !keys[secret])
+      for (const [port, use] of emulators[name].ports(configuration)) await assertPortFree(port, use)
+}
+
+/** The services' own variables, as far as they are set. */
+function keysOf(configuration: Configuration): Variables {
+  const given = new Map(Object.entries(configuration))
+  const names = services.flatMap(({ variables }) => variables)
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = given.get(name)
+      return typeof value === 'string' ? [[name, value]] : []
+    }),
+  )
+}
+
+/** At their ports and in the stack's directory, and otherwise as the options say. */
+function emulatorOptions(options: StackOptions): EmulatorOptions {
+  const { configuration, directory } = options
+  const names = services.map(({ name }) => name).filter(isEmulated)
+  return Object.assign(
+    {},
+    ...names.map((name) => ({
+      [name]: { ...emulators[name].atHome(configuration, directory), ...options[name] },
+    })),
+  )
 }
 
 function startServices(options: StackOptions, keys: ProjectKeys): Promise<ProjectServices> {
   const { configuration, directory } = options
-  const { STRIPE_SECRET_KEY, NEON_API_KEY, NEON_ORG_ID } = configuration
   return startProjectServices({
     postgresPort: configuration.LOCAL_DB_PORT,
     database: DATABASE,
     keys,
     apiPort: configuration.LOCAL_API_PORT,
-    neon: {
-      apiPort: configuration.LOCAL_NEON_PORT,
-      postgresPort: configuration.LOCAL_NEON_POSTGRES_PORT,
-      stateFile: path.join(directory, 'neon.jsonl'),
-      ...options.neon,
-    },
-    stripe: {
-      port: configuration.LOCAL_STRIPE_PORT,
-      stateFile: path.join(directory, 'stripe.jsonl'),
-      ...options.stripe,
-    },
-    variables: { STRIPE_SECRET_KEY, NEON_API_KEY, NEON_ORG_ID },
+    ...emulatorOptions(options),
+    variables: keysOf(configuration),
     watch: options.watch ?? false,
     mailDirectory: path.join(directory, 'mail'),
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { services } from '../shared/services/registry.ts'
 import { bold, dim, runCommand, stopRequest } from '../tools/command.ts'
 import { readConfiguration } from '../tools/configuration.ts'
 import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
+import { isEmulated } from './emulators/registry.ts'
 import { makePrivate } from './postgres/server.ts'
 import { type Stack, startStack } from './stack.ts'
 
@@ -47,16 +49,13 @@ function announce(stack: Stack, tookMs: number): void {
   const rows: [string, string][] = [
     ['API', stack.url],
     ['Database', stack.databaseUrl()],
-    [
-      'Neon',
-      stack.neon ? `${stack.neon.url} ${dim('(emulator)')}` : 'the real service (NEON_API_KEY is set)',
-    ],
-    [
-      'Stripe',
-      stack.stripe
-        ? `${stack.stripe.url} ${dim('(emulator)')}`
-        : 'the real service (STRIPE_SECRET_KEY is set)',
-    ],
+    ...services.map(({ name, label, secret }): [string, string] => {
+      const emulator = isEmulated(name) ? stack[name] : undefined
+      return [
+        label,
+        emulator ? `${emulator.url} ${dim('(emulator)')}` : `the real service (${secret} is set)`,
+      ]
+    }),
     ['Mail', `${stack.url}/mail ${dim('(what Auth would send)')}`],
     ['Publishable key', stack.keys.publishableKey],
     ['Secret key', stack.keys.secretKey],

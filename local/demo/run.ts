@@ -7,9 +7,10 @@ import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import Stripe from 'stripe'
 import type { Database } from '../../shared/generated/database-types.ts'
+import { stripe as stripeService } from '../../shared/services/stripe/index.ts'
 import { bold, dim, green, stopRequest } from '../../tools/command.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
-import { EMULATORS } from '../../tools/emulators.ts'
+import { emulatorKey } from '../../tools/emulators.ts'
 import { freePort } from '../../tools/ports.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { reachableDirectory } from '../postgres/server.ts'
@@ -181,7 +182,7 @@ async function proveProviders(stack: Stack): Promise<void> {
     return
   }
   const { host, port } = stack.stripe
-  const stripe = new Stripe(EMULATORS.stripe.key, { host, port, protocol: 'http' })
+  const stripe = new Stripe(emulatorKey(stripeService), { host, port, protocol: 'http' })
   const customers = await stripe.customers.list({ email: 'ann@example.com' })
   const [customer] = customers.data
   if (customers.data.length !== 1 || customer?.id !== organization?.stripe_customer_id)

@@ -17,10 +17,19 @@ export interface Service {
   /** The environment variable that leads it to another address, such as an emulator's. */
   readonly address: string
   readonly failures: FailureCatalogue
+  /** For the local stack, which emulates it unless its key is set. A service without one is there only for real. */
+  readonly emulator?: EmulatorHook
   /** @throws Error that lists its variables that are wrong */
   connect(options: ConnectOptions): ConnectedService
   /** A harmless call with the key, for `doctor`: whether the service accepts it. @throws Error as connect does */
   keyCheck(variables: Variables): KeyCheck
+}
+
+export interface EmulatorHook {
+  /** The only key that the emulator accepts. Everybody may know it. */
+  readonly key: string
+  /** What its address has behind the port. */
+  readonly path: string
 }
 
 export interface ConnectOptions {

@@ -3,10 +3,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createJobFunction } from '../../shared/engine/job-function.ts'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { createReconcileFunction } from '../../shared/reconciliation/reconcile-function.ts'
+import { neon } from '../../shared/services/neon/index.ts'
 import { services } from '../../shared/services/registry.ts'
+import { stripe } from '../../shared/services/stripe/index.ts'
 import { deprovisionFunction } from '../../shared/tenants/deprovision-function.ts'
 import { provisionFunction } from '../../shared/tenants/provision-function.ts'
-import { EMULATORS } from '../../tools/emulators.ts'
+import { emulatorVariables } from '../../tools/emulators.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { type PostboxEmulator, startPostboxEmulator } from './toy-service/emulator.ts'
 import { postbox } from './toy-service/index.ts'
@@ -31,10 +33,8 @@ beforeAll(async () => {
     SUPABASE_URL: project.services.url,
     SUPABASE_DB_URL: project.databaseUrl(),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: project.keys.secretKey }),
-    STRIPE_SECRET_KEY: EMULATORS.stripe.key,
-    STRIPE_API_URL: project.stripeEmulator.url,
-    NEON_API_KEY: EMULATORS.neon.key,
-    NEON_API_URL: project.neonEmulator.url,
+    ...emulatorVariables(stripe, project.stripeEmulator.url),
+    ...emulatorVariables(neon, project.neonEmulator.url),
     POSTBOX_KEY: KEY,
     POSTBOX_URL: emulator.url,
   })

@@ -5,8 +5,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
+import { emulators } from '../../local/emulators/registry.ts'
 import { startStripeEmulator } from '../../local/emulators/stripe/emulator.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
+import { services } from '../../shared/services/registry.ts'
+import { readConfiguration } from '../../tools/configuration.ts'
+import { emulatorPortSetting } from '../../tools/emulators.ts'
 import { assertPortFree, freePort, PORT_USES } from '../../tools/ports.ts'
 
 // The stack looks for free ports before it starts Postgres; these are taken in the seconds after that.
@@ -48,4 +52,12 @@ test('an emulator that cannot start leaves nothing listening', async () => {
   const postgresPort = await freePort()
   await expect(startNeon({ apiPort: taken, postgresPort })).rejects.toThrow(refusal(PORT_USES.neon))
   await assertPortFree(postgresPort, PORT_USES.tenants)
+})
+
+test('each service has an emulator whose hook and port setting are known, and there is none of another', async () => {
+  const configuration: Readonly<Record<string, unknown>> = await readConfiguration()
+  const hooked = services.filter(({ emulator }) => emulator)
+  expect(hooked.map(({ name }) => name).sort()).toEqual(Object.keys(emulators).sort())
+  for (const service of hooked)
+    expect(configuration[emulatorPortSetting(service)], service.name).toBeTypeOf('number')
 })

@@ -21,6 +21,7 @@ export const neon = defineService({
   address: 'NEON_API_URL',
   environment: neonEnvironment,
   failures: neonFailures,
+  emulator: { key: 'napi_localemulator', path: '/api/v2' },
   connect(environment, sql) {
     const provider = createNeonProvider(environment, sql)
     const withRows = (step: NeonStep): Step =>

@@ -16,6 +16,7 @@ export const stripe = defineService({
   address: 'STRIPE_API_URL',
   environment: stripeEnvironment,
   failures: stripeFailures,
+  emulator: { key: 'sk_test_localemulator', path: '' },
   connect(environment, sql) {
     const provider = createStripeProvider(environment, sql)
     const withRows = (step: StripeStep): Step =>

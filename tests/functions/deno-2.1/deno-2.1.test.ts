@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { services } from '../../../shared/services/registry.ts'
-import { EMULATORS, emulatorVariables } from '../../../tools/emulators.ts'
+import { emulatorVariables } from '../../../tools/emulators.ts'
 import { startTestProject, type TestProject } from '../../support/project.ts'
 import { EVERY_FUNCTION } from '../every-function.ts'
 import { type OldDenoFunction, oldDenoVersion, startOnOldDeno } from './processes.ts'
@@ -26,10 +26,7 @@ function environment(): Record<string, string> {
     stripe: around.stripe?.url,
     neon: around.neon?.url,
   }
-  const emulators: Readonly<Record<string, { readonly key: string }>> = EMULATORS
-  const addresses = services.map((service) =>
-    emulatorVariables(service, emulators[service.name]?.key ?? '', urls[service.name] ?? ''),
-  )
+  const addresses = services.map((service) => emulatorVariables(service, urls[service.name] ?? ''))
   return Object.assign(
     {
       SUPABASE_URL: around.url,

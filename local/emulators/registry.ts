@@ -1,0 +1,57 @@
+import path from 'node:path'
+import type { Configuration } from '../../tools/configuration.ts'
+import { PORT_USES, type PortUse } from '../../tools/ports.ts'
+import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './neon/emulator.ts'
+import { type StripeEmulator, type StripeEmulatorOptions, startStripeEmulator } from './stripe/emulator.ts'
+
+/** What the emulator of each service is, by the service's name. */
+interface Kinds {
+  readonly stripe: { readonly options: StripeEmulatorOptions; readonly emulator: StripeEmulator }
+  readonly neon: { readonly options: NeonEmulatorOptions; readonly emulator: NeonEmulator }
+}
+export type EmulatorName = keyof Kinds
+export type EmulatorOptions = { readonly [Name in EmulatorName]?: Partial<Kinds[Name]['options']> }
+/** Without those whose real service is used. */
+export type Emulators = { readonly [Name in EmulatorName]?: Kinds[Name]['emulator'] }
+
+interface EmulatorHook<Options, Running> {
+  /** Where it listens in the local stack. */
+  ports(configuration: Configuration): readonly (readonly [port: number, use: PortUse])[]
+  /** What keeps it at its ports and in the stack's directory. */
+  atHome(configuration: Configuration, directory: string): Partial<Options>
+  /**
+   * @param key the only one that it accepts
+   * @param adminUrl superuser's URL of the local server, for a service that makes databases
+   */
+  start(key: string, adminUrl: string, options: Partial<Options>): Promise<Running>
+}
+
+/** Every emulator of the local stack. One for another service is a folder beside this file and an entry here. */
+export const emulators: {
+  readonly [Name in EmulatorName]: EmulatorHook<Kinds[Name]['options'], Kinds[Name]['emulator']>
+} = {
+  stripe: {
+    ports: (configuration) => [[configuration.LOCAL_STRIPE_PORT, PORT_USES.stripe]],
+    atHome: ({ LOCAL_STRIPE_PORT: port }, directory) => ({
+      port,
+      stateFile: path.join(directory, 'stripe.jsonl'),
+    }),
+    start: (apiKey, _adminUrl, options) => startStripeEmulator({ apiKey, ...options }),
+  },
+  neon: {
+    ports: (configuration) => [
+      [configuration.LOCAL_NEON_PORT, PORT_USES.neon],
+      [configuration.LOCAL_NEON_POSTGRES_PORT, PORT_USES.tenants],
+    ],
+    atHome: ({ LOCAL_NEON_PORT: apiPort, LOCAL_NEON_POSTGRES_PORT: postgresPort }, directory) => ({
+      apiPort,
+      postgresPort,
+      stateFile: path.join(directory, 'neon.jsonl'),
+    }),
+    start: (apiKey, adminUrl, options) => startNeonEmulator({ adminUrl, apiKey, ...options }),
+  },
+}
+
+export function isEmulated(name: string): name is EmulatorName {
+  return Object.hasOwn(emulators, name)
+}

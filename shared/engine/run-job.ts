@@ -2,7 +2,7 @@ import { type Database, sqlState } from '../kernel/database/client.ts'
 import { failure } from '../kernel/failures.ts'
 import { inLane } from '../kernel/lane.ts'
 import { withinDeadline } from './deadline.ts'
-import { type Job, type JobStore, LeaseLost, type Settings } from './jobs.ts'
+import { type Job, type JobStore, LeaseLost, type Settings, type StartedStep } from './jobs.ts'
 import type { Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
 
 export interface JobRunner {
@@ -38,26 +38,31 @@ export async function runJob(runner: JobRunner, job: Job, limits: RunLimits): Pr
   }
 }
 
+interface Run {
+  readonly job: Job
+  readonly lease: AbortSignal
+  readonly stepMaxMs: number
+  readonly secrets: StepContext['secrets']
+  /** A step that has failed is not begun again in the same run. */
+  readonly begun: Set<string>
+}
+
 async function runReadySteps(
   runner: JobRunner,
   job: Job,
   lease: AbortSignal,
   stepMaxMs: number,
 ): Promise<void> {
-  const secrets: StepContext['secrets'] = new Map()
-  const started = new Set<string>()
-  const start = async (steps: readonly string[]): Promise<void> => {
-    const fresh = steps.filter((step) => !started.has(step))
-    for (const step of fresh) started.add(step)
-    await settleAll(
-      fresh.map(async (step) => start(await runStep(runner, job, step, lease, stepMaxMs, secrets))),
-    )
+  const run: Run = { job, lease, stepMaxMs, secrets: new Map(), begun: new Set() }
+  const follow = async (steps: readonly StartedStep[]): Promise<void> => {
+    for (const { step } of steps) run.begun.add(step)
+    await settleAll(steps.map(async (step) => follow(await runStep(runner, run, step))))
   }
-  await start(await prepare(runner.jobs, job))
+  await follow(await prepare(runner.jobs, job))
 }
 
 /** A job whose preparation fails has done nothing: it is given back at once, and need not wait until its lease runs out. */
-async function prepare(jobs: JobStore, job: Job): Promise<string[]> {
+async function prepare(jobs: JobStore, job: Job): Promise<StartedStep[]> {
   try {
     return await jobs.prepare(job)
   } catch (error) {
@@ -73,18 +78,13 @@ async function settleAll(work: readonly Promise<void>[]): Promise<void> {
   if (broken) throw broken.reason
 }
 
-/** @returns the steps that may start because this one succeeded */
+/** @returns the steps that have begun because this one succeeded */
 async function runStep(
   { jobs, sql, steps }: JobRunner,
-  job: Job,
-  name: string,
-  lease: AbortSignal,
-  maxMs: number,
-  secrets: StepContext['secrets'],
-): Promise<string[]> {
-  const started = await jobs.startStep(job, name)
-  if (!started) return []
-  const outcome = await withinDeadline(maxMs, lease, (signal) =>
+  { job, lease, stepMaxMs, secrets, begun }: Run,
+  { step: name, ...started }: StartedStep,
+): Promise<StartedStep[]> {
+  const outcome = await withinDeadline(stepMaxMs, lease, (signal) =>
     attempt(
       steps[name],
       name,
@@ -98,10 +98,10 @@ async function runStep(
     return []
   }
   if (outcome.type === 'succeeded') {
-    const ready = await attemptToComplete(jobs, job, name, outcome)
+    const next = await attemptToComplete(jobs, job, name, outcome, begun)
     // The output is left out, because it describes a record that has not been written.
-    if (!ready) await jobs.failStep(job, name, failure('step_crashed'))
-    return ready ?? []
+    if (!next) await jobs.failStep(job, name, failure('step_crashed'))
+    return next ?? []
   }
   if (outcome.type === 'deferred')
     await jobs.deferStep(job, name, outcome.seconds, outcome.reason, outcome.output ?? {})
@@ -159,15 +159,16 @@ async function attempt(
   }
 }
 
-/** @returns the steps that may start now; undefined when the database refuses the record, which is this step's failure alone */
+/** @returns the steps that have begun; undefined when the database refuses the record, which is this step's failure alone */
 async function attemptToComplete(
   jobs: JobStore,
   job: Job,
   name: string,
-  { output, record }: SucceededStep,
-): Promise<string[] | undefined> {
+  outcome: SucceededStep,
+  begun: ReadonlySet<string>,
+): Promise<StartedStep[] | undefined> {
   try {
-    return await jobs.completeStep(job, name, output, record)
+    return await jobs.completeStep(job, name, outcome, begun)
   } catch (error) {
     if (error instanceof LeaseLost || sqlState(error) === undefined) throw error
     console.error(`job ${job.id}, step ${name}, its record:`, error)

@@ -25,20 +25,21 @@ export function loginAddress<Tenant extends TenantAddress>(tenant: Tenant, login
  * The server makes the passwords up and tells them in its answer, so that no statement that is sent has one in it: what
  * logs, pg_stat_activity and pg_stat_statements keep is the text below. Should a statement fail, its password was never valid.
  */
-const makePasswords = (logins: readonly Login[]) => `
-  foreach v_name in array '{${logins.join(',')}}'::text[] loop
-    v_password := 'npg_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
-    execute format('alter role %I login password %L', v_database || '_' || v_name, v_password);
-    v_passwords := v_passwords || jsonb_build_object(v_name, v_password);
-  end loop;
-  perform set_config('provisioning.passwords', v_passwords::text, true);`
-
-const MAKE_ROLES = `
+const makeEach = (renewed: readonly Login[]) => `
   foreach v_name in array '{owner,app,read,${LOGINS.join(',')}}'::text[] loop
-    if not exists (select from pg_roles where rolname = v_database || '_' || v_name) then
+    v_exists := exists (select from pg_roles where rolname = v_database || '_' || v_name);
+    if v_name = any ('{${renewed.join(',')}}'::text[]) then
+      v_password := 'npg_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+      execute format('%s role %I login password %L', case when v_exists then 'alter' else 'create' end,
+        v_database || '_' || v_name, v_password);
+      v_passwords := v_passwords || jsonb_build_object(v_name, v_password);
+    elsif not v_exists then
       execute format('create role %I', v_database || '_' || v_name);
     end if;
   end loop;
+  perform set_config('provisioning.passwords', v_passwords::text, true);`
+
+const GRANT_ROLES = `
   execute format('grant %I to %I with inherit false, set true', v_owner, v_schema);
   execute format('grant %I to %I', v_app, v_database || '_app_1');
   execute format('grant pg_monitor to %I', v_health);`
@@ -71,7 +72,7 @@ const MAKE_RECORD = `
   execute format('grant usage on schema provisioning to %I', v_schema);
   execute format('grant select, insert on provisioning.schema_migrations to %I', v_schema);`
 
-const roleStatements = (logins: readonly Login[]) => `begin;
+const roleStatements = (renewed: readonly Login[]) => `begin;
 do $roles$
 declare
   v_database text := current_database();
@@ -81,9 +82,10 @@ declare
   v_schema text := v_database || '_schema';
   v_health text := v_database || '_health';
   v_name text;
+  v_exists boolean;
   v_password text;
   v_passwords jsonb := '{}';
-begin${MAKE_ROLES}${GRANT_DATABASE}${GRANT_FUTURE}${MAKE_RECORD}${makePasswords(logins)}
+begin${makeEach(renewed)}${GRANT_ROLES}${GRANT_DATABASE}${GRANT_FUTURE}${MAKE_RECORD}
 end
 $roles$;
 select current_setting('provisioning.passwords')::jsonb as passwords;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { seal } from '../../shared/kernel/seal.ts'
+import { readSeal } from '../../shared/kernel/seal.ts'
 import { claimedJob, createOnlyJob, Engine, type Lease, secondsFromNow, withSettings } from './engine.ts'
 import { fingerprint } from './fingerprint.ts'
 import { only, openProject, type Project, refusal } from './project.ts'
@@ -138,7 +138,7 @@ describe('the writes of a worker that lost its lease', () => {
     [
       'store_credentials',
       async ({ jobId, token }) => {
-        const sealed = await seal(project.sql, JSON.stringify({ app_1: 'stale password' }))
+        const sealed = await (await readSeal(project.sql))(JSON.stringify({ app_1: 'stale password' }))
         return project.sql`select provisioning.store_credentials(${jobId}, ${token}, 'app_1', ${sealed})`
       },
     ],

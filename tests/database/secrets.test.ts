@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { seal } from '../../shared/kernel/seal.ts'
+import { readSeal } from '../../shared/kernel/seal.ts'
 import { createOnlyJob, Engine, type Lease } from './engine.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'
 
@@ -30,7 +30,7 @@ afterAll(async () => {
 })
 
 async function store(password: string): Promise<void> {
-  const sealed = await seal(logged, JSON.stringify({ app_1: password }))
+  const sealed = await (await readSeal(logged))(JSON.stringify({ app_1: password }))
   await logged`select provisioning.store_credentials(${lease.jobId}, ${lease.token}, 'app_1', ${sealed})`
 }
 
@@ -74,7 +74,7 @@ describe('the password of a tenant database', () => {
   })
 
   it('does not show up in the log when the statement fails, either', async () => {
-    const sealed = await seal(logged, JSON.stringify({ app_1: PASSWORD }))
+    const sealed = await (await readSeal(logged))(JSON.stringify({ app_1: PASSWORD }))
     const stale = crypto.randomUUID()
     expect(
       await refusal(
@@ -124,12 +124,15 @@ describe('the password of a tenant database', () => {
   )
 
   it('is sealed differently each time', async () => {
-    expect(await seal(project.sql, 'same')).not.toBe(await seal(project.sql, 'same'))
+    expect(await (await readSeal(project.sql))('same')).not.toBe(await (await readSeal(project.sql))('same'))
   })
 
   it('that was sealed under another key, or tampered with, is refused and replaces nothing', async () => {
     await store('kept')
-    const sealed = Buffer.from(await seal(project.sql, JSON.stringify({ app_1: 'x'.repeat(40) })), 'base64')
+    const sealed = Buffer.from(
+      await (await readSeal(project.sql))(JSON.stringify({ app_1: 'x'.repeat(40) })),
+      'base64',
+    )
     const forged = sealed.subarray(0, sealed.length - 5).toString('base64')
     expect(
       await refusal(

@@ -1,7 +1,7 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
-import { connect, type Database } from '../../shared/kernel/database/client.ts'
+import { connect, type Database, preparesStatements } from '../../shared/kernel/database/client.ts'
 
 const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
 
@@ -74,5 +74,21 @@ describe('a connection to the project’s database', () => {
     } finally {
       await sql.end({ timeout: 1 })
     }
+  })
+
+  it('prepares statements, but not through a pooler in transaction mode', async () => {
+    const url = databaseUrl(inject('postgresPort'), 'template1', SUPERUSER)
+    const pooled = 'postgresql://postgres:secret@db.example.com:6543/postgres'
+    expect(preparesStatements({ SUPABASE_DB_URL: pooled })).toBe(false)
+    expect(preparesStatements({ SUPABASE_DB_URL: pooled.replace('6543', '5432') })).toBe(true)
+    const known = async (environment: Parameters<typeof connect>[0]) => {
+      const sql = connect(environment)
+      const [row] = await sql<{ count: number }[]>`
+        select count(*)::int as count from pg_prepared_statements where statement like ${'%pg_prepared_statements%'}`
+      await sql.end({ timeout: 1 })
+      return row?.count
+    }
+    expect(await known({ SUPABASE_DB_URL: url })).toBe(1)
+    expect(await known({ SUPABASE_DB_URL: pooled, DATABASE_POOLER_URL: url })).toBe(0)
   })
 })

@@ -9,6 +9,9 @@ import { storedPassword } from './stored-password.ts'
 /** To wake, to be let in and to answer once; its owner may have put something slow in the way of the login. */
 const ANSWER_LIMITS = { lifeMs: 20_000 }
 
+/** Under this the password of the login `schema` is in the secrets of a run that has just put it into Vault. */
+export const SCHEMA_PASSWORD = 'schemaPassword'
+
 type Limits = Parameters<typeof withTenantDatabase>[4]
 
 /** Works in the tenant's database as this login. Fails with `credentials_missing` when Vault does not hold its password. */
@@ -20,7 +23,8 @@ export async function asLogin<T>(
   limits: Limits = {},
 ): Promise<Result<T>> {
   const { sql, tenant } = context
-  const password = await storedPassword(sql, tenant.organizationId, login)
+  const known = login === 'schema' ? context.secrets.get(SCHEMA_PASSWORD) : undefined
+  const password = known ?? (await storedPassword(sql, tenant.organizationId, login))
   if (password === undefined) return failed(failure('credentials_missing'))
   return withTenantDatabase(
     { ...context, tenant: loginAddress(tenant, login) },

@@ -1,9 +1,9 @@
 import { failed, type Result, success } from '../../kernel/result.ts'
-import { seal } from '../../kernel/seal.ts'
+import { readSeal } from '../../kernel/seal.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { failure } from '../../tenant-database/failures.ts'
 import { LOGINS, type Login, makeRoles, SHOWN_LOGIN } from '../../tenant-database/roles.ts'
-import { connectAs } from './as-login.ts'
+import { connectAs, SCHEMA_PASSWORD } from './as-login.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
 import { tenantRoleName } from './tenant.ts'
 
@@ -20,7 +20,7 @@ export const credentials: NeonStep = async (context) => {
   if (!renewed.ok) return { type: 'failed', failure: renewed.failure }
   const password = await apiPassword(context)
   if (!password.ok) return { type: 'failed', failure: password.failure }
-  await context.assertLease()
+  const [seal] = await Promise.all([readSeal(sql), context.assertLease()])
   const made = await withTenantDatabase(
     { ...context, tenant: { ...tenant, roleName: tenantRoleName(tenant.organizationId) } },
     password.value,
@@ -28,7 +28,8 @@ export const credentials: NeonStep = async (context) => {
     (tenantSql) => makeRoles(tenantSql, renewed.value),
   )
   if (!made.ok) return { type: 'failed', failure: made.failure }
-  const sealed = await seal(sql, JSON.stringify(made.value))
+  const sealed = await seal(JSON.stringify(made.value))
+  if (made.value.schema) context.secrets.set(SCHEMA_PASSWORD, made.value.schema)
   return {
     type: 'succeeded',
     output: { storedIn: 'vault', renewed: renewed.value.length },

@@ -64,6 +64,7 @@ export const diagnosisSchema = z.looseObject({
       last_error: z.string().nullable(),
     }),
   ),
+  refused_limits: z.array(z.object({ limit: z.string(), wanted: z.number(), refused_at: z.string() })),
   alerts: z.object({ open: z.number(), critical: z.number(), oldest: time }),
   reconciliation: z.object({
     last_run: z

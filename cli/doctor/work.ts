@@ -40,8 +40,25 @@ export function workFindings(diagnosis: Diagnosis, now: number): Finding[] {
       { fix: 'Look at them.', command: 'npm run tenants -- alerts' },
       alerts.critical > 0 ? 'failed' : 'warning',
     ),
+    refusedLimitsFinding(diagnosis, now),
     reconciliationFinding(diagnosis, now),
   ]
+}
+
+function refusedLimitsFinding({ refused_limits: refused }: Diagnosis, now: number): Finding {
+  const limits = refused.map(({ limit, wanted, refused_at: at }) => `${limit} (${wanted}; ${ago(at, now)})`)
+  return finding(
+    'work',
+    'limits of databases',
+    limits.length > 0 &&
+      `The plan of the Neon account refuses ${limits.join(', ')}. Tenants are made without, with what the plan has.`,
+    'none was refused',
+    {
+      fix: 'Upgrade the Neon plan and retry the service neon of those tenants, or give the row a value that the plan allows.',
+      sql: 'select size, suspend_timeout_seconds from provisioning.database_sizes; select plan, history_retention_seconds from provisioning.plans;',
+    },
+    'warning',
+  )
 }
 
 function pausesFinding({ pauses }: Diagnosis, now: number): Finding {

@@ -149,15 +149,17 @@ create table provisioning.database_sizes (
   size text primary key,
   min_compute_units numeric not null,
   max_compute_units numeric not null,
-  -- 0 is Neon's default of 300 s, -1 never.
+  -- 0 is Neon's default of 300 s, -1 never. Only Neon's dearer plans take another value than the default.
   suspend_timeout_seconds integer not null,
+  -- When the Neon account's plan refused it last, so that computes of this size sleep after 300 s. Null: never, or taken since.
+  suspend_refused_at timestamptz,
   constraint compute_units_are_offered check (min_compute_units >= 0.25 and max_compute_units >= min_compute_units),
   constraint suspend_timeout_is_offered
     check (suspend_timeout_seconds in (-1, 0) or suspend_timeout_seconds between 60 and 604800)
 );
 comment on table provisioning.database_sizes is 'Size → limits of a Neon compute. A compute unit is 1 vCPU with 4 GB.';
-insert into provisioning.database_sizes values
-  ('small', 0.25, 0.25, 300),
+insert into provisioning.database_sizes (size, min_compute_units, max_compute_units, suspend_timeout_seconds) values
+  ('small', 0.25, 0.25, 0),
   ('medium', 0.25, 2, 600),
   ('large', 1, 8, 3600);
 
@@ -173,6 +175,8 @@ create table provisioning.plans (
   quota_data_transfer_bytes bigint,
   quota_logical_size_bytes bigint,
   history_retention_seconds integer not null,
+  -- When the Neon account's plan refused it last, so that projects got the most that it has. Null: never, or taken since.
+  history_refused_at timestamptz,
   constraint default_size_is_allowed check (default_size = any (sizes))
 );
 comment on table provisioning.plans is

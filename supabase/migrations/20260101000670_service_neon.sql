@@ -60,9 +60,46 @@ create trigger organizations_database_follows_region after update of data_region
 
 -- What the steps write beside their own rows. Each is called in the same statement as complete_step.
 
+create function provisioning.record_refused_limits(p_organization_id uuid, p_suspend boolean, p_history boolean) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- Written when it changes only, because all tenants share these rows.
+  update provisioning.database_sizes z set suspend_refused_at = case when p_suspend then now() end
+  from public.organization_databases d
+  where d.organization_id = p_organization_id and z.size = d.size and p_suspend = (z.suspend_refused_at is null);
+  update provisioning.plans p set history_refused_at = case when p_history then now() end
+  from public.organizations o
+  where o.id = p_organization_id and p.plan = o.plan and p_history = (p.history_refused_at is null);
+end
+$$;
+revoke execute on function provisioning.record_refused_limits(uuid, boolean, boolean) from public;
+comment on function provisioning.record_refused_limits(uuid, boolean, boolean) is
+  'Whether the plan of the Neon account refused the suspend timeout of the database''s size and the history retention of the
+organization''s plan. Null where it was not asked for: then nothing changes.';
+
+create function provisioning.refused_limits() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('limit', r.name, 'wanted', r.wanted, 'refused_at', r.refused_at)
+      order by r.name), '[]')
+    from (
+      select 'suspend_timeout_seconds of the size ' || z.size as name, z.suspend_timeout_seconds as wanted,
+        z.suspend_refused_at as refused_at
+      from provisioning.database_sizes z where z.suspend_timeout_seconds not in (0, 300)
+      union all
+      select 'history_retention_seconds of the plan ' || p.plan, p.history_retention_seconds, p.history_refused_at
+      from provisioning.plans p) r
+    where r.refused_at is not null);
+end
+$$;
+revoke execute on function provisioning.refused_limits() from public;
+comment on function provisioning.refused_limits() is
+  'The limits that the plan of the Neon account does not allow, [{limit, wanted, refused_at}]; tenants are made without them.';
+
 create function provisioning.record_neon_project(
   p_job_id uuid, p_lease_token uuid, p_project_id text, p_branch_id text, p_endpoint_id text, p_host text, p_pooled_host text,
-  p_port integer, p_database_name text, p_ssl_mode text, p_name text
+  p_port integer, p_database_name text, p_ssl_mode text, p_name text, p_suspend_refused boolean, p_history_refused boolean
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -76,13 +113,17 @@ begin
   perform provisioning.record_resource(v_job.organization_id, 'neon_project', p_name, p_project_id,
     'https://console.neon.tech/app/projects/' || p_project_id,
     jsonb_build_object('region', v_region, 'branch_id', p_branch_id, 'endpoint_id', p_endpoint_id));
+  perform provisioning.record_refused_limits(v_job.organization_id, p_suspend_refused, p_history_refused);
 end
 $$;
 revoke execute on function
-  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) from public;
+  provisioning.record_neon_project(
+    uuid, uuid, text, text, text, text, text, integer, text, text, text, boolean, boolean) from public;
 comment on function
-  provisioning.record_neon_project(uuid, uuid, text, text, text, text, text, integer, text, text, text) is
-  'The organization''s database is in this project. p_name is the one that it was made with.';
+  provisioning.record_neon_project(
+    uuid, uuid, text, text, text, text, text, integer, text, text, text, boolean, boolean) is
+  'The organization''s database is in this project. p_name is the one that it was made with. The last two: see
+record_refused_limits.';
 
 create function provisioning.record_schema_version(p_job_id uuid, p_lease_token uuid, p_version integer) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -465,7 +465,8 @@ begin
     d.database_name || '_health', d.ssl_mode::text,
     v_settings.health_deep_check_hours > 0 and c.probed_at <= now() - make_interval(hours => v_settings.health_deep_check_hours),
     c.reasons, c.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes),
-    coalesce(nullif(z.suspend_timeout_seconds, 0), 300), extract(epoch from now() - c.probed_at)::double precision,
+    coalesce(case when z.suspend_refused_at is null then nullif(z.suspend_timeout_seconds, 0) end, 300),
+    extract(epoch from now() - c.probed_at)::double precision,
     extract(epoch from now() - c.used_at)::double precision, c.connected_at >= c.probed_at, d.schema_version
   from claimed c
   join public.organization_databases d on d.organization_id = c.organization_id
@@ -580,7 +581,8 @@ returns table (organization_id uuid, neon_project_id text, suspend_timeout_secon
 language plpgsql stable security definer set search_path = '' as $$
 begin
   return query
-    select h.organization_id, d.neon_project_id, coalesce(nullif(z.suspend_timeout_seconds, 0), 300),
+    select h.organization_id, d.neon_project_id,
+      coalesce(case when z.suspend_refused_at is null then nullif(z.suspend_timeout_seconds, 0) end, 300),
       -- An eighth: more than the tenth by which intervals differ.
       h.next_check_at <= now() + make_interval(secs => s.health_interval_cap_seconds / 8.0)
         and coalesce(h.leased_until <= now(), true),

@@ -100,6 +100,7 @@ begin
           or (select s.provision_on from provisioning.settings s) = 'sign_up')),
     'providers', (
       select jsonb_agg(to_jsonb(p) order by p.provider) from provisioning.provider_status p),
+    'refused_limits', provisioning.refused_limits(),
     'alerts', (
       select jsonb_build_object('open', count(*), 'critical', count(*) filter (where a.severity = 'critical'), 'oldest',
         min(a.opened_at))

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { NEON_PLANS } from '../../local/emulators/neon/options.ts'
 import { type MadeProject, makeNeonProject } from '../support/neon-project.ts'
 import { type SignedUp, until } from '../support/project.ts'
 import { loginConnection } from '../support/tenant-logins.ts'
@@ -28,10 +29,64 @@ describe('a Neon project', () => {
     expect(project.neonEmulator.stats.calls.createProject).toBe(creations)
     expect(await recordedProject(person)).toBe(id)
     const [endpoint] = (await project.neon.listProjectEndpoints(id)).data.endpoints
-    expect(endpoint?.suspend_timeout_seconds).toBe(300)
+    expect(endpoint?.suspend_timeout_seconds).toBe(0)
     expect((await project.neon.getProject(id)).data.project.settings?.quota?.logical_size_bytes).toBe(
       536_870_912,
     )
+  })
+
+  describe.each(['free', 'launch'] as const)('of a Neon account with the plan %s', (plan) => {
+    beforeEach(() => project.neonEmulator.setLimits(NEON_PLANS[plan]))
+    afterEach(async () => {
+      project.neonEmulator.setLimits(NEON_PLANS.scale)
+      await project.sql`update provisioning.plans set history_retention_seconds = 21600, history_refused_at = null where plan = 'free'`
+      await project.sql`update provisioning.database_sizes set suspend_timeout_seconds = 0, suspend_refused_at = null where size = 'small'`
+    })
+
+    it('is made with the limits that we ship, by one request', async () => {
+      const creations = project.neonEmulator.stats.calls.createProject ?? 0
+      const person = await project.signUp()
+      await project.waitFor(person.organizationId)
+      expect(project.neonEmulator.stats.calls.createProject).toBe(creations + 1)
+      expect((await project.sql`select provisioning.refused_limits() as refused`)[0]?.refused).toEqual([])
+    })
+
+    it('is made, and adopted, without the limits that the plan refuses, and the history, the rows and health say so', async () => {
+      await project.sql`update provisioning.database_sizes set suspend_timeout_seconds = 600 where size = 'small'`
+      await project.sql`update provisioning.plans set history_retention_seconds = 2592000 where plan = 'free'`
+      const person = await project.signUp()
+      await project.waitFor(person.organizationId)
+      const id = (await recordedProject(person)) ?? ''
+      expect((await project.neon.listProjectEndpoints(id)).data.endpoints[0]?.suspend_timeout_seconds).toBe(0)
+      expect((await project.neon.getProject(id)).data.project.history_retention_seconds).toBe(
+        NEON_PLANS[plan].maxHistorySeconds,
+      )
+      const said = await project.sql`
+        select metadata ->> 'suspendTimeout' as suspend, metadata ->> 'historyRetention' as history
+        from public.provisioning_events
+        where organization_id = ${person.organizationId} and event_type = 'step.succeeded' and resource_id = ${id}`
+      expect(said[0]).toEqual({
+        suspend: 'refused by the plan of the Neon account',
+        history: 'refused by the plan of the Neon account',
+      })
+      const [row] = await project.sql`select provisioning.refused_limits() as refused`
+      expect(row?.refused).toMatchObject([
+        { limit: 'history_retention_seconds of the plan free', wanted: 2_592_000 },
+        { limit: 'suspend_timeout_seconds of the size small', wanted: 600 },
+      ])
+      const [checked] = await project.sql`
+        select suspend_timeout_seconds as seconds from provisioning.claim_health_checks(1, false, ${person.organizationId})`
+      expect(checked?.seconds).toBe(300)
+      expect((await retry(person, { services: ['neon'] })).body).toMatchObject({ status: 'succeeded' })
+      project.neonEmulator.setLimits(NEON_PLANS.scale)
+      expect((await retry(person, { services: ['neon'] })).body).toMatchObject({ status: 'succeeded' })
+      expect((await project.neon.listProjectEndpoints(id)).data.endpoints[0]?.suspend_timeout_seconds).toBe(
+        600,
+      )
+      const [taken] = await project.sql`
+        select suspend_refused_at as at from provisioning.database_sizes where size = 'small'`
+      expect(taken?.at).toBeNull()
+    })
   })
 
   it('whose name only contains the organization’s is not', async () => {

@@ -12,6 +12,7 @@ import {
   type NeonEmulatorOptions,
   startNeonEmulator,
 } from '../../local/emulators/neon/emulator.ts'
+import { NEON_PLANS } from '../../local/emulators/neon/options.ts'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
 import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
 import { freePort } from '../../tools/ports.ts'
@@ -600,6 +601,41 @@ describe('refusals', () => {
     expect(status).toBe(400)
     expect(JSON.stringify(data)).toContain(name)
     expect(emulator.stats.projects).toBe(0)
+  })
+
+  test('what the account’s plan does not have is refused, in a creation and in changes', async () => {
+    const created = await createProject()
+    const { id } = created.project
+    const endpoint = created.endpoints[0]?.id ?? ''
+    emulator.setLimits(NEON_PLANS.free)
+    const suspend = { suspend_timeout_seconds: 300 }
+    const history = { history_retention_seconds: 86_400 }
+    const refusedSuspend = await Promise.all([
+      neon.createProject({ project: { default_endpoint_settings: suspend } }),
+      neon.updateProject(id, { project: { default_endpoint_settings: suspend } }),
+      neon.updateProjectEndpoint(id, endpoint, { endpoint: suspend }),
+    ])
+    for (const { status, data } of refusedSuspend) {
+      expect(status).toBe(412)
+      expect(data).toMatchObject({
+        message: 'modifying the suspend interval is not permitted on this account',
+      })
+    }
+    const refusedHistory = await Promise.all([
+      neon.createProject({ project: history }),
+      neon.updateProject(id, { project: history }),
+    ])
+    for (const { status, data } of refusedHistory) {
+      expect(status).toBe(400)
+      expect(JSON.stringify(data)).toContain('exceeds allowed maximum')
+    }
+    const large = await neon.createProject({
+      project: { default_endpoint_settings: { autoscaling_limit_max_cu: 4 } },
+    })
+    expect(large.status).toBe(400)
+    expect(emulator.stats.projects).toBe(1)
+    const plain = await neon.createProject({ project: {} })
+    expect(plain.data.project.history_retention_seconds).toBe(21_600)
   })
 
   test('what Neon has and the emulator has not is 501, what Neon has not is 404', async () => {

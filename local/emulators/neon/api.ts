@@ -5,6 +5,7 @@ import type { CheckedInput, MatchedOperation } from './contract.ts'
 import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, quotaMessage } from './errors.ts'
 import { newId } from './ids.ts'
 import type { NeonLimits, NeonTimings } from './options.ts'
+import { checkEndpointPlan, checkHistoryPlan } from './plan.ts'
 import {
   busyUntil,
   type OperationAction,
@@ -44,6 +45,7 @@ export interface NeonApiParts {
   readonly postgresPort: number
 }
 
+const DEFAULT_HISTORY_SECONDS = 86_400
 const ORGANIZATION_ID = 'org-local-emulator'
 
 /** The operations of Neon's API that the emulator performs, by operation id. */
@@ -106,8 +108,11 @@ export class NeonApi {
 
   async #createProject(body: unknown): Promise<Reply> {
     const wanted = readInput.createProject(body)
-    const settings = mergeEndpointSettings(undefined, { ...wanted, ...wanted.default_endpoint_settings })
+    const asked = { ...wanted, ...wanted.default_endpoint_settings }
+    const settings = mergeEndpointSettings(undefined, asked)
     const { limits, timings, store, databases } = this.#parts
+    checkEndpointPlan(limits, asked)
+    checkHistoryPlan(limits, wanted.history_retention_seconds)
     const have = store.liveCount + this.#creating
     if (have >= limits.maxProjects) throw projectsLimitExceeded(limits.maxProjects, have)
     this.#creating++
@@ -140,7 +145,9 @@ export class NeonApi {
       regionId: wanted.region_id,
       pgVersion: wanted.pg_version,
       storePasswords: wanted.store_passwords,
-      historyRetentionSeconds: wanted.history_retention_seconds,
+      historyRetentionSeconds:
+        wanted.history_retention_seconds ??
+        Math.min(DEFAULT_HISTORY_SECONDS, this.#parts.limits.maxHistorySeconds),
       provisioner: wanted.provisioner,
       settings: wanted.settings,
       defaultEndpointSettings: settings,
@@ -213,6 +220,8 @@ export class NeonApi {
 
   #updateProject(project: ProjectRecord, body: unknown): Reply {
     const changes = readInput.updateProject(body)
+    checkEndpointPlan(this.#parts.limits, changes.default_endpoint_settings ?? {})
+    checkHistoryPlan(this.#parts.limits, changes.history_retention_seconds)
     const updated: ProjectRecord = {
       ...project,
       name: changes.name ?? project.name,
@@ -285,6 +294,7 @@ export class NeonApi {
 
   #updateEndpoint(project: ProjectRecord, body: unknown): Reply {
     const changes = readInput.updateEndpoint(body)
+    checkEndpointPlan(this.#parts.limits, changes)
     const settings = mergeEndpointSettings(project.endpoint.settings, {
       ...changes,
       pg_settings: changes.settings?.pg_settings,

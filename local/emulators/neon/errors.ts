@@ -25,6 +25,19 @@ export const projectBusy = () =>
 export const projectsLimitExceeded = (limit: number, have: number) =>
   new NeonApiError(422, `projects limit of ${limit} exceeded, got ${have}`, 'PROJECTS_LIMIT_EXCEEDED')
 
+export const suspendTimeoutRefused = () =>
+  new NeonApiError(412, 'modifying the suspend interval is not permitted on this account')
+
+export const historyRefused = (wanted: number, most: number) =>
+  new NeonApiError(
+    400,
+    `requested history retention seconds exceeds allowed maximum; requested_history_retention_seconds:"${wanted}", max:"${most}"`,
+  )
+
+/** Neon's wording for this one is not known. */
+export const computeUnitsRefused = (most: number) =>
+  new NeonApiError(400, `autoscaling limits exceed the maximum of ${most} compute units that the plan allows`)
+
 const QUOTA_NAMES: Readonly<Record<SuspendingQuota, string>> = {
   active_time_seconds: 'active time',
   compute_time_seconds: 'compute time',

@@ -14,6 +14,12 @@ export interface NeonTimings {
 
 export interface NeonLimits {
   readonly maxProjects: number
+  /** 1: the plan lets its customers set the suspend timeout. 0: every explicit one is refused, the default too. */
+  readonly suspendTimeoutIsFree: number
+  /** The longest history retention that the plan has. */
+  readonly maxHistorySeconds: number
+  /** The largest compute that the plan has. */
+  readonly maxComputeUnits: number
   /** Whole account. Infinity switches it off. */
   readonly requestsPerMinute: number
   /** Infinity switches it off. */
@@ -42,8 +48,16 @@ export interface NeonEmulatorOptions {
 
 export const DEFAULT_TIMINGS: NeonTimings = { createMs: 0, operationMs: 0, wakeMs: 0, readMs: 0 }
 
+/** What Neon's plans allow; `setLimits` takes one. An account without a word about it is on the plan scale. */
+export const NEON_PLANS = {
+  free: { suspendTimeoutIsFree: 0, maxHistorySeconds: 21_600, maxComputeUnits: 2 },
+  launch: { suspendTimeoutIsFree: 0, maxHistorySeconds: 604_800, maxComputeUnits: 16 },
+  scale: { suspendTimeoutIsFree: 1, maxHistorySeconds: 2_592_000, maxComputeUnits: 56 },
+} as const satisfies Record<string, Partial<NeonLimits>>
+
 export const DEFAULT_LIMITS: NeonLimits = {
   maxProjects: 100_000,
+  ...NEON_PLANS.scale,
   requestsPerMinute: 700,
   requestsPerSecondPerRoute: 40,
   deletedRetentionMs: 7 * 24 * 60 * 60 * 1000,

@@ -39,7 +39,7 @@ const createBody = z.object({
     org_id: z.string().optional(),
     provisioner: z.string().default('k8s-neonvm'),
     store_passwords: z.boolean().default(true),
-    history_retention_seconds: z.number().default(86_400),
+    history_retention_seconds: z.number().optional(),
     settings: settings.default({}),
     branch: z
       .object({ name: z.string().optional(), role_name: name.optional(), database_name: name.optional() })

@@ -14,7 +14,8 @@ import { failed, type Result, success } from '../../kernel/result.ts'
 import { type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
 import type { NeonEnvironment } from './environment.ts'
 import { failure, neonFailures } from './failures.ts'
-import type { TenantLimits } from './tenant.ts'
+import { isPlanRefusal, type LimitsResult, withinPlan } from './plan-limits.ts'
+import { isDefaultSuspendTimeout, suspendTimeoutToAskFor, type TenantLimits } from './tenant.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
 const TIMEOUT_MS = 30_000
@@ -105,9 +106,9 @@ export interface NeonProvider {
   /** @returns false when Neon knows no such project, or has deleted it */
   projectExists(projectId: string): Promise<Result<boolean>>
   /** Creates another project at every call: the caller has looked, holds the lease, and never repeats it blindly. */
-  createProject(spec: ProjectSpec, assertLease: AssertLease): Promise<Result<NeonConnection>>
-  /** Gives an existing project the wanted limits; calls nothing when it has them. */
-  applyLimits(projectId: string, limits: TenantLimits): Promise<Result<void>>
+  createProject(spec: ProjectSpec, assertLease: AssertLease): Promise<LimitsResult<NeonConnection>>
+  /** Gives an existing project the wanted limits, except its history retention; calls nothing when it has them. */
+  applyLimits(projectId: string, limits: TenantLimits): Promise<LimitsResult<void>>
   connection(projectId: string, databaseName: string, roleName: string): Promise<Result<NeonConnection>>
   /** True when no operation is under way on the project. */
   isSettled(projectId: string): Promise<Result<boolean>>
@@ -146,9 +147,14 @@ export function createNeonProvider(
     deleteProject: (projectId, assertLease) =>
       attempt((call) => deleteProject(neon, call, projectId, assertLease)),
     projectExists: (projectId) => attempt((call) => projectExists(neon, call, projectId)),
-    createProject: async (spec, assertLease) =>
-      withSettleTime(await attempt((call) => createProject(neon, call, { ...spec, ...org }, assertLease))),
-    applyLimits: (projectId, limits) => attempt((call) => applyLimits(neon, call, projectId, limits)),
+    createProject: (spec, assertLease) =>
+      withinPlan(spec.limits, async (limits) =>
+        withSettleTime(
+          await attempt((call) => createProject(neon, call, { ...spec, ...org, limits }, assertLease)),
+        ),
+      ),
+    applyLimits: (projectId, limits) =>
+      withinPlan(limits, (allowed) => attempt((call) => applyLimits(neon, call, projectId, allowed))),
     connection: (...wanted) => attempt((call) => readConnection(neon, call, ...wanted)),
     isSettled: (projectId) => attempt((call) => isSettled(neon, call, projectId)),
   }
@@ -316,7 +322,9 @@ async function createProject(
       branch: { name: 'main', role_name: spec.roleName, database_name: spec.databaseName },
       default_endpoint_settings: endpointSettings(spec.limits),
       settings: { quota: spec.limits.quota },
-      history_retention_seconds: spec.limits.historyRetentionSeconds,
+      ...(spec.limits.historyRetentionSeconds === undefined
+        ? {}
+        : { history_retention_seconds: spec.limits.historyRetentionSeconds }),
     },
   }
   const { data } = await call('POST /projects', () => neon.createProject(request), assertLease)
@@ -334,11 +342,19 @@ async function createProject(
   )
 }
 
-function endpointSettings(limits: TenantLimits) {
+interface EndpointLimits {
+  readonly autoscaling_limit_min_cu: number
+  readonly autoscaling_limit_max_cu: number
+  readonly suspend_timeout_seconds?: number
+}
+
+/** Neon's cheaper plans refuse every explicit suspend timeout, its default too, so that the default is left out. */
+function endpointSettings(limits: TenantLimits): EndpointLimits {
+  const askedSuspendTimeout = suspendTimeoutToAskFor(limits)
   return {
     autoscaling_limit_min_cu: limits.minComputeUnits,
     autoscaling_limit_max_cu: limits.maxComputeUnits,
-    suspend_timeout_seconds: limits.suspendTimeoutSeconds,
+    ...(askedSuspendTimeout === undefined ? {} : { suspend_timeout_seconds: askedSuspendTimeout }),
   }
 }
 
@@ -350,12 +366,16 @@ async function applyLimits(
 ): Promise<Result<void>> {
   const endpoint = await primaryEndpoint(neon, call, projectId)
   if (!endpoint.ok) return endpoint
-  const wanted = endpointSettings(limits)
-  const { id, autoscaling_limit_min_cu, autoscaling_limit_max_cu, suspend_timeout_seconds } = endpoint.value
-  const differs =
-    autoscaling_limit_min_cu !== wanted.autoscaling_limit_min_cu ||
-    autoscaling_limit_max_cu !== wanted.autoscaling_limit_max_cu ||
-    suspend_timeout_seconds !== wanted.suspend_timeout_seconds
+  const { id, ...has } = endpoint.value
+  // A timeout that an earlier size asked for is put back to the default.
+  const putBack =
+    isDefaultSuspendTimeout(limits.suspendTimeoutSeconds) &&
+    !isDefaultSuspendTimeout(has.suspend_timeout_seconds)
+  const wanted: EndpointLimits = {
+    ...endpointSettings(limits),
+    ...(putBack ? { suspend_timeout_seconds: 0 } : {}),
+  }
+  const differs = Object.entries(wanted).some(([name, value]) => has[name as keyof typeof wanted] !== value)
   if (differs)
     await call('PATCH /projects/{id}/endpoints/{id}', () =>
       neon.updateProjectEndpoint(projectId, id, { endpoint: wanted }),
@@ -460,6 +480,7 @@ function classify(error: unknown): Failure {
   if (status === 401 || status === 403) return failure('neon_key_rejected')
   if (status === 423) return failure('neon_project_busy', undefined, retryAfter)
   if (status === 429) return failure('neon_rate_limited', undefined, retryAfter)
+  if (isPlanRefusal(status, said)) return failure('neon_limit_refused', said)
   if (code === 'PROJECTS_LIMIT_EXCEEDED') return failure('neon_project_limit_reached', said)
   if (status < 500 && /region/i.test(said)) return failure('neon_region_unknown', said)
   if (status < 500) return failure('neon_request_refused', said)
@@ -468,6 +489,7 @@ function classify(error: unknown): Failure {
 
 function withoutKey(): NeonProvider {
   const refuse = () => Promise.resolve(failed(failure('neon_key_missing')))
+  const refuseWithLimits = async () => ({ ...(await refuse()), refused: [] })
   return {
     findProject: refuse,
     listProjects: refuse,
@@ -476,8 +498,8 @@ function withoutKey(): NeonProvider {
     usage: refuse,
     deleteProject: refuse,
     projectExists: refuse,
-    createProject: refuse,
-    applyLimits: refuse,
+    createProject: refuseWithLimits,
+    applyLimits: refuseWithLimits,
     connection: refuse,
     isSettled: refuse,
   }

@@ -34,6 +34,15 @@ export const neonFailures = {
       commands: [{ command: 'retry', service: 'neon' }],
     },
   },
+  neon_limit_refused: {
+    retryable: false,
+    sentence: 'The plan of the Neon account refuses a limit.',
+    docs: 'Seen only when the request failed again without the refused limit; the message quotes Neon.',
+    remedy: {
+      text: 'Lower the limit in provisioning.database_sizes or provisioning.plans, or upgrade the plan at console.neon.tech, then retry.',
+      commands: [{ command: 'retry', service: 'neon' }],
+    },
+  },
   neon_region_unknown: {
     retryable: false,
     sentence: 'Neon does not offer this region.',

@@ -5,12 +5,14 @@ import { isLocalHost } from '../../kernel/local-host.ts'
 import { type Result, success } from '../../kernel/result.ts'
 import type { NeonConnection } from './client.ts'
 import { failure, neonFailures } from './failures.ts'
+import { refusals } from './plan-limits.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
 import { NEON_PROJECT, projectName, tenantRoleName } from './tenant.ts'
 
 /** Neon finishes an operation within 2 s as a rule; what takes longer is put off instead of waited for. */
 const POLL_MS = [50, 100, 200, 400, 800, 1_600, 2_000]
 const PUT_OFF_SECONDS = 5
+const REFUSED = 'refused by the plan of the Neon account'
 
 /**
  * One Neon project for the organization, with its limits applied. The recorded one holds the tenant's data, whatever it is
@@ -49,7 +51,7 @@ async function create(context: NeonStepContext): Promise<StepOutcome> {
     await context.planResource(NEON_PROJECT, spec.name, { region })
     planned = true
   })
-  if (created.ok) return succeeded(context, created.value)
+  if (created.ok) return succeeded(context, created.value, refusals(limits, created.refused))
   // Nothing was made for certain, so that the region may still be changed.
   if (planned && !leavesOpen(created.failure, neonFailures)) await context.unplanResource(NEON_PROJECT)
   return { type: 'failed', failure: created.failure }
@@ -67,8 +69,9 @@ async function adopt(context: NeonStepContext, projectId: string): Promise<StepO
   if (!limited.ok) return { type: 'failed', failure: limited.failure }
   const role = tenantRoleName(tenant.organizationId)
   const connection = await neon.connection(projectId, role, role)
+  const { suspendRefused } = refusals(tenant.limits, limited.refused)
   return connection.ok
-    ? succeeded(context, connection.value)
+    ? succeeded(context, connection.value, { suspendRefused, historyRefused: null })
     : { type: 'failed', failure: connection.failure }
 }
 
@@ -84,15 +87,32 @@ async function waitUntilSettled(
   return success(false)
 }
 
-function succeeded(context: NeonStepContext, connection: NeonConnection): StepOutcome {
+/** Null: it was not asked for. */
+interface Refusals {
+  readonly suspendRefused: boolean | null
+  readonly historyRefused: boolean | null
+}
+
+function succeeded(
+  context: NeonStepContext,
+  connection: NeonConnection,
+  { suspendRefused, historyRefused }: Refusals,
+): StepOutcome {
   const { sql, job, tenant, secrets } = context
   const { projectId, branchId, endpointId, host, pooledHost, port, databaseName } = connection
   const sslMode = isLocalHost(host) ? 'disable' : 'verify-full'
   secrets.set('apiPassword', connection.password)
   return {
     type: 'succeeded',
-    output: { resourceId: projectId, region: tenant.region, size: tenant.size },
+    output: {
+      resourceId: projectId,
+      region: tenant.region,
+      size: tenant.size,
+      ...(suspendRefused ? { suspendTimeout: REFUSED } : {}),
+      ...(historyRefused ? { historyRetention: REFUSED } : {}),
+    },
     record: sql`provisioning.record_neon_project(${job.id}, ${job.leaseToken}, ${projectId}, ${branchId}, ${endpointId},
-      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${sslMode}, ${projectName(tenant.organizationId)})`,
+      ${host}, ${pooledHost}, ${port}, ${databaseName}, ${sslMode}, ${projectName(tenant.organizationId)},
+      ${suspendRefused}, ${historyRefused})`,
   }
 }

@@ -7,11 +7,25 @@ export const NEON_PROJECT = 'neon_project'
 export interface TenantLimits {
   readonly minComputeUnits: number
   readonly maxComputeUnits: number
-  /** 0 is Neon's default of 300 s, -1 never. */
-  readonly suspendTimeoutSeconds: number
-  readonly historyRetentionSeconds: number
+  /** 0 is Neon's default of 300 s, -1 never; undefined after the account's plan refused it. */
+  readonly suspendTimeoutSeconds: number | undefined
+  /** Undefined after the account's plan refused it without naming the most that it has. */
+  readonly historyRetentionSeconds: number | undefined
   /** Neon's quota object; an absent limit is unlimited. */
   readonly quota: Readonly<Record<string, number>>
+}
+
+/** After which a compute sleeps when nobody has set another time. */
+const DEFAULT_SUSPEND_SECONDS = 300
+
+/** @param seconds as Neon has it; 0 is how the API writes the default */
+export function isDefaultSuspendTimeout(seconds: number | undefined): boolean {
+  return seconds === 0 || seconds === DEFAULT_SUSPEND_SECONDS
+}
+
+/** The suspend timeout in seconds; undefined when it is the one that every Neon account has anyway. */
+export function suspendTimeoutToAskFor({ suspendTimeoutSeconds }: TenantLimits): number | undefined {
+  return isDefaultSuspendTimeout(suspendTimeoutSeconds) ? undefined : suspendTimeoutSeconds
 }
 
 /** What Neon's steps need to know of an organization. */

@@ -12,6 +12,8 @@ export interface BenchmarkOptions {
   readonly runs: number
   /** A handful of operations only, to see that the benchmark works. Its figures mean nothing. */
   readonly quick: boolean
+  /** For growth: how many the side of the many has. */
+  readonly tenants?: number
   /** Aborted by Ctrl-C: whatever was started has to be stopped and removed. */
   readonly signal: AbortSignal
   /** Told what is being done, in a few words. */

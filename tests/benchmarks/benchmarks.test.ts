@@ -23,7 +23,7 @@ describe('a benchmark', () => {
   })
 
   it('of growth fills two databases and compares them', async () => {
-    const { metrics } = JSON.parse((await bench('growth', '--quick')).stdout)
+    const { metrics } = JSON.parse((await bench('growth', '--quick', '--tenants', '200')).stdout)
     for (const name of ['sign_up_ratio', 'claim_ratio', 'tenant_page_ratio', 'search_ms', 'backfill_look_s'])
       expect(metrics[name], name).toBeGreaterThan(0)
   }, 120_000)
@@ -40,6 +40,7 @@ describe('a benchmark', () => {
 
   it('cannot be run a number of times that is no number', async () => {
     await expect(bench('sign-up', '--runs', 'many')).rejects.toMatchObject({ code: 2, stdout: '' })
+    await expect(bench('growth', '--tenants', '0')).rejects.toMatchObject({ code: 2, stdout: '' })
   })
 })
 

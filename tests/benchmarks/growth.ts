@@ -57,7 +57,10 @@ export const growth: Benchmark = {
 }
 
 async function measureIn(server: PostgresServer, options: BenchmarkOptions): Promise<Measurement> {
-  const tenants = { few: options.quick ? 50 : FEW_TENANTS, many: options.quick ? 500 : MANY_TENANTS }
+  const tenants = {
+    few: options.quick ? 50 : FEW_TENANTS,
+    many: options.tenants ?? (options.quick ? 500 : MANY_TENANTS),
+  }
   for (const side of SIDES) await prepareDatabase(server, side, tenants[side], options)
   return withConnections(server.url('few'), 1, (few) =>
     withConnections(server.url('many'), 1, (many) =>

@@ -37,13 +37,17 @@ await runCommand(async () => {
     console.error(`${usage.mistake}\n\n${helpText()}`)
     return USAGE_ERROR
   }
-  return runAll(usage.chosen, usage.runs, usage.quick)
+  return runAll(usage)
 })
 
-type Usage =
-  | { readonly help: true }
-  | { readonly mistake: string }
-  | { readonly chosen: readonly Benchmark[]; readonly runs: number | undefined; readonly quick: boolean }
+type Usage = { readonly help: true } | { readonly mistake: string } | Wanted
+
+interface Wanted {
+  readonly chosen: readonly Benchmark[]
+  readonly runs: number | undefined
+  readonly tenants: number | undefined
+  readonly quick: boolean
+}
 
 function readArguments(): Usage {
   try {
@@ -53,10 +57,16 @@ function readArguments(): Usage {
         help: { type: 'boolean', short: 'h', default: false },
         quick: { type: 'boolean', default: false },
         runs: { type: 'string' },
+        tenants: { type: 'string' },
       },
     })
     if (values.help) return { help: true }
-    return { ...choose(positionals), runs: readRuns(values.runs), quick: values.quick }
+    return {
+      ...choose(positionals),
+      runs: readCount('--runs', values.runs, 9999),
+      tenants: readCount('--tenants', values.tenants, 1_000_000),
+      quick: values.quick,
+    }
   } catch (error) {
     return { mistake: error instanceof Error ? error.message : String(error) }
   }
@@ -72,10 +82,11 @@ function choose(names: readonly string[]): { chosen: readonly Benchmark[] } {
   return { chosen: names.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => names.includes(name)) }
 }
 
-/** @throws Error when it is not a whole number from 1 */
-function readRuns(text: string | undefined): number | undefined {
+/** @throws Error when it is not a whole number from 1 to the most */
+function readCount(option: string, text: string | undefined, most: number): number | undefined {
   if (text === undefined) return undefined
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error(`--runs takes a whole number from 1, not "${text}".`)
+  if (!/^[1-9]\d*$/.test(text) || Number(text) > most)
+    throw new Error(`${option} takes a whole number from 1 to ${most}, not "${text}".`)
   return Number(text)
 }
 
@@ -84,22 +95,19 @@ function helpText(): string {
     ({ name, summary, defaultRuns }) => `  ${name.padEnd(10)} ${summary} (${defaultRuns} runs)\n`,
   )
   return [
-    'Usage: npm run bench -- [NAME …] [--runs N] [--quick]\n\n',
+    'Usage: npm run bench -- [NAME …] [--runs N] [--tenants N] [--quick]\n\n',
     'Measures and prints one JSON object a benchmark, {"name", "metrics"}, on standard output; progress and a table\n',
     'with the aims go to standard error. Without a name, all of them. `npm run --silent bench` prints the JSON alone.\n',
     'The exit code is 0 unless something is wrong: a missed aim is not, a lost tenant is.\n\n',
     ...list,
     '\n  --runs N   measure N times and print medians\n',
+    '  --tenants N  for growth: how many the side of the many has (default 300000)\n',
     '  --quick    a few operations only, to see that it works; the figures mean nothing\n',
   ].join('')
 }
 
 /** One after the other, since each wants the machine for itself. @returns the exit code */
-async function runAll(
-  chosen: readonly Benchmark[],
-  runs: number | undefined,
-  quick: boolean,
-): Promise<number> {
+async function runAll({ chosen, runs, tenants, quick }: Wanted): Promise<number> {
   const signal = stopSignal()
   let exitCode = 0
   for (const benchmark of chosen) {
@@ -107,6 +115,7 @@ async function runAll(
     const options: BenchmarkOptions = {
       runs: runs ?? (quick ? 1 : benchmark.defaultRuns),
       quick,
+      ...(tenants === undefined ? {} : { tenants }),
       signal,
       progress: (what) => console.error(`… ${benchmark.name}: ${what}`),
     }

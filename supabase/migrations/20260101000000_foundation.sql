@@ -90,7 +90,7 @@ revoke execute on function provisioning.touch_updated_at() from public;
 comment on function provisioning.touch_updated_at() is 'Trigger: stamps updated_at on every change of a row.';
 
 create function provisioning.trimmed(p_text text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable strict set search_path = '' as $$
 begin
   -- btrim alone takes off U+0020 only, and a name of no-break spaces looks blank just the same.
   return nullif(btrim(p_text,
@@ -103,7 +103,7 @@ comment on function provisioning.trimmed(text) is
   'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
 
 create function provisioning.without_unseen(p_text text, p_length integer) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable strict set search_path = '' as $$
 begin
   return provisioning.trimmed(left(provisioning.trimmed(
     regexp_replace(regexp_replace(p_text, '[\t-\r\u0085\u2028\u2029]+', ' ', 'g'),
@@ -115,7 +115,7 @@ revoke execute on function provisioning.without_unseen(text, integer) from publi
 comment on function provisioning.without_unseen(text, integer) is 'For plain_text: what it does with letters beyond ASCII.';
 
 create function provisioning.plain_text(p_text text, p_length integer) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable strict set search_path = '' as $$
 begin
   -- Cut before anything looks at each letter: somebody may give 16 MB. One expression, because plpgsql prepares each of them anew
   -- in every transaction, and a sign-up is one.

@@ -93,8 +93,11 @@ the work is safe in its rows.';
 
 create function provisioning.ring_at_commit() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_worker text;
 begin
-  perform provisioning.ring_doorbell((select k.worker from provisioning.job_kinds k where k.kind = new.kind));
+  select k.worker into v_worker from provisioning.job_kinds k where k.kind = new.kind;
+  perform provisioning.ring_doorbell(v_worker);
   return null;
 end
 $$;

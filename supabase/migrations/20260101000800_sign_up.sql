@@ -38,7 +38,8 @@ begin
   -- get a suffix without need.
   if pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug) & 1023) then
     -- A statement of its own: its snapshot is newer than the lock, so a holder that has just committed is seen.
-    if not exists (select from public.organizations o where o.slug = v_slug) then
+    perform from public.organizations o where o.slug = v_slug;
+    if not found then
       return v_slug;
     end if;
   end if;
@@ -150,13 +151,22 @@ declare
   v_data_region text;
   v_hosting_region text;
   v_unknown jsonb;
+  v_wanted text;
 begin
-  select s.default_plan, s.default_data_region, t.tier, t.initial_status, k.kind
-  into v_plan, v_default_region, v_tier, v_status, v_kind
-  from provisioning.settings s, provisioning.tiers t, provisioning.job_kinds k
-  where t.tier = 'database' and k.purpose = 'provision';
-  select r.data_region, r.hosting_region, r.unknown into v_data_region, v_hosting_region, v_unknown
-  from provisioning.wanted_regions(p_metadata, v_default_region) r;
+  -- One after the other, because starting a join takes longer than reading these few rows.
+  select s.default_plan, s.default_data_region into v_plan, v_default_region from provisioning.settings s;
+  select t.tier, t.initial_status into v_tier, v_status from provisioning.tiers t where t.tier = 'database';
+  select k.kind into v_kind from provisioning.job_kinds k where k.purpose = 'provision';
+  if p_metadata ->> 'hosting_region' is null then
+    -- The usual case without the call: no region is named, or one that is known.
+    v_wanted := coalesce(nullif(lower(btrim(left(p_metadata ->> 'data_region', 63))), ''), v_default_region);
+    select r.data_region, r.hosting_region into v_data_region, v_hosting_region from provisioning.regions r
+    where r.data_region = v_wanted or r.neon_region = v_wanted or v_wanted = any (r.aliases);
+  end if;
+  if v_data_region is null then
+    select r.data_region, r.hosting_region, r.unknown into v_data_region, v_hosting_region, v_unknown
+    from provisioning.wanted_regions(p_metadata, v_default_region) r;
+  end if;
   -- One statement instead of three: each would cost as much again as the row that it writes.
   with organization as (
     insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region,
@@ -167,7 +177,7 @@ begin
     insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
   )
   insert into public.provisioning_jobs (organization_id, kind, tier, lane, request, requested_by)
-  values (v_id, v_kind, v_tier, p_lane, v_unknown, p_user_id);
+  values (v_id, v_kind, v_tier, p_lane, coalesce(v_unknown, '{}'), p_user_id);
   return v_id;
 end
 $$;
@@ -409,7 +419,8 @@ begin
     and (select s.provision_on from provisioning.settings s) = 'email_confirmed') then
     return null;
   end if;
-  if provisioning.statement_timed_out() then
+  -- The setting is looked at here first, because a call costs each sign-up more than what it finds out.
+  if current_setting('statement_timeout') <> '0' and provisioning.statement_timed_out() then
     -- Another user of the same statement has used up its time.
     raise query_canceled using message = 'The statement had no time left.';
   end if;

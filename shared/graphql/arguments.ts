@@ -6,7 +6,7 @@ const MAX_PAGE = 100
 
 /** @throws Problem that names the argument */
 export function organizationId(id: string): string {
-  return check('organizationId', z.uuid('is not the id of an organization'), id).toLowerCase()
+  return check('organizationId', z.guid('is not the id of an organization'), id).toLowerCase()
 }
 
 /** @throws Problem unless it is a page of 1 to 100 */
@@ -47,7 +47,7 @@ export const isoMoment = z.iso
   .max(40)
   .refine((text) => !text.startsWith('0000') && !/[+-](1[6-9]|2\d):?\d\d$/.test(text))
 
-const position = z.tuple([isoMoment, z.uuid()])
+const position = z.tuple([isoMoment, z.guid()])
 
 export function encodeCursor(position: Position): string {
   const bytes = new TextEncoder().encode(JSON.stringify(position))

@@ -1,7 +1,7 @@
-import { z } from 'zod'
 import { hasEnded, type JobReport } from '../engine/reports.ts'
 import { waitForOutcome } from '../engine/wait-for-outcome.ts'
 import type { MutationProvisionUserResourcesArgs } from '../generated/resolver-types.ts'
+import { emailAddress } from '../kernel/email-address.ts'
 import { Problem, type ProblemCode } from '../kernel/http/problem.ts'
 import { NEON_PROJECT } from '../services/neon/tenant.ts'
 import { STRIPE_CUSTOMER } from '../services/stripe/step.ts'
@@ -9,8 +9,6 @@ import { provisionUser } from '../tenants/provision-user.ts'
 import { userMetadata } from '../tenants/user-metadata.ts'
 import { check } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
-
-const emailAddress = z.email('is not an e-mail address').max(320)
 
 /** Answers with which the call has done its work: the backend goes on from them. Everything else is an error. */
 const EXPECTED: readonly ProblemCode[] = [

@@ -15,7 +15,7 @@ import { requestHealthCheck } from './request-check.ts'
 
 /** Without an organization: check whatever is due. */
 const bodySchema = z.strictObject({
-  organizationId: z.uuid().optional(),
+  organizationId: z.guid().optional(),
   /** Connect even if that wakes a sleeping database. */
   deep: z.boolean().default(false),
 })

@@ -88,7 +88,7 @@ function createUserVerifier(environment: Environment): (token: string) => Promis
 }
 
 function userCaller(payload: JWTPayload): Caller {
-  const userId = z.uuid().safeParse(payload.sub)
+  const userId = z.guid().safeParse(payload.sub)
   if (!userId.success || payload.role !== 'authenticated')
     throw new Problem('unauthorized', 'The access token is not one of a signed-in user.')
   return { type: 'user', userId: userId.data, claims: payload }
@@ -109,7 +109,7 @@ async function askAuthServer(environment: Environment, token: string): Promise<C
     headers: { authorization: `Bearer ${token}`, apikey },
     signal: AbortSignal.timeout(5_000),
   }).catch(() => undefined)
-  const user = reply?.ok ? z.looseObject({ id: z.uuid() }).safeParse(await reply.json()) : undefined
+  const user = reply?.ok ? z.looseObject({ id: z.guid() }).safeParse(await reply.json()) : undefined
   if (!user?.success)
     throw new Problem('unauthorized', 'The access token is not valid or has expired. Sign in again.')
   // Its word makes the claims true: the time at which they end, and whatever policies look at.

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { JobFunction } from '../engine/job-function.ts'
 import { authorize } from '../kernel/as-caller.ts'
+import { emailAddress } from '../kernel/email-address.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
 import { provisionUser } from './provision-user.ts'
 import { requestProvisioning } from './request-provisioning.ts'
@@ -10,7 +11,7 @@ import { userMetadata } from './user-metadata.ts'
 const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
 
 const fields = z.strictObject({
-  organizationId: z.uuid().optional(),
+  organizationId: z.guid().optional(),
   /** Absent services mean all that are not ready. */
   services: z.array(choice).min(1).max(20).optional(),
   databaseSize: choice.optional(),
@@ -20,7 +21,7 @@ const fields = z.strictObject({
   /** Only tell what a cancellation would do. */
   dryRun: z.boolean().optional(),
   /** Of a user who has signed up just now; instead of the organization, for the backend alone. */
-  email: z.email().max(320).optional(),
+  email: emailAddress.optional(),
   /** Goes over the user's own metadata, for what has still to be made. */
   metadata: userMetadata.optional(),
   /** Reply when the job has ended instead of at once. */

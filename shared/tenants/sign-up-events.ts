@@ -11,17 +11,17 @@ const databaseEvent = z.discriminatedUnion('type', [
   z.looseObject({
     ...eventOnUsers,
     type: z.enum(['INSERT', 'UPDATE']),
-    record: z.looseObject({ id: z.uuid() }),
+    record: z.looseObject({ id: z.guid() }),
   }),
   z.looseObject({ ...eventOnUsers, type: z.literal('DELETE') }),
 ])
 
-const byHand = z.strictObject({ userId: z.uuid() })
+const byHand = z.strictObject({ userId: z.guid() })
 
 /** What an auth hook sends, as far as it is looked at. */
 export const hookSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string() }),
-  user: z.looseObject({ id: z.uuid() }),
+  user: z.looseObject({ id: z.guid() }),
 })
 
 /**

@@ -164,6 +164,8 @@ async function spawnServer(
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     max_connections: '300',
+    // `create database` waits for every backend, also for one whose client has begun to log in and does not go on.
+    authentication_timeout: '10s',
     shared_buffers: '256MB',
     max_wal_size: '4GB',
     wal_level: 'replica',

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import postgres from 'postgres'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { emulators } from '../../local/emulators/registry.ts'
@@ -61,3 +62,23 @@ test('each service has an emulator whose hook and port setting are known, and th
   for (const service of hooked)
     expect(configuration[emulatorPortSetting(service)], service.name).toBeTypeOf('number')
 })
+
+test('a client that stops in the middle of its login holds up no new database for long', async () => {
+  const port = inject('postgresPort')
+  const client = connect(port, '127.0.0.1')
+  const name = `half_login_${process.pid}`
+  const sql = postgres(databaseUrl(port, 'postgres', SUPERUSER), { max: 1, onnotice: () => undefined })
+  try {
+    const startup = Buffer.from(`\0\x03\0\0user\0${SUPERUSER}\0database\0postgres\0\0`, 'latin1')
+    const length = Buffer.alloc(4)
+    length.writeInt32BE(startup.length + 4)
+    client.write(Buffer.concat([length, startup]))
+    // Postgres asks for the password, and gets none.
+    await once(client, 'data')
+    await sql.unsafe(`create database ${name}`)
+    await sql.unsafe(`drop database ${name}`)
+  } finally {
+    client.destroy()
+    await sql.end({ timeout: 1 })
+  }
+}, 30_000)

@@ -194,8 +194,9 @@ describe('pg_cron', () => {
   })
 
   it('has its run records pruned after settings.cron_history_days', async () => {
-    await project.superuser`insert into cron.job_run_details (jobid, username, status, end_time)
-      select 1, 'postgres', label, now() - age from (values ('old', interval '4 days'), ('new', interval '2 days')) as t (label, age)`
+    await project.superuser`insert into cron.job_run_details (jobid, username, status, start_time, end_time)
+      select 1, 'postgres', label, now() - age, case label when 'cut off' then null else now() - age end
+      from (values ('old', interval '4 days'), ('cut off', interval '4 days'), ('new', interval '2 days')) as t (label, age)`
     await project.sql`select provisioning.prune()`
     expect(
       (await project.superuser`select status from cron.job_run_details`).map((row) => row.status),

@@ -130,7 +130,20 @@ function dataApiError(
       code,
       status,
     )
-  return new ProjectError([`${what}: ${message}`, hint].filter(Boolean).join(' '), code || 'data_api', status)
+  return new ProjectError(
+    [`${what}: ${withWait(message)}`, hint].filter(Boolean).join(' '),
+    code || 'data_api',
+    status,
+  )
+}
+
+/** What a limit puts off comes with the seconds: at the end of our own sentences, and else in the header Retry-After alone. */
+function withWait(reason: string, retryAfter: string | null = null): string {
+  const told = /\s*\b(?:or )?try again in (\d+) s\.$/i.exec(reason)
+  const seconds = told?.[1] ?? (/^\d{1,6}$/.test(retryAfter ?? '') ? retryAfter : undefined)
+  if (!seconds) return reason
+  const before = told ? reason.slice(0, told.index).replace(/,$/, '.') : reason
+  return `${before} Wait ${seconds} s, then give the command again.`
 }
 
 const refusal = z
@@ -174,8 +187,9 @@ async function functionError(project: ProjectAddress, name: string, reply: unkno
     detail ?? message ?? msg ?? title ?? `${name} answered ${reply.status}: ${body.slice(0, 300)}`
   const listed = issues.map((issue) => `${issue.path} ${issue.message}`).join('; ')
   const logged = reply.status >= 500 && requestId ? ` Its id in the log: ${requestId}` : ''
+  const whole = listed ? `${reason} (${listed})` : reason
   return new ProjectError(
-    (listed ? `${reason} (${listed})` : reason) + logged,
+    withWait(whole, reply.headers.get('retry-after')) + logged,
     String(code ?? reply.status),
     reply.status,
   )

@@ -29,6 +29,44 @@ const connect = (stop: AbortSignal, ms = 60_000): Api =>
 const called = () => vi.waitUntil(() => calls.length > 0)
 const list = (api: Api) => api.client.rpc('list_tenants')
 
+describe('what a limit puts off', () => {
+  const refuse = (body: object, headers: Record<string, string> = {}) => {
+    server.removeAllListeners('request')
+    server.on('request', (_, response) =>
+      response
+        .writeHead(429, { 'content-type': 'application/problem+json', ...headers })
+        .end(JSON.stringify(body)),
+    )
+  }
+  const api = () => connect(new AbortController().signal)
+
+  test.each([
+    ['a function', 'Much was asked. Try again in 42 s.', { 'retry-after': '42' }],
+    ['a function, with more advice', 'Much was asked. Ask without waiting, or try again in 42 s.', {}],
+    ['the platform', 'Much was asked.', { 'retry-after': '42' }],
+  ])('says how long to wait, in plain words: %s', async (_, detail, headers) => {
+    refuse({ code: 'too_many_attempts', detail }, headers)
+    const refused = await api()
+      .invoke('provision-tenant-resources', {})
+      .catch((error: unknown) => error)
+    expect(refused).toMatchObject({
+      code: 'too_many_attempts',
+      status: 429,
+      message: expect.stringMatching(/^Much was asked\. .*Wait 42 s, then give the command again\.$/),
+    })
+    expect(refused).not.toMatchObject({ message: expect.stringContaining('ry again in') })
+  })
+
+  test('says so of the Data API too', async () => {
+    refuse({ code: 'TP429', message: 'Much was asked. Try again in 7 s.', details: '7' })
+    const limited = api()
+    await expect(limited.change('The repair', list(limited))).rejects.toMatchObject({
+      code: 'TP429',
+      message: 'The repair: Much was asked. Wait 7 s, then give the command again.',
+    })
+  })
+})
+
 describe('a project that takes calls and does not answer', () => {
   test('is given up after a while', async () => {
     const api = connect(new AbortController().signal, 50)

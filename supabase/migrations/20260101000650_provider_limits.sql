@@ -42,6 +42,24 @@ create table provisioning.provider_shares (
 comment on table provisioning.provider_shares is
   'Who has a share of a provider''s rate limits alone, in buckets that nobody else takes from. All others share what is left.';
 
+create function provisioning.leave_some_to_all() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- Two who set shares of one provider take turns.
+  perform from provisioning.provider_status s where s.provider = new.provider for no key update;
+  if (select sum(s.share) from provisioning.provider_shares s where s.provider = new.provider) >= 1 then
+    raise exception 'The shares of "%" must be less than 1 together: calls that have none need the rest.', new.provider
+      using errcode = 'check_violation', constraint = 'shares_leave_some_to_all';
+  end if;
+  return null;
+end
+$$;
+revoke execute on function provisioning.leave_some_to_all() from public;
+comment on function provisioning.leave_some_to_all() is
+  'Trigger: the shares of a provider never add up to all of its limits, since the rate of what is left is divided by.';
+create trigger shares_leave_some_to_all after insert or update on provisioning.provider_shares
+  for each row execute function provisioning.leave_some_to_all();
+
 create table provisioning.token_buckets (
   provider text not null references provisioning.provider_status on delete cascade,
   scope text not null,
@@ -217,11 +235,18 @@ comment on function provisioning.end_call(text, text) is
 seconds of the pause when the breaker is open now, else null.';
 
 create function provisioning.pause_calls(p_provider text, p_route text, p_seconds double precision) returns void
-language sql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- Of holders, too, who have not called yet.
+  insert into provisioning.token_buckets (provider, scope, holder, tokens, refilled_at)
+  select p_provider, l.scope, l.holder, l.burst, clock_timestamp()
+  from provisioning.bucket_limits(p_provider, p_route) l order by l.scope, l.holder
+  on conflict do nothing;
   update provisioning.token_buckets b set refilled_at = clock_timestamp(),
     tokens = least(b.tokens, - l.per_second * p_seconds)
   from provisioning.bucket_limits(p_provider, p_route) l
-  where b.provider = p_provider and b.scope = l.scope and b.holder = l.holder
+  where b.provider = p_provider and b.scope = l.scope and b.holder = l.holder;
+end
 $$;
 revoke execute on function provisioning.pause_calls(text, text, double precision) from public;
 comment on function provisioning.pause_calls(text, text, double precision) is

@@ -17,7 +17,7 @@ begin
   insert into provisioning.removed_tenants as r (user_id, organization_id)
   select u.id, p_organization_id from auth.users u
   where u.deleted_at is null and u.id in (
-    select m.user_id from public.organization_members m where m.organization_id = p_organization_id
+    select m.user_id from public.organization_members m where m.organization_id = p_organization_id and m.role = 'owner'
     union select o.owner_id from public.organizations o where o.id = p_organization_id)
   -- Accounts come before jobs, and the jobs are held already: whose account is being deleted is passed over, not waited for.
   order by u.id for key share of u skip locked
@@ -26,7 +26,8 @@ end
 $$;
 revoke execute on function provisioning.remember_removal(uuid) from public;
 comment on function provisioning.remember_removal(uuid) is
-  'Notes, before an organization goes, that its owner and members have lost it on purpose.';
+  'Notes, before an organization goes, that its owners have lost it on purpose. Whoever was only a member of it may have one
+of their own.';
 
 create function provisioning.lift_removal(p_user_id uuid) returns boolean
 language plpgsql security definer set search_path = '' as $$

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { only, openProject, type Project } from './project.ts'
+import { only, openProject, type Project, refusal } from './project.ts'
 
 let project: Project
 
@@ -218,6 +218,27 @@ describe('the token buckets', () => {
     await begin('A', 5, 'sign_up')
     await project.sql`select provisioning.pause_calls('neon', 'A', 30)`
     expect((await begin('A', 5, 'health')).wait).toBeGreaterThan(29)
+  })
+
+  it('are empty too for whoever has not called yet, when the provider asked everybody to wait', async () => {
+    await project.sql`insert into provisioning.provider_shares (provider, holder, share) values ('neon', 'health', 0.2)`
+    await limit('*', 100, 10)
+    await limit('{route}', 20, 20)
+    await project.sql`select provisioning.pause_calls('neon', 'A', 30)`
+    expect((await begin('A', 5, 'health')).wait).toBeGreaterThan(29)
+    expect((await begin('A', 5, 'sign_up')).wait).toBeGreaterThan(29)
+  })
+
+  it('leave something to those who have no share', async () => {
+    const give = (holder: string, share: number) =>
+      refusal(
+        project.sql`insert into provisioning.provider_shares (provider, holder, share) values ('neon', ${holder}, ${share})`,
+      )
+    expect(await give('health', 0.6)).toBeUndefined()
+    expect(await give('audit', 0.4)).toBe('23514')
+    expect(await give('audit', 0.3)).toBeUndefined()
+    const more = project.sql`update provisioning.provider_shares set share = 0.7 where holder = 'health'`
+    expect(await refusal(more)).toBe('23514')
   })
 
   it('leave requests out of a share for sign-ups', async () => {

@@ -124,6 +124,27 @@ describe('the tenant of a user that was removed on purpose', () => {
     expect(await organizations(member.user.id)).toHaveLength(1)
   })
 
+  it('says nothing about members who have none of their own, but about every owner', async () => {
+    const [mallory, owner, member] = [await removedTenant(), await removedTenant(), await removedTenant()]
+    await project.sql`select provisioning.lift_removal(${mallory.user.id})`
+    await repair(mallory.user.id)
+    const { id } = only(await organizations(mallory.user.id))
+    for (const [role, { user }] of [
+      ['owner', owner],
+      ['admin', member],
+    ] as const) {
+      await project.sql`select provisioning.lift_removal(${user.id})`
+      await project.sql`insert into public.organization_members (organization_id, user_id, role)
+        values (${id}, ${user.id}, ${role})`
+    }
+    await project.sql`delete from public.organizations where id = ${id}`
+    for (const { user } of [mallory, owner, member])
+      await project.auth`update users set raw_user_meta_data = '{"name": "New"}' where id = ${user.id}`
+    expect(await organizations(mallory.user.id)).toHaveLength(0)
+    expect(await organizations(owner.user.id)).toHaveLength(0)
+    expect(await organizations(member.user.id)).toHaveLength(1)
+  })
+
   it('leaves nothing when the account goes', async () => {
     const { user } = await removedTenant()
     await project.auth`delete from users where id = ${user.id}`

@@ -331,6 +331,20 @@ describe('a batch', () => {
     await project.sql`update provisioning.settings set health_concurrency = default`
   })
 
+  it('calls the provider from the share of health, and what somebody asks for from what all share', async () => {
+    const tenant = await addTenant(project)
+    const bucketsAfter = async (check: () => Promise<unknown>) => {
+      await project.sql`delete from provisioning.token_buckets`
+      await check()
+      const rows = await project.sql<{ holder: string }[]>`
+        select distinct holder from provisioning.token_buckets where provider = 'neon'`
+      return rows.map(({ holder }) => holder)
+    }
+    expect(await bucketsAfter(() => sweep(project, [tenant]))).toEqual(['health'])
+    const { organizationId } = tenant
+    expect(await bucketsAfter(() => callHealth(project, { organizationId, deep: true }))).toEqual([''])
+  })
+
   it('is not checked twice by ticks that overlap', async () => {
     const tenants = await addTenants(project, 8)
     await makeDue(project, tenants)

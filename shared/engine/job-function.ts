@@ -54,14 +54,14 @@ export function createJobFunction<Body extends Waitable>(
   const reports = createJobReports(sql, WAIT_POLL_MS)
   const waitingRoom = createWaitingRoom(environment)
 
-  const answerCaller = async (caller: Caller, body: Body, signal: AbortSignal): Promise<Response> => {
+  const answerCaller = async (request: Request, caller: Caller, body: Body): Promise<Response> => {
     // Before anything is done: whoever has no place may ask again as if nothing had been asked.
     const leave = body.wait ? waitingRoom.enter(caller) : undefined
     try {
       const outcome = await definition.request(sql, caller, body)
       if (outcome instanceof Response) return outcome
       ring()
-      if (body.wait) return await replyWithOutcome(reports, outcome.jobId, signal, ring)
+      if (body.wait) return await replyWithOutcome(reports, outcome.jobId, request.signal, ring)
       return jsonReply(await reports.read(outcome.jobId), 202)
     } finally {
       leave?.()
@@ -75,7 +75,7 @@ export function createJobFunction<Body extends Waitable>(
     }
     // The caller is checked before the body is read.
     const caller = await authenticate(request)
-    return answerCaller(caller, await readBody(request, definition.body), request.signal)
+    return answerCaller(request, caller, await readBody(request, definition.body))
   })
 }
 

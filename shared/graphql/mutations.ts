@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { MutationResolvers } from '../generated/resolver-types.ts'
+import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
 import { check, organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { pauseMutations } from './pauses.ts'
@@ -11,27 +12,31 @@ const word = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits
 const services = z.array(word).min(1, 'names no service').max(20)
 
 export const mutations: Required<MutationResolvers<GraphqlContext>> = {
-  provisionTenant: async (_, wanted, { reader }) => {
+  provisionTenant: async (_, wanted, { reader, caller }) => {
     const id = organizationId(wanted.organizationId)
-    const jobId = await reader.call(PROVISION, {
+    const wishes = {
       organizationId: id,
       dataRegion: check('dataRegion', word.nullish(), wanted.dataRegion) ?? null,
       databaseSize: check('databaseSize', word.nullish(), wanted.databaseSize) ?? null,
-    })
+    }
+    const jobId = await unlessJustRefused(caller, wishes, () => reader.call(PROVISION, wishes))
     return { organizationId: id, jobId }
   },
 
-  retryTenantProvisioning: async (_, wanted, { reader }) => {
+  retryTenantProvisioning: async (_, wanted, { reader, caller }) => {
     const id = organizationId(wanted.organizationId)
-    const jobId = await reader.call(PROVISION, {
+    const wishes = {
       organizationId: id,
       services: check('services', services.nullish(), wanted.services) ?? null,
-    })
+    }
+    const jobId = await unlessJustRefused(caller, wishes, () => reader.call(PROVISION, wishes))
     return { organizationId: id, jobId }
   },
 
-  cancelProvisioning: (_, wanted, { reader }) =>
-    reader.call(CANCEL, { organizationId: organizationId(wanted.organizationId) }),
+  cancelProvisioning: (_, wanted, { reader, caller }) => {
+    const wishes = { organizationId: organizationId(wanted.organizationId) }
+    return unlessJustRefused(caller, { ...wishes, cancel: true }, () => reader.call(CANCEL, wishes))
+  },
 
   checkTenantHealth: async (_, wanted, { sql, environment, caller }) => {
     const id = organizationId(wanted.organizationId)

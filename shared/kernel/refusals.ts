@@ -11,6 +11,7 @@ const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP411: 'too_many_organizations',
   TP422: 'unknown_choice',
   TP423: 'undo_in_progress',
+  TP425: 'service_just_redone',
   TP428: 'confirmation_required',
   TP429: 'too_many_attempts',
   TP451: 'under_legal_hold',
@@ -30,7 +31,7 @@ export function refusalAsProblem(error: unknown): Problem | undefined {
 
 function secondsOf(code: ProblemCode, error: Error): number | undefined {
   if (code === 'undo_in_progress') return UNDO_SECONDS
-  if (code !== 'too_many_attempts') return undefined
+  if (code !== 'too_many_attempts' && code !== 'service_just_redone') return undefined
   // As provisioning.refuse_until raises it.
   return 'detail' in error ? Number(error.detail) : undefined
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { JobFunction } from '../engine/job-function.ts'
 import { authorize } from '../kernel/as-caller.ts'
 import { emailAddress } from '../kernel/email-address.ts'
+import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
 import { provisionUser } from './provision-user.ts'
 import { requestProvisioning } from './request-provisioning.ts'
@@ -60,8 +61,12 @@ export const provisionFunction: JobFunction<Fields> = {
     if (email !== undefined) return { jobId: await provisionUser(sql, caller, email, metadata) }
     if (organizationId === undefined)
       throw new Error('a body without organizationId or email was let through')
-    await authorize(sql, caller, organizationId, ['owner', 'admin'])
-    if (cancel) return cancelProvisioning(sql, caller, organizationId, dryRun)
-    return { jobId: await requestProvisioning(sql, caller, organizationId, wanted) }
+    const act = async () => {
+      await authorize(sql, caller, organizationId, ['owner', 'admin'])
+      if (cancel) return cancelProvisioning(sql, caller, organizationId, dryRun)
+      return { jobId: await requestProvisioning(sql, caller, organizationId, wanted) }
+    }
+    // To tell what would be done costs no provider a call and has no limit.
+    return dryRun ? act() : unlessJustRefused(caller, { organizationId, ...wanted, cancel }, act)
   },
 }

@@ -61,17 +61,17 @@ revoke execute on function provisioning.caller_has_limits() from public;
 comment on function provisioning.caller_has_limits() is
   'Whether acts of the caller are limited: those of users are, those of the backend and of operators are not.';
 
-create function provisioning.refuse_until(p_seconds integer, p_why text) returns void
+create function provisioning.refuse_until(p_seconds integer, p_why text, p_code text default 'TP429') returns void
 language plpgsql stable security definer set search_path = '' as $$
 begin
   if p_seconds > 0 then
-    raise exception '% Try again in % s.', p_why, p_seconds using errcode = 'TP429', detail = p_seconds;
+    raise exception '% Try again in % s.', p_why, p_seconds using errcode = p_code, detail = p_seconds;
   end if;
 end
 $$;
-revoke execute on function provisioning.refuse_until(integer, text) from public;
-comment on function provisioning.refuse_until(integer, text) is
-  'Raises TP429 with why and when to come again, the seconds alone as its detail; does nothing for 0 seconds.';
+revoke execute on function provisioning.refuse_until(integer, text, text) from public;
+comment on function provisioning.refuse_until(integer, text, text) is
+  'Raises TP429, or another code, with why and when to come again, the seconds alone as its detail; does nothing for 0 seconds.';
 
 create function provisioning.count_act(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -117,13 +117,14 @@ begin
   loop
     perform provisioning.refuse_until(
       provisioning.count_call(format('redo/%s/%s', v_service.organization_id, v_service.service), 1, v_minutes * 60),
-      format('The service "%s" was done again just now, which is possible once in %s minutes.', v_service.service, v_minutes));
+      format('The service "%s" was done again just now, which is possible once in %s minutes.', v_service.service, v_minutes),
+      'TP425');
   end loop;
 end
 $$;
 revoke execute on function provisioning.count_redone_services(uuid, text[]) from public;
 comment on function provisioning.count_redone_services(uuid, text[]) is
-  'Counts, for each of these services that is ready, that it is done again. Raises TP429 for one that was done again within
+  'Counts, for each of these services that is ready, that it is done again. Raises TP425 for one that was done again within
 settings.ready_service_redo_minutes.';
 
 -- Owning ---------------------------------------------------------------------------------------------------------------

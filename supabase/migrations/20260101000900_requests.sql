@@ -164,4 +164,4 @@ revoke execute on function provisioning.request_provisioning(uuid, text[], text,
 comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
 TP402 (a size that the plan does not have), TP409 (region fixed), TP422 (unknown service, region or size), TP423 (an undo is at
-work) or TP429 (too much was asked).';
+work), TP425 (a ready service was done again just now) or TP429 (too much was asked).';

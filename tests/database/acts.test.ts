@@ -150,8 +150,8 @@ describe('a service that is ready', () => {
     expect(await again({ services: ['neon'] })).toBeUndefined()
     expect(await engine.run(only(await engine.claim()))).toBe('succeeded')
     await pass(120)
-    expect(await again({ services: ['neon'] })).toBe('TP429')
-    expect(await again({ size: 'medium' })).toBe('TP429')
+    expect(await again({ services: ['neon'] })).toBe('TP425')
+    expect(await again({ size: 'medium' })).toBe('TP425')
     const [database] = await project.sql`
       select size from public.organization_databases where organization_id = ${organizationId}`
     expect(database).toEqual({ size: 'small' })
@@ -178,7 +178,7 @@ describe('a service that is ready', () => {
     const { lease, ...tenant } = await claimedJob(project)
     const name = () => provision(userOf(tenant), tenant.organizationId, { services: ['neon'] })
     expect(await refusal(name())).toBeUndefined()
-    expect(await refusal(name())).toBe('TP429')
+    expect(await refusal(name())).toBe('TP425')
     expect(await engine.run(lease)).toBe('queued')
     expect(await engine.run(only(await engine.claim()))).toBe('succeeded')
   })

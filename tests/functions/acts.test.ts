@@ -49,8 +49,27 @@ it('an owner who asks too often is told by HTTP and GraphQL when to come again, 
   expect((await project.request({ organizationId: person.organizationId })).status).toBe(202)
 })
 
-it('an owner who asks for a size that the plan does not have is told which it has', async () => {
+it('an owner who was refused is refused by the process itself until the time is over, and slowly; nobody else is', async () => {
+  await project.sql`update provisioning.settings set organization_acts_per_minute = 1`
+  const [looping, other] = [await project.signUp(), await project.signUp()]
+  const ask = ({ accessToken, organizationId }: SignedUp) =>
+    project.call({ headers: bearer(accessToken), body: { organizationId } })
+  expect((await ask(looping)).status).toBe(202)
+  expect((await ask(looping)).status).toBe(429)
   await project.sql`delete from provisioning.counted_calls`
+  const startedAt = performance.now()
+  const again = await ask(looping)
+  expect(performance.now() - startedAt).toBeGreaterThan(990)
+  expect(again).toMatchObject({ status: 429, body: { code: 'too_many_attempts' } })
+  const seconds = Number(again.headers.get('retry-after'))
+  expect(seconds).toBeLessThan(60)
+  expect(again.body?.detail).toContain(`Try again in ${seconds} s.`)
+  expect((await ask(other)).status).toBe(202)
+  expect((await project.request({ organizationId: looping.organizationId })).status).toBe(202)
+})
+
+it('an owner who asks for a size that the plan does not have is told which it has', async () => {
+  person = await project.signUp()
   expect(await request({ databaseSize: 'large' })).toMatchObject({
     status: 403,
     body: { code: 'size_not_in_plan', detail: expect.stringContaining('It has: small.') },

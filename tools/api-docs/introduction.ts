@@ -36,6 +36,7 @@ allows no answer) are \`application/problem+json\`. Each error has a \`requestId
 | \`nothing_to_cancel\` | no provisioning is under way |
 | \`undo_in_progress\` | what was cancelled is still being removed: again after \`extensions.retryAfterSeconds\` |
 | \`size_not_in_plan\` | the organization's plan does not have this size |
+| \`service_just_redone\` | a ready service is done again once in ten minutes: again after \`extensions.retryAfterSeconds\` |
 | \`too_many_attempts\` | again after \`extensions.retryAfterSeconds\` |
 | \`too_many_waiting\` | you listen or wait 20 times already, or 500 callers do in this process: again after \`extensions.retryAfterSeconds\` |
 | \`provider_unavailable\` | Neon could not be asked; again after \`extensions.retryAfterSeconds\` |

@@ -42,6 +42,8 @@ export function denoArguments(entrypoint: string, functionsDir: string): string[
     '--no-prompt',
     '--no-lock',
     '--cached-only',
+    // A request's signal means that the client has gone, as on the Web; without this Deno also raises it for each answer.
+    '--unstable-no-legacy-abort',
     '--allow-net',
     '--allow-env',
     '--allow-sys=hostname,osRelease,cpus',

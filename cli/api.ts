@@ -139,7 +139,7 @@ function dataApiError(
 
 /** What a limit puts off comes with the seconds: at the end of our own sentences, and else in the header Retry-After alone. */
 function withWait(reason: string, retryAfter: string | null = null): string {
-  const told = /\s*\b(?:or )?try again in (\d+) s\.$/i.exec(reason)
+  const told = /\s{0,3}\b(?:or )?try again in (\d{1,9}) s\.$/i.exec(reason)
   const seconds = told?.[1] ?? (/^\d{1,6}$/.test(retryAfter ?? '') ? retryAfter : undefined)
   if (!seconds) return reason
   const before = told ? reason.slice(0, told.index).replace(/,$/, '.') : reason

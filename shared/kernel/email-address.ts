@@ -7,4 +7,4 @@ import { z } from 'zod'
 export const emailAddress = z
   .string()
   .max(320)
-  .regex(/^[^\p{Cc}\p{Cs}]+@[^\p{Cc}\p{Cs}]+$/u, 'is not an e-mail address')
+  .regex(/^[^\p{Cc}\p{Cs}@]+@[^\p{Cc}\p{Cs}]+$/u, 'is not an e-mail address')

@@ -66,7 +66,7 @@ async function slowDown(): Promise<void> {
 function again({ problem: { code, message }, endsAtMs }: Refusal): Problem {
   const seconds = Math.max(1, Math.ceil((endsAtMs - Date.now()) / 1000))
   // The seconds are the end of the sentence.
-  return new Problem(code, message.replace(/\d+ s\.$/, `${seconds} s.`), [], seconds)
+  return new Problem(code, message.replace(/\d{1,9} s\.$/, `${seconds} s.`), [], seconds)
 }
 
 function remember(key: string, problem: Problem): void {

@@ -111,7 +111,7 @@ describe(`with ${FINISHED_JOBS} finished jobs and ${ORGANIZATIONS} tenants, no t
       async (
         tx,
       ) => tx`select provisioning.record_neon_project(${lease.jobId}, ${lease.token}, 'p', 'b', 'e', 'h', 'ph',
-        5432, 'd', 'require', 'n')`,
+        5432, 'd', 'require', 'n', null, null)`,
     ],
     [
       'record_schema_version',

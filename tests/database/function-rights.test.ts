@@ -185,13 +185,16 @@ beforeAll(async () => {
 
 afterAll(() => project.close())
 
-/** Functions of a schema, as the lists above name them: which roles may call each, and a call with nulls. */
+/**
+ * Functions of a schema, as the lists above name them: which roles may call each, and a call with nulls. Each null is a query of its own, since the
+ * planner answers a strict function of constant nulls by itself and asks for no right.
+ */
 async function functionsOf(schema: typeof PUBLIC_SCHEMA | 'provisioning') {
   return project.sql<{ name: string; roles: string[]; call: string }[]>`
     select ${schema === PUBLIC_SCHEMA ? '' : `${schema}.`} || p.proname || '(' || replace(oidvectortypes(p.proargtypes), ', ', ',') || ')' as name,
       array(select r from unnest(${API_ROLES}::text[]) r where has_function_privilege(r, p.oid, 'execute')) as roles,
       format('%I.%I(%s)', ${schema}::text, p.proname, array_to_string(array(
-        select 'null::' || format_type(t, null) from unnest(p.proargtypes) with ordinality as types (t, n) order by n), ', ')) as call
+        select format('(select null::%s)', format_type(t, null)) from unnest(p.proargtypes) with ordinality as types (t, n) order by n), ', ')) as call
     from pg_proc p where p.pronamespace = ${schema}::regnamespace order by 1`
 }
 

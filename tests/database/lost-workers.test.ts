@@ -112,7 +112,7 @@ describe('the writes of a worker that lost its lease', () => {
     [
       'record_neon_project',
       ({ jobId, token }) => project.sql`
-        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'require', 'n')`,
+        select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'require', 'n', null, null)`,
     ],
     [
       'record_schema_version',

@@ -32,7 +32,7 @@ const RESERVED =
 /** What is wrong with a name for the schema, as a sentence; undefined when the templates can be written for it. */
 export function schemaNameProblem(name: string): string | undefined {
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(name))
-    return `A schema has a name of at most 63 lower-case letters, digits and underscores, without a digit at its begin; "${name}" is none.`
+    return `A schema has a name of at most 63 lower-case letters, digits and underscores that does not begin with a digit; "${name}" is none.`
   if (name.startsWith('pg_') || TAKEN.includes(name))
     return `The schema ${name} belongs to the platform, or is ours already. Choose another one.`
   if (RESERVED.test(name)) return `"${name}" is a word of SQL. Choose another name for the schema.`

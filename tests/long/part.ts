@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { projectRoot } from '../../tools/project.ts'
 
 /**
- * Runs a script of the project, or of a copy of it in another directory, to its end, with its output on this terminal. Ctrl-C reaches the script by itself, because it
- * belongs to the same terminal; any other signal is passed on.
+ * Runs a script of the project, or of a copy of it in another directory, to its end, with its output on this terminal. Ctrl-C
+ * reaches the script by itself, because it belongs to the same terminal; any other signal is passed on.
  * @returns whether it ended with 0
  */
 export async function runPart(

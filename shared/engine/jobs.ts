@@ -108,6 +108,13 @@ export class JobStore {
     return row?.next ?? []
   }
 
+  /** Writes a record before the end of its step, and renews the lease. */
+  async saveRecord(job: Job, record: SideRecord): Promise<void> {
+    await fenced(
+      () => this.#sql`select provisioning.extend_lease(${job.id}, ${job.leaseToken}), ${record} as recorded`,
+    )
+  }
+
   /** Adds to the output of a running step before its end, for attempts that come after a crash. */
   async saveOutput(job: Job, step: string, output: StepOutput): Promise<void> {
     await fenced(

@@ -118,12 +118,19 @@ async function runStep(
   return []
 }
 
-type Means = Pick<StepContext, 'saveOutput' | 'planResource' | 'unplanResource' | 'assertLease'>
+type Means = Pick<
+  StepContext,
+  'saveOutput' | 'saveRecord' | 'planResource' | 'unplanResource' | 'assertLease'
+>
 
 /** What a step writes before its end. Nothing that creates is begun when the step was told to end. */
 function meansOf(jobs: JobStore, job: Job, name: string, signal: AbortSignal): Means {
   return {
     saveOutput: (output) => jobs.saveOutput(job, name, output),
+    saveRecord: async (record) => {
+      signal.throwIfAborted()
+      await jobs.saveRecord(job, record)
+    },
     planResource: async (kind, resource, details = {}) => {
       signal.throwIfAborted()
       await jobs.planResource(job, kind, resource, details)

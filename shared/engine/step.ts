@@ -22,6 +22,8 @@ export interface StepContext<Tenant = TenantFacts> {
   readonly output: StepOutput
   /** Adds to it at once: what a later attempt must know even if this one never ends. Throws LeaseLost. */
   readonly saveOutput: (output: StepOutput) => Promise<void>
+  /** Writes a record at once, for what must be known before the step takes effect. Renews the lease. Throws LeaseLost. */
+  readonly saveRecord: (record: SideRecord) => Promise<void>
   readonly sql: Database
   /** Aborted when the lease is lost or the worker stops. */
   readonly signal: AbortSignal

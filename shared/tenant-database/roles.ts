@@ -88,8 +88,9 @@ declare
 begin${makeEach(renewed)}${GRANT_ROLES}${GRANT_DATABASE}${GRANT_FUTURE}${MAKE_RECORD}
 end
 $roles$;
-select current_setting('provisioning.passwords')::jsonb as passwords;
-commit`
+select current_setting('provisioning.passwords')::jsonb as passwords`
+
+const END = 'commit'
 
 const passwordRow = z.object({ passwords: z.partialRecord(z.enum(LOGINS), z.string()) })
 export type Passwords = z.infer<typeof passwordRow>['passwords']
@@ -97,8 +98,15 @@ export type Passwords = z.infer<typeof passwordRow>['passwords']
 /**
  * Makes what is missing of all this in one transaction, and gives these logins new passwords. Safe to repeat. Wants a
  * session of the role that the provider's API has made, with pg_catalog as its search_path.
+ * @param keep gets the passwords before they are valid. When it throws, they never become so; the session must end then. It
+ *   must not take longer than the server lets a transaction idle.
  */
-export async function makeRoles(sql: postgres.Sql, renewed: readonly Login[]): Promise<Passwords> {
+export async function makeRoles(
+  sql: postgres.Sql,
+  renewed: readonly Login[],
+  keep: (passwords: Passwords) => Promise<void>,
+): Promise<void> {
   const results: unknown[][] = await sql.unsafe(roleStatements(renewed))
-  return passwordRow.parse(results.flat()[0]).passwords
+  await keep(passwordRow.parse(results.flat()[0]).passwords)
+  await sql.unsafe(END)
 }

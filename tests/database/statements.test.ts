@@ -4,12 +4,12 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
 import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
-import { makeRoles } from '../../shared/tenant-database/roles.ts'
 import type { TenantCommand } from '../../shared/tenants/remedies.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { sqlStatement } from '../../tools/remedies.ts'
 import { countTemplates, readSqlFile, type SqlFile, type SqlText, sqlOf } from '../structure/sql-texts.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { makeRolesOf } from '../support/tenant-logins.ts'
 import { openProject, type Project } from './project.ts'
 
 /** Where texts for a tenant's own database stand; all others are for the project's. */
@@ -61,7 +61,7 @@ beforeAll(async () => {
   project = await openProject()
   tenant = await createTestDatabase('platform')
   const admin = postgres(tenant.url('supabase_admin'), OPTIONS)
-  const { schema: password = '' } = await makeRoles(admin, ['schema']).finally(() => admin.end())
+  const { schema: password = '' } = await makeRolesOf(admin, ['schema']).finally(() => admin.end())
   tenantSql = postgres(tenant.url(), { ...OPTIONS, username: `${tenant.name}_schema`, password })
   expect(await applyTenantSchema(tenantSql)).toMatchObject({ ok: true })
 })

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
-import { makeRoles } from '../../shared/tenant-database/roles.ts'
 import { type TestProject, until } from '../support/project.ts'
+import { makeRolesOf } from '../support/tenant-logins.ts'
 
 /** A tenant with a real database, made without a sign-up. */
 export interface HealthTenant {
@@ -58,7 +58,7 @@ export async function addTenant(project: TestProject): Promise<HealthTenant> {
   const made = { organizationId, projectId: data.project.id, endpointId: endpoint.id, password }
   const tenantSql = await useDatabase(project, made)
   await tenantSql`set search_path = pg_catalog`
-  const passwords = await makeRoles(tenantSql, ['health']).finally(() => tenantSql.end())
+  const passwords = await makeRolesOf(tenantSql, ['health']).finally(() => tenantSql.end())
   const healthPassword = passwords.health ?? ''
   const { sql } = project
   await sql`update provisioning.settings set organizations_per_user = 1000000`

@@ -99,6 +99,35 @@ describe('the logins of a tenant’s database', () => {
   })
 })
 
+describe('a worker that has lost its job while it makes passwords', () => {
+  it('leaves those valid that its successor knows', async () => {
+    const person = await readyTenant()
+    const { app_1: known = '' } = await passwordsOf(person)
+    await forget(person, 'app_1')
+    const holder = await apiConnection(project, person.organizationId)
+    await holder.unsafe(`begin; do $$ begin
+      execute format('alter role %I connection limit -1', current_database() || '_app_1');
+    end $$`)
+    const [{ pid: holderPid } = { pid: 0 }] = await holder<{ pid: number }[]>`select pg_backend_pid() as pid`
+    const asked = project.request({ organizationId: person.organizationId, services: ['neon'], wait: true })
+    const others = await apiConnection(project, person.organizationId)
+    const sessions = () => others<{ waits: boolean }[]>`
+      select wait_event_type is not distinct from 'Lock' as waits from pg_stat_activity
+      where datname = current_database() and usename = current_user and pid not in (pg_backend_pid(), ${holderPid})`
+    await until('a worker that waits for the role', async () => (await sessions()).find(({ waits }) => waits))
+    await project.sql`update provisioning.job_leases set token = gen_random_uuid()`
+    await holder`rollback`
+    await until('the end of its session', async () => (await sessions()).length === 0 || undefined)
+    await Promise.all([holder, others].map((sql) => sql.end({ timeout: 1 })))
+    expect(await passwordsOf(person)).not.toHaveProperty('app_1')
+    await project.sql`select vault.create_secret(${known}, provisioning.login_secret(${person.organizationId}, 'app_1'))`
+    await expectOpen(person)
+    await project.expireLeases()
+    expect((await asked).body).toMatchObject({ status: 'succeeded' })
+    await expectOpen(person)
+  })
+})
+
 async function changeOwnPassword({ organizationId }: SignedUp): Promise<void> {
   const sql = await loginConnection(project, organizationId)
   await sql`alter role current_user password 'my own'`.finally(() => sql.end({ timeout: 1 }))

@@ -6,10 +6,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../shared/generated/tenant-schema-files.ts'
 import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
-import { makeRoles } from '../../shared/tenant-database/roles.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/project.ts'
+import { makeRolesOf } from '../support/tenant-logins.ts'
 
 let database: TestDatabase
 let password: string
@@ -24,7 +24,7 @@ const connect = () => postgres(database.url(), { ...OPTIONS, username: `${databa
 beforeAll(async () => {
   database = await createTestDatabase('platform')
   admin = postgres(database.url('supabase_admin'), OPTIONS)
-  password = (await makeRoles(admin, ['schema'])).schema ?? ''
+  password = (await makeRolesOf(admin, ['schema'])).schema ?? ''
   sql = connect()
 })
 
@@ -43,7 +43,7 @@ beforeEach(async () => {
   await admin`drop schema if exists provisioning cascade`
   await admin`drop schema if exists public cascade`
   await admin`create schema public`
-  await makeRoles(admin, [])
+  await makeRolesOf(admin, [])
 })
 
 const one: SchemaFile = { version: 1, name: '0001_one.sql', sql: 'create table public.one (id int)' }

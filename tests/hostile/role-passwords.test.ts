@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
 import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
 import { LOGINS, makeRoles, type Passwords } from '../../shared/tenant-database/roles.ts'
@@ -14,9 +14,10 @@ const API_PASSWORD = 'of-the-api'
 let directory: string
 let server: PostgresServer
 let superuser: postgres.Sql
-/** Is still connected, so that pg_stat_activity shows its last statement. */
 let api: postgres.Sql
 let passwords: Passwords
+/** What pg_stat_activity shows of the session that has just made them. */
+let shown: string
 
 /** A server that writes down whatever it can: each statement, with its parameters, and what functions do within. */
 const TALKATIVE = {
@@ -45,7 +46,13 @@ beforeAll(async () => {
   await superuser.unsafe(`create schema stats; create extension pg_stat_statements with schema stats;
     grant usage on schema stats to public`)
   api = connect(NAME, API_PASSWORD)
-  passwords = await makeRoles(api, LOGINS)
+  await makeRoles(api, LOGINS, async (made) => {
+    passwords = made
+    const rows = await superuser<
+      { query: string }[]
+    >`select query from pg_stat_activity where usename = ${NAME}`
+    shown = rows.map(({ query }) => query).join()
+  })
 })
 
 afterAll(async () => {
@@ -81,12 +88,9 @@ describe('the passwords that the server makes up for its logins', () => {
     expect(found(log)).toEqual([])
   })
 
-  it('are in no statement that pg_stat_activity shows, to whoever it shows it', async () => {
-    const shown = await superuser<
-      { query: string }[]
-    >`select query from pg_stat_activity where usename = ${NAME}`
-    expect(shown.map(({ query }) => query).join()).toContain('role %I login password %L')
-    expect(found(shown.map(({ query }) => query).join())).toEqual([])
+  it('are in no statement that pg_stat_activity shows, to whoever it shows it', () => {
+    expect(shown).toContain('role %I login password %L')
+    expect(found(shown)).toEqual([])
   })
 
   it('are in pg_stat_statements only where it tracks what functions do, and there for nobody of the tenant', async () => {
@@ -113,10 +117,19 @@ describe('the passwords that the server makes up for its logins', () => {
     const before = { ...passwords }
     await superuser`alter role ${superuser(`${NAME}_app_1`)} rename to elsewhere`
     await superuser.unsafe(`create role ${NAME}_app_1`)
-    await expect(makeRoles(api, LOGINS)).rejects.toMatchObject({ code: '42501' })
+    const keep = vi.fn()
+    await expect(makeRoles(api, LOGINS, keep)).rejects.toMatchObject({ code: '42501' })
+    expect(keep).not.toHaveBeenCalled()
     await api`rollback`
     await superuser.unsafe(`drop role ${NAME}_app_1; alter role elsewhere rename to ${NAME}_app_1`)
     const schema = connect(`${NAME}_schema`, before.schema ?? '')
     expect(await schema`select 1 as open`.finally(() => schema.end({ timeout: 1 }))).toEqual([{ open: 1 }])
+  })
+
+  it('are valid only when somebody keeps them', async () => {
+    const refused = new Error('Vault does not answer')
+    await expect(makeRoles(api, LOGINS, () => Promise.reject(refused))).rejects.toBe(refused)
+    await api`rollback`
+    expect(await asApp((sql) => sql`select 1 as open`)).toEqual([{ open: 1 }])
   })
 })

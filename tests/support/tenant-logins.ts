@@ -1,6 +1,15 @@
 import postgres from 'postgres'
-import type { Login } from '../../shared/tenant-database/roles.ts'
+import { type Login, makeRoles, type Passwords } from '../../shared/tenant-database/roles.ts'
 import type { TestProject } from './project.ts'
+
+/** Makes the roles of the database that the API's role is connected to. @returns the passwords of these logins */
+export async function makeRolesOf(api: postgres.Sql, renewed: readonly Login[]): Promise<Passwords> {
+  let passwords: Passwords = {}
+  await makeRoles(api, renewed, async (made) => {
+    passwords = made
+  })
+  return passwords
+}
 
 /** Connections into a tenant's own database; end() them. */
 

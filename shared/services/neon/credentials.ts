@@ -1,8 +1,9 @@
+import { LeaseLost } from '../../engine/jobs.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
 import { readSeal } from '../../kernel/seal.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { failure } from '../../tenant-database/failures.ts'
-import { LOGINS, type Login, makeRoles, SHOWN_LOGIN } from '../../tenant-database/roles.ts'
+import { LOGINS, type Login, makeRoles, type Passwords, SHOWN_LOGIN } from '../../tenant-database/roles.ts'
 import { connectAs, SCHEMA_PASSWORD } from './as-login.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
 import { tenantRoleName } from './tenant.ts'
@@ -11,8 +12,11 @@ import { tenantRoleName } from './tenant.ts'
 const WITHOUT_PASSWORD = ['credentials_missing', 'tenant_database_login_refused']
 
 /**
- * Makes the roles of the tenant's database and its logins, whose passwords are in Vault before anybody uses them. One that is in
+ * Makes the roles of the tenant's database and its logins, whose passwords are in Vault before they are valid. One that is in
  * Vault and works stays as it is; a crash between the two leaves one that does not work, and is replaced.
+ *
+ * Vault takes them under the lease only, which that renews, and the server ends a transaction that idles before the renewed lease
+ * can run out. So a worker that has lost the job and does not know it yet changes no password behind its successor's back.
  */
 export const credentials: NeonStep = async (context) => {
   const { sql, job, tenant } = context
@@ -20,21 +24,29 @@ export const credentials: NeonStep = async (context) => {
   if (!renewed.ok) return { type: 'failed', failure: renewed.failure }
   const password = await apiPassword(context)
   if (!password.ok) return { type: 'failed', failure: password.failure }
-  const [seal] = await Promise.all([readSeal(sql), context.assertLease()])
+  const seal = await readSeal(sql)
+  const keep = async (passwords: Passwords) => {
+    const sealed = await seal(JSON.stringify(passwords))
+    await context
+      .saveRecord(
+        sql`provisioning.store_credentials(${job.id}, ${job.leaseToken}, ${SHOWN_LOGIN}, ${sealed})`,
+      )
+      .catch(notTheTenants)
+    if (passwords.schema) context.secrets.set(SCHEMA_PASSWORD, passwords.schema)
+  }
   const made = await withTenantDatabase(
     { ...context, tenant: { ...tenant, roleName: tenantRoleName(tenant.organizationId) } },
     password.value,
     'direct',
-    (tenantSql) => makeRoles(tenantSql, renewed.value),
+    (tenantSql) => makeRoles(tenantSql, renewed.value, keep),
   )
   if (!made.ok) return { type: 'failed', failure: made.failure }
-  const sealed = await seal(JSON.stringify(made.value))
-  if (made.value.schema) context.secrets.set(SCHEMA_PASSWORD, made.value.schema)
-  return {
-    type: 'succeeded',
-    output: { storedIn: 'vault', renewed: renewed.value.length },
-    record: sql`provisioning.store_credentials(${job.id}, ${job.leaseToken}, ${SHOWN_LOGIN}, ${sealed})`,
-  }
+  return { type: 'succeeded', output: { storedIn: 'vault', renewed: renewed.value.length } }
+}
+
+/** Without its code, which would be taken for that of an error in the tenant's database. */
+function notTheTenants(error: unknown): never {
+  throw error instanceof LeaseLost ? error : new Error('Vault did not take the passwords', { cause: error })
 }
 
 /** Those that Vault knows nothing of, or that are refused with what it knows: somebody has changed it, or it is another's. */

@@ -90,7 +90,7 @@ export interface HealthReport {
   readonly nextCheckAt: string
 }
 
-/** The functions of tenant_health.sql, one method each. */
+/** The functions of health_checks.sql and fleet_list.sql, one method each. */
 export class HealthStore {
   readonly #sql: Database
 

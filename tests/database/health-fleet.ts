@@ -40,7 +40,7 @@ export interface Health {
 /** settings.health_interval_seconds: checks that are closer to each other count as one. */
 export const INTERVAL_MS = 30_000
 
-/** Tenants as rows alone, and the functions of tenant_health.sql as workers call them. */
+/** Tenants as rows alone, and the functions of health_checks.sql and fleet_list.sql as workers call them. */
 export class HealthFleet {
   readonly #project: Project
   readonly #sql: postgres.Sql

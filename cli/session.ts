@@ -80,6 +80,18 @@ export class Session {
   }
 }
 
+/** How the command that is running is given once more with an option of another value; it can be pasted into a shell. */
+export function sameCommand(option: string, value: string | null, given = process.argv.slice(2)): string {
+  const at = given.indexOf(option)
+  const others = given.filter(
+    (word, index) => !word.startsWith(`${option}=`) && (at < 0 || (index !== at && index !== at + 1)),
+  )
+  return ['npm run tenants --', ...[...others, option, value ?? ''].map(shellWord)].join(' ')
+}
+
+const shellWord = (word: string) =>
+  /^[\w.,:/=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+
 type Action<A extends readonly unknown[]> = (session: Session, ...args: A) => Promise<number>
 
 /** Gives a command --json and an action; what that returns becomes the exit code of the process. */

@@ -33,6 +33,8 @@ export function cliCommand(command: TenantCommand, names: TenantNames): string |
       return 'npm run tenants -- pauses'
     case 'set_secret':
       return `npx supabase secrets set ${command.name}=…`
+    case 'choose_region':
+      return `npm run tenants -- provision ${names.tenant} --region REGION`
     case 'bundle_tenant_schema':
       return 'npm run tenant-schema'
     case 'deploy_functions':
@@ -71,6 +73,8 @@ export function sqlStatement(command: TenantCommand, ids: TenantIds): string | u
       return 'select * from provisioning.pauses;'
     case 'list_alerts':
       return `select * from ${PUBLIC_SCHEMA}.tenant_alerts where organization_id = '${ids.organizationId}' and resolved_at is null;`
+    case 'choose_region':
+      return `select * from provisioning.request_provisioning('${ids.organizationId}', p_data_region := 'REGION');`
     case 'watch':
     case 'diagnose':
     case 'check_health':

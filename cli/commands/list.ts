@@ -5,7 +5,7 @@ import { coloured, table, time } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { pageSize, words } from '../options.ts'
 import { startProgress } from '../progress.ts'
-import { type Define, exit } from '../session.ts'
+import { type Define, exit, sameCommand } from '../session.ts'
 
 interface Options {
   readonly status?: string[]
@@ -142,7 +142,7 @@ function screen({ tenants, has_next_page: more, end_cursor: cursor }: Page): str
     tenant.owner_email ?? '',
   ])
   const lines = [table(['slug', 'status', 'health', 'alerts', 'plan', 'region', 'since', 'owner'], rows)]
-  if (more) lines.push(dim(`\nThere are more: --after ${cursor}`))
+  if (more) lines.push(dim(`\nThere are more: ${sameCommand('--after', cursor)}`))
   return lines.join('\n')
 }
 

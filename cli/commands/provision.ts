@@ -1,5 +1,6 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
+import { services } from '../../shared/services/registry.ts'
 import { labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { exitCodeOf, follow } from '../follow.ts'
@@ -9,6 +10,16 @@ import { type Define, exit, type Session } from '../session.ts'
 import { argumentOf, jobFor, nameOf, type Tenant } from '../tenant.ts'
 
 const POLL_MS = 500
+const SERVICES = services.map(({ name }) => name)
+
+/** @throws InvalidArgumentError */
+function serviceNames(text: string, before: readonly string[] | undefined): string[] {
+  const all = words(text, before)
+  const unknown = all.find((name) => !SERVICES.includes(name))
+  if (unknown !== undefined)
+    throw new InvalidArgumentError(`The services are ${SERVICES.join(', ')}; "${unknown}" is none.`)
+  return all
+}
 
 interface Waiting {
   readonly wait: boolean
@@ -58,8 +69,8 @@ export function registerRetry(program: Command, define: Define): void {
         .addOption(
           new Option(
             '--service <name>',
-            'only this one, even when it is ready (stripe, neon); may be repeated',
-          ).argParser(words),
+            `only this one, even when it is ready (${SERVICES.join(', ')}); may be repeated`,
+          ).argParser(serviceNames),
         ),
     ),
     async (session, subject: string, options: RetryOptions) => {

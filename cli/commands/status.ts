@@ -8,10 +8,14 @@ export function registerStatus(program: Command, define: Define): void {
       .command('status')
       .description('verify one user: account, rows, wallet, plan, Stripe, database, steps, events, verdict')
       .argument('<tenant>', 'e-mail address, slug, or the id of an organization or user')
-      .addHelpText('after', '\nExit codes: 0 ready, 3 not ready, 1 the project cannot be reached.'),
+      .addHelpText(
+        'after',
+        '\nExit codes: 0 ready, 3 not ready, 1 nobody is found, or the project cannot be reached.',
+      ),
     async (session, tenant: string) => {
       const found = await (await session.connect()).describe(tenant)
       session.print(found, () => statusScreen(found))
+      if (found.verdict.state === 'not_found') return exit.refused
       return found.verdict.ready ? exit.fine : exit.notReady
     },
   )

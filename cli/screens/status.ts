@@ -14,6 +14,8 @@ import { type Check, type Job, newestJob, type Step, type Tenant, type TenantEve
 const EVENTS_SHOWN = 8
 const AUDIT_SHOWN = 4
 const NAME_WIDTH = 20
+/** Wider than the longest name of a step, delete_stripe_customer. */
+const STEP_WIDTH = 24
 
 /** The whole verification of one user: verdict, who it is, checks, steps, events, alerts, audit, and what to do next. */
 export function statusScreen(tenant: Tenant): string {
@@ -86,12 +88,12 @@ function stepLine(step: Step): string {
       ? duration(Date.parse(step.finished_at) - Date.parse(step.started_at))
       : ''
   const attempts = step.attempts > 1 ? `attempt ${step.attempts}` : ''
-  const state = `${sign(step.status)} ${padded(step.step, NAME_WIDTH)}${padded(step.status, 11)}${took.padStart(7)}`
+  const state = `${sign(step.status)} ${padded(step.step, STEP_WIDTH)}${padded(step.status, 11)}${took.padStart(7)}`
   if (step.status === 'succeeded')
     return labelled(
       `${state}  `,
       [attempts, dim(made(step.output))].filter(Boolean).join('  '),
-      NAME_WIDTH + 22,
+      STEP_WIDTH + 22,
     ).trimEnd()
   const again = step.next_attempt_at ? dim(` again at ${time(step.next_attempt_at)} UTC`) : ''
   const first = attempts ? `${state}  ${attempts}` : state.trimEnd()

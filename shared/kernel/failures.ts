@@ -5,6 +5,8 @@ export type RemedyCommand =
   /** Without a service: whatever has not succeeded. */
   | { readonly command: 'retry'; readonly service?: string }
   | { readonly command: 'set_secret'; readonly name: string }
+  /** Provisions in another region; possible until the database is there. */
+  | { readonly command: 'choose_region' }
   | { readonly command: 'bundle_tenant_schema' }
   | { readonly command: 'deploy_functions' }
 

@@ -131,9 +131,9 @@ describe('status', () => {
     expect((await runJson('status', id)).document.organization_id).toBe(person.organizationId)
   })
 
-  test('says with exit code 3 that nobody is called so', async () => {
+  test('says with exit code 1, as other commands do, that nobody is called so', async () => {
     const { code, document } = await runJson('status', 'nobody@example.com')
-    expect({ code, verdict: document.verdict }).toMatchObject({ code: 3, verdict: { state: 'not_found' } })
+    expect({ code, verdict: document.verdict }).toMatchObject({ code: 1, verdict: { state: 'not_found' } })
   })
 })
 
@@ -169,13 +169,27 @@ describe('retry and provision', () => {
     expect(document).toMatchObject({ verdict: { ready: true }, user: { email } })
   })
 
-  test('a service that is not offered is refused with exit code 1, as JSON too', async () => {
-    const { code, document, stderr } = await runJson('retry', slug, '--service', 'mail')
+  test('a service that is not offered is a wrong argument, and those that are get named', async () => {
+    const { code, document } = await runJson('retry', slug, '--service', 'mail')
     expect({ code, error: document.error }).toMatchObject({
-      code: 1,
-      error: { code: 'unknown_choice', status: 422 },
+      code: 2,
+      error: {
+        code: 'usage',
+        message: expect.stringContaining('The services are stripe, neon; "mail" is none.'),
+      },
     })
-    expect(stderr).toContain('"mail" is unknown')
+  })
+
+  test('the hint for a region that Neon does not offer works as it is printed, with a region in it', async () => {
+    await project.sql`insert into provisioning.regions (data_region, label, neon_region, hosting_region)
+      values ('mars-1', 'Mars', 'aws-mars-1', 'us-east-1')`
+    const person = await project.signUp({ data_region: 'mars-1' })
+    await project.waitFor(person.organizationId, 'failed')
+    const { verdict } = (await runJson('status', person.email)).document
+    const [hint = ''] = (verdict as { commands: string[] }).commands
+    expect(hint).toBe(`npm run tenants -- provision ${await slugOf(person.organizationId)} --region REGION`)
+    const words = hint.replace('npm run tenants -- ', '').replace('REGION', 'eu').split(' ')
+    expect((await run(...words)).code).toBe(0)
   })
 })
 
@@ -451,6 +465,9 @@ describe('list, events, alerts and connection', () => {
     expect(first).toMatchObject({ tenants: all.slice(0, 2), has_next_page: true })
     const second = (await runJson('list', '--limit', '1', '--after', String(first.end_cursor))).document
     expect(second.tenants).toEqual([expect.objectContaining({ slug: all[2]?.slug })])
+    const printed = (await run('list', '--limit', '1', '--sort', 'slug')).stdout
+    const hint = /There are more: npm run tenants -- (.+)/.exec(printed)?.[1] ?? ''
+    expect((await run(...hint.split(' '))).stdout).toContain(all[1]?.slug)
     const backwards = (await runJson('list', '--limit', '1', '--sort=-slug')).document
     expect(backwards.tenants).toEqual([expect.objectContaining({ slug: all.at(-1)?.slug })])
     const region = (await runJson('list', '--region', 'aws-eu-central-1', '--status', 'ready,failed'))

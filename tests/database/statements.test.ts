@@ -29,6 +29,7 @@ const COMMANDS: {
 } = {
   retry: [{ command: 'retry' }, { command: 'retry', service: 'neon' }],
   set_secret: [{ command: 'set_secret', name: 'A' }],
+  choose_region: [{ command: 'choose_region' }],
   bundle_tenant_schema: [{ command: 'bundle_tenant_schema' }],
   deploy_functions: [{ command: 'deploy_functions' }],
   provision_user: [{ command: 'provision_user' }],

@@ -48,8 +48,8 @@ export const neonFailures = {
     sentence: 'Neon does not offer this region.',
     docs: 'A plain retry keeps the old region.',
     remedy: {
-      text: 'Retry with another dataRegion, or correct provisioning.regions first.',
-      commands: [{ command: 'retry', service: 'neon' }],
+      text: 'Provision it in another region. When provisioning.regions is wrong, correct it first.',
+      commands: [{ command: 'choose_region' }],
     },
   },
   neon_request_refused: {

@@ -80,13 +80,15 @@ export class Session {
   }
 }
 
+const PROGRAM = 'npm run tenants --'
+
 /** How the command that is running is given once more with an option of another value; it can be pasted into a shell. */
 export function sameCommand(option: string, value: string | null, given = process.argv.slice(2)): string {
   const at = given.indexOf(option)
   const others = given.filter(
     (word, index) => !word.startsWith(`${option}=`) && (at < 0 || (index !== at && index !== at + 1)),
   )
-  return ['npm run tenants --', ...[...others, option, value ?? ''].map(shellWord)].join(' ')
+  return [PROGRAM, ...[...others, option, value ?? ''].map(shellWord)].join(' ')
 }
 
 const shellWord = (word: string) =>

@@ -12,7 +12,7 @@ const INTRODUCTION =
 const AFTERWORD = [
   listed('Exit codes', [
     ['0', 'done, or ready'],
-    ['1', 'refused, failed, or the project cannot be reached'],
+    ['1', 'refused, failed, nobody is found, or the project cannot be reached'],
     ['2', 'wrong arguments'],
     ['3', 'the tenant is not ready'],
     ['4', 'doctor found problems'],

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { services } from '../shared/services/registry.ts'
-import { bold, dim, runCommand, stopRequest } from '../tools/command.ts'
+import { bold, dim, runCommand, stopRequest, withoutArguments } from '../tools/command.ts'
 import { readConfiguration } from '../tools/configuration.ts'
 import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
@@ -14,36 +14,43 @@ import { type Stack, startStack } from './stack.ts'
 const NEON_TIMINGS = { createMs: 800, operationMs: 600, wakeMs: 500, readMs: 60 }
 const STRIPE_TIMINGS = { requestMs: 200, searchLagMs: 30_000 }
 
-await runCommand(async () => {
-  const startedAt = performance.now()
-  const stop = stopRequest()
-  const configuration = await readConfiguration()
-  const directory = stackDirectory(configuration)
-  // A directory elsewhere may be used for other things, too; of that the stack's own part alone is closed to others.
-  if (directory.startsWith(projectRoot + path.sep)) await makePrivate(path.dirname(directory))
-  const stack = await startStack({
-    directory,
-    configuration,
-    neon: { timings: NEON_TIMINGS },
-    stripe: { timings: STRIPE_TIMINGS },
-    seed: true,
-    watch: true,
-    functionsLog: ({ function: name, text }) => console.log(dim(`[${name}] ${text}`)),
-    progress: (what) => console.log(dim(`… ${what}`)),
-    signal: stop,
-  })
-  const runningFile = stackFile(configuration)
-  await writeFile(runningFile, JSON.stringify({ url: stack.url, secretKey: stack.keys.secretKey }), {
-    mode: 0o600,
-  })
-  announce(stack, performance.now() - startedAt)
-  if (!stop.aborted) await once(stop, 'abort')
-  console.log('\nStopping …')
-  await rm(runningFile, { force: true })
-  await stack.stop()
-  console.log('Stopped. The data is kept; `npm run reset` starts over.')
-  return 0
-})
+const HELP = `npm start
+
+Starts the local stack, and prints its addresses, keys and a demo login. Ctrl-C stops it; the data is kept.
+Ports and the directory of the data are set in .env (see .env.example).`
+
+await runCommand(
+  withoutArguments(HELP, async () => {
+    const startedAt = performance.now()
+    const stop = stopRequest()
+    const configuration = await readConfiguration()
+    const directory = stackDirectory(configuration)
+    // A directory elsewhere may be used for other things, too; of that the stack's own part alone is closed to others.
+    if (directory.startsWith(projectRoot + path.sep)) await makePrivate(path.dirname(directory))
+    const stack = await startStack({
+      directory,
+      configuration,
+      neon: { timings: NEON_TIMINGS },
+      stripe: { timings: STRIPE_TIMINGS },
+      seed: true,
+      watch: true,
+      functionsLog: ({ function: name, text }) => console.log(dim(`[${name}] ${text}`)),
+      progress: (what) => console.log(dim(`… ${what}`)),
+      signal: stop,
+    })
+    const runningFile = stackFile(configuration)
+    await writeFile(runningFile, JSON.stringify({ url: stack.url, secretKey: stack.keys.secretKey }), {
+      mode: 0o600,
+    })
+    announce(stack, performance.now() - startedAt)
+    if (!stop.aborted) await once(stop, 'abort')
+    console.log('\nStopping …')
+    await rm(runningFile, { force: true })
+    await stack.stop()
+    console.log('Stopped. The data is kept; `npm run reset` starts over.')
+    return 0
+  }),
+)
 
 function announce(stack: Stack, tookMs: number): void {
   const rows: [string, string][] = [

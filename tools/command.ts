@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { parseArgs } from 'node:util'
 
 /** Ctrl-C in a terminal arrives once from the terminal and may arrive again from npm and tsx. */
 const SAME_KEYPRESS_MS = 300
@@ -26,6 +27,21 @@ export function parseUsage<T>(help: string, parse: () => T): T {
     return parse()
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error), help)
+  }
+}
+
+/** A command that takes no arguments, and explains itself with --help instead of doing anything. */
+export function withoutArguments(
+  help: string,
+  command: () => Promise<number | undefined>,
+): () => Promise<number | undefined> {
+  return async () => {
+    const { values } = parseUsage(help, () =>
+      parseArgs({ options: { help: { type: 'boolean', short: 'h' } } }),
+    )
+    if (!values.help) return command()
+    console.log(help)
+    return 0
   }
 }
 

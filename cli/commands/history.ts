@@ -5,7 +5,7 @@ import { ago, labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { MAX_ROWS, pageSize, uuid } from '../options.ts'
 import { eventLine } from '../screens/status.ts'
-import { type Define, exit } from '../session.ts'
+import { type Define, exit, sameCommand } from '../session.ts'
 import { alertSchema, eventSchema } from '../tenant.ts'
 
 /** As many ids as fit into the address of one request. */
@@ -139,7 +139,10 @@ function pageOf<T extends { readonly id: string }>(rows: readonly T[], limit: nu
 }
 
 function paged(lines: readonly string[], after: string | null): string {
-  return [...lines, ...(after === null ? [] : [dim(`\nThere may be more: --after ${after}`)])].join('\n')
+  return [
+    ...lines,
+    ...(after === null ? [] : [dim(`\nThere may be more: ${sameCommand('--after', after)}`)]),
+  ].join('\n')
 }
 
 async function withSlugs(api: Api, alerts: readonly z.infer<typeof alertRow>[]): Promise<Alert[]> {

@@ -106,8 +106,9 @@ function triggerFinding(
   const statement = triggers.get(name)
   return finding(
     'database',
-    `trigger ${name}`,
-    !enabled && `No enabled trigger on ${table} calls it.`,
+    // With its schema: the quick start of Supabase has a handle_new_user of its own, in public.
+    `trigger of provisioning.${name}`,
+    !enabled && `No enabled trigger on ${table} calls provisioning.${name}.`,
     `on ${table}`,
     {
       fix: `Make it again with the statement, which also switches it on.${without ? ` Until then ${without}.` : ''}`,

@@ -14,8 +14,6 @@ import { type Check, type Job, newestJob, type Step, type Tenant, type TenantEve
 const EVENTS_SHOWN = 8
 const AUDIT_SHOWN = 4
 const NAME_WIDTH = 20
-/** Wider than the longest name of a step, delete_stripe_customer. */
-const STEP_WIDTH = 24
 
 /** The whole verification of one user: verdict, who it is, checks, steps, events, alerts, audit, and what to do next. */
 export function statusScreen(tenant: Tenant): string {
@@ -79,21 +77,22 @@ function checkLines({ check, status, found, fix, commands }: Check): string[] {
 
 /** A line for each step of a job. */
 export function jobLines(job: Job): string[] {
-  return job.steps.map(stepLine)
+  const width = Math.max(NAME_WIDTH, ...job.steps.map(({ step }) => step.length + 2))
+  return job.steps.map((step) => stepLine(step, width))
 }
 
-function stepLine(step: Step): string {
+function stepLine(step: Step, width: number): string {
   const took =
     step.status === 'succeeded' && step.started_at && step.finished_at
       ? duration(Date.parse(step.finished_at) - Date.parse(step.started_at))
       : ''
   const attempts = step.attempts > 1 ? `attempt ${step.attempts}` : ''
-  const state = `${sign(step.status)} ${padded(step.step, STEP_WIDTH)}${padded(step.status, 11)}${took.padStart(7)}`
+  const state = `${sign(step.status)} ${padded(step.step, width)}${padded(step.status, 11)}${took.padStart(7)}`
   if (step.status === 'succeeded')
     return labelled(
       `${state}  `,
       [attempts, dim(made(step.output))].filter(Boolean).join('  '),
-      STEP_WIDTH + 22,
+      width + 22,
     ).trimEnd()
   const again = step.next_attempt_at ? dim(` again at ${time(step.next_attempt_at)} UTC`) : ''
   const first = attempts ? `${state}  ${attempts}` : state.trimEnd()

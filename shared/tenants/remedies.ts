@@ -115,9 +115,10 @@ export function remedyOfCheck({
 }
 
 function ofRemoval({ text, commands }: Remedy): TenantRemedy {
+  const isNewAttempt = ({ command }: RemedyCommand) => command === 'retry' || command === 'choose_region'
   return {
     text,
-    commands: commands.map((each) => (each.command === 'retry' ? { command: 'retry_removal' } : each)),
+    commands: commands.map((each) => (isNewAttempt(each) ? { command: 'retry_removal' } : each)),
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { jobLines } from '../../cli/screens/status.ts'
 import { type Tenant as Description, readTenant } from '../../cli/tenant.ts'
 import { printVerifyUser } from '../../tools/verify-user/print.ts'
 import {
@@ -319,4 +320,14 @@ describe('the functions of the operators', () => {
       only(await project.sql<{ count: number }[]>`select count(*)::integer as count from auth.users`).count,
     )
   })
+})
+
+it('the name of a step never runs into its state, however long it is', () => {
+  const names = ['stripe_customer', 'delete_stripe_customer', 'a_step_of_a_service_that_is_yet_to_be_written']
+  const steps = names.map((step) => ({ step, service: 'any', status: 'pending', attempts: 0, output: {} }))
+  const lines = jobLines({
+    ...{ id: '', kind: 'deprovision', purpose: 'remove', status: 'running', attempts: 1 },
+    ...{ next_attempt_at: '', request: {}, created_at: '', steps },
+  })
+  for (const [index, line] of lines.entries()) expect(line).toMatch(new RegExp(` ${names[index]} +pending$`))
 })

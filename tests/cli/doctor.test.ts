@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { type Diagnosis, diagnosisSchema } from '../../cli/doctor/diagnosis.ts'
+import { installationFindings } from '../../cli/doctor/installation.ts'
+import { readMigrations } from '../../cli/doctor/migrations.ts'
+import { providerFindings } from '../../cli/doctor/providers.ts'
+import { workFindings } from '../../cli/doctor/work.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { operatorOf, tenants, tenantsJson } from './cli.ts'
+import { problemWith } from './printed-commands.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
@@ -37,6 +43,63 @@ async function whileWrong(breakIt: string, mendIt: string) {
   }
 }
 
+/** Ends a transaction that shall change nothing. */
+class Undone extends Error {}
+
+/** Diagnoses in which all is wrong that can be, in as many ways. */
+function everythingWrong(fine: Diagnosis): Diagnosis[] {
+  const failedJob = { kind: 'provision', code: 'stripe_key_rejected', jobs: 1, message: 'Refused.' }
+  const wrong: Diagnosis = {
+    ...fine,
+    extensions: fine.extensions.map((each) => ({ ...each, version: null })),
+    vault: fine.vault.map((each) => ({ ...each, present: false })),
+    triggers: fine.triggers.map((each) => ({ ...each, enabled: false })),
+    cron: [],
+    pg_net: {
+      problem: 'the pg_net background worker is not up',
+      queued: 1,
+      last_hour: [{ status_code: 500, error: null, calls: 1 }],
+    },
+    dispatch: { last_swept_at: null, problem: 'The address of the functions is not in Vault.' },
+    pauses: [{ message: 'Everything is paused.', paused_at: fine.database_time }],
+    stuck_jobs: [
+      {
+        id: crypto.randomUUID(),
+        organization_id: crypto.randomUUID(),
+        slug: null,
+        kind: 'provision',
+        status: 'queued',
+        due_at: fine.database_time,
+        last_error: null,
+      },
+    ],
+    failed_jobs: [failedJob],
+    sign_up_failures: { users: 1, message: 'duplicate key' },
+    users_without_profile: 2,
+    providers: fine.providers.map((each) => ({ ...each, state: 'open' })),
+    refused_limits: [{ limit: 'suspend_timeout_seconds', wanted: 1, refused_at: fine.database_time }],
+    alerts: { open: 1, critical: 1, oldest: fine.database_time },
+    reconciliation: {
+      last_run: null,
+      findings: [{ label: 'Neon project', kind: 'duplicate', resources: 1 }],
+    },
+    migrations: [],
+  }
+  const cronInOneWay = (change: Partial<Diagnosis['cron'][number]>) => ({
+    ...wrong,
+    vault: fine.vault.map((each) => ({ ...each, plausible: false })),
+    cron: fine.cron.map((each) => ({ ...each, ...change })),
+  })
+  const failedRun = { status: 'failed', message: 'no', started_at: null, finished_at: null }
+  return [
+    wrong,
+    cronInOneWay({ active: false }),
+    cronInOneWay({ here: false }),
+    cronInOneWay({ last_run: failedRun }),
+    cronInOneWay({ schedule: '1 1 1 1 *', last_run: null }),
+  ]
+}
+
 describe('doctor', () => {
   test('finds nothing wrong with a project that works, down to every function, and ends with 0', async () => {
     await project.sweep()
@@ -52,7 +115,12 @@ describe('doctor', () => {
       expect.arrayContaining(['provision-tenant-resources', 'deprovision-tenant-resources']),
     )
     expect(ok('database')).toEqual(
-      expect.arrayContaining(['migrations', 'extension pg_cron', 'pg_net worker', 'trigger handle_new_user']),
+      expect.arrayContaining([
+        'migrations',
+        'extension pg_cron',
+        'pg_net worker',
+        'trigger of provisioning.handle_new_user',
+      ]),
     )
     expect(ok('Vault')).toContain('functions_base_url')
     expect(ok('cron')).toEqual(expect.arrayContaining(['tenant-provisioning-sweep', 'last sweep']))
@@ -124,9 +192,10 @@ describe('doctor', () => {
           'handle_user_deleted',
           'handle_user_soft_deleted',
           'handle_user_updated',
-        ].map((name) => `trigger ${name}`),
+        ].map((name) => `trigger of provisioning.${name}`),
       )
-      const consequence = (name: string) => failed.find(({ check }) => check === `trigger ${name}`)?.fix
+      const consequence = (name: string) =>
+        failed.find(({ check }) => check === `trigger of provisioning.${name}`)?.fix
       expect(consequence('handle_new_user')).toContain('new users get no rows')
       expect(consequence('handle_organization_deleted')).toContain('is not removed')
       expect(consequence('alert_on_job_end')).toContain('failed jobs open no alert')
@@ -136,6 +205,36 @@ describe('doctor', () => {
     } finally {
       await switched('enable')
     }
+  })
+
+  test('every command and statement that it can print works, whatever is wrong', async () => {
+    const diagnosis = diagnosisSchema.parse(
+      (await project.sql`select provisioning.diagnose_provisioning() as document`)[0]?.document,
+    )
+    const bundled = await readMigrations()
+    const address = { url: project.services.url, secretKey: '', isLocal: false, hint: '' }
+    const now = Date.parse(diagnosis.database_time)
+    const printed = everythingWrong(diagnosis).flatMap((wrong) => [
+      ...installationFindings(wrong, bundled, address, now + 3_600_000),
+      ...workFindings(wrong, now),
+      ...providerFindings(wrong),
+    ])
+    const statements = new Set(printed.flatMap(({ sql }) => sql ?? []))
+    const commands = [...new Set(printed.flatMap(({ command }) => command ?? []))]
+    expect(statements.size).toBeGreaterThan(20)
+    expect(commands.length).toBeGreaterThan(7)
+    expect(await Promise.all(commands.map(problemWith))).toEqual(commands.map(() => undefined))
+    for (const statement of statements)
+      await project.sql
+        .begin(async (sql) => {
+          // What it makes must not be there, and what it changes must.
+          if (/create_secret/.test(statement)) await sql`delete from vault.secrets`
+          await sql.unsafe(statement)
+          throw new Undone()
+        })
+        .catch((error: unknown) => {
+          if (!(error instanceof Undone)) throw new Error(`${statement}: ${String(error)}`)
+        })
   })
 
   test('warns of another schedule than the migrations have, with the statement that restores it', async () => {
@@ -168,7 +267,7 @@ describe('doctor', () => {
       expect(failed.map(({ check }) => check).toSorted()).toEqual([
         'Stripe key of the functions',
         'failed jobs',
-        'trigger alert_on_job_end',
+        'trigger of provisioning.alert_on_job_end',
       ])
       expect(failed.find(({ check }) => check === 'failed jobs')?.found).toBe(
         '1 × stripe_key_rejected. The key was refused.',

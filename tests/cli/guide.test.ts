@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import { buildSchema, parse, validate } from 'graphql'
 import { expect, test } from 'vitest'
-import { projectRoot } from '../../tools/project.ts'
 import { supabaseCli } from '../../tools/supabase-cli.ts'
+import { commandsIn, printedTexts, problemWith } from './printed-commands.ts'
 
 const read = (file: string) => readFile(new URL(`../../${file}`, import.meta.url), 'utf8')
 
@@ -51,9 +49,7 @@ const LOCAL_BY_DEFAULT = /^(db|migration|seed|inspect|gen) /
 
 /** Every command of the Supabase CLI in the docs and in what is printed, without the words before and after it. */
 async function supabaseCommands(): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('git', ['ls-files', ...PRINTED], { cwd: projectRoot })
-  const texts = await Promise.all(stdout.trim().split('\n').map(read))
-  return texts.flatMap((text) =>
+  return (await printedTexts()).flatMap((text) =>
     [
       ...text.matchAll(
         /\bsupabase ((?:db|migration|seed|inspect|gen|secrets|functions|link)\b[\w ./=…${}-]*)/g,
@@ -61,8 +57,6 @@ async function supabaseCommands(): Promise<string[]> {
     ].map(([, command = '']) => command.trim()),
   )
 }
-
-const PRINTED = ['*.md', '*.sql', '.env.example', 'cli', 'tools', 'shared', 'local', 'supabase', 'examples']
 
 test('each printed command of the Supabase CLI that works on the local stack by default says which project it means', async () => {
   const commands = await supabaseCommands()
@@ -86,3 +80,24 @@ test('the Supabase CLI knows every printed command and its options', async () =>
   })
   await Promise.all(helps)
 }, 60_000)
+
+/** Where a text speaks of commands in general, or shows how one is used. */
+const IN_GENERAL = /^npm run (?:$|…)|^npm run [\w:-]+ (?:\[|--$|-- (?:COMMAND|NAME|PART)\b)/
+
+test('each command of ours that is printed or in the docs is taken as it stands', async () => {
+  const commands = new Set((await printedTexts()).flatMap(commandsIn))
+  const concrete = [...commands].filter((command) => !IN_GENERAL.test(command))
+  expect(concrete.length).toBeGreaterThan(40)
+  const problems = await Promise.all(
+    concrete.map(async (command) => ({ command, problem: await problemWith(command) })),
+  )
+  expect(problems.filter(({ problem }) => problem !== undefined)).toEqual([])
+})
+
+test('a printed command that cannot work is noticed', async () => {
+  const bad = commandsIn(
+    'First `npm run tenants -- retry acme --after 1`; npm run tenants -- rety acme. Or npm run tenants status # look\nnpm run tennants',
+  )
+  expect(bad).toHaveLength(4)
+  expect(await Promise.all(bad.map(problemWith))).toEqual(bad.map(() => expect.any(String)))
+})

@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createWorkplace, type Workplace } from '../local/commands/command.ts'
-import { tenants } from './cli.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { createWorkplace, ownEnvironment, startCommand, type Workplace } from '../local/commands/command.ts'
+import { SCRIPT, tenants } from './cli.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -124,4 +127,35 @@ describe('npm run tenants', () => {
     expect(json).toMatchObject({ code: 1, stderr: `${message}\n` })
     expect(JSON.parse(json.stdout)).toEqual({ error: { code: 'unreachable', message, status: 0 } })
   })
+})
+
+/** Without the CLI, whose commands are above. */
+const SCRIPTS = [
+  ...['local/start.ts', 'local/reset.ts', 'local/demo.ts', 'local/invoke.ts', 'local/advisors.ts'],
+  ...['local/database-types.ts', 'tools/api-docs.ts', 'tools/failure-codes.ts', 'tools/tenant-schema.ts'],
+  ...['tools/verify-user.ts', 'tests/benchmarks/run.ts', 'tests/chaos/run.ts', 'tests/long/run.ts'],
+]
+
+test('every other script only explains itself on --help, and does nothing with an option that it does not know', async () => {
+  const start = (script: string, option: string) => startCommand(script, [option], ownEnvironment()).ended
+  const helps = await Promise.all(SCRIPTS.map((script) => start(script, '--help')))
+  for (const [index, help] of helps.entries())
+    expect({ script: SCRIPTS[index], ...help }).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('npm '),
+      stderr: '',
+    })
+  expect(await start('local/demo.ts', '--colour')).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining("Unknown option '--colour'"),
+  })
+})
+
+test('every script of package.json that is ours is among these', async () => {
+  const { scripts } = JSON.parse(await readFile(path.join(projectRoot, 'package.json'), 'utf8'))
+  const ours = Object.values<string>(scripts).flatMap(
+    (line) => /^exec node --import tsx (\S+)$/.exec(line)?.[1] ?? [],
+  )
+  expect(ours.toSorted()).toEqual([SCRIPT, ...SCRIPTS].toSorted())
 })

@@ -4,11 +4,11 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
 import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
-import type { TenantCommand } from '../../shared/tenants/remedies.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { sqlStatement } from '../../tools/remedies.ts'
 import { countTemplates, readSqlFile, type SqlFile, type SqlText, sqlOf } from '../structure/sql-texts.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { REMEDY_COMMANDS } from '../support/remedy-commands.ts'
 import { makeRolesOf } from '../support/tenant-logins.ts'
 import { openProject, type Project } from './project.ts'
 
@@ -22,28 +22,6 @@ const SENT_HERE = [
 ]
 /** No statement. */
 const FRAGMENTS = ['PUBLIC_SCHEMA']
-
-/** All that there are, which the compiler sees to. */
-const COMMANDS: {
-  readonly [Name in TenantCommand['command']]: readonly (TenantCommand & { command: Name })[]
-} = {
-  retry: [{ command: 'retry' }, { command: 'retry', service: 'neon' }],
-  set_secret: [{ command: 'set_secret', name: 'A' }],
-  choose_region: [{ command: 'choose_region' }],
-  bundle_tenant_schema: [{ command: 'bundle_tenant_schema' }],
-  deploy_functions: [{ command: 'deploy_functions' }],
-  provision_user: [{ command: 'provision_user' }],
-  lift_removal: [{ command: 'lift_removal' }],
-  provision: [{ command: 'provision' }],
-  retry_removal: [{ command: 'retry_removal' }],
-  set_plan: [{ command: 'set_plan' }],
-  watch: [{ command: 'watch' }],
-  sweep: [{ command: 'sweep' }],
-  diagnose: [{ command: 'diagnose' }],
-  check_health: [{ command: 'check_health' }],
-  list_alerts: [{ command: 'list_alerts' }],
-  list_pauses: [{ command: 'list_pauses' }],
-}
 
 let project: Project
 let tenant: TestDatabase
@@ -168,7 +146,7 @@ describe('every statement of shared/', () => {
 
 it('every statement that an operator is told to send is prepared', async () => {
   const id = '00000000-0000-4000-8000-000000000000'
-  const texts = Object.values(COMMANDS).flatMap((commands) =>
+  const texts = Object.values(REMEDY_COMMANDS).flatMap((commands) =>
     commands.flatMap((command) => {
       const text = sqlStatement(command, { organizationId: id, userId: id })
       return text === undefined ? [] : [{ place: command.command, text: text.replace(/;$/, '') }]

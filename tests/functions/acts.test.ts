@@ -68,6 +68,18 @@ it('an owner who was refused is refused by the process itself until the time is 
   expect((await project.request({ organizationId: looping.organizationId })).status).toBe(202)
 })
 
+it('an owner whose service was done again just now is refused that one from memory, and another one is done', async () => {
+  await project.sql`update provisioning.settings set organization_acts_per_minute = 1000, user_acts_per_minute = 1000`
+  person = await project.signUp()
+  await project.waitFor(person.organizationId)
+  const redo = (service: string) => request({ services: [service], wait: true })
+  expect((await redo('neon')).status).toBe(200)
+  expect(await redo('neon')).toMatchObject({ status: 429, body: { code: 'service_just_redone' } })
+  await project.sql`delete from provisioning.counted_calls`
+  expect(await redo('neon')).toMatchObject({ status: 429, body: { code: 'service_just_redone' } })
+  expect((await redo('stripe')).status).toBe(200)
+})
+
 it('an owner who asks for a size that the plan does not have is told which it has', async () => {
   person = await project.signUp()
   expect(await request({ databaseSize: 'large' })).toMatchObject({

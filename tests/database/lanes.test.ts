@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Step } from '../../shared/engine/step.ts'
+import { createWorker } from '../../shared/engine/worker.ts'
+import { connect } from '../../shared/kernel/database/client.ts'
 import { addKind, closeOpenJobs, Engine, enqueue, withSettings } from './engine.ts'
 import { createTenant, only, openProject, type Project } from './project.ts'
 
@@ -93,6 +96,45 @@ describe('a cap', () => {
     expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER - 1 })).toEqual({ batch_work: 1 })
     await createTenant(project)
     expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER })).toEqual({ provision: 1 })
+  })
+
+  it('of a lane in one worker holds in what a worker claims while it has some of it', async () => {
+    await enqueueMany('batch_work', 10)
+    await dueSince('batch_work', 10 * HANDICAP_SECONDS)
+    const release = Promise.withResolvers<void>()
+    const another = Promise.withResolvers<void>()
+    const sql = connect({ SUPABASE_DB_URL: project.url() })
+    const steps: Record<string, Step> = {
+      batch_work_step: async () => {
+        await release.promise
+        return { type: 'succeeded', output: {} }
+      },
+      rare_work_step: async () => {
+        another.resolve()
+        return { type: 'succeeded', output: {} }
+      },
+    }
+    const worker = createWorker({ sql, steps }, 'provisioning')
+    const atWork = async () =>
+      only(
+        await project.sql<{ count: number }[]>`select count(*)::int as count from public.provisioning_jobs
+          where kind = 'batch_work' and status = 'running'`,
+      ).count
+    await withSettings(project, { worker_linger_milliseconds: 0 }, async () => {
+      const drained = worker.ring()
+      try {
+        await expect.poll(atWork).toBe(BATCH_PLACES_PER_WORKER)
+        // Whoever has begun this has claimed once more, with places of the lane free.
+        await enqueueMany('rare_work', 1)
+        void worker.ring()
+        await another.promise
+        expect(await atWork()).toBe(BATCH_PLACES_PER_WORKER)
+      } finally {
+        release.resolve()
+        await drained
+        await sql.end()
+      }
+    })
   })
 
   it('of a kind holds over all workers and lanes', async () => {

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { findProject } from '../tools/project-address.ts'
 import { padded, watched } from '../tools/terminal.ts'
 import { type Api, connectApi } from './api.ts'
+import { shellWord } from './shell-word.ts'
 
 /** The exit codes, as --help lists them. */
 export const exit = { fine: 0, refused: 1, usage: 2, notReady: 3, problems: 4, interrupted: 130 } as const
@@ -80,19 +81,15 @@ export class Session {
   }
 }
 
-const PROGRAM = 'npm run tenants --'
-
 /** How the command that is running is given once more with an option of another value; it can be pasted into a shell. */
-export function sameCommand(option: string, value: string | null, given = process.argv.slice(2)): string {
+export function sameCommand(option: string, value: string | null): string {
+  const given = process.argv.slice(2)
   const at = given.indexOf(option)
   const others = given.filter(
     (word, index) => !word.startsWith(`${option}=`) && (at < 0 || (index !== at && index !== at + 1)),
   )
-  return [PROGRAM, ...[...others, option, value ?? ''].map(shellWord)].join(' ')
+  return ['npm run tenants --', ...[...others, option, value ?? ''].map(shellWord)].join(' ')
 }
-
-const shellWord = (word: string) =>
-  /^[\w.,:/=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 
 type Action<A extends readonly unknown[]> = (session: Session, ...args: A) => Promise<number>
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { remedyOfCheck } from '../shared/tenants/remedies.ts'
 import { cliCommand, sqlStatement } from '../tools/remedies.ts'
+import { shellWord } from './shell-word.ts'
 
 /** What the screens need of provisioning.describe_tenant; the rest of the document is kept for --json. */
 
@@ -171,10 +172,7 @@ export function newestJob(tenant: Tenant): Job | undefined {
 
 /** How a command names it. Never what somebody chose who may be hostile: it goes into a shell as it is. */
 export function argumentOf({ organization, organization_id: id, user, subject }: Facts): string {
-  const argument = organization?.slug ?? id ?? user?.id ?? subject
-  return /^[\w.@-]+$/.test(argument) && !argument.startsWith('-')
-    ? argument
-    : `'${argument.replaceAll("'", "'\\''")}'`
+  return shellWord(organization?.slug ?? id ?? user?.id ?? subject)
 }
 
 /** What people call it: its slug, else the address or id that is known. */

@@ -4,6 +4,7 @@ import { installationFindings } from '../../cli/doctor/installation.ts'
 import { readMigrations } from '../../cli/doctor/migrations.ts'
 import { providerFindings } from '../../cli/doctor/providers.ts'
 import { workFindings } from '../../cli/doctor/work.ts'
+import { Undo, unlessUndone } from '../database/cast.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { operatorOf, tenants, tenantsJson } from './cli.ts'
 import { problemWith } from './printed-commands.ts'
@@ -42,9 +43,6 @@ async function whileWrong(breakIt: string, mendIt: string) {
     await project.sql.unsafe(mendIt)
   }
 }
-
-/** Ends a transaction that shall change nothing. */
-class Undone extends Error {}
 
 /** Diagnoses in which all is wrong that can be, in as many ways. */
 function everythingWrong(fine: Diagnosis): Diagnosis[] {
@@ -230,10 +228,11 @@ describe('doctor', () => {
           // What it makes must not be there, and what it changes must.
           if (/create_secret/.test(statement)) await sql`delete from vault.secrets`
           await sql.unsafe(statement)
-          throw new Undone()
+          throw new Undo()
         })
+        .catch(unlessUndone)
         .catch((error: unknown) => {
-          if (!(error instanceof Undone)) throw new Error(`${statement}: ${String(error)}`)
+          throw new Error(`${statement}: ${String(error)}`)
         })
   })
 

@@ -15,8 +15,9 @@ const WITHOUT_PASSWORD = ['credentials_missing', 'tenant_database_login_refused'
  * Makes the roles of the tenant's database and its logins, whose passwords are in Vault before they are valid. One that is in
  * Vault and works stays as it is; a crash between the two leaves one that does not work, and is replaced.
  *
- * Vault takes them under the lease only, which that renews, and the server ends a transaction that idles before the renewed lease
- * can run out. So a worker that has lost the job and does not know it yet changes no password behind its successor's back.
+ * Vault takes them from the holder of the lease only, and renews it. The tenant's server ends our transaction when it idles for a
+ * few seconds, long before that lease can run out. So a worker that has lost the job without knowing it changes no password behind
+ * its successor's back.
  */
 export const credentials: NeonStep = async (context) => {
   const { sql, job, tenant } = context

@@ -81,6 +81,8 @@ export class Session {
   }
 }
 
+const PROGRAM = 'npm run tenants --'
+
 /** How the command that is running is given once more with an option of another value; it can be pasted into a shell. */
 export function sameCommand(option: string, value: string | null): string {
   const given = process.argv.slice(2)
@@ -88,7 +90,7 @@ export function sameCommand(option: string, value: string | null): string {
   const others = given.filter(
     (word, index) => !word.startsWith(`${option}=`) && (at < 0 || (index !== at && index !== at + 1)),
   )
-  return ['npm run tenants --', ...[...others, option, value ?? ''].map(shellWord)].join(' ')
+  return [PROGRAM, ...[...others, option, value ?? ''].map(shellWord)].join(' ')
 }
 
 type Action<A extends readonly unknown[]> = (session: Session, ...args: A) => Promise<number>

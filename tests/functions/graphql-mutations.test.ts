@@ -194,12 +194,12 @@ describe('provisionUserResources', () => {
   })
 
   it('says that it goes on when it takes longer than a minute', async () => {
-    const person = await project.whileHeld(() => project.signUp())
-    await using api = graphqlInProcess(project, { pollMs: 20, subscriptionMs: 100, provisionWaitMs: 100 })
     project.neonEmulator.faults.add({
       match: { operation: 'createProject' },
       action: { type: 'latency', ms: 1_000 },
     })
+    const person = await project.whileHeld(() => project.signUp())
+    await using api = graphqlInProcess(project, { pollMs: 20, subscriptionMs: 100, provisionWaitMs: 100 })
     const reply = await api.send({
       method: 'POST',
       headers: { 'content-type': 'application/json', apikey: project.keys.secretKey },

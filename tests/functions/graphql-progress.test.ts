@@ -158,10 +158,13 @@ describe('a subscription to the progress', () => {
   })
 
   it('ends for somebody who is no longer a member', async () => {
-    const { accessToken, organizationId, userId } = await project.whileHeld(() => project.signUp())
+    const { accessToken, organizationId, userId } = await project.whileHeld(async () => {
+      const person = await project.signUp()
+      await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
+        where organization_id = ${person.organizationId} and status = 'queued'`
+      return person
+    })
     await using api = await inProcess({ pollMs: 20, subscriptionMs: 60_000 })
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
-      where organization_id = ${organizationId} and status = 'queued'`
     const events = eventsOf(await api.send(listen(accessToken, organizationId)))
     expect((await events.next()).value?.type).toBe('next')
     await project.sql`delete from public.organization_members

@@ -206,8 +206,10 @@ describe('tenantConnectionInfo', () => {
   })
 
   it('says with a code that there is no database yet', async () => {
-    const person = await project.whileHeld(() => project.signUp())
-    const reply = await ask(project, bearer(person.accessToken), query, { id: person.organizationId })
+    const reply = await project.whileHeld(async () => {
+      const person = await project.signUp()
+      return ask(project, bearer(person.accessToken), query, { id: person.organizationId })
+    })
     expect(codes(reply)).toEqual(['database_not_found'])
   })
 

@@ -55,11 +55,14 @@ describe('a call by e-mail address', () => {
   })
 
   it('waits for a worker that begins the job, and holds nothing meanwhile that the worker needs', async () => {
-    const person = await project.whileHeld(() => project.signUp())
     const worker = await project.sql.reserve()
-    await worker`begin`
-    await worker`set local lock_timeout = '2s'`
-    await worker`select from public.provisioning_jobs where id = ${person.jobId} for update`
+    const person = await project.whileHeld(async () => {
+      const person = await project.signUp()
+      await worker`begin`
+      await worker`set local lock_timeout = '2s'`
+      await worker`select from public.provisioning_jobs where id = ${person.jobId} for update`
+      return person
+    })
     const call = project.sql`select outcome from provisioning.provision_user(${person.email})`.execute()
     await until('a call that waits', async () => {
       const [row] = await project.superuser<{ count: number }[]>`

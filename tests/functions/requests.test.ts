@@ -316,9 +316,12 @@ describe('asking again', () => {
   })
 
   it('with another region moves a database that does not exist yet', async () => {
-    const person = await project.whileHeld(() => project.signUp())
+    const { person, reply } = await project.whileHeld(async () => {
+      const person = await project.signUp()
+      const wish = { organizationId: person.organizationId, dataRegion: 'eu', wait: true }
+      return { person, reply: await project.request(wish) }
+    })
     const { organizationId } = person
-    const reply = await project.request({ organizationId, dataRegion: 'eu', wait: true })
     expect(reply.body?.status).toBe('succeeded')
     expect((await projectOf(person)).region).toBe('aws-eu-central-1')
     const [row] = await project.sql`

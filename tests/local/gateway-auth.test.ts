@@ -146,7 +146,8 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
       const both = Promise.all([1, 2].map(() => post('/signup', { email, password: PASSWORD })))
       await until('two blocked sign-ups', async () => {
         const [row] = await holder<{ count: number }[]>`
-          select count(*)::int as count from pg_locks where relation = 'auth.users'::regclass and not granted`
+          select count(*)::int as count from pg_locks where relation = 'auth.users'::regclass and not granted
+            and database = (select oid from pg_database where datname = current_database())`
         return row?.count === 2 || undefined
       })
       await holder`commit`

@@ -246,6 +246,13 @@ describe('a check', () => {
       return rows.length > 0 || undefined
     })
     const { body } = await check(tenant)
+    // By the server: whoever only leaves lets it send on into a socket that nobody reads, and while it waits for that, no database
+    // of the server can be made or dropped.
+    await until('the end of the replication', async () => {
+      const rows = await project.superuser`
+        select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'subscriber'`
+      return rows.length === 0 || undefined
+    })
     await subscriber.end({ timeout: 0 })
     expect(body.metrics).toMatchObject({ longest_query_seconds: 0 })
   })

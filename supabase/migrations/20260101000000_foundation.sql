@@ -144,6 +144,36 @@ comment on function provisioning.uuid_v7() is
   'A new id that begins with the time. Rows that are made one after another lie side by side in their indexes, which on large
 tables halves what a sign-up writes.';
 
+create function provisioning.lock_users() returns void
+language plpgsql security definer set search_path = '' set lock_timeout = '1s' as $$
+declare
+  v_attempts constant integer := 10;
+  v_holders text;
+begin
+  for v_attempt in 1 .. v_attempts loop
+    begin
+      lock table auth.users in share row exclusive mode;
+      return;
+    exception when lock_not_available then
+      select string_agg(format('process %s (%s%s): %s', a.pid, a.usename, coalesce(', ' || nullif(a.application_name, ''), ''),
+        left(a.query, 100)), '; ') into v_holders
+      from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid
+      where l.relation = 'auth.users'::regclass and a.datname = current_database() and l.granted and l.pid <> pg_backend_pid();
+      if v_attempt = v_attempts then
+        raise exception 'The table auth.users is in use by others for too long, so this migration was not applied: %. Let them
+end, then push again.', coalesce(v_holders, 'whoever it was has ended now') using errcode = 'lock_not_available';
+      end if;
+      raise notice 'Waiting for auth.users, which is in use: %', v_holders;
+      perform pg_sleep(0.5);
+    end;
+  end loop;
+end
+$$;
+revoke execute on function provisioning.lock_users() from public;
+comment on function provisioning.lock_users() is
+  'For migrations that add triggers or foreign keys to auth.users. Whoever waits for that lock makes all sign-ins wait behind it,
+so each attempt ends after a second and lets them through. Raises lock_not_available with what holds the table.';
+
 -- The numbers of the advisory locks. Every lock names one of these, so that no two purposes meet by accident; each is held until
 -- the end of its transaction.
 --   7221 one claim at a time (claim_jobs). In a tenant's own database: one worker at a time applies its schema.

@@ -1,5 +1,7 @@
 -- Who the users are and which organization they belong to.
 
+select provisioning.lock_users();
+
 -- Plan and region are no foreign keys: every sign-up would lock the same few rows of the lookup tables, and with several at once
 -- burn a multixact id each. The values come from those tables, and triggers below keep them true.
 create table public.organizations (

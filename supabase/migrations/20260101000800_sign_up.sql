@@ -1,5 +1,7 @@
 -- From auth.users to a tenant in the making, inside the sign-up's own transaction and without ever failing it.
 
+select provisioning.lock_users();
+
 create table provisioning.sign_up_failures (
   user_id uuid primary key references auth.users (id) on delete cascade,
   sqlstate text not null,
@@ -454,48 +456,60 @@ each sign-up waits for it: it uses NEW, asks for nothing that cannot exist yet a
 create trigger tenant_provisioning_user_created after insert on auth.users
   for each row execute function provisioning.handle_new_user();
 
-create function provisioning.handle_user_updated() returns trigger
+create function provisioning.follow_user(p_old auth.users, p_new auth.users) returns void
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 declare
   v_metadata jsonb;
 begin
-  if new.raw_user_meta_data is distinct from old.raw_user_meta_data then
-    v_metadata := provisioning.cut_metadata(new.raw_user_meta_data);
+  if p_new.raw_user_meta_data is distinct from p_old.raw_user_meta_data then
+    v_metadata := provisioning.cut_metadata(p_new.raw_user_meta_data);
   end if;
   -- Only for those who have nothing yet: the lock that it takes for each user would add up in an update of many.
-  if provisioning.profile_organization(new.id) is null then
-    perform provisioning.try_to_provision_user(new.id);
+  if provisioning.profile_organization(p_new.id) is null then
+    perform provisioning.try_to_provision_user(p_new.id);
   end if;
-  update public.profiles p set email = new.email,
+  update public.profiles p set email = p_new.email,
     full_name = coalesce(provisioning.full_name_of(v_metadata), p.full_name),
     avatar_url = coalesce(provisioning.avatar_of(v_metadata), p.avatar_url)
-  where p.id = new.id;
-  if new.email is distinct from old.email then
-    update public.organizations o set billing_email = new.email
-    where o.owner_id = new.id and o.billing_email is not distinct from old.email;
+  where p.id = p_new.id;
+  if p_new.email is distinct from p_old.email then
+    update public.organizations o set billing_email = p_new.email
+    where o.owner_id = p_new.id and o.billing_email is not distinct from p_old.email;
   end if;
-  return null;
 -- A change of address or name must go through even when its copy cannot be made; the sweep makes up for it.
 exception
   when query_canceled then
     if not provisioning.statement_timed_out() then
       raise;
     end if;
-    perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
-    return null;
+    perform provisioning.record_sign_up_failure(p_new.id, sqlstate, sqlerrm);
   when others then
-    perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
-    return null;
+    perform provisioning.record_sign_up_failure(p_new.id, sqlstate, sqlerrm);
 end
 $$;
-revoke execute on function provisioning.handle_user_updated() from public;
--- Signing in updates auth.users too; the condition keeps that free of charge. What a soft deletion writes, a hash for an
--- address and no name, is not to be copied.
-create trigger tenant_provisioning_user_updated after update on auth.users
-  for each row when (new.deleted_at is null and (
+revoke execute on function provisioning.follow_user(auth.users, auth.users) from public;
+comment on function provisioning.follow_user(auth.users, auth.users) is
+  'Provisions a user who may be eligible only now, and copies a changed name and address.';
+
+create function provisioning.handle_user_updated() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- What a soft deletion writes, a hash for an address and no name, is not to be copied.
+  if new.deleted_at is null and (
     old.email is distinct from new.email
     or old.raw_user_meta_data is distinct from new.raw_user_meta_data
     or old.is_anonymous is distinct from new.is_anonymous
-    or (old.email_confirmed_at is null and new.email_confirmed_at is not null)
-    or (old.phone_confirmed_at is null and new.phone_confirmed_at is not null)))
-  execute function provisioning.handle_user_updated();
+    or old.email_confirmed_at is null and new.email_confirmed_at is not null
+    or old.phone_confirmed_at is null and new.phone_confirmed_at is not null) then
+    perform provisioning.follow_user(old, new);
+  end if;
+  return null;
+end
+$$;
+revoke execute on function provisioning.handle_user_updated() from public;
+comment on function provisioning.handle_user_updated() is
+  'Trigger: follow_user for what concerns us. Signing in updates auth.users too, so the rest costs a comparison only. It stands
+here and not in a WHEN of the trigger, because Postgres refuses to change the type of a column that a trigger names, as updates
+of Auth have done.';
+create trigger tenant_provisioning_user_updated after update on auth.users
+  for each row execute function provisioning.handle_user_updated();

@@ -1,5 +1,7 @@
 -- Operators, who see every tenant, and the check of who may ask for something.
 
+select provisioning.lock_users();
+
 create table provisioning.operators (
   user_id uuid primary key references auth.users (id) on delete cascade,
   granted_at timestamptz not null default now(),

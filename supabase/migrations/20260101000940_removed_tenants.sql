@@ -1,6 +1,8 @@
 -- Who has lost a tenant on purpose. Nothing makes them another one by itself, whatever they change about their account: an abuser
 -- whose tenant was removed would have it back with the next change of the metadata.
 
+select provisioning.lock_users();
+
 create table provisioning.removed_tenants (
   user_id uuid primary key references auth.users (id) on delete cascade,
   organization_id uuid not null,

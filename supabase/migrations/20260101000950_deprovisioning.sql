@@ -1,6 +1,8 @@
 -- The undo: what an organization has outside outlives its rows, and a job that removes it is written in the same transaction as
 -- the deletion.
 
+select provisioning.lock_users();
+
 create function provisioning.supersede_undo(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -153,19 +155,25 @@ create function provisioning.handle_user_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   perform provisioning.erase_person(old.id, old.email, old.raw_user_meta_data);
-  return old;
+  return null;
 end
 $$;
 revoke execute on function provisioning.handle_user_deleted() from public;
 comment on function provisioning.handle_user_deleted() is
-  'Before a user goes. Unlike the other triggers it lets trouble stop the deletion, because what exists outside would otherwise
+  'When a user has gone. Unlike the other triggers it lets trouble stop the deletion, because what exists outside would otherwise
 be lost track of.';
-create trigger tenant_provisioning_user_deleted before delete on auth.users
+-- After, because a trigger of the project may still cancel the deletion or make a soft one of it. By its first letter it comes
+-- before the foreign keys, whose triggers are called RI_…: memberships and profile are still there, and the organization is
+-- gone, or is another owner's, when its key is checked.
+create trigger "A_tenant_provisioning_user_deleted" after delete on auth.users
   for each row execute function provisioning.handle_user_deleted();
 
 create function provisioning.handle_user_soft_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if old.deleted_at is not null or new.deleted_at is null then
+    return null;
+  end if;
   -- Whoever is making the user's rows at this moment must have ended, or they would come after their removal.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(new.id::text, 7222));
   perform provisioning.erase_person(new.id, old.email, old.raw_user_meta_data);
@@ -182,8 +190,7 @@ comment on function provisioning.handle_user_soft_deleted() is
   'A soft deletion ends a user''s tenants, memberships and rights as a deletion does, and trouble stops it likewise. The wallet
 stays with the account''s row: it names nobody, and its balance is for the books.';
 create trigger tenant_provisioning_user_soft_deleted after update on auth.users
-  for each row when (old.deleted_at is null and new.deleted_at is not null)
-  execute function provisioning.handle_user_soft_deleted();
+  for each row execute function provisioning.handle_user_soft_deleted();
 
 create function provisioning.delete_organization(p_organization_id uuid, p_confirm_slug text) returns uuid
 language plpgsql security definer set search_path = '' as $$

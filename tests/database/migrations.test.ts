@@ -379,6 +379,52 @@ describe('a migration run that is cut off', () => {
   })
 })
 
+describe('auth.users, which is not ours,', () => {
+  it('takes a change of any column’s type, as updates of Auth make them, while we are installed', async () => {
+    await using project = await open('migrated')
+    await signUp(project.auth)
+    const columns = await project.superuser<{ name: string; type: string }[]>`
+      select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
+      where attrelid = 'auth.users'::regclass and attnum > 0 and not attisdropped and attgenerated = ''`
+    expect(columns.length).toBeGreaterThan(20)
+    const refused: string[] = []
+    for (const { name, type } of columns)
+      await project.superuser
+        .unsafe(`alter table auth.users alter column ${name} type ${type}`)
+        .catch((error: Error) => refused.push(`${name}: ${error.message}`))
+    // Generated columns, which are Auth's own, name the columns that they are made of.
+    expect(refused.filter((text) => !text.includes('generated column'))).toEqual([])
+  })
+
+  it('is not waited for without end: sign-ins go through, and the message says who holds it', async () => {
+    await using project = await open()
+    const { id } = await signUp(project.auth)
+    const holder = await project.superuser.reserve()
+    try {
+      await holder`begin`
+      await holder`update auth.users set updated_at = now() where id <> ${id}`
+      await holder`select 'the import of last night' from auth.users`
+      const pushed = migrate(project.database.url()).then(
+        () => 'installed',
+        (error: Error) => error.message,
+      )
+      await until('migration that waits', async () => {
+        const rows = await project.superuser`
+          select from pg_stat_activity where datname = ${project.database.name} and wait_event_type = 'Lock'`
+        return rows.length > 0 || undefined
+      })
+      await project.auth`set lock_timeout = '5s'`
+      await project.auth`update users set last_sign_in_at = now() where id = ${id}`
+      expect(await pushed).toMatch(/auth\.users is in use by others for too long.*supabase_admin/s)
+    } finally {
+      await holder`rollback`
+      holder.release()
+    }
+    await migrate(project.database.url())
+    expect(await project.sql`select from pg_proc where proname = 'handle_new_user'`).toHaveLength(1)
+  })
+})
+
 /** `supabase db push` in a process group of its own, so that all of it can be killed. */
 function startCli(url: string) {
   const require = createRequire(import.meta.url)

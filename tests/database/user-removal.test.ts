@@ -143,6 +143,31 @@ describe('the removal of a user whose organization has no other owner', () => {
     expect(await project.sql`select from auth.users where id = ${id}`).toHaveLength(0)
   })
 
+  it('that a trigger of the project turns into a soft one, or cancels, loses nothing', async () => {
+    await using _ = {
+      [Symbol.asyncDispose]: async () =>
+        void (await project.superuser.unsafe(`
+        drop trigger if exists zz_keep_user on auth.users; drop function if exists public.keep_user();`)),
+    }
+    await project.superuser.unsafe(`
+      create function public.keep_user() returns trigger language plpgsql as $$ begin return null; end $$;
+      create trigger zz_keep_user before delete on auth.users for each row execute function public.keep_user();`)
+    const { user, organizationId, jobId, external } = await provisionedTenant()
+    const before = await fingerprint(project.sql)
+    await removeUser(user.id)
+    expect(await fingerprint(project.sql)).toEqual(before)
+    await project.superuser.unsafe(`
+      create or replace function public.keep_user() returns trigger language plpgsql as $$
+        begin update auth.users set deleted_at = now() where id = old.id; return null; end $$;`)
+    await removeUser(user.id)
+    expect(await organization(organizationId)).toHaveLength(0)
+    expect(await outside(organizationId)).toEqual(released(external))
+    expect(
+      only(await project.sql`select status from public.provisioning_jobs where id = ${jobId}`).status,
+    ).toBe('cancelled')
+    expect(await project.sql`select from auth.users where id = ${user.id}`).toHaveLength(1)
+  })
+
   it('of both owners in one statement removes it as well', async () => {
     const { user, organizationId } = await createTenant(project)
     const other = await createTenant(project)

@@ -145,7 +145,7 @@ comment on function provisioning.uuid_v7() is
 tables halves what a sign-up writes.';
 
 create function provisioning.lock_users() returns void
-language plpgsql security definer set search_path = '' set lock_timeout = '1s' as $$
+language plpgsql security definer set search_path = '' set lock_timeout = '400ms' as $$
 declare
   v_attempts constant integer := 10;
   v_holders text;
@@ -164,7 +164,7 @@ begin
 end, then push again.', coalesce(v_holders, 'whoever it was has ended now') using errcode = 'lock_not_available';
       end if;
       raise notice 'Waiting for auth.users, which is in use: %', v_holders;
-      perform pg_sleep(0.5);
+      perform pg_sleep(0.4);
     end;
   end loop;
 end
@@ -172,7 +172,7 @@ $$;
 revoke execute on function provisioning.lock_users() from public;
 comment on function provisioning.lock_users() is
   'For migrations that add triggers or foreign keys to auth.users. Whoever waits for that lock makes all sign-ins wait behind it,
-so each attempt ends after a second and lets them through. Raises lock_not_available with what holds the table.';
+so each of ten attempts ends after 0.4 s and lets them through. Raises lock_not_available with what holds the table.';
 
 -- The numbers of the advisory locks. Every lock names one of these, so that no two purposes meet by accident; each is held until
 -- the end of its transaction.

@@ -48,7 +48,7 @@ export async function follow(
       ? showObjects(session)
       : onTerminal
         ? showScreen()
-        : showLines(options.print ?? console.error)
+        : showLines(options.print ?? session.output.note)
   const deadline = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.timeoutMs
   for (;;) {
     const tenant = await describePatiently(session, api, subject)

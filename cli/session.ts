@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Output } from '../tools/command.ts'
 import { findProject } from '../tools/project-address.ts'
 import { padded, watched } from '../tools/terminal.ts'
 import { type Api, connectApi } from './api.ts'
@@ -18,23 +19,40 @@ export class Declined extends Error {
   }
 }
 
+const PROGRAM = 'npm run tenants --'
+
+export interface SessionOptions {
+  readonly json: boolean
+  readonly stop: AbortSignal
+  readonly environment: NodeJS.ProcessEnv
+  readonly output: Output
+  /** The words of the command line. */
+  readonly args: readonly string[]
+}
+
 /** What every command has: the project, the wish for JSON, and the signal of Ctrl-C. */
 export class Session {
   readonly json: boolean
   readonly stop: AbortSignal
+  readonly environment: NodeJS.ProcessEnv
+  readonly output: Output
+  private readonly args: readonly string[]
   /** Said when the command is interrupted: what has been done, what goes on, and how to look. */
   standing = 'Nothing was changed.'
   /** The result is on standard output; with --json nothing may follow it. */
   printed = false
 
-  constructor(json: boolean, stop: AbortSignal) {
+  constructor({ json, stop, environment, output, args }: SessionOptions) {
     this.json = json
     this.stop = stop
+    this.environment = environment
+    this.output = output
+    this.args = args
   }
 
   /** @throws Error when there is no project to work on */
   async connect(): Promise<Api> {
-    return connectApi(await findProject(), this.stop)
+    return connectApi(await findProject(this.environment), this.stop)
   }
 
   /** Before a request that changes something: whoever interrupts it cannot know whether it arrived. */
@@ -44,18 +62,27 @@ export class Session {
 
   /** The result: the document with --json, else the screen. */
   print(document: unknown, screen: () => string): void {
-    console.log(this.json ? JSON.stringify(document, null, 2) : screen())
+    this.output.result(this.json ? JSON.stringify(document, null, 2) : screen())
     this.printed = true
   }
 
   /** One line of several: an object with --json (NDJSON), else text. */
   printLine(document: unknown, text: () => string): void {
-    console.log(this.json ? JSON.stringify(document) : text())
+    this.output.result(this.json ? JSON.stringify(document) : text())
   }
 
   /** Beside the result: to standard error. */
   note(text: string): void {
-    console.error(text)
+    this.output.note(text)
+  }
+
+  /** How the command that is running is given once more with an option of another value; it can be pasted into a shell. */
+  sameCommand(option: string, value: string | null): string {
+    const at = this.args.indexOf(option)
+    const others = this.args.filter(
+      (word, index) => !word.startsWith(`${option}=`) && (at < 0 || (index !== at && index !== at + 1)),
+    )
+    return [PROGRAM, ...[...others, option, value ?? ''].map(shellWord)].join(' ')
   }
 
   /**
@@ -79,18 +106,6 @@ export class Session {
     if (isCancel(answer)) throw new Declined('Nothing was changed.', 'interrupted')
     if (!answer) throw new Declined('Nothing was changed.')
   }
-}
-
-const PROGRAM = 'npm run tenants --'
-
-/** How the command that is running is given once more with an option of another value; it can be pasted into a shell. */
-export function sameCommand(option: string, value: string | null): string {
-  const given = process.argv.slice(2)
-  const at = given.indexOf(option)
-  const others = given.filter(
-    (word, index) => !word.startsWith(`${option}=`) && (at < 0 || (index !== at && index !== at + 1)),
-  )
-  return [PROGRAM, ...[...others, option, value ?? ''].map(shellWord)].join(' ')
 }
 
 type Action<A extends readonly unknown[]> = (session: Session, ...args: A) => Promise<number>

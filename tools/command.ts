@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 
 /** Ctrl-C in a terminal arrives once from the terminal and may arrive again from npm and tsx. */
 const SAME_KEYPRESS_MS = 300
@@ -45,20 +45,43 @@ export function withoutArguments(
   }
 }
 
+/** Where a command prints whole lines. */
+export interface Output {
+  /** What was asked for: standard output. */
+  readonly result: (text: string) => void
+  /** What is said beside it: standard error. */
+  readonly note: (text: string) => void
+}
+
+export const consoleOutput: Output = {
+  result: (text) => console.log(text),
+  note: (text) => console.error(text),
+}
+
 /**
- * Runs a command to its end: errors become one line on standard error and exit code 1 (wrong arguments: 2; a signal:
- * 128 and its number), never a stack trace.
+ * A command to its end: errors become one line on standard error and exit code 1 (wrong arguments: 2; a signal: 128 and its
+ * number), never a stack trace.
  */
-export async function runCommand(command: () => Promise<number | undefined>): Promise<void> {
+export async function exitCodeOf(
+  command: () => Promise<number | undefined>,
+  output: Output,
+): Promise<{ code: number; interrupted: boolean }> {
   try {
-    process.exitCode = (await command()) ?? 0
+    return { code: (await command()) ?? 0, interrupted: false }
   } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error))
-    if (process.env.DEBUG) console.error(error)
-    // What was interrupted may still be waiting for something.
-    if (error instanceof Interrupted) process.exit(error.exitCode)
-    process.exitCode = error instanceof UsageError ? error.exitCode : 1
+    output.note(error instanceof Error ? error.message : String(error))
+    if (process.env.DEBUG) output.note(inspect(error))
+    if (error instanceof Interrupted) return { code: error.exitCode, interrupted: true }
+    return { code: error instanceof UsageError ? error.exitCode : 1, interrupted: false }
   }
+}
+
+/** The same, for a command that is the whole process. */
+export async function runCommand(command: () => Promise<number | undefined>): Promise<void> {
+  const { code, interrupted } = await exitCodeOf(command, consoleOutput)
+  // What was interrupted may still be waiting for something.
+  if (interrupted) process.exit(code)
+  process.exitCode = code
 }
 
 /**

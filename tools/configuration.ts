@@ -22,10 +22,12 @@ const schema = z.object({
 export type Configuration = z.infer<typeof schema>
 
 /** The local stack's settings: .env, overridden by the environment. @throws Error that names what is wrong. */
-export async function readConfiguration(): Promise<Configuration> {
+export async function readConfiguration(
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<Configuration> {
   const file = await readFile(path.join(projectRoot, '.env'), 'utf8').catch(() => '')
   // A name with nothing behind it, as in a form that was not filled in, is a setting that was not made.
-  const given = Object.entries({ ...parseEnv(file), ...process.env }).filter(([, value]) => value !== '')
+  const given = Object.entries({ ...parseEnv(file), ...environment }).filter(([, value]) => value !== '')
   const parsed = schema.safeParse(Object.fromEntries(given))
   const problems = parsed.success
     ? repeatedPorts(parsed.data)

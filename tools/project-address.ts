@@ -25,7 +25,9 @@ export async function findProject(environment: NodeJS.ProcessEnv = process.env):
     throw new Error(
       'SUPABASE_URL is set, SUPABASE_SECRET_KEY is not: set both, or neither for the local stack.',
     )
-  const running = await readFile(stackFile(await readConfiguration()), 'utf8').catch(() => undefined)
+  const running = await readFile(stackFile(await readConfiguration(environment)), 'utf8').catch(
+    () => undefined,
+  )
   if (running)
     return {
       ...runningStack.parse(JSON.parse(running)),

@@ -64,8 +64,14 @@ async function examine(session: Session, api: Api, quick: boolean): Promise<Find
       'Calling the functions',
       reachFindings(api, await readFunctionNames(), session.stop),
     )
-    const keys = await doing('Calling the providers', keyFindings(api.project, session.stop))
-    const advice = await doing('Running the advisors', advisorFindings(api.project, session.stop))
+    const keys = await doing(
+      'Calling the providers',
+      keyFindings(api.project, session.environment, session.stop),
+    )
+    const advice = await doing(
+      'Running the advisors',
+      advisorFindings(api.project, session.environment, session.stop),
+    )
     return [...installation, ...reach, ...providerFindings(diagnosis), ...keys, ...work, ...advice]
   } finally {
     progress.clear()

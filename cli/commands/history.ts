@@ -5,7 +5,7 @@ import { ago, labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { MAX_ROWS, pageSize, uuid } from '../options.ts'
 import { eventLine } from '../screens/status.ts'
-import { type Define, exit, sameCommand } from '../session.ts'
+import { type Define, exit, type Session } from '../session.ts'
 import { alertSchema, eventSchema } from '../tenant.ts'
 
 /** As many ids as fit into the address of one request. */
@@ -34,7 +34,7 @@ export function registerEvents(program: Command, define: Define): void {
       const { organization_id: organizationId } = await api.find(subject)
       const { rows: events, after } = await readEvents(api, organizationId, options)
       session.print({ organization_id: organizationId, events, after }, () =>
-        events.length > 0 ? paged(events.map(eventLine), after) : 'There are no such events.',
+        events.length > 0 ? paged(session, events.map(eventLine), after) : 'There are no such events.',
       )
       return exit.fine
     },
@@ -84,7 +84,7 @@ export function registerAlerts(program: Command, define: Define): void {
       const api = await session.connect()
       const { rows, after } = await readAlerts(api, options)
       const alerts = await withSlugs(api, rows)
-      session.print({ alerts, after }, () => alertsScreen(alerts, after, options))
+      session.print({ alerts, after }, () => alertsScreen(session, alerts, after, options))
       return exit.fine
     },
   )
@@ -109,8 +109,13 @@ async function readAlerts(api: Api, { tenant, all = false, limit, after }: Alert
   return pageOf(z.array(alertRow).parse(rows), limit)
 }
 
-function alertsScreen(alerts: readonly Alert[], after: string | null, { all, after: from }: AlertOptions) {
-  if (alerts.length > 0) return paged(alerts.map(alertLine), after)
+function alertsScreen(
+  session: Session,
+  alerts: readonly Alert[],
+  after: string | null,
+  { all, after: from }: AlertOptions,
+) {
+  if (alerts.length > 0) return paged(session, alerts.map(alertLine), after)
   if (from !== undefined) return 'There are no more alerts.'
   return all ? 'There are no alerts.' : `${sign('ok')} No alert is open.`
 }
@@ -138,10 +143,10 @@ function pageOf<T extends { readonly id: string }>(rows: readonly T[], limit: nu
   return { rows: page, after: more ? (page.at(-1)?.id ?? null) : null }
 }
 
-function paged(lines: readonly string[], after: string | null): string {
+function paged(session: Session, lines: readonly string[], after: string | null): string {
   return [
     ...lines,
-    ...(after === null ? [] : [dim(`\nThere may be more: ${sameCommand('--after', after)}`)]),
+    ...(after === null ? [] : [dim(`\nThere may be more: ${session.sameCommand('--after', after)}`)]),
   ].join('\n')
 }
 

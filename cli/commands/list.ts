@@ -5,7 +5,7 @@ import { coloured, table, time } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { pageSize, words } from '../options.ts'
 import { startProgress } from '../progress.ts'
-import { type Define, exit, sameCommand } from '../session.ts'
+import { type Define, exit, type Session } from '../session.ts'
 
 interface Options {
   readonly status?: string[]
@@ -84,7 +84,7 @@ export function registerList(program: Command, define: Define): void {
       const page = options.all
         ? await everyPage(api, options)
         : await readPage(api, options, options.limit, options.after)
-      session.print(page, () => screen(page))
+      session.print(page, () => screen(session, page))
       return exit.fine
     },
   )
@@ -129,7 +129,7 @@ async function everyPage(api: Api, options: Options): Promise<Page> {
   return { ...page, tenants }
 }
 
-function screen({ tenants, has_next_page: more, end_cursor: cursor }: Page): string {
+function screen(session: Session, { tenants, has_next_page: more, end_cursor: cursor }: Page): string {
   if (tenants.length === 0) return 'There are no such tenants.'
   const rows = tenants.map((tenant) => [
     tenant.slug,
@@ -142,7 +142,7 @@ function screen({ tenants, has_next_page: more, end_cursor: cursor }: Page): str
     tenant.owner_email ?? '',
   ])
   const lines = [table(['slug', 'status', 'health', 'alerts', 'plan', 'region', 'since', 'owner'], rows)]
-  if (more) lines.push(dim(`\nThere are more: ${sameCommand('--after', cursor)}`))
+  if (more) lines.push(dim(`\nThere are more: ${session.sameCommand('--after', cursor)}`))
   return lines.join('\n')
 }
 

@@ -34,7 +34,7 @@ export function registerWatch(program: Command, define: Define): void {
         intervalMs: options.interval * 1000,
         timeoutMs: options.timeout === undefined ? undefined : options.timeout * 1000,
         forever: options.follow,
-        print: console.log,
+        print: session.output.result,
       })
       session.printLine({ verdict: tenant.verdict }, () =>
         labelled(sign(tenant.verdict.ready ? 'ok' : 'failed'), tenant.verdict.summary, 2),

@@ -19,8 +19,12 @@ const adviceSchema = z.looseObject({
 })
 
 /** What the Supabase advisors say of the database itself. They need a connection to it: SUPABASE_DB_URL, or the local stack. */
-export async function advisorFindings(project: ProjectAddress, stop: AbortSignal): Promise<Finding[]> {
-  const url = await databaseUrl(project)
+export async function advisorFindings(
+  project: ProjectAddress,
+  environment: NodeJS.ProcessEnv,
+  stop: AbortSignal,
+): Promise<Finding[]> {
+  const url = await databaseUrl(project, environment)
   if (!url)
     return [
       {
@@ -50,10 +54,13 @@ export async function advisorFindings(project: ProjectAddress, stop: AbortSignal
   }
 }
 
-async function databaseUrl(project: ProjectAddress): Promise<string | undefined> {
-  if (process.env.SUPABASE_DB_URL) return process.env.SUPABASE_DB_URL
+async function databaseUrl(
+  project: ProjectAddress,
+  environment: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
+  if (environment.SUPABASE_DB_URL) return environment.SUPABASE_DB_URL
   if (!project.isLocal) return undefined
-  const { LOCAL_DB_PORT: port } = await readConfiguration()
+  const { LOCAL_DB_PORT: port } = await readConfiguration(environment)
   return `postgresql://postgres:postgres@127.0.0.1:${port}/postgres?sslmode=disable`
 }
 

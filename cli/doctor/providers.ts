@@ -66,9 +66,13 @@ function asksForSecret(code: string | null, secret: string): boolean {
  * One harmless call (a list of one) with each key that this machine has: the functions' own are in their secrets, where
  * nobody can read them. For the local stack, whose keys are known, the emulators are called.
  */
-export async function keyFindings(project: ProjectAddress, stop: AbortSignal): Promise<Finding[]> {
-  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''))
-  const configuration = project.isLocal ? await readConfiguration() : undefined
+export async function keyFindings(
+  project: ProjectAddress,
+  environment: NodeJS.ProcessEnv,
+  stop: AbortSignal,
+): Promise<Finding[]> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const configuration = project.isLocal ? await readConfiguration(environment) : undefined
   const emulated = configuration ? localVariables(services, configuration) : {}
   const variables = { ...given, ...(configuration ? keysOf(configuration) : {}), ...emulated }
   return Promise.all(

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { runTenants } from '../../cli/program.ts'
+import { exitCodeOf } from '../../tools/command.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { type Ending, ownEnvironment, type RunningCommand, startCommand } from '../local/commands/command.ts'
 import type { TestProject } from '../support/project.ts'
@@ -22,9 +24,23 @@ export function startTenants(environment: NodeJS.ProcessEnv, ...args: string[]):
   return startCommand(SCRIPT, args, environment)
 }
 
-/** `npm run tenants -- …` in a pipe, to its end. */
-export function tenants(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Ending> {
-  return startTenants(environment, ...args).ended
+/**
+ * `npm run tenants -- …` as in a pipe, to its end, in this process: another one would take a second to start. What belongs to
+ * the process (signals, a terminal, the exit code itself) is tested with startTenants and inTerminal.
+ */
+export async function tenants(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Ending> {
+  const printed = { stdout: '', stderr: '' }
+  const output = {
+    result: (text: string) => {
+      printed.stdout += `${text}\n`
+    },
+    note: (text: string) => {
+      printed.stderr += `${text}\n`
+    },
+  }
+  const { signal: stop } = new AbortController()
+  const { code } = await exitCodeOf(() => runTenants({ args, environment, output, stop }), output)
+  return { code, ...printed }
 }
 
 /** The same with --json. @returns the document, which must be all of standard output */

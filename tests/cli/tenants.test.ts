@@ -7,7 +7,7 @@ import { signUp } from '../support/sign-up.ts'
 import { operatorOf, startTenants, tenants, tenantsJson } from './cli.ts'
 import { problemWith } from './printed-commands.ts'
 
-// Each command is a process that takes a second to start, on a machine that may do much else.
+// The machine may do much else.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 let project: TestProject
@@ -111,6 +111,12 @@ describe('status', () => {
       expect(stdout + stderr).not.toContain(password?.secret)
       expect(stdout + stderr).not.toContain(project.keys.secretKey)
     }
+  })
+
+  test('is the same as a process of its own: both outputs and the exit code', async () => {
+    const lines = [['status', slug], ['status', 'nobody@example.com', '--json'], ['status']]
+    const processes = lines.map((args) => startTenants(environment, ...args).ended)
+    expect(await Promise.all(processes)).toEqual(await Promise.all(lines.map((args) => run(...args))))
   })
 
   test('names the failed step and the command that mends it, with exit code 3', async () => {

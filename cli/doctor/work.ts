@@ -98,7 +98,9 @@ function reconciliationFinding(
   { reconciliation: { last_run: last, findings } }: Diagnosis,
   now: number,
 ): Finding {
-  const found = findings.map(({ label, kind, resources }) => `${resources} ${kind} (${label})`).join(', ')
+  const found = findings
+    .map(({ label, kind, resources }) => `${resources} ${kind.replaceAll('_', ' ')} (${label})`)
+    .join(', ')
   const problem =
     last?.status === 'failed'
       ? `The last run failed: ${last.error ?? 'without a message'}`

@@ -36,7 +36,7 @@ export interface ReconciliationReport {
   /** At most 500. */
   readonly findings: readonly {
     readonly resourceKind: string
-    readonly kind: 'duplicate' | 'stranger' | 'missing'
+    readonly kind: 'duplicate' | 'stranger' | 'missing' | 'deletions_stopped'
     readonly resourceId: string
     readonly organizationId: string
     readonly firstSeenAt: string
@@ -102,11 +102,10 @@ export class RunStore {
     return row?.done ?? false
   }
 
-  /** What the run may delete, as settings and rows stand now, the longest known first; never more than its cap. */
+  /** What the run may delete, as settings and rows stand now: what was ordered first, then the longest known. */
   async deletable(runId: string): Promise<Finding[]> {
     return this.#sql<Finding[]>`
-      select id, resource_kind as "resourceKind", resource_id as "resourceId" from provisioning.deletable_findings(${runId})
-      limit (select reconcile_delete_cap from provisioning.settings)`
+      select id, resource_kind as "resourceKind", resource_id as "resourceId" from provisioning.deletable_findings(${runId})`
   }
 
   /** Checks everything once more, right before the request. @returns false when it must not be deleted */

@@ -54,6 +54,8 @@ create table provisioning.settings (
   -- How long something must have been reported before it is deleted, and how much one run may delete.
   reconcile_grace_hours integer not null default 24,
   reconcile_delete_cap integer not null default 20,
+  -- Of all organizations, at most 1. One deletion a run is allowed in any case.
+  reconcile_delete_percent numeric not null default 1,
   -- Health checks: a troubled tenant's interval, and the longest of a calm one, which doubles with every calm check.
   health_interval_seconds integer not null default 30,
   health_interval_cap_seconds integer not null default 900,
@@ -90,6 +92,8 @@ create table provisioning.settings (
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (reconcile_grace_hours >= 0),
   constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
+  -- Whoever wants more deleted orders it by id.
+  constraint reconcile_delete_percent_is_at_most_one check (reconcile_delete_percent between 0 and 1),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0

@@ -14,7 +14,7 @@ create table provisioning.reconciliation_runs (
   complete boolean not null default false,
   -- By kind of resource: {"resources", "duplicate", "stranger", "missing", "resolved", "deleted"}.
   counts jsonb not null default '{}',
-  -- Deletions that were begun; settings.reconcile_delete_cap bounds them.
+  -- Deletions that were begun without an order; reconciliation_allowance bounds them.
   deletions integer not null default 0,
   error text,
   started_at timestamptz not null default now(),
@@ -63,13 +63,16 @@ create table provisioning.reconciliation_findings (
   last_seen_at timestamptz not null,
   resolved_at timestamptz,
   deleted_at timestamptz,
-  constraint finding_kind_is_known check (kind in ('duplicate', 'stranger', 'missing')),
+  -- Somebody has named it by its id, to be deleted.
+  ordered_at timestamptz,
+  constraint finding_kind_is_known check (kind in ('duplicate', 'stranger', 'missing', 'deletions_stopped')),
   constraint last_seen_at_is_not_before_first_seen_at check (last_seen_at >= first_seen_at),
   constraint deleted_findings_are_resolved check (deleted_at is null or resolved_at is not null)
 );
 comment on table provisioning.reconciliation_findings is
   'duplicate: one more resource than an organization needs. stranger: a resource whose organization has no row any more.
-missing: an active resource of a ready tenant that the provider does not know. One open finding for each.';
+missing: an active resource of a ready tenant that the provider does not know. One open finding for each.
+deletions_stopped: a run had more to delete than it may; of no organization, and its resource_id is that of the run.';
 create unique index reconciliation_findings_open_key on provisioning.reconciliation_findings (resource_kind, kind, resource_id)
   where resolved_at is null;
 create index reconciliation_findings_last_seen_at_idx on provisioning.reconciliation_findings (last_seen_at);
@@ -313,7 +316,7 @@ begin
   perform provisioning.refresh_finding_alert(changed.organization_id, changed.resource_kind, changed.kind)
   from (
     select distinct f.organization_id, f.resource_kind, f.kind from provisioning.reconciliation_findings f
-    where f.kind <> 'stranger' and (f.last_seen_at = v_now or f.resolved_at = v_now)) changed;
+    where f.kind in ('duplicate', 'missing') and (f.last_seen_at = v_now or f.resolved_at = v_now)) changed;
   update provisioning.reconciliation_runs r set compared_at = v_now, progressed_at = v_now,
     complete = not exists (select from provisioning.reconciliation_lists l where l.run_id = p_run_id and l.gap is not null)
   where r.id = p_run_id;
@@ -327,7 +330,21 @@ list with a gap proves nothing absent: nothing of its kind is missing or resolve
 
 -- Deletion -----------------------------------------------------------------------------------------------------------
 
-create function provisioning.deletable_findings(p_run_id uuid) returns setof provisioning.reconciliation_findings
+create function provisioning.reconciliation_allowance() returns integer
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select least(s.reconcile_delete_cap,
+      greatest(1, floor((select count(*) from public.organizations) * s.reconcile_delete_percent / 100)))
+    from provisioning.settings s);
+end
+$$;
+revoke execute on function provisioning.reconciliation_allowance() from public;
+comment on function provisioning.reconciliation_allowance() is
+  'How many resources a run may delete that nobody has ordered to be deleted: reconcile_delete_percent of all organizations, at
+least one, at most reconcile_delete_cap. Something is wrong where there are more.';
+
+create function provisioning.due_findings(p_run_id uuid) returns setof provisioning.reconciliation_findings
 language sql stable security definer set search_path = '' as $$
   select f.*
   from provisioning.reconciliation_runs run
@@ -336,20 +353,59 @@ language sql stable security definer set search_path = '' as $$
   join provisioning.reconciliation_lists l on l.run_id = run.id and l.resource_kind = f.resource_kind and l.gap is null
   join provisioning.unneeded_resources(run.id) unneeded
     on unneeded.resource_kind = f.resource_kind and unneeded.kind = f.kind and unneeded.resource_id = f.resource_id
-  where run.id = p_run_id and run.status = 'running' and not run.dry_run
-    and s.reconcile_delete and run.deletions < s.reconcile_delete_cap
-    and f.resolved_at is null
-    and f.first_seen_at <= now() - make_interval(hours => s.reconcile_grace_hours)
+  where run.id = p_run_id and run.status = 'running' and not run.dry_run and f.resolved_at is null
+    and (
+      f.ordered_at is not null
+      or s.reconcile_delete and f.first_seen_at <= now() - make_interval(hours => s.reconcile_grace_hours)
+        -- What no row knows may be a tenant of ours all the same: after the database was restored, all that was made since.
+        and exists (
+          select from public.tenant_resources t
+          where t.kind = f.resource_kind and t.external_id = f.resource_id and t.state = 'removed'))
     and not exists (
       select from public.provisioning_jobs j
       where j.organization_id = f.organization_id and j.kind = provisioning.kind_for('provision')
         and j.status in ('queued', 'running'))
-  order by f.first_seen_at, f.id
+$$;
+revoke execute on function provisioning.due_findings(uuid) from public;
+comment on function provisioning.due_findings(uuid) is
+  'Duplicates and strangers that the run has seen again, in a complete list, and that are to go: because somebody has ordered it
+by id, or because settings.reconcile_delete is on, a row of ours says that they were removed, and they have been known for
+settings.reconcile_grace_hours. What no row of ours names never goes without an order.';
+
+create function provisioning.deletable_findings(p_run_id uuid) returns setof provisioning.reconciliation_findings
+language sql stable security definer set search_path = '' as $$
+  select f.* from provisioning.due_findings(p_run_id) f
+  where f.ordered_at is not null or provisioning.reconciliation_allowance() > (
+    select run.deletions from provisioning.reconciliation_runs run where run.id = p_run_id)
+  order by f.ordered_at, f.first_seen_at, f.id
 $$;
 revoke execute on function provisioning.deletable_findings(uuid) from public;
 comment on function provisioning.deletable_findings(uuid) is
-  'What the run may delete, as settings and rows stand now: duplicates and strangers that it has seen again, in a complete
-list, longer than settings.reconcile_grace_hours after they were first seen. None when the cap is reached.';
+  'What the run may delete, as settings and rows stand now: what was ordered first, and of the rest nothing when the run has
+deleted as many as reconciliation_allowance lets it.';
+
+create function provisioning.order_deletion(p_resource_kind text, p_resource_id text) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_finding provisioning.reconciliation_findings;
+begin
+  update provisioning.reconciliation_findings f set ordered_at = clock_timestamp()
+  where f.resource_kind = p_resource_kind and f.resource_id = p_resource_id and f.resolved_at is null
+    and f.kind in ('duplicate', 'stranger')
+  returning * into v_finding;
+  if v_finding.id is null then
+    raise exception 'There is no open finding of a stranger or duplicate % with the id %.', p_resource_kind, p_resource_id
+      using errcode = 'TP404';
+  end if;
+  perform provisioning.audit(v_finding.organization_id, 'reconciliation.deletion_ordered',
+    v_finding.resource_kind, v_finding.resource_id, jsonb_build_object('kind', v_finding.kind));
+  return v_finding.id;
+end
+$$;
+revoke execute on function provisioning.order_deletion(text, text) from public;
+comment on function provisioning.order_deletion(text, text) is
+  'For an operator, in SQL: the next run that is no dry run deletes this stranger or duplicate, whatever the settings say, if it
+is still one. The only way in which something goes that no row of ours names. Audited. Raises TP404 when no finding names it.';
 
 create function provisioning.begin_deletion(p_run_id uuid, p_finding_id uuid) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -362,7 +418,8 @@ begin
   if v_finding.id is null then
     return false;
   end if;
-  update provisioning.reconciliation_runs r set deletions = r.deletions + 1, progressed_at = clock_timestamp()
+  update provisioning.reconciliation_runs r set progressed_at = clock_timestamp(),
+    deletions = r.deletions + (v_finding.ordered_at is null)::integer
   where r.id = p_run_id;
   -- Before the call: whatever becomes of it, the trail has it.
   perform provisioning.audit(v_finding.organization_id, 'reconciliation.deletion_started',
@@ -392,15 +449,44 @@ begin
   update public.tenant_resources t set state = 'removed', removed_at = clock_timestamp(), details = t.details - 'request',
     remove_at = null
   where t.kind = v_finding.resource_kind and t.external_id = v_finding.resource_id and t.state = 'active';
-  if v_finding.kind <> 'stranger' then
+  if v_finding.kind = 'duplicate' then
     perform provisioning.refresh_finding_alert(v_finding.organization_id, v_finding.resource_kind, v_finding.kind);
   end if;
 end
 $$;
 revoke execute on function provisioning.complete_deletion(uuid, uuid) from public;
 
+create function provisioning.report_stopped_deletions(p_run_id uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_left integer;
+begin
+  select count(*) into v_left from provisioning.due_findings(p_run_id) f where f.ordered_at is null;
+  if v_left = 0 or exists (
+    select from provisioning.reconciliation_runs r
+    where r.id = p_run_id and r.deletions < provisioning.reconciliation_allowance()) then
+    return null;
+  end if;
+  insert into provisioning.reconciliation_findings as f
+    (resource_kind, kind, resource_id, organization_id, first_seen_at, last_seen_at)
+  select distinct due.resource_kind, 'deletions_stopped', p_run_id::text, '00000000-0000-0000-0000-000000000000'::uuid,
+    r.compared_at, r.compared_at
+  from provisioning.due_findings(p_run_id) due join provisioning.reconciliation_runs r on r.id = p_run_id
+  where due.ordered_at is null
+  on conflict (resource_kind, kind, resource_id) where resolved_at is null do nothing;
+  return format('The run has stopped: %s more would have gone, and a run may delete %s.', v_left,
+    provisioning.reconciliation_allowance());
+end
+$$;
+revoke execute on function provisioning.report_stopped_deletions(uuid) from public;
+comment on function provisioning.report_stopped_deletions(uuid) is
+  'When a run had more to delete than it may: writes a finding for each kind of resource that is left, which the next comparison
+resolves, and returns the sentence; else null.';
+
 create function provisioning.finish_reconciliation(p_run_id uuid, p_error text default null) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_stopped text := provisioning.report_stopped_deletions(p_run_id);
 begin
   update provisioning.reconciliation_runs r set counts = (
     select jsonb_object_agg(l.resource_kind, jsonb_build_object(
@@ -418,7 +504,7 @@ begin
     from provisioning.reconciliation_lists l where l.run_id = r.id)
   where r.id = p_run_id and r.status = 'running' and r.compared_at is not null;
   if found then
-    perform provisioning.close_reconciliation(p_run_id, 'finished', p_error);
+    perform provisioning.close_reconciliation(p_run_id, 'finished', nullif(concat_ws(' ', p_error, v_stopped), ''));
   end if;
 end
 $$;

@@ -15,7 +15,7 @@ afterAll(() => project?.close())
 
 beforeEach(async () => {
   await project.sql`update provisioning.settings
-    set reconcile_delete = false, reconcile_grace_hours = 24, reconcile_delete_cap = 20`
+    set reconcile_delete = false, reconcile_grace_hours = 24, reconcile_delete_cap = 20, reconcile_delete_percent = 1`
 })
 
 afterEach(async () => {
@@ -478,10 +478,16 @@ describe('deletion', () => {
     project.sql`select provisioning.complete_deletion(${runId}, f.id)
       from provisioning.reconciliation_findings f where f.resource_id = ${resourceId}`
 
-  /** A run that has seen a stranger and a duplicate, both known for 25 hours. */
+  const markRemoved = (id: string) => project.sql`
+    insert into public.tenant_resources (organization_id, service, kind, name, external_id, state, removed_at)
+    values (gen_random_uuid(), 'neon', 'neon_project', 'removed', ${id}, 'removed', now())`
+
+  /** A run that has seen a stranger and a duplicate, both known for 25 hours; our rows say that both were removed. */
   async function prepared(lists: Partial<Lists> = {}) {
     const [keep, duplicate, stranger] = [unique('keep'), unique('duplicate'), unique('stranger')]
     const organizationId = await readyTenant({ neon: keep })
+    await markRemoved(duplicate)
+    await markRemoved(stranger)
     const neon = [
       ...(await others('neon')),
       { id: duplicate, organizationId, age: 9 },
@@ -501,6 +507,92 @@ describe('deletion', () => {
     await allow()
     const { runId, duplicate, stranger } = await prepared()
     expect(await deletable(runId)).toEqual([duplicate, stranger].sort())
+  })
+
+  it('never takes by itself what no row says was removed: a restored database knows nothing of the newest tenants', async () => {
+    await allow()
+    const { runId, duplicate, stranger } = await prepared()
+    await project.sql`delete from public.tenant_resources where external_id = ${stranger}`
+    expect(await deletable(runId)).toEqual([duplicate])
+    expect(await begin(runId, stranger)).toBe(false)
+  })
+
+  it('never takes by itself what a row says is there, though its organization is gone', async () => {
+    await allow()
+    const { runId, duplicate, stranger } = await prepared()
+    await project.sql`update public.tenant_resources set state = 'active', removed_at = null where external_id = ${stranger}`
+    expect(await deletable(runId)).toEqual([duplicate])
+  })
+
+  it('cannot be ordered of what is only missing', async () => {
+    const gone = unique('gone')
+    await readyTenant({ neon: gone })
+    await run({
+      neon: await others('neon').then((all) => all.filter(({ id }) => id !== gone)),
+      stripe: await others('stripe'),
+    })
+    expect(await openFindings()).toEqual([`missing ${gone}`])
+    const ordered = project.sql`select provisioning.order_deletion('neon_project', ${gone})`
+    await expect(ordered).rejects.toMatchObject({ code: 'TP404' })
+  })
+
+  it('takes what an operator has named by its id, beyond what a run may delete by itself', async () => {
+    const { runId, stranger } = await prepared()
+    await project.sql`delete from public.tenant_resources where external_id = ${stranger}`
+    await project.sql`select provisioning.order_deletion('neon_project', ${stranger})`
+    expect(await deletable(runId)).toEqual([stranger])
+    expect(await begin(runId, stranger)).toBe(true)
+    expect((await runRow(runId)).deletions).toBe(0)
+    const ordered = await project.sql`select from public.audit_logs
+      where action = 'reconciliation.deletion_ordered' and resource_id = ${stranger}`
+    expect(ordered).toHaveLength(1)
+  })
+
+  it('takes one for each hundred organizations, at least one; a run with more stops with a finding', async () => {
+    await allow()
+    const { runId, duplicate, stranger } = await prepared()
+    expect(await begin(runId, duplicate)).toBe(true)
+    await complete(runId, duplicate)
+    expect(await begin(runId, stranger)).toBe(false)
+    await finish(runId)
+    expect((await runRow(runId)).error).toContain('The run has stopped: 1 more would have gone')
+    expect(await openFindings()).toEqual([`deletions_stopped ${runId}`, `stranger ${stranger}`])
+    await run({ neon: await others('neon'), stripe: await others('stripe') })
+    expect(await openFindings()).toEqual([])
+  })
+
+  it.each([
+    [1, 20, 0, 1],
+    [1, 20, 99, 1],
+    [1, 20, 299, 2],
+    [1, 20, 300, 3],
+    [0.5, 20, 800, 4],
+    [0, 20, 800, 1],
+    [1, 2, 800, 2],
+    [1, 0, 800, 0],
+  ])(
+    'with %s percent and a cap of %s takes from %s organizations at most %s',
+    async (percent, cap, fleet, most) => {
+      const undo = new Error('undo')
+      const measured = project.superuser.begin(async (sql) => {
+        await sql`update provisioning.settings set reconcile_delete_percent = ${percent}, reconcile_delete_cap = ${cap}`
+        await sql`set local session_replication_role = 'replica'`
+        await sql`delete from public.organizations`
+        await sql`
+        insert into public.organizations (name, slug, owner_id, data_region, hosting_region, provisioning_status)
+        select 'One of many', 'one-of-many-' || n, gen_random_uuid(), 'us-east-1', 'us-east-1', '{}'
+        from generate_series(1, ${fleet}::integer) n`
+        const rows = await sql`select provisioning.reconciliation_allowance() as allowed`
+        expect(only(rows).allowed).toBe(most)
+        throw undo
+      })
+      await expect(measured).rejects.toBe(undo)
+    },
+  )
+
+  it('never takes more than a hundredth of the fleet, whatever somebody sets', async () => {
+    const more = project.sql`update provisioning.settings set reconcile_delete_percent = 1.01`
+    await expect(more).rejects.toThrow('reconcile_delete_percent_is_at_most_one')
   })
 
   it('does not happen in a dry run', async () => {

@@ -37,6 +37,12 @@ beforeAll(async () => {
   other = await project.signUp()
   await project.waitFor(one.organizationId)
   await project.waitFor(other.organizationId)
+  // One run deletes as much as a hundredth of the fleet. These have nothing outside.
+  await project.sql`update provisioning.settings set organizations_per_user = 1000`
+  await project.sql`
+    insert into public.organizations (name, slug, owner_id, data_region, hosting_region, provisioning_status)
+    select 'One of many', 'one-of-many-' || n, o.owner_id, o.data_region, o.hosting_region, '{}'
+    from public.organizations o, generate_series(1, 400) n where o.id = ${one.organizationId}`
 })
 
 afterAll(() => project?.stop())
@@ -56,6 +62,7 @@ afterEach(async () => {
   await project.sql`delete from provisioning.reconciliation_runs`
   await project.sql`delete from provisioning.reconciliation_findings`
   await project.sql`delete from public.tenant_alerts`
+  await project.sql`delete from public.tenant_resources where state = 'removed'`
 })
 
 interface Call {
@@ -91,6 +98,13 @@ async function createCustomer(organizationId: string): Promise<string> {
   const { id } = await project.stripe.customers.create({ metadata: { organization_id: organizationId } })
   made.customers.push(id)
   return id
+}
+
+/** A row of ours says that these were removed. */
+async function markRemoved(kind: string, ids: readonly string[]): Promise<void> {
+  await project.sql`insert into public.tenant_resources (organization_id, service, kind, name, external_id, state, removed_at)
+    select gen_random_uuid(), k.service, k.kind, 'removed', id, 'removed', now()
+    from provisioning.resource_kinds k, unnest(${[...ids]}::text[]) id where k.kind = ${kind}`
 }
 
 async function ownProject({ organizationId }: SignedUp): Promise<string> {
@@ -290,6 +304,7 @@ describe('an incomplete list', () => {
 describe('deletion', () => {
   it('does not happen by default, however long something has been known', async () => {
     const stranger = await createProject(`org-${crypto.randomUUID()}`)
+    await markRemoved('neon_project', [stranger])
     await reconcile({ dryRun: false })
     await backdate(1_000)
     expect((await reconcile({ dryRun: false })).findings).toMatchObject([{ deletedAt: null }])
@@ -299,17 +314,42 @@ describe('deletion', () => {
   it('does not happen in a dry run, which is what a caller gets who does not ask for more', async () => {
     await allowDeletion()
     const stranger = await createProject(`org-${crypto.randomUUID()}`)
+    await markRemoved('neon_project', [stranger])
     await reconcile()
     await backdate(25)
     expect((await reconcile()).counts).toMatchObject({ neon_project: { deleted: 0 } })
     expect(await projectIds()).toContain(stranger)
   })
 
-  it('takes strangers and duplicates after the grace period, and leaves every tenant what its row names', async () => {
+  it('leaves what no row of ours names to an operator, who names it by its id', async () => {
+    await allowDeletion()
+    const [left, ordered] = [
+      await createProject(`org-${crypto.randomUUID()}`),
+      await createProject(`org-${crypto.randomUUID()}`),
+    ]
+    await reconcile()
+    await backdate(1_000)
+    expect((await reconcile({ dryRun: false })).counts).toMatchObject({
+      neon_project: { stranger: 2, deleted: 0 },
+    })
+
+    await project.sql`update provisioning.settings set reconcile_delete = false`
+    await project.sql`select provisioning.order_deletion('neon_project', ${ordered})`
+    const report = await reconcile({ dryRun: false })
+    expect(report).toMatchObject({ error: null, counts: { neon_project: { stranger: 2, deleted: 1 } } })
+    expect(await projectIds()).toContain(left)
+    expect(await projectIds()).not.toContain(ordered)
+    const unknown = project.sql`select provisioning.order_deletion('neon_project', ${await ownProject(one)})`
+    await expect(unknown).rejects.toMatchObject({ code: 'TP404' })
+  })
+
+  it('takes strangers and duplicates that were removed after the grace period, and leaves every tenant what its row names', async () => {
     await allowDeletion()
     const gone = crypto.randomUUID()
     const projects = [await createProject(`org-${one.organizationId}`), await createProject(`org-${gone}`)]
     const customers = [await createCustomer(one.organizationId), await createCustomer(gone)]
+    await markRemoved('neon_project', projects)
+    await markRemoved('stripe_customer', customers)
     const first = await reconcile({ dryRun: false })
     expect(first.findings.map(({ deletedAt }) => deletedAt)).toEqual([null, null, null, null])
 
@@ -323,7 +363,8 @@ describe('deletion', () => {
     expect((await project.resources(one.organizationId)).customers).toHaveLength(1)
     expect(await openAlerts(one)).toEqual([])
     const audited = await project.sql<{ id: string }[]>`
-      select resource_id as id from public.audit_logs where action = 'reconciliation.deleted'`
+      select resource_id as id from public.audit_logs
+      where action = 'reconciliation.deleted' and metadata ->> 'run_id' = ${report.runId}`
     expect(audited.map(({ id }) => id).sort()).toEqual([...projects, ...customers].sort())
     expect(await reconcile()).toMatchObject({ findings: [] })
   })
@@ -332,6 +373,7 @@ describe('deletion', () => {
     await allowDeletion({ reconcile_delete_cap: 2 })
     const ids = []
     for (let number = 0; number < 4; number++) ids.push(await createProject(`org-${crypto.randomUUID()}`))
+    await markRemoved('neon_project', ids)
     await reconcile()
     for (const [index, id] of ids.entries())
       await project.sql`update provisioning.reconciliation_findings
@@ -346,6 +388,7 @@ describe('deletion', () => {
     await allowDeletion()
     const stubborn = await createProject(`org-${crypto.randomUUID()}`)
     const easy = await createProject(`org-${crypto.randomUUID()}`)
+    await markRemoved('neon_project', [stubborn, easy])
     await reconcile()
     await backdate(25)
     project.neonEmulator.faults.add({
@@ -367,6 +410,7 @@ describe('a function that is killed while it deletes', () => {
     await allowDeletion({ reconcile_delete_cap: 3 })
     const ids: string[] = []
     for (let number = 0; number < 3; number++) ids.push(await createProject(`org-${crypto.randomUUID()}`))
+    await markRemoved('neon_project', ids)
     await reconcile()
     await backdate(25)
     project.neonEmulator.faults.add({

@@ -12,3 +12,7 @@ grant usage on schema public to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public grant all on tables to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public grant all on functions to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public grant all on sequences to anon, authenticated, service_role;
+
+-- Nothing listens to it here. It is empty until migrations add their tables, as on a hosted project.
+create publication supabase_realtime;
+alter publication supabase_realtime owner to postgres;

@@ -48,6 +48,7 @@ export async function catalogue(sql: postgres.Sql): Promise<string[]> {
       where i.schema is null and i.type = 'extension' or i.schema in (select nspname from spaces)
     union all select 'default ' || concat_ws(' ', defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl)
       from pg_default_acl
+    union all select 'publication ' || concat_ws(' ', pubname, schemaname, tablename) from pg_publication_tables
     union all select 'secret ' || coalesce(name, '') || ' ' || coalesce(description, '') from vault.secrets
     order by 1`
   })

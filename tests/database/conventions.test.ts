@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
+import { Undo, unlessUndone } from './cast.ts'
 import { openProject, type Project } from './project.ts'
 
 const migrations = new URL('../../supabase/migrations/', import.meta.url)
@@ -155,4 +156,71 @@ it('a migration that makes a table in public also gives it RLS and its grants', 
   }
   expect(tables).toBeGreaterThan(0)
   expect(missing).toEqual([])
+})
+
+describe('Realtime', () => {
+  /** What it may send, with what it tells of a deleted row. */
+  const SENT = {
+    organizations: ['id'],
+    provisioning_jobs: ['id'],
+    provisioning_steps: ['job_id', 'step'],
+    tenant_alerts: ['id'],
+  }
+
+  const sent = async () => {
+    const rows = await project.sql<{ name: string; deleted: string[] }[]>`
+      select c.relname as name, array(
+        select a.attname from pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0 and (c.relreplident = 'f' or exists (
+          select from pg_index i where i.indrelid = c.oid and a.attnum = any (i.indkey)
+            and case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident end))
+        order by a.attnum)::text[] as deleted
+      from pg_publication_tables p join pg_class c on c.oid = format('%I.%I', p.schemaname, p.tablename)::regclass
+      where p.pubname = 'supabase_realtime' order by 1`
+    return Object.fromEntries(rows.map(({ name, deleted }) => [name, deleted]))
+  }
+
+  it('sends how tenants stand and what is wrong, and of a deleted row nothing but its primary key', async () => {
+    expect(await sent()).toEqual(SENT)
+  })
+
+  it.each([
+    ['there is no publication', ''],
+    ['it is for all tables', 'create publication supabase_realtime for all tables'],
+    ['it belongs to somebody else', 'create publication supabase_realtime; set local role postgres'],
+  ])('is left alone where %s', async (_where, statement) => {
+    const migration = await readFile(new URL('20260101001500_realtime.sql', migrations), 'utf8')
+    let added: readonly unknown[] = []
+    await project.superuser
+      .begin(async (tx) => {
+        await tx`drop publication supabase_realtime`
+        await tx.unsafe(statement)
+        await tx.unsafe(migration)
+        added = await tx`select from pg_publication_rel`
+        throw new Undo()
+      })
+      .catch(unlessUndone)
+    expect(added).toEqual([])
+  })
+
+  it('is shown in the docs with tables and columns that it sends', async () => {
+    const text = await readFile(new URL('../../docs/realtime.md', import.meta.url), 'utf8')
+    const shown = [...text.matchAll(/table: '(\w+)', filter: `(\w+)=eq/g)].map(
+      ([, table = '', column = '']) => ({
+        table,
+        column,
+      }),
+    )
+    const rows = [...text.matchAll(/^\| `(\w+)` \| `(\w+)=eq/gm)].map(([, table = '', column = '']) => ({
+      table,
+      column,
+    }))
+    expect(rows.map(({ table }) => table)).toEqual(Object.keys(SENT))
+    for (const each of [...shown, ...rows])
+      expect(
+        await project.sql`select from pg_publication_tables where pubname = 'supabase_realtime'
+          and schemaname = ${PUBLIC_SCHEMA} and tablename = ${each.table} and ${each.column} = any (attnames)`,
+      ).toHaveLength(1)
+    expect(shown).toHaveLength(2)
+  })
 })

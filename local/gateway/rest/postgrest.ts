@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, constants } from 'node:fs/promises'
 import { connect } from 'node:net'
-import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../../tools/ports.ts'
 import type { ProjectConfig } from '../config.ts'
@@ -14,19 +12,6 @@ export interface PostgrestServer {
 }
 
 const START_TIMEOUT_MS = 15_000
-
-/** The first executable `postgrest` on the PATH. */
-export async function findPostgrest(searchPath = process.env.PATH ?? ''): Promise<string | undefined> {
-  for (const directory of searchPath.split(path.delimiter).filter(Boolean)) {
-    const file = path.join(directory, 'postgrest')
-    const executable = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (executable) return file
-  }
-  return undefined
-}
 
 /**
  * Runs a real PostgREST, configured as a hosted project's. Not covered by a test: PostgREST does not come

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import postgres from 'postgres'
 import { knownArrays } from '../../../shared/kernel/database/array-types.ts'
+import { findProgram } from '../../../tools/find-program.ts'
 import { type Callers, InvalidTokenError } from '../callers.ts'
 import type { ProjectConfig } from '../config.ts'
 import { bearer, type Call, Refusal, send } from '../exchange.ts'
 import type { ProjectKeys } from '../keys.ts'
 import { proxy, UpstreamBrokenError, UpstreamTimeoutError } from '../proxy.ts'
 import { createCatalogCache } from './catalog.ts'
-import { findPostgrest, type PostgrestServer, startPostgrest } from './postgrest.ts'
+import { type PostgrestServer, startPostgrest } from './postgrest.ts'
 import { handleRest } from './rest-api.ts'
 
 export interface RestServer {
@@ -36,7 +37,7 @@ export async function startRest(
   config: ProjectConfig['api'],
   log: (text: string) => void,
 ): Promise<RestServer> {
-  const executable = options.postgrest === undefined ? await findPostgrest() : options.postgrest
+  const executable = options.postgrest === undefined ? await findProgram('postgrest') : options.postgrest
   if (!executable) return startStandIn(options, callers, config, log)
   const server = await startPostgrest(executable, options.database('authenticator'), options.keys, config)
   return {

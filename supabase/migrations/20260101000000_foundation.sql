@@ -1,6 +1,7 @@
 -- Extensions, and the private schema that holds the engine. The Data API exposes `public` only.
 
--- Before anything is created: a project that is in use may have tables with our names, the quick start's `profiles` above all.
+-- Before anything is created: whatever would stop a later file, or be overwritten by it. A project that is in use may have tables
+-- with our names, the quick start's `profiles` above all.
 do $names$
 declare
   -- Where what the Data API exposes is about to be made; there may be no such schema yet.
@@ -8,15 +9,41 @@ declare
   v_relations text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
     'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
     'tenant_health_hourly', 'tenant_resources', 'wallets'];
+  -- Names of indexes live among those of tables, and an index keeps its own when its table gets another one.
+  v_indexes text[] := array['audit_logs_created_at_idx', 'audit_logs_organization_id_idx', 'audit_logs_pkey',
+    'organization_databases_ailing_idx', 'organization_databases_neon_project_id_key', 'organization_databases_pkey',
+    'organization_databases_size_idx', 'organization_members_pkey', 'organization_members_user_id_idx',
+    'organizations_created_at_idx', 'organizations_name_idx', 'organizations_not_ready_idx', 'organizations_owner_id_idx',
+    'organizations_paid_idx', 'organizations_pkey', 'organizations_search_idx', 'organizations_slug_key',
+    'organizations_stripe_customer_id_key', 'profiles_not_in_search_index_idx', 'profiles_organization_id_idx', 'profiles_pkey',
+    'profiles_search_idx', 'provisioning_events_organization_id_idx', 'provisioning_events_pkey',
+    'provisioning_events_started_at_idx', 'provisioning_jobs_due_idx', 'provisioning_jobs_finished_at_idx',
+    'provisioning_jobs_open_key', 'provisioning_jobs_organization_id_idx', 'provisioning_jobs_pkey',
+    'provisioning_steps_organization_id_idx', 'provisioning_steps_pkey', 'tenant_alerts_open_key',
+    'tenant_alerts_organization_id_idx', 'tenant_alerts_pkey', 'tenant_alerts_resolved_at_idx', 'tenant_health_awake_idx',
+    'tenant_health_checks_pkey', 'tenant_health_due_idx', 'tenant_health_hourly_pkey', 'tenant_health_pkey',
+    'tenant_resources_current_key', 'tenant_resources_external_id_key', 'tenant_resources_organization_id_idx',
+    'tenant_resources_pkey', 'tenant_resources_removed_at_idx', 'tenant_resources_service_kind_idx', 'wallets_pkey'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
   v_functions text[] := array['audit_trail', 'backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
     'lift_legal_hold', 'lift_removal', 'list_tenants', 'pause_work', 'paused_work', 'probe_functions',
     'probe_results', 'provisioning_progress', 'repair_user', 'resume_work', 'search_profiles', 'set_legal_hold', 'tenant_counts'];
-  v_taken text;
+  v_taken text[];
 begin
-  select string_agg(taken.name, ', ' order by taken.name) into v_taken from (
-    select concat(v_schema, '.', c.relname) as name from pg_catalog.pg_class c
+  if to_regproc('provisioning.apply_retention') is not null then
+    raise exception 'Nothing was installed, because this database has all of it already and has only lost the history of its
+migrations, as a restored dump has. Say so with "supabase migration repair --status applied --remote"; then run the doctor, which
+says what else is missing; see docs/installation.md, "Copies and dumps".' using errcode = 'duplicate_object';
+  end if;
+  v_taken := array(
+    select concat(v_schema, '.', c.relname) from pg_catalog.pg_class c
     where c.relnamespace = to_regnamespace(v_schema) and c.relname = any (v_relations)
+    union
+    -- Those of a table with a name of ours go where it goes.
+    select concat(v_schema, '.', c.relname) from pg_catalog.pg_class c
+    where c.relnamespace = to_regnamespace(v_schema) and c.relname = any (v_indexes) and not exists (
+      select from pg_catalog.pg_index i join pg_catalog.pg_class t on t.oid = i.indrelid
+      where i.indexrelid = c.oid and t.relname = any (v_relations))
     union
     select concat(v_schema, '.', t.typname) from pg_catalog.pg_type t
     where t.typnamespace = to_regnamespace(v_schema) and t.typname = any (v_relations) and t.typrelid = 0
@@ -24,10 +51,18 @@ begin
     select concat(v_schema, '.', p.proname, '()') from pg_catalog.pg_proc p
     where p.pronamespace = to_regnamespace(v_schema) and p.proname = any (v_functions)
     union
-    select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname = 'provisioning') taken;
-  if v_taken is not null then
+    select 'trigger ' || t.tgname from pg_catalog.pg_trigger t
+    where t.tgrelid = 'auth.users'::regclass and t.tgname ~ '^(A_)?tenant_provisioning_'
+    union
+    select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname = 'provisioning');
+  if to_regclass('cron.job') is not null then
+    v_taken := v_taken || array(select 'cron job ' || j.jobname from cron.job j where j.jobname like 'tenant-provisioning-%');
+  end if;
+  if v_taken <> '{}' then
     raise exception 'Nothing was installed, because these names are taken: %. Move them to another schema or rename them, then
-push again; see docs/installation.md, "Beside existing tables".', v_taken using errcode = 'duplicate_object';
+push again; see docs/installation.md, "Beside existing tables".',
+      (select string_agg(taken.name, ', ' order by taken.name) from unnest(v_taken) taken (name))
+      using errcode = 'duplicate_object';
   end if;
 end
 $names$;
@@ -37,10 +72,40 @@ create extension if not exists pg_trgm with schema extensions;
 create extension if not exists pg_net with schema extensions;
 create extension if not exists pg_cron with schema pg_catalog;
 
+-- What was there before may be too old, or where users may not go.
+do $extensions$
+declare
+  v_trigrams oid := (select e.extnamespace from pg_catalog.pg_extension e where e.extname = 'pg_trgm');
+  v_cron text := (select e.extversion from pg_catalog.pg_extension e where e.extname = 'pg_cron');
+begin
+  if string_to_array(v_cron, '.')::integer[] < array[1, 5] then
+    raise exception 'Nothing was installed, because pg_cron % knows no intervals in seconds, as 1.5 does. Bring it up to date with
+"alter extension pg_cron update", where that is not enough after an upgrade of Postgres, then push again.', v_cron
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  if not has_schema_privilege('authenticated', v_trigrams, 'usage') then
+    raise exception 'Nothing was installed, because users search with pg_trgm and may not use its schema. Allow that with
+"grant usage on schema % to authenticated, service_role", then push again.', v_trigrams::regnamespace
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+end
+$extensions$;
+
 create schema provisioning;
 revoke all on schema provisioning from public;
 -- Policies call helper functions here as the caller's role; EXECUTE is granted by name.
 grant usage on schema provisioning to authenticated, service_role;
+
+create function provisioning.with_trigrams(p_statement text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute replace(p_statement, 'extensions.', (
+    select e.extnamespace::regnamespace::text || '.' from pg_catalog.pg_extension e where e.extname = 'pg_trgm'));
+end
+$$;
+revoke execute on function provisioning.with_trigrams(text) from public;
+comment on function provisioning.with_trigrams(text) is
+  'For migrations: runs a statement that has pg_trgm in the schema "extensions", for the schema that the project has it in.';
 
 -- States are text whose values a domain checks. A CHECK on the table would be parsed from its catalogue form in every
 -- statement that writes the table, which for a list of words costs more than writing the row; a domain's is kept.

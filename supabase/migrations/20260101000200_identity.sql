@@ -89,10 +89,12 @@ comment on column public.profiles.in_search_index is
   'False from the sign-up until a worker begins with the tenant: putting a text into a trigram index takes longer than the rest of
 a profile. search_profiles finds both.';
 create index profiles_organization_id_idx on public.profiles (organization_id);
+select provisioning.with_trigrams($create$
 create index profiles_search_idx on public.profiles
   using gin ((coalesce(full_name, '') || ' ' || coalesce(email, '')) extensions.gin_trgm_ops)
   -- Searches read the whole pending list, so it is kept short.
-  with (gin_pending_list_limit = 512) where in_search_index;
+  with (gin_pending_list_limit = 512) where in_search_index
+$create$);
 -- The planner takes no statistics from a partial index. These tell it how frequent a text is, as soon as there was an ANALYZE.
 create statistics provisioning.profiles_search on (coalesce(full_name, '') || ' ' || coalesce(email, '')) from public.profiles;
 create index profiles_not_in_search_index_idx on public.profiles (created_at) where not in_search_index;
@@ -227,6 +229,7 @@ grant select on public.wallets to authenticated, service_role;
 create policy "users read their own wallet" on public.wallets for select to authenticated
   using (user_id = (select auth.uid()));
 
+select provisioning.with_trigrams($create$
 create function public.search_profiles(query text) returns setof public.profiles
 -- Planned anew at each call: which way is the shortest depends on how frequent the text is.
 language plpgsql stable security invoker set search_path = '' set plan_cache_mode = 'force_custom_plan' rows 20 as $$
@@ -272,7 +275,8 @@ begin
   order by extensions.similarity(coalesce(p.full_name, '') || ' ' || coalesce(p.email, ''), v_query) desc, p.created_at desc
   limit 20;
 end
-$$;
+$$
+$create$);
 revoke execute on function public.search_profiles(text) from public, anon;
 grant execute on function public.search_profiles(text) to authenticated, service_role;
 comment on function public.search_profiles(text) is

@@ -10,9 +10,11 @@ create index organization_databases_ailing_idx on public.organization_databases 
   where health_status in ('degraded', 'unhealthy');
 -- Putting a text into a trigram index takes longer than the rest of a sign-up's organization. So it happens when the tenant is
 -- ready, where nobody waits; the few others are found without.
+select provisioning.with_trigrams($create$
 create index organizations_search_idx on public.organizations
   using gin ((name || ' ' || slug || ' ' || coalesce(billing_email, '')) extensions.gin_trgm_ops)
-  where provisioned_at is not null;
+  where provisioned_at is not null
+$create$);
 -- Without these the planner takes every state and every text for equally frequent. They cost nothing until ANALYZE.
 create statistics provisioning.organizations_overall on (provisioning_status ->> 'overall') from public.organizations;
 create statistics provisioning.organizations_search on (name || ' ' || slug || ' ' || coalesce(billing_email, ''))
@@ -42,6 +44,7 @@ comment on function provisioning.words_of(jsonb) is
   'A word, or an array of words, as quoted literals with commas between them, for `in (…)`. No words are `null`, which nothing
 equals.';
 
+select provisioning.with_trigrams($create$
 create function provisioning.tenant_conditions(p_filter jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -90,7 +93,8 @@ begin
   end if;
   return array_to_string(v_conditions, ' and ');
 end
-$$;
+$$
+$create$);
 revoke execute on function provisioning.tenant_conditions(jsonb) from public;
 comment on function provisioning.tenant_conditions(jsonb) is
   'The WHERE clause of a filter {status, health, region, plan (each a word or an array of words), search, has_open_alerts}. What

@@ -10,9 +10,11 @@ import { migrate } from '../../local/postgres/migrate.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { projectRoot } from '../../tools/project.ts'
+import { supabaseCli } from '../../tools/supabase-cli.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/project.ts'
+import { runAs } from '../support/roles.ts'
 import { signUp } from '../support/sign-up.ts'
 import { catalogue } from './catalogue.ts'
 import { only } from './project.ts'
@@ -275,11 +277,18 @@ describe('a project in use', () => {
       expect(await allRows(project.superuser)).toEqual(rows)
     })
 
-    it('keeps its data when they are run over it although their history is lost: that is refused', async () => {
+    it('keeps its data when they are run over it although their history is lost, which is refused until it is repaired', async () => {
       const { 'vault.secrets': _secrets, ...rows } = await allRows(project.superuser)
-      await project.superuser`truncate supabase_migrations.schema_migrations`
-      await expect(migrate(project.database.url())).rejects.toThrow('schema provisioning')
+      const defined = await catalogue(project.superuser)
+      await project.superuser`drop schema supabase_migrations cascade`
+      const url = project.database.url()
+      await expect(migrate(url)).rejects.toThrow('"supabase migration repair --status applied')
+      await supabaseCli(['migration', 'repair', '--status', 'applied', '--yes'], {
+        databaseUrl: `${url}?sslmode=disable`,
+      })
+      await migrate(url)
       expect(await allRows(project.superuser)).toMatchObject(rows)
+      expect(await catalogue(project.superuser)).toEqual(defined)
     })
   })
 
@@ -498,10 +507,72 @@ describe('a project with names that are ours', () => {
       create view public.organizations as select 1 as id;
       create type public.wallets as enum ('a');
       create function public.search_profiles(integer) returns integer language sql as 'select 1';
-      create table public.invoices (id integer);`)
+      create table public.audit_logs (id integer primary key, organization_id integer);
+      create index audit_logs_organization_id_idx on public.audit_logs (organization_id);
+      alter table public.audit_logs rename to old_audit_logs;
+      create extension pg_cron with schema pg_catalog;
+      select cron.schedule('tenant-provisioning-sweep', '0 0 1 1 *', 'select 1'), cron.schedule('nightly', '0 0 1 1 *', 'select 1');
+      create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$;
+      create trigger tenant_provisioning_user_created after insert on auth.users
+        for each row execute function public.nothing();
+      create trigger on_auth_user_created after insert on auth.users for each row execute function public.nothing();
+      create table public.invoices (id integer primary key);`)
     await expect(migrate(project.database.url())).rejects.toThrow(
-      'names are taken: public.organizations, public.search_profiles(), public.wallets, schema provisioning.',
+      `names are taken: cron job tenant-provisioning-sweep, ${PUBLIC_SCHEMA}.audit_logs_organization_id_idx, ${PUBLIC_SCHEMA}.audit_logs_pkey, public.organizations, public.search_profiles(), public.wallets, schema provisioning, trigger tenant_provisioning_user_created.`,
     )
+  })
+
+  it('is refused while an extension is too old or out of the users’ reach, and installed after what the message says', async () => {
+    await using project = await open()
+    const version = (number: string) =>
+      project.superuser.unsafe(`update pg_extension set extversion = '${number}' where extname = 'pg_cron'`)
+    await project.superuser.unsafe(`
+      create schema search authorization postgres; create extension pg_trgm with schema search;
+      create extension pg_cron with schema pg_catalog; create extension pg_net with schema extensions;`)
+    await version('1.4.2')
+    const before = await catalogue(project.superuser)
+    const refused = async (said: string) => {
+      await expect(migrate(project.database.url())).rejects.toThrow(said)
+      const added = missing(await catalogue(project.superuser), before)
+      expect(added.map((line) => line.trim())).toEqual(['secret functions_base_url'])
+    }
+    await refused('Nothing was installed, because pg_cron 1.4.2 knows no intervals')
+    await version('1.6.4')
+    before.push('extension pg_cron 1.6.4')
+    const repair = 'grant usage on schema search to authenticated, service_role'
+    await refused(`"${repair}"`)
+    await project.sql.unsafe(repair)
+    await migrate(project.database.url())
+  })
+
+  it('is installed where pg_trgm is in another schema, and people and tenants are found there', async () => {
+    await using project = await open()
+    await project.sql`create extension pg_trgm with schema public`
+    await migrate(project.database.url())
+    const { id: userId } = await signUp(project.auth, {
+      metadata: { full_name: 'Li Wu', organization_name: 'Li & Co' },
+    })
+    await project.sql`update public.profiles set in_search_index = true`
+    await project.sql`update public.organizations set provisioned_at = now()`
+    for (const text of ['Li', 'Li W', 'wu']) {
+      const people = await runAs(
+        project.superuser,
+        { role: 'authenticated', userId },
+        (tx) => tx`select full_name from public.search_profiles(${text})`,
+      )
+      expect([...people], text).toEqual([{ full_name: 'Li Wu' }])
+    }
+    for (const search of ['Li', 'Li & Co']) {
+      const found = await runAs(
+        project.superuser,
+        { role: 'service_role' },
+        (tx) => tx`select public.list_tenants(${tx.json({ search })})::text as list`,
+      )
+      expect(only(found).list, search).toContain('"Li & Co"')
+    }
+    const [extension] = await project.sql`
+      select extnamespace::regnamespace::text as schema from pg_extension where extname = 'pg_trgm'`
+    expect(extension).toEqual({ schema: 'public' })
   })
 
   it('is looked for with every name that the migrations make in public', async () => {
@@ -512,7 +583,7 @@ describe('a project with names that are ours', () => {
     )
     const names = await project.sql<{ name: string }[]>`
       select relname::text as name from pg_class where relnamespace = ${PUBLIC_SCHEMA}::regnamespace
-        and relkind in ('r', 'p', 'v', 'm') and not relispartition
+        and relkind <> 'c' and not relispartition
       union select proname::text from pg_proc where pronamespace = ${PUBLIC_SCHEMA}::regnamespace`
     const unknown = names.map(({ name }) => name).filter((name) => !foundation.includes(`'${name}'`))
     expect(unknown, 'add them to the check in 20260101000000_foundation.sql').toEqual([])

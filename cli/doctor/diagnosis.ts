@@ -5,7 +5,9 @@ const time = z.string().nullable()
 /** What provisioning.diagnose_provisioning reports. */
 export const diagnosisSchema = z.looseObject({
   extensions: z.array(z.object({ name: z.string(), version: z.string().nullable() })),
-  vault: z.array(z.object({ name: z.string(), present: z.boolean(), plausible: z.boolean() })),
+  vault: z.array(
+    z.object({ name: z.string(), state: z.enum(['fine', 'missing', 'unreadable', 'implausible']) }),
+  ),
   triggers: z.array(z.object({ function: z.string(), table: z.string(), enabled: z.boolean() })),
   cron: z.array(
     z.object({

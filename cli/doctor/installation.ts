@@ -2,9 +2,10 @@ import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { ago } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
-import { type Finding, finding, type Repair } from './finding.ts'
+import { type Finding, finding } from './finding.ts'
 import type { BundledMigrations, CronJob } from './migrations.ts'
 import { functionsUrl } from './reach.ts'
+import { vaultFindings } from './vault.ts'
 
 /** The sweep runs every 10 seconds; six that did not come are no accident. */
 const SWEEP_OVERDUE_MS = 60_000
@@ -37,7 +38,7 @@ export function installationFindings(
       ),
     ),
     ...diagnosis.triggers.map((trigger) => triggerFinding(trigger, bundled)),
-    ...diagnosis.vault.map((secret) => vaultFinding(secret, functionsUrl(project))),
+    ...vaultFindings(diagnosis, functionsUrl(project)),
     ...cronFindings(diagnosis, bundled, now),
     finding(
       'database',
@@ -116,43 +117,6 @@ function triggerFinding(
       ...(statement ? { sql: statement } : {}),
     },
   )
-}
-
-const VAULT_REPAIRS: Readonly<Record<string, Repair>> = {
-  provisioning_doorbell_key: {
-    fix: 'Make a new one; functions notice within 30 s.',
-    sql: "select vault.create_secret(encode(extensions.gen_random_bytes(32), 'hex'), 'provisioning_doorbell_key');",
-  },
-  provisioning_sealing_key: {
-    fix: 'Make a new one; steps that are cut off are repeated.',
-    sql: "select vault.create_secret(encode(extensions.gen_random_bytes(32), 'hex'), 'provisioning_sealing_key');",
-  },
-}
-
-function vaultFinding({ name, present, plausible }: Diagnosis['vault'][number], url: string): Finding {
-  const repair =
-    name === 'functions_base_url'
-      ? {
-          fix: 'Tell the database where the functions are.',
-          sql: `select vault.create_secret('${url}', 'functions_base_url');`,
-        }
-      : (VAULT_REPAIRS[name] ?? {})
-  if (present && plausible) return { area: 'Vault', check: name, status: 'ok', found: 'there' }
-  if (!present)
-    return { area: 'Vault', check: name, status: 'failed', found: 'It is not in Vault.', ...repair }
-  // There is one already, so it is changed instead.
-  const sql = repair.sql?.replace(
-    /^select vault\.create_secret\((.+), '(\w+)'\);$/,
-    "select vault.update_secret(id, $1) from vault.secrets where name = '$2';",
-  )
-  return {
-    area: 'Vault',
-    check: name,
-    status: 'failed',
-    found: 'Its value cannot be right.',
-    ...repair,
-    ...(sql ? { sql } : {}),
-  }
 }
 
 function cronFindings(diagnosis: Diagnosis, { cronJobs }: BundledMigrations, now: number): Finding[] {

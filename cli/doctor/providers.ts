@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { Variables } from '../../shared/kernel/environment.ts'
 import { maskSecrets } from '../../shared/kernel/masking.ts'
 import { remedyFor } from '../../shared/services/failures.ts'
@@ -5,10 +6,11 @@ import { services } from '../../shared/services/registry.ts'
 import type { KeyCheck } from '../../shared/services/service.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
 import { localVariables } from '../../tools/emulators.ts'
+import { printable } from '../../tools/printable.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { time } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
-import { type Finding, finding } from './finding.ts'
+import { type Finding, finding, type Repair } from './finding.ts'
 
 const CALL_LIMIT_MS = 10_000
 
@@ -96,7 +98,7 @@ function keysOf(configuration: Readonly<Record<string, unknown>>): Variables {
 async function keyFinding(
   name: string,
   variable: string,
-  { url, key }: KeyCheck,
+  { url, key, wanted }: KeyCheck,
   stop: AbortSignal,
 ): Promise<Finding> {
   if (!key)
@@ -120,18 +122,43 @@ async function keyFinding(
       { fix: 'Look at the network of this machine.' },
       'warning',
     )
-  await reply.body?.cancel()
-  const refused = reply.status === 401 || reply.status === 403
-  return finding(
-    'providers',
-    name,
-    !reply.ok && `A call with ${variable} was answered ${reply.status}.`,
-    `accepted (${new URL(url).host})`,
-    {
-      fix: refused ? 'Replace the key, here and in the secrets of the functions.' : 'Try again later.',
-      ...(refused ? { command: `npx supabase secrets set ${variable}=…` } : {}),
-    },
-  )
+  if (reply.ok) {
+    await reply.body?.cancel()
+    return finding('providers', name, undefined, `accepted (${new URL(url).host})`)
+  }
+  const message = messageIn(await reply.text().catch(() => ''))
+  const found = [`A call with ${variable} was answered ${reply.status}.`, message].filter(Boolean).join(' ')
+  return finding('providers', name, found, '', refusalRepair(reply.status, variable, wanted?.(message)))
+}
+
+/** @param wanted the variable that the answer asks for */
+function refusalRepair(status: number, variable: string, wanted: string | undefined): Repair {
+  if (wanted)
+    return {
+      fix: `Set ${wanted}, here and in the secrets of the functions.`,
+      command: `npx supabase secrets set ${wanted}=…`,
+    }
+  if (status === 401 || status === 403)
+    return {
+      fix: 'Replace the key, here and in the secrets of the functions.',
+      command: `npx supabase secrets set ${variable}=…`,
+    }
+  // What is wrong with a request stays wrong.
+  if (status < 500 && status !== 408 && status !== 429) return { fix: 'Mend what the answer names.' }
+  return { fix: 'Try again later.' }
+}
+
+const answered = z.object({ message: z.string(), error: z.object({ message: z.string() }) }).partial()
+
+/** What a provider says in words, as it may be printed: Neon in `message`, Stripe in `error.message`. */
+function messageIn(body: string): string {
+  let found: z.infer<typeof answered> | undefined
+  try {
+    found = answered.safeParse(JSON.parse(body)).data
+  } catch {
+    // A proxy's page, for example.
+  }
+  return printable(maskSecrets(found?.message ?? found?.error?.message ?? '')).slice(0, 300)
 }
 
 function reason(error: unknown): string {

@@ -35,7 +35,7 @@ export async function reachFindings(
         area: 'functions',
         check: 'from the database',
         status: 'skipped',
-        found: 'Their address is not in Vault.',
+        found: 'Vault does not tell their address; see above.',
       },
     ]
   const results = await collect(api, ids, stop)

@@ -12,13 +12,33 @@ const namedKeys = z
     }
   })
 
+/**
+ * Checked here, and told without the value: whoever parses it later quotes it in the error, password and all. A password with one
+ * of these characters ends the authority, or begins something else.
+ */
+const databaseUrl = z.string().refine(isDatabaseUrl, {
+  message:
+    'is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE. In the password write characters such as # ? / % ^ percent-encoded: # is %23, ^ is %5E',
+})
+
+function isDatabaseUrl(text: string): boolean {
+  const url = URL.parse(text)
+  if (!url || !/^postgres(ql)?:$/.test(url.protocol) || url.hash !== '') return false
+  try {
+    decodeURIComponent(url.password)
+    return url.username !== '' && url.hostname !== ''
+  } catch {
+    return false
+  }
+}
+
 const HOOK_SECRETS = /^v1,whsec_[A-Za-z0-9+/]+={0,2}(\|v1,whsec_[A-Za-z0-9+/]+={0,2})*$/
 
 const schema = z.object({
   SUPABASE_URL: z.url(),
   SUPABASE_DB_URL: z.string().min(1),
   /** A pooler in transaction mode, used instead of SUPABASE_DB_URL when set. */
-  DATABASE_POOLER_URL: z.string().min(1).optional(),
+  DATABASE_POOLER_URL: databaseUrl.optional(),
   SUPABASE_PUBLISHABLE_KEYS: namedKeys,
   SUPABASE_SECRET_KEYS: namedKeys,
   SUPABASE_JWKS: z.string().default('{"keys":[]}'),

@@ -49,6 +49,8 @@ export interface KeyCheck {
   readonly url: string
   /** Undefined when the variable is not set. */
   readonly key: string | undefined
+  /** The variable that a refusal asks for, if it asks for one. @param message what the service says in words */
+  readonly wanted?: (message: string) => string | undefined
 }
 
 /** A service whose environment is described by a schema. */

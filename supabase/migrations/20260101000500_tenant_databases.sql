@@ -92,11 +92,50 @@ language plpgsql stable security definer set search_path = '' as $$
 begin
   return (
     select s.decrypted_secret from vault.decrypted_secrets s where s.name = p_name);
+exception
+  -- Supabase's Vault and the local stand-in say with these that the secret was encrypted under another key.
+  when data_exception or data_corrupted then
+    return null;
 end
 $$;
 revoke execute on function provisioning.vault_secret(text) from public;
 comment on function provisioning.vault_secret(text) is
-  'A secret of this project by name, or null. For the owner and definer functions only.';
+  'A secret of this project by name. Null when there is none, and when Vault cannot decrypt it, as after a dump was restored into
+another project: in both cases it has to be made anew. vault_secret_state tells one from the other. For the owner and definer
+functions only.';
+
+create function provisioning.vault_secret_state(p_name text, p_pattern text) returns text
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_secret text;
+begin
+  v_secret := provisioning.vault_secret(p_name);
+  return case
+    when v_secret ~ p_pattern then 'fine'
+    when v_secret is not null then 'implausible'
+    when exists (select from vault.secrets s where s.name = p_name) then 'unreadable'
+    else 'missing' end;
+exception when others then
+  -- Vault is not installed, for example. Whoever asks wants to tell that, not to fail.
+  return 'unreadable';
+end
+$$;
+revoke execute on function provisioning.vault_secret_state(text, text) from public;
+comment on function provisioning.vault_secret_state(text, text) is
+  'How a secret of this project is: fine, missing, implausible (not of the pattern) or unreadable (encrypted under another key, or
+Vault itself is not there).';
+
+create function provisioning.keep_secret(p_name text, p_secret text, p_description text) returns uuid
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- Not vault.update_secret: that decrypts what was there before, which may be what Vault cannot do.
+  delete from vault.secrets s where s.name = p_name;
+  return vault.create_secret(p_secret, p_name, p_description);
+end
+$$;
+revoke execute on function provisioning.keep_secret(text, text, text) from public;
+comment on function provisioning.keep_secret(text, text, text) is
+  'Puts a secret into Vault in the place of whatever is there under this name, readable or not, and returns its new id.';
 
 create function provisioning.unseal(p_sealed text) returns text
 language plpgsql stable security definer set search_path = '' as $$
@@ -133,7 +172,8 @@ begin
     raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
   end if;
   if p_reveal_password then
-    select s.decrypted_secret into v_password from vault.decrypted_secrets s where s.id = v_database.credentials_secret_id;
+    select provisioning.vault_secret(s.name) into v_password from vault.secrets s
+    where s.id = v_database.credentials_secret_id;
     perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.neon_project_id);
   end if;
   return jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host, 'port', v_database.port,

@@ -156,17 +156,10 @@ declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
   v_login text;
   v_password text;
-  v_secret_id uuid;
 begin
   for v_login, v_password in select * from jsonb_each_text(provisioning.unseal(p_sealed_passwords)::jsonb) loop
-    select s.id into v_secret_id from vault.secrets s
-    where s.name = provisioning.login_secret(v_job.organization_id, v_login);
-    if v_secret_id is null then
-      perform vault.create_secret(v_password, provisioning.login_secret(v_job.organization_id, v_login),
-        'Password of a login into a tenant''s own database');
-    else
-      perform vault.update_secret(v_secret_id, v_password);
-    end if;
+    perform provisioning.keep_secret(provisioning.login_secret(v_job.organization_id, v_login), v_password,
+      'Password of a login into a tenant''s own database');
   end loop;
   update public.organization_databases d set role_name = d.database_name || '_' || p_shown_login, credentials_secret_id = (
     select s.id from vault.secrets s where s.name = provisioning.login_secret(v_job.organization_id, p_shown_login))

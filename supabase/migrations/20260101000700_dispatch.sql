@@ -21,8 +21,8 @@ begin
   select w.function_name, (extract(epoch from clock_timestamp()) * 1000)::bigint + s.doorbell_ttl_seconds * 1000
   into v_function, v_expires_at
   from provisioning.workers w, provisioning.settings s where w.worker = p_worker;
-  select s.decrypted_secret into v_url from vault.decrypted_secrets s where s.name = 'functions_base_url';
-  select s.decrypted_secret into v_key from vault.decrypted_secrets s where s.name = 'provisioning_doorbell_key';
+  v_url := provisioning.vault_secret('functions_base_url');
+  v_key := provisioning.vault_secret('provisioning_doorbell_key');
   if v_url is null or v_key is null or v_function is null then
     return;
   end if;
@@ -129,15 +129,28 @@ comment on function provisioning.answer_doorbell(text, bigint) is
   'Remembers a genuine doorbell until it expires; false when it was answered before.';
 
 create function provisioning.dispatch_problem() returns text
-language sql stable security definer set search_path = '' as $$
-  select case
-    when provisioning.vault_secret('functions_base_url') is null then
-      'The address of the functions is not in Vault (functions_base_url).'
-    when provisioning.vault_secret('provisioning_doorbell_key') is null then
-      'The doorbell key is not in Vault (provisioning_doorbell_key).'
-  end
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_what text;
+  v_name text;
+  v_state text;
+begin
+  for v_what, v_name in values
+    ('The address of the functions', 'functions_base_url'), ('The doorbell key', 'provisioning_doorbell_key')
+  loop
+    v_state := provisioning.vault_secret_state(v_name, '');
+    if v_state = 'missing' then
+      return format('%s is not in Vault (%s).', v_what, v_name);
+    elsif v_state = 'unreadable' then
+      return format('%s is in Vault, which cannot decrypt it (%s).', v_what, v_name);
+    end if;
+  end loop;
+  return null;
+end
 $$;
 revoke execute on function provisioning.dispatch_problem() from public;
+comment on function provisioning.dispatch_problem() is
+  'Why the database cannot ring any worker, in words; null when it can.';
 
 create function provisioning.due_by_worker(p_kinds text[] default null, p_limit integer default 1)
 returns table (worker text, jobs integer)
@@ -203,11 +216,7 @@ declare
 begin
   select * into v_settings from provisioning.settings;
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
-  begin
-    v_problem := provisioning.dispatch_problem();
-  exception when others then
-    v_problem := 'Vault could not be read: ' || sqlerrm;
-  end;
+  v_problem := provisioning.dispatch_problem();
   delete from provisioning.answered_doorbells d where d.expires_at < now();
   update provisioning.dispatch_state set last_swept_at = now(), problem = coalesce(v_problem, (
     select string_agg(c.message, ' ') from provisioning.current_pauses() c)) where id;

@@ -17,11 +17,11 @@ begin
       left join pg_catalog.pg_extension e on e.extname = w.name),
     -- Names, and whether a value could be right; never a value.
     'vault', (
-      select jsonb_agg(jsonb_build_object('name', w.name, 'present', s.secret is not null,
-        'plausible', coalesce(s.secret ~ w.pattern, false)) order by w.name)
+      select jsonb_agg(jsonb_build_object('name', w.name, 'state', provisioning.vault_secret_state(w.name, w.pattern))
+        order by w.name)
       from (values ('functions_base_url', '^https?://[^[:space:]]+$'), ('provisioning_doorbell_key', '^.{32,}$'),
-        ('provisioning_sealing_key', '^[0-9a-f]{64}$')) w (name, pattern),
-        provisioning.vault_secret(w.name) s (secret)),
+        ('provisioning_sealing_key', '^[0-9a-f]{64}$'), ('alert_webhook_url', '^https?://[^[:space:]]+$'),
+        ('alert_webhook_secret', '^whsec_.{24,}$')) w (name, pattern)),
     -- By what they call: a project may have had to give them other names.
     'triggers', (
       select jsonb_agg(jsonb_build_object('function', w.name, 'table', w.relation::text, 'enabled', exists (

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Diagnosis, diagnosisSchema } from '../../cli/doctor/diagnosis.ts'
 import { installationFindings } from '../../cli/doctor/installation.ts'
@@ -50,7 +53,7 @@ function everythingWrong(fine: Diagnosis): Diagnosis[] {
   const wrong: Diagnosis = {
     ...fine,
     extensions: fine.extensions.map((each) => ({ ...each, version: null })),
-    vault: fine.vault.map((each) => ({ ...each, present: false })),
+    vault: fine.vault.map((each) => ({ ...each, state: 'missing' as const })),
     triggers: fine.triggers.map((each) => ({ ...each, enabled: false })),
     cron: [],
     pg_net: {
@@ -85,12 +88,13 @@ function everythingWrong(fine: Diagnosis): Diagnosis[] {
   }
   const cronInOneWay = (change: Partial<Diagnosis['cron'][number]>) => ({
     ...wrong,
-    vault: fine.vault.map((each) => ({ ...each, plausible: false })),
+    vault: fine.vault.map((each) => ({ ...each, state: 'implausible' as const })),
     cron: fine.cron.map((each) => ({ ...each, ...change })),
   })
   const failedRun = { status: 'failed', message: 'no', started_at: null, finished_at: null }
   return [
     wrong,
+    { ...wrong, vault: fine.vault.map((each) => ({ ...each, state: 'unreadable' as const })) },
     cronInOneWay({ active: false }),
     cronInOneWay({ here: false }),
     cronInOneWay({ last_run: failedRun }),
@@ -146,6 +150,28 @@ describe('doctor', () => {
     expect(JSON.stringify(found)).not.toContain('wrong_key_value')
   })
 
+  test('quotes Neon, and names the secret that a personal key cannot do without', async () => {
+    const message = 'org_id is required, you can find it on your organization settings page'
+    const neon = createServer((_, response) => response.writeHead(400).end(JSON.stringify({ message })))
+    await once(neon.listen(0, '127.0.0.1'), 'listening')
+    try {
+      const { failed } = await findings([], {
+        NEON_API_URL: `http://127.0.0.1:${(neon.address() as AddressInfo).port}`,
+        NEON_API_KEY: 'napi_personal',
+      })
+      expect(failed).toEqual([
+        expect.objectContaining({
+          check: 'Neon key',
+          found: `A call with NEON_API_KEY was answered 400. ${message}`,
+          fix: 'Set NEON_ORG_ID, here and in the secrets of the functions.',
+          command: 'npx supabase secrets set NEON_ORG_ID=…',
+        }),
+      ])
+    } finally {
+      neon.close()
+    }
+  })
+
   test('prints a screen with the statement that mends what is missing, and ends with 4', async () => {
     await project.sql`select cron.unschedule('tenant-provisioning-sweep')`
     try {
@@ -172,6 +198,38 @@ describe('doctor', () => {
     expect(await project.sql`select provisioning.vault_secret('functions_base_url') as url`).toEqual([before])
     expect((await findings()).failed).toEqual([])
   })
+
+  test('tells with one finding that Vault cannot decrypt what a restored dump brought, and its statement works', async () => {
+    const before = await project.sql`select name from vault.secrets order by name`
+    await project.superuser`update vault.secrets set secret = 'bm9uc2Vuc2U='`
+    const { code, failed } = await findings([])
+    expect(code).toBe(4)
+    const [undecryptable, ...others] = failed.filter(({ area }) => area === 'Vault')
+    expect(others).toEqual([])
+    for (const name of ['functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key'])
+      expect(undecryptable?.found).toContain(name)
+    expect(failed.find(({ check }) => check === 'doorbell')?.found).toContain('cannot decrypt')
+    await project.sql.unsafe(undecryptable?.sql ?? '')
+    expect((await findings()).failed).toEqual([])
+    expect(await project.sql`select name from vault.secrets order by name`).toEqual(before)
+  })
+
+  test.each(['provisioning_sealing_key', 'alert_webhook_secret'])(
+    'finds a broken %s, and the statement that it gives works',
+    async (name) => {
+      await project.sql`select vault.update_secret(id, 'broken') from vault.secrets where name = ${name}`
+      const { failed } = await findings()
+      expect(failed).toEqual([
+        expect.objectContaining({
+          check: name,
+          found: 'Its value cannot be right.',
+          sql: expect.any(String),
+        }),
+      ])
+      await project.sql.unsafe(failed[0]?.sql ?? '')
+      expect((await findings()).failed).toEqual([])
+    },
+  )
 
   test('finds triggers that are switched off, says what fails without them, and gives statements that work', async () => {
     const tables = ['auth.users', 'public.organizations', 'public.provisioning_jobs', 'public.tenant_alerts']

@@ -314,7 +314,7 @@ describe('search_profiles', () => {
 async function giveDatabase(): Promise<void> {
   await project.sql`update public.organization_databases set host = 'ep.example.com', pooled_host = 'ep-pooler.example.com',
     port = 5432, database_name = 'app', role_name = 'app_owner', neon_project_id = 'quiet-sun-1',
-    credentials_secret_id = vault.create_secret('the password') where organization_id = ${ours.organizationId}`
+    credentials_secret_id = vault.create_secret('the password', gen_random_uuid()::text) where organization_id = ${ours.organizationId}`
 }
 
 describe('database_connection', () => {

@@ -252,7 +252,9 @@ describe('when the doorbell cannot ring', () => {
     await project.superuser`update vault.secrets set secret = 'bm9uc2Vuc2U=' where name = 'functions_base_url'`
     await sweep()
     expect(await hasTenant(id)).toBe(true)
-    expect(await problem()).not.toBeNull()
+    expect(await problem()).toBe(
+      'The address of the functions is in Vault, which cannot decrypt it (functions_base_url).',
+    )
   })
 
   it.each([

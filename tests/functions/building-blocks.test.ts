@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
@@ -85,6 +86,32 @@ describe('the environment of a function', () => {
     for (const name of ['SUPABASE_URL', 'SUPABASE_DB_URL', 'SUPABASE_SECRET_KEYS']) expect(read).toThrow(name)
     expect(read).not.toThrow(/sb_secret_abc/)
   })
+
+  const POOLER = 'aws-0-eu-central-1.pooler.supabase.com:6543/postgres'
+  it.each([...[...'#?/'].map((sign) => `12${sign}34`), ...[...'#?/%'].map((sign) => `pass${sign}word`)])(
+    'is refused, without the value, when a password that is not percent-encoded (%s) spoils the pooler’s address',
+    (password) => {
+      const read = () =>
+        readEnvironment({
+          ...complete,
+          DATABASE_POOLER_URL: `postgresql://postgres.ref:${password}@${POOLER}`,
+        })
+      expect(read).toThrow(/DATABASE_POOLER_URL: .*percent-encoded: # is %23/)
+      for (const part of [password, 'postgres.ref']) expect(read).not.toThrow(part)
+    },
+  )
+
+  it.each(['pass^word', 'pass@word:', 'pass%23word', ''])(
+    'takes whatever password leads to the pooler: %j',
+    (password) => {
+      const url = `postgresql://postgres.ref:${password}@${POOLER}`
+      expect(readEnvironment({ ...complete, DATABASE_POOLER_URL: url }).DATABASE_POOLER_URL).toBe(url)
+      expect(postgres(url).options).toMatchObject({
+        host: ['aws-0-eu-central-1.pooler.supabase.com'],
+        pass: decodeURIComponent(password),
+      })
+    },
+  )
 
   it.each(services)('is refused by $name when its address is wrong', (service) => {
     const variables = { ...complete, [service.address]: 'no address' }

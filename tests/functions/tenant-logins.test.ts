@@ -84,6 +84,22 @@ describe('the logins of a tenant’s database', () => {
     await expectOpen(person)
   })
 
+  it('all get other passwords by a retry when Vault cannot decrypt theirs, as after a dump was restored elsewhere', async () => {
+    const person = await readyTenant()
+    const before = await passwordsOf(person)
+    await project.superuser`update vault.secrets set secret = 'bm9uc2Vuc2U='
+      where name like provisioning.login_secret(${person.organizationId}, '%')`
+    const asked = { organization_id: person.organizationId, reveal_password: true }
+    expect(await person.client.rpc('database_connection', asked)).toMatchObject({
+      error: null,
+      data: { password: null },
+    })
+    await retry(person)
+    const after = await passwordsOf(person)
+    for (const login of LOGINS) expect(after[login]).not.toBe(before[login])
+    await expectOpen(person)
+  })
+
   it('are made anew when a worker dies between making them and writing their passwords down', async () => {
     await project.sql`alter table public.organization_databases
       add constraint trouble check (role_name is null) not valid`

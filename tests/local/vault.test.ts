@@ -100,6 +100,8 @@ describe('supabase_vault', () => {
     const id = await createSecret('untouched')
     await admin.unsafe(`update vault.secrets set ${change} where id = '${id}'`)
     await expect(decrypted(id)).rejects.toMatchObject({ code: 'XX001' })
+    // So does the real one, which reads the old value before it writes the new.
+    await expect(sql`select vault.update_secret(${id}, 'new')`).rejects.toMatchObject({ code: 'XX001' })
     await sql`delete from vault.secrets where id = ${id}`
   })
 

@@ -120,6 +120,8 @@ create function vault.update_secret(
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
+  -- As the real one does, which therefore fails for a secret that was encrypted under another key.
+  v_decrypted constant text := (select s.decrypted_secret from vault.decrypted_secrets s where s.id = secret_id);
   -- A nonce is never used for two plaintexts.
   v_nonce constant bytea := case when new_secret is not null then extensions.gen_random_bytes(16) end;
 begin
@@ -134,7 +136,7 @@ begin
 end
 $$;
 comment on function vault.update_secret(uuid, text, text, text, uuid) is
-  'Changes what is given and keeps what is null. An unknown id changes nothing.';
+  'Changes what is given and keeps what is null. An unknown id changes nothing. Fails when the old secret cannot be decrypted.';
 
 -- postgres may hand its rights on, service_role may not: as on a hosted project.
 revoke execute on all functions in schema vault from public;

@@ -40,6 +40,8 @@ export const neon = defineService({
   },
   keyCheck({ NEON_API_KEY: key, NEON_API_URL: url, NEON_ORG_ID: organization }) {
     const scope = organization ? `&org_id=${encodeURIComponent(organization)}` : ''
-    return { url: `${url}/projects?limit=1${scope}`, key }
+    // A personal key belongs to no organization, so that each call has to name one.
+    const wanted = (message: string) => (/\borg_id\b/.test(message) ? 'NEON_ORG_ID' : undefined)
+    return { url: `${url}/projects?limit=1${scope}`, key, wanted }
   },
 })

@@ -54,3 +54,42 @@ end
 $$;
 revoke execute on function provisioning.forget_stripe_customer(uuid, uuid) from public;
 comment on function provisioning.forget_stripe_customer(uuid, uuid) is 'The customer is deleted.';
+
+-- Another account, or the other mode of the key ---------------------------------------------------------------------
+
+create function provisioning.audit_unknown_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+begin
+  perform provisioning.audit(v_job.organization_id, 'stripe_customer.unknown', 'stripe_customer', p_customer_id,
+    jsonb_build_object('job_id', p_job_id));
+end
+$$;
+revoke execute on function provisioning.audit_unknown_stripe_customer(uuid, uuid, text) from public;
+comment on function provisioning.audit_unknown_stripe_customer(uuid, uuid, text) is
+  'The account of the key does not know the recorded customer, which is kept.';
+
+create function provisioning.leave_stripe_customer(p_organization_id uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_customer_id text;
+begin
+  perform provisioning.hold_owner(p_organization_id);
+  update public.organizations o set stripe_customer_id = null
+  where o.id = p_organization_id and o.stripe_customer_id is not null;
+  update public.tenant_resources r set state = 'kept', remove_at = null, details = r.details - 'request'
+  where r.organization_id = p_organization_id and r.kind = 'stripe_customer' and r.state = 'active'
+  returning r.external_id into v_customer_id;
+  if v_customer_id is null then
+    raise exception 'The organization % has no Stripe customer.', p_organization_id using errcode = 'TP404';
+  end if;
+  perform provisioning.audit(p_organization_id, 'stripe_customer.left', 'stripe_customer', v_customer_id);
+  return v_customer_id;
+end
+$$;
+revoke execute on function provisioning.leave_stripe_customer(uuid) from public;
+comment on function provisioning.leave_stripe_customer(uuid) is
+  'For an operator, in SQL, when the Stripe account was changed on purpose: lets go of the organization''s customer, which stays
+where it is, and returns its id. The next retry makes a customer in the account of the key; a removal leaves the old one. Audited.
+Raises TP404 when none is recorded.';

@@ -145,4 +145,57 @@ describe('a Stripe customer', () => {
       select stripe_customer_id as id from public.organizations where id = ${person.organizationId}`
     expect(await current()).toEqual([row?.id])
   })
+
+  it('that the account of the key does not know is kept, until an operator lets go of it', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const { organizationId } = person
+    const recorded = async () => {
+      const [row] = await project.sql`
+        select stripe_customer_id as id, (select jsonb_agg(r.external_id || ' ' || r.state order by r.state)
+          from public.tenant_resources r where r.organization_id = o.id and r.kind = 'stripe_customer') as rows
+        from public.organizations o where o.id = ${organizationId}`
+      return row
+    }
+    await project.sql`update public.tenant_resources set external_id = 'cus_elsewhere'
+      where organization_id = ${organizationId} and kind = 'stripe_customer'`
+    await change(person, { stripe_customer_id: 'cus_elsewhere' })
+
+    expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'failed' })
+    expect((await attempts(person)).map(({ code }) => code)).toEqual(['stripe_customer_unknown'])
+    expect(await recorded()).toEqual({ id: 'cus_elsewhere', rows: ['cus_elsewhere active'] })
+    await expectOneOfEach(person)
+    const audited = async () =>
+      project.sql`select action, resource_id from public.audit_logs
+        where organization_id = ${organizationId} and action like 'stripe_customer.%' order by created_at`
+    expect(await audited()).toEqual([{ action: 'stripe_customer.unknown', resource_id: 'cus_elsewhere' }])
+
+    const made = (await project.resources(organizationId)).customers.map(({ id }) => id)
+    await project.sql`select provisioning.leave_stripe_customer(${organizationId})`
+    expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
+    expect(await recorded()).toEqual({ id: made[0], rows: [`${made[0]} active`, 'cus_elsewhere kept'] })
+    expect((await audited()).at(-1)).toEqual({ action: 'stripe_customer.left', resource_id: 'cus_elsewhere' })
+  })
+
+  it('that the account of the key does not know is no deleted one for a removal either', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const { organizationId } = person
+    await project.sql`update public.tenant_resources set external_id = 'cus_elsewhere_too'
+      where organization_id = ${organizationId} and kind = 'stripe_customer'`
+    await project.sql`update provisioning.resource_kinds set kept_on_deletion = false where kind = 'stripe_customer'`
+    await project.sql`delete from public.organizations where id = ${organizationId}`
+    const step = async () => {
+      const [row] = await project.sql`
+        select s.status, s.error ->> 'code' as code from public.provisioning_steps s
+        where s.organization_id = ${organizationId} and s.step = 'delete_stripe_customer'`
+      return row
+    }
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now()
+      where organization_id = ${organizationId} and status = 'queued'`
+    await project.sweep()
+    await until('removal', async () => ((await step())?.status === 'failed' ? true : undefined))
+    expect(await step()).toEqual({ status: 'failed', code: 'stripe_customer_unknown' })
+    await project.sql`update provisioning.resource_kinds set kept_on_deletion = true where kind = 'stripe_customer'`
+  })
 })

@@ -57,7 +57,7 @@ const REQUESTS: Readonly<
     (stripe) => stripe.findCustomer(details('nobody@example.com'), true),
     (stripe) => stripe.findCustomer(details(null), true),
   ],
-  customerExists: [(stripe, id) => stripe.customerExists(id)],
+  customerState: [(stripe, id) => stripe.customerState(id)],
   customerPage: [(stripe) => stripe.customerPage(), (stripe, id) => stripe.customerPage(id)],
   deleteCustomer: [(stripe, id) => stripe.deleteCustomer(id, held)],
 }

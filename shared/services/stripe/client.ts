@@ -36,11 +36,13 @@ export interface CustomerPage {
   readonly nextCursor?: string
 }
 
+/** Stripe shows who was deleted for ever. It does not know customers of another account, nor those of the key's other mode. */
+export type CustomerState = 'live' | 'deleted' | 'unknown'
+
 export interface StripeProvider {
   /** Where people see a customer. */
   customerUrl(customerId: string): string
-  /** @returns false when Stripe knows no such customer, or has deleted it */
-  customerExists(customerId: string): Promise<Result<boolean>>
+  customerState(customerId: string): Promise<Result<CustomerState>>
   /**
    * Looks for the customer that carries the organization's id: among those with its e-mail address, which is always up to
    * date, and when `thorough` also by Stripe's search, which is about a minute behind.
@@ -54,7 +56,7 @@ export interface StripeProvider {
   ): Promise<Result<string>>
   /** A page of up to 100 of all customers, the newest first. */
   customerPage(cursor?: string): Promise<Result<CustomerPage>>
-  /** Succeeds for a customer that is gone already. */
+  /** Succeeds for a customer that is deleted already; fails with stripe_customer_unknown for one of another account or mode. */
   deleteCustomer(customerId: string, assertLease: AssertLease): Promise<Result<void>>
 }
 
@@ -74,7 +76,8 @@ export function createStripeProvider(environment: StripeEnvironment, sql: Databa
 
   return {
     customerUrl: (customerId) => `${DASHBOARD}${live ? '' : '/test'}/customers/${customerId}`,
-    customerExists: (customerId) => attempt((call) => customerExists(stripe, call, customerId)),
+    customerState: (customerId) =>
+      attempt(async (call) => success(await customerState(stripe, call, customerId))),
     findCustomer: (details, thorough) => attempt((call) => findCustomer(stripe, call, details, thorough)),
     createCustomer: ({ organizationId, name, email }, idempotencyKey, assertLease) =>
       attempt(async (call) => {
@@ -86,9 +89,8 @@ export function createStripeProvider(environment: StripeEnvironment, sql: Databa
         )
         // A repeated reply is as old as the key: its customer may have been deleted since.
         if (!isReplay(customer.lastResponse)) return success(customer.id)
-        const exists = await customerExists(stripe, call, customer.id)
-        if (!exists.ok) return exists
-        return exists.value ? success(customer.id) : failed(failure('stripe_customer_deleted'))
+        const state = await customerState(stripe, call, customer.id)
+        return state === 'live' ? success(customer.id) : failed(failure('stripe_customer_deleted'))
       }),
     customerPage: (cursor) => attempt((call) => customerPage(stripe, call, cursor)),
     deleteCustomer: (customerId, assertLease) =>
@@ -110,18 +112,15 @@ function createClient(key: string, url: URL): Stripe {
   })
 }
 
-async function customerExists(
-  stripe: Stripe,
-  call: GuardedCall,
-  customerId: string,
-): Promise<Result<boolean>> {
+async function customerState(stripe: Stripe, call: GuardedCall, customerId: string): Promise<CustomerState> {
   const customer = await call('GET /v1/customers/{id}', () =>
     stripe.customers.retrieve(customerId).catch((error: unknown) => {
-      if (isMissing(error)) return { deleted: true }
+      if (isMissing(error)) return undefined
       throw error
     }),
   )
-  return success(customer.deleted !== true)
+  if (!customer) return 'unknown'
+  return customer.deleted ? 'deleted' : 'live'
 }
 
 async function deleteCustomer(
@@ -131,11 +130,17 @@ async function deleteCustomer(
   assertLease: AssertLease,
 ): Promise<Result<void>> {
   const request = () =>
-    stripe.customers.del(customerId).catch((error: unknown) => {
-      if (!isMissing(error)) throw error
-    })
-  await call('DELETE /v1/customers/{id}', request, assertLease)
-  return success(undefined)
+    stripe.customers.del(customerId).then(
+      () => true,
+      (error: unknown) => {
+        if (isMissing(error)) return false
+        throw error
+      },
+    )
+  if (await call('DELETE /v1/customers/{id}', request, assertLease)) return success(undefined)
+  // Stripe answers alike for a customer that is deleted and for one that it does not know.
+  const state = await customerState(stripe, call, customerId)
+  return state === 'unknown' ? failed(failure('stripe_customer_unknown', customerId)) : success(undefined)
 }
 
 async function customerPage(
@@ -218,7 +223,7 @@ function withoutKey(): StripeProvider {
   const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
   return {
     customerUrl: (customerId) => `${DASHBOARD}/customers/${customerId}`,
-    customerExists: refuse,
+    customerState: refuse,
     findCustomer: refuse,
     createCustomer: refuse,
     customerPage: refuse,

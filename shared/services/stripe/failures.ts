@@ -73,6 +73,22 @@ export const stripeFailures = {
     continuation: 'It will be tried again under a new key.',
     docs: 'The old idempotency key would only repeat the reply that made the deleted customer.',
   },
+  stripe_customer_unknown: {
+    retryable: false,
+    sentence: 'The account of STRIPE_SECRET_KEY does not know the customer that is recorded.',
+    docs:
+      'The key is one of another account, or of the other mode. The recorded customer is kept and no second one is made; the ' +
+      'audit log has an entry. See [Another Stripe account](operations.md#another-stripe-account).',
+    remedy: {
+      text:
+        'Put back the key of the account and mode that has the customer, then retry. If the account was changed on purpose, ' +
+        'let go of the customer first, as operations.md says.',
+      commands: [
+        { command: 'set_secret', name: 'STRIPE_SECRET_KEY' },
+        { command: 'retry', service: 'stripe' },
+      ],
+    },
+  },
   stripe_search_lags: {
     retryable: true,
     sentence: 'Stripe’s search may not have heard yet of a customer that was made last.',

@@ -1,6 +1,6 @@
 import type { StepOutcome } from '../../engine/step.ts'
 import { type Failure, leavesOpen } from '../../kernel/failures.ts'
-import { stripeFailures } from './failures.ts'
+import { failure, stripeFailures } from './failures.ts'
 import {
   type OpenRequest,
   SEARCH_LAG_SECONDS,
@@ -25,11 +25,23 @@ const REMEMBERED: readonly string[] = [
 export const stripeCustomer: StripeStep = async (context) => {
   const { tenant, stripe } = context
   if (tenant.stripeCustomerId) {
-    const exists = await stripe.customerExists(tenant.stripeCustomerId)
-    if (!exists.ok) return { type: 'failed', failure: exists.failure }
-    if (exists.value) return succeeded(context, tenant.stripeCustomerId)
+    const state = await stripe.customerState(tenant.stripeCustomerId)
+    if (!state.ok) return { type: 'failed', failure: state.failure }
+    if (state.value === 'live') return succeeded(context, tenant.stripeCustomerId)
+    if (state.value === 'unknown') return refused(context, tenant.stripeCustomerId)
   }
   return findOrCreate(context)
+}
+
+/** Somebody pays through this customer. Whoever changes the account says so: see leave_stripe_customer. */
+async function refused(
+  { sql, job, saveRecord }: StripeStepContext,
+  customerId: string,
+): Promise<StepOutcome> {
+  await saveRecord(
+    sql`provisioning.audit_unknown_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId})`,
+  )
+  return { type: 'failed', failure: failure('stripe_customer_unknown', customerId) }
 }
 
 async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {

@@ -9,6 +9,19 @@ export const diagnosisSchema = z.looseObject({
     z.object({ name: z.string(), state: z.enum(['fine', 'missing', 'unreadable', 'implausible']) }),
   ),
   triggers: z.array(z.object({ function: z.string(), table: z.string(), enabled: z.boolean() })),
+  functions_url: z.string().nullable(),
+  policies: z.array(
+    z.object({
+      table: z.string(),
+      name: z.string(),
+      command: z.string(),
+      permissive: z.boolean(),
+      roles: z.array(z.string()),
+    }),
+  ),
+  user_triggers: z.array(
+    z.object({ name: z.string(), function: z.string(), inserts_into: z.array(z.string()) }),
+  ),
   cron: z.array(
     z.object({
       name: z.string(),

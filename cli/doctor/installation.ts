@@ -4,6 +4,7 @@ import { ago } from '../../tools/terminal.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding } from './finding.ts'
 import type { BundledMigrations, CronJob } from './migrations.ts'
+import { neighbourFindings } from './neighbours.ts'
 import { functionsUrl } from './reach.ts'
 import { vaultFindings } from './vault.ts'
 
@@ -38,6 +39,7 @@ export function installationFindings(
       ),
     ),
     ...diagnosis.triggers.map((trigger) => triggerFinding(trigger, bundled)),
+    ...neighbourFindings(diagnosis, bundled, project),
     ...vaultFindings(diagnosis, functionsUrl(project)),
     ...cronFindings(diagnosis, bundled, now),
     finding(

@@ -9,6 +9,8 @@ export interface BundledMigrations {
   readonly cronJobs: readonly CronJob[]
   /** By the function that each calls: the statement that makes it again, and switches it on. */
   readonly triggers: ReadonlyMap<string, string>
+  /** As `table: name`. */
+  readonly policies: ReadonlySet<string>
 }
 
 export interface CronJob {
@@ -20,6 +22,8 @@ export interface CronJob {
 const SCHEDULED = /cron\.schedule\('([\w-]+)',\s*'([^']+)',\s*'((?:[^']|'')+)'\)/g
 
 const TRIGGER = /^create trigger ([^;]+ execute function provisioning\.(\w+)\(\);)/gm
+
+const POLICY = /^create policy "([^"]+)" on \w+\.(\w+)/gm
 
 export async function readMigrations(root = projectRoot): Promise<BundledMigrations> {
   const directory = path.join(root, 'supabase/migrations')
@@ -41,6 +45,9 @@ export async function readMigrations(root = projectRoot): Promise<BundledMigrati
           `create or replace trigger ${definition.replaceAll(/\s+/g, ' ')}`,
         ]),
       ),
+    ),
+    policies: new Set(
+      texts.flatMap((text) => [...text.matchAll(POLICY)].map(([, name, table]) => `${table}: ${name}`)),
     ),
   }
 }

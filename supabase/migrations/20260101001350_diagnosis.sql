@@ -55,6 +55,39 @@ end
 $$;
 revoke execute on function provisioning.diagnose_platform() from public;
 
+create function provisioning.diagnose_neighbours() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_tables text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
+    'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
+    'tenant_health_hourly', 'tenant_resources', 'wallets'];
+  v_schema text := (select c.relnamespace::regnamespace from pg_catalog.pg_class c where c.oid = 'public.profiles'::regclass);
+begin
+  return jsonb_build_object(
+    -- Without what may stand before an @.
+    'functions_url', case when provisioning.vault_secret_state('functions_base_url', '^https?://') = 'fine' then
+      regexp_replace(provisioning.vault_secret('functions_base_url'), '//[^/@]*@', '//') end,
+    'policies', (
+      select coalesce(jsonb_agg(jsonb_build_object('table', p.tablename, 'name', p.policyname, 'command', lower(p.cmd),
+        'permissive', p.permissive = 'PERMISSIVE', 'roles', p.roles) order by p.tablename, p.policyname), '[]')
+      from pg_catalog.pg_policies p where p.schemaname = v_schema and p.tablename = any (v_tables)),
+    -- The quick start's trigger makes a profile. When the table is ours, it is there already and every sign-up fails.
+    'user_triggers', (
+      select coalesce(jsonb_agg(jsonb_build_object('name', t.tgname, 'function', t.tgfoid::regprocedure, 'inserts_into', w.tables)
+        order by t.tgname), '[]')
+      from pg_catalog.pg_trigger t
+      join pg_catalog.pg_proc f on f.oid = t.tgfoid and f.pronamespace <> 'provisioning'::regnamespace
+      cross join lateral (
+        select jsonb_agg(distinct replace(i.found[1], '"', '')) as tables
+        from regexp_matches(f.prosrc, '\minsert\s+into\s+((?:"?\w+"?\.)?"?\w+)', 'gi') i (found)
+        where lower(substring(replace(i.found[1], '"', '') from '\w+$')) = any (v_tables)) w
+      where t.tgrelid = 'auth.users'::regclass and not t.tgisinternal and t.tgenabled in ('O', 'A') and w.tables is not null));
+end
+$$;
+revoke execute on function provisioning.diagnose_neighbours() from public;
+comment on function provisioning.diagnose_neighbours() is
+  'What others have put on our tables, which triggers on auth.users write to tables with our names, and where the functions are.';
+
 create function provisioning.diagnose_work() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -132,8 +165,8 @@ revoke execute on function provisioning.applied_migrations() from public;
 create function provisioning.diagnose_provisioning() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  return provisioning.diagnose_platform() || provisioning.diagnose_work() || jsonb_build_object(
-    'database_time', clock_timestamp(), 'migrations', to_jsonb(provisioning.applied_migrations()));
+  return provisioning.diagnose_platform() || provisioning.diagnose_neighbours() || provisioning.diagnose_work()
+    || jsonb_build_object('database_time', clock_timestamp(), 'migrations', to_jsonb(provisioning.applied_migrations()));
 end
 $$;
 revoke execute on function provisioning.diagnose_provisioning() from public;

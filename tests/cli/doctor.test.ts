@@ -7,6 +7,7 @@ import { installationFindings } from '../../cli/doctor/installation.ts'
 import { readMigrations } from '../../cli/doctor/migrations.ts'
 import { providerFindings } from '../../cli/doctor/providers.ts'
 import { workFindings } from '../../cli/doctor/work.ts'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { Undo, unlessUndone } from '../database/cast.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { operatorOf, tenants, tenantsJson } from './cli.ts'
@@ -55,6 +56,14 @@ function everythingWrong(fine: Diagnosis): Diagnosis[] {
     extensions: fine.extensions.map((each) => ({ ...each, version: null })),
     vault: fine.vault.map((each) => ({ ...each, state: 'missing' as const })),
     triggers: fine.triggers.map((each) => ({ ...each, enabled: false })),
+    functions_url: `https://${'a'.repeat(20)}.supabase.co/functions/v1`,
+    policies: [
+      ...fine.policies,
+      { table: 'profiles', name: 'of "theirs"', command: 'all', permissive: true, roles: ['public'] },
+    ],
+    user_triggers: [
+      { name: 'a', function: 'public.search_profiles(text)', inserts_into: ['public.profiles'] },
+    ],
     cron: [],
     pg_net: {
       problem: 'the pg_net background worker is not up',
@@ -263,6 +272,48 @@ describe('doctor', () => {
     }
   })
 
+  test('finds policies of others on our tables, and triggers that fill our tables at every sign-up', async () => {
+    const { failed, found } = await whileWrong(
+      `create policy "Public profiles are viewable by everyone." on public.profiles for select using (true);
+       create policy "not at night" on public.profiles as restrictive for select using (true);
+       create function public.make_profile() returns trigger language plpgsql security definer set search_path = '' as $$
+         begin insert into "public".profiles (id) values (new.id) on conflict do nothing; insert into app.profiles default values;
+         return new; end $$;
+       create trigger on_auth_user_created after insert on auth.users for each row execute function public.make_profile();
+       alter function public.make_profile() rename to make_their_profile;`,
+      `drop function public.make_their_profile() cascade; drop policy "not at night" on public.profiles;
+       drop policy "Public profiles are viewable by everyone." on public.profiles`,
+    )
+    expect(failed.map(({ check, found: what }) => `${check}: ${what}`)).toEqual([
+      'policy on profiles: "Public profiles are viewable by everyone." is not ours, and gives public select.',
+      `trigger on_auth_user_created on auth.users: Its function public.make_their_profile() inserts into ${PUBLIC_SCHEMA}.profiles, which is ours.`,
+    ])
+    expect(found.filter(({ check }) => check === 'policy on profiles')).toHaveLength(2)
+    expect((await findings()).failed).toEqual([])
+  })
+
+  test('tells that a copy calls the functions of its original', async () => {
+    const fine = diagnosisSchema.parse(
+      (await project.sql`select provisioning.diagnose_provisioning() as document`)[0]?.document,
+    )
+    const about = async (ref: string, rung: string | null) =>
+      installationFindings(
+        { ...fine, functions_url: rung },
+        await readMigrations(),
+        { url: `https://${ref}.supabase.co`, secretKey: '', isLocal: false, hint: '' },
+        Date.parse(fine.database_time),
+      ).find(({ check }) => check === 'where the functions are')
+    const [original, copy] = ['o'.repeat(20), 'c'.repeat(20)]
+    const url = `https://${original}.supabase.co/functions/v1`
+    expect(await about(original, `${url}/`)).toMatchObject({ status: 'ok' })
+    expect(await about(copy, url)).toMatchObject({
+      status: 'failed',
+      sql: expect.stringContaining(`'https://${copy}.supabase.co/functions/v1'`),
+    })
+    expect(await about(copy, 'http://kong:8000/functions/v1')).toMatchObject({ status: 'warning' })
+    expect(await about(copy, null)).toBeUndefined()
+  })
+
   test('every command and statement that it can print works, whatever is wrong', async () => {
     const diagnosis = diagnosisSchema.parse(
       (await project.sql`select provisioning.diagnose_provisioning() as document`)[0]?.document,
@@ -284,6 +335,8 @@ describe('doctor', () => {
       await project.sql
         .begin(async (sql) => {
           // What it makes must not be there, and what it changes must.
+          if (/drop policy/.test(statement))
+            await sql`create policy ${sql('of "theirs"')} on public.profiles for select using (true)`
           if (/create_secret/.test(statement)) await sql`delete from vault.secrets`
           await sql.unsafe(statement)
           throw new Undo()
@@ -369,5 +422,26 @@ describe('doctor', () => {
     } finally {
       await project.sql`select vault.update_secret(id, ${String(rows?.url)}) from vault.secrets where name = 'functions_base_url'`
     }
+  })
+
+  // The last one: functions notice the new keys only after a while.
+  test('brings back all that a restored dump lacks, with the statements that it prints', async () => {
+    const mine = `select tgname from pg_trigger where tgrelid = 'auth.users'::regclass and not tgisinternal order by 1`
+    const jobs = `select jobname, schedule, command from cron.job order by 1`
+    const before = [await project.sql.unsafe(mine), await project.sql.unsafe(jobs)]
+    const secrets = await project.sql`select name from vault.secrets order by 1`
+    await project.superuser.unsafe(`
+      do $$ declare v_name text; begin
+        for v_name in ${mine} loop execute format('drop trigger %I on auth.users', v_name); end loop;
+      end $$;
+      delete from vault.secrets;`)
+    await project.sql`select cron.unschedule(jobid) from cron.job`
+    const { failed } = await findings()
+    for (const { sql } of failed) if (sql && !sql.startsWith('select *')) await project.sql.unsafe(sql)
+    expect([await project.sql.unsafe(mine), await project.sql.unsafe(jobs)]).toEqual(before)
+    await project.sweep()
+    expect((await findings()).failed).toEqual([])
+    expect(await project.sql`select name from vault.secrets order by 1`).toEqual(secrets)
+    await project.signUp()
   })
 })

@@ -587,5 +587,10 @@ describe('a project with names that are ours', () => {
       union select proname::text from pg_proc where pronamespace = ${PUBLIC_SCHEMA}::regnamespace`
     const unknown = names.map(({ name }) => name).filter((name) => !foundation.includes(`'${name}'`))
     expect(unknown, 'add them to the check in 20260101000000_foundation.sql').toEqual([])
+    const tables = await project.sql<{ name: string }[]>`
+      select relname::text as name from pg_class where relnamespace = ${PUBLIC_SCHEMA}::regnamespace
+        and relkind in ('r', 'p') and not relispartition and position(quote_literal(relname) in
+          pg_get_functiondef('provisioning.diagnose_neighbours'::regproc)) = 0`
+    expect([...tables], 'add them to provisioning.diagnose_neighbours').toEqual([])
   })
 })

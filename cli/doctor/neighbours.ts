@@ -1,0 +1,89 @@
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
+import type { ProjectAddress } from '../../tools/project-address.ts'
+import { TEMPLATE_SCHEMA } from '../install/render-schema.ts'
+import type { Diagnosis } from './diagnosis.ts'
+import { type Finding, finding } from './finding.ts'
+import type { BundledMigrations } from './migrations.ts'
+import { functionsUrl } from './reach.ts'
+
+/** What is there beside us in the same database: policies and triggers of others, and what a copy has from its original. */
+export function neighbourFindings(
+  diagnosis: Diagnosis,
+  bundled: BundledMigrations,
+  project: ProjectAddress,
+): Finding[] {
+  return [
+    ...policyFindings(diagnosis, bundled),
+    ...userTriggerFindings(diagnosis),
+    ...copyFindings(diagnosis, project),
+  ]
+}
+
+function policyFindings({ policies }: Diagnosis, bundled: BundledMigrations): Finding[] {
+  const foreign = policies.filter(({ table, name }) => !bundled.policies.has(`${table}: ${name}`))
+  if (foreign.length === 0)
+    return [finding('database', 'policies', false, `${policies.length} on our tables, all of them ours`)]
+  return foreign.map(({ table, name, command, permissive, roles }) =>
+    finding(
+      'database',
+      `policy on ${table}`,
+      `"${name}" is not ours, and ${permissive ? 'gives' : 'restricts'} ${roles.join(', ')} ${command === 'all' ? 'every access' : command}.`,
+      '',
+      {
+        fix: permissive
+          ? 'It may show rows of all tenants to everybody. If a migration meant a table of yours with the same name, drop it here.'
+          : 'If a migration meant a table of yours with the same name, drop it here.',
+        sql: `drop policy ${identifier(name)} on ${PUBLIC_SCHEMA}.${table};`,
+      },
+      permissive ? 'failed' : 'warning',
+    ),
+  )
+}
+
+function userTriggerFindings({ user_triggers: triggers }: Diagnosis): Finding[] {
+  return triggers.flatMap(({ name, function: fn, inserts_into: all }) => {
+    const tables = all.filter(isOurs)
+    if (tables.length === 0) return []
+    return finding(
+      'database',
+      `trigger ${name} on auth.users`,
+      `Its function ${fn} inserts into ${tables.join(', ')}, which is ours.`,
+      '',
+      {
+        fix: 'Our own trigger makes these rows, so that sign-ups fail with a duplicate key. Correct the function, whose text this shows.',
+        sql: `select pg_get_functiondef('${fn.replaceAll("'", "''")}'::regprocedure);`,
+      },
+    )
+  })
+}
+
+/** A name without a schema is that of a table in `public`, where functions look first. */
+function isOurs(table: string): boolean {
+  return table.includes('.') ? table.startsWith(`${PUBLIC_SCHEMA}.`) : PUBLIC_SCHEMA === TEMPLATE_SCHEMA
+}
+
+const HOSTED = /^https:\/\/([a-z]{20})\.supabase\.co\b/
+
+function copyFindings({ functions_url: rung }: Diagnosis, project: ProjectAddress): Finding[] {
+  if (rung === null) return []
+  const own = functionsUrl(project)
+  const isSame = rung.replace(/\/+$/, '') === own
+  const areHosted = HOSTED.test(rung) && HOSTED.test(own)
+  return [
+    finding(
+      'Vault',
+      'where the functions are',
+      !isSame && `The database calls ${rung}; you asked about ${own}.`,
+      rung,
+      {
+        fix: areHosted
+          ? 'The database is a copy and has another project do its work. Tell it its own address.'
+          : 'That may be two names of one place. If the database is a copy of another one, tell it its own address.',
+        sql: `select vault.update_secret(id, '${own}') from vault.secrets where name = 'functions_base_url';`,
+      },
+      areHosted ? 'failed' : 'warning',
+    ),
+  ]
+}
+
+const identifier = (name: string) => `"${name.replaceAll('"', '""')}"`

@@ -338,3 +338,132 @@ describe('many and unusual sign-ups', () => {
     expect(statuses.map(({ status }) => status)).toEqual([202])
   })
 })
+
+/** Every way in which Auth makes and changes users. Where AUTH_SERVER names one, a real Auth server does. */
+describe('somebody who', () => {
+  const newEmail = () => `${crypto.randomUUID()}@example.com`
+  const password = 'correct horse battery staple'
+  const visitor = () => supabaseClient(project.services.url, project.keys.publishableKey)
+  const admin = () => project.admin.auth.admin
+
+  interface Rows {
+    readonly email: string | null
+    readonly name: string | null
+    readonly billingEmail: string | null
+    readonly job: string
+  }
+
+  /** Of the user's own tenant; undefined for somebody who has none. */
+  async function rowsOf(userId: string): Promise<Rows | undefined> {
+    const [row] = await project.sql<Rows[]>`
+      select p.email, p.full_name as name, o.billing_email as "billingEmail", j.kind as job from public.profiles p
+      join public.organization_members m on m.user_id = p.id and m.role = 'owner'
+      join public.organizations o on o.id = m.organization_id and o.id = p.organization_id and o.owner_id = p.id
+      join public.wallets w on w.user_id = p.id
+      join public.provisioning_jobs j on j.organization_id = o.id where p.id = ${userId}`
+    return row
+  }
+
+  async function mailTo(email: string) {
+    const mail = (await project.services.gateway.mailbox.list()).find(({ to }) => to === email)
+    if (!mail) throw new Error(`there is no mail to ${email}`)
+    return mail
+  }
+
+  const wholeRows = (email: string, name: string | null) => ({
+    email,
+    name,
+    billingEmail: email,
+    job: 'provision',
+  })
+
+  it('has to confirm an address has a tenant once the link was opened', async () => {
+    await project.sql`update provisioning.settings set provision_on = 'email_confirmed'`
+    const email = newEmail()
+    const options = { data: { full_name: 'Ann Archer' } }
+    const { data } = await admin().generateLink({ type: 'signup', email, password, options })
+    const id = data.user?.id ?? ''
+    const before = await rowsOf(id)
+    const opened = await fetch(data.properties?.action_link ?? '', { redirect: 'manual' })
+    await project.sql`update provisioning.settings set provision_on = 'sign_up'`
+    expect(before).toBeUndefined()
+    expect(opened.headers.get('location')).toContain('#access_token=')
+    expect(await rowsOf(id)).toEqual(wholeRows(email, 'Ann Archer'))
+  })
+
+  it.each([
+    { provisionOn: 'sign_up', atOnce: true },
+    { provisionOn: 'email_confirmed', atOnce: false },
+  ])('is invited has a tenant with provision_on = $provisionOn', async ({ provisionOn, atOnce }) => {
+    await project.sql`update provisioning.settings set provision_on = ${provisionOn}`
+    const email = newEmail()
+    const { data } = await admin().inviteUserByEmail(email, { data: { full_name: 'Ivy' } })
+    const id = data.user?.id ?? ''
+    const invited = await rowsOf(id)
+    const { tokenHash: token_hash } = await mailTo(email)
+    const accepted = await visitor().auth.verifyOtp({ token_hash, type: 'invite' })
+    await project.sql`update provisioning.settings set provision_on = 'sign_up'`
+    expect(accepted.error).toBeNull()
+    expect(invited !== undefined).toBe(atOnce)
+    expect(await rowsOf(id)).toEqual(wholeRows(email, 'Ivy'))
+  })
+
+  it('follows a magic link without ever having signed up has a tenant', async () => {
+    const email = newEmail()
+    await visitor().auth.signInWithOtp({ email })
+    const { tokenHash: token_hash } = await mailTo(email)
+    const { data } = await visitor().auth.verifyOtp({ token_hash, type: 'email' })
+    expect(await rowsOf(data.user?.id ?? '')).toEqual(wholeRows(email, null))
+  })
+
+  it('was anonymous has a tenant with the name and the address', async () => {
+    const client = visitor()
+    const { data } = await client.auth.signInAnonymously()
+    const id = data.user?.id ?? ''
+    expect(await rowsOf(id)).toBeUndefined()
+    const email = newEmail()
+    expect(
+      (await client.auth.updateUser({ email, password, data: { full_name: 'Noname' } })).error,
+    ).toBeNull()
+    expect(await rowsOf(id)).toEqual(wholeRows(email, 'Noname'))
+  })
+
+  it.each([
+    ['Google', { name: 'Gus Guest', picture: 'https://example.com/g.png' }, 'Gus Guest'],
+    ['GitHub', { full_name: 'Hub', user_name: 'hub', avatar_url: 'https://example.com/h.png' }, 'Hub'],
+  ])('comes with what %s tells has it in the profile', async (_provider, user_metadata, name) => {
+    const email = newEmail()
+    const { data } = await admin().createUser({ email, email_confirm: true, user_metadata })
+    expect(await rowsOf(data.user?.id ?? '')).toEqual(wholeRows(email, name))
+    const [profile] =
+      await project.sql`select avatar_url from public.profiles where id = ${data.user?.id ?? ''}`
+    expect(profile?.avatar_url).toMatch(/^https:\/\/example\.com\/[gh]\.png$/)
+  })
+
+  it('changes name and address has both changed in the profile, and the address in the organization', async () => {
+    const { client, userId } = await project.signUp({ full_name: 'Before' })
+    const email = newEmail()
+    expect((await client.auth.updateUser({ email, data: { full_name: 'After' } })).error).toBeNull()
+    const { tokenHash: token_hash } = await mailTo(email)
+    expect((await visitor().auth.verifyOtp({ token_hash, type: 'email_change' })).error).toBeNull()
+    expect(await rowsOf(userId)).toEqual(wholeRows(email, 'After'))
+  })
+
+  it.each([{ soft: true }, { soft: false }])(
+    'is deleted (softly: $soft) leaves a removal, and may come again',
+    async ({ soft }) => {
+      const { userId, email, organizationId } = await project.signUp()
+      expect((await admin().deleteUser(userId, soft)).error).toBeNull()
+      expect(await rowsOf(userId)).toBeUndefined()
+      expect(await project.sql`select from public.profiles where id = ${userId}`).toHaveLength(0)
+      expect(await project.sql`select from auth.users where id = ${userId}`).toHaveLength(soft ? 1 : 0)
+      const left = await project.sql`select kind from public.provisioning_jobs
+      where organization_id = ${organizationId} and kind = 'deprovision'`
+      expect(left).toHaveLength(1)
+      const again = await visitor().auth.signUp({ email, password })
+      expect(again.error).toBeNull()
+      expect(again.data.user?.id).not.toBe(userId)
+      expect(await rowsOf(again.data.user?.id ?? '')).toEqual(wholeRows(email, null))
+    },
+  )
+})

@@ -31,6 +31,11 @@ export interface ProjectOptions extends EmulatorOptions {
   readonly mailDirectory?: string
   /** A real Auth server in the place of the stand-in; the database then has its schema. */
   readonly authServer?: string
+  /**
+   * Of a pooler in transaction mode in front of the same server: the functions use it for the project's database, and the pooled
+   * hosts of tenants lead through it.
+   */
+  readonly poolerPort?: number
   readonly functionsLog?: (line: FunctionLogLine) => void
 }
 
@@ -92,7 +97,8 @@ function startEmulator<Name extends EmulatorName>(
   options: ProjectOptions,
 ) {
   const adminUrl = databaseUrl(options.postgresPort, 'template1', SUPERUSER)
-  return emulators[service.name].start(emulatorKey(service), adminUrl, options[service.name] ?? {})
+  const server = { adminUrl, ...(options.poolerPort === undefined ? {} : { poolerPort: options.poolerPort }) }
+  return emulators[service.name].start(emulatorKey(service), server, options[service.name] ?? {})
 }
 
 function startProjectGateway(options: ProjectOptions, functionEnv: Record<string, string>): Promise<Gateway> {
@@ -112,8 +118,11 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
 }
 
 /** The secrets that a hosted project would have been given with `supabase secrets set`. */
-function functionEnvironment({ variables = {} }: ProjectOptions, running: Emulators): Record<string, string> {
+function functionEnvironment(options: ProjectOptions, running: Emulators): Record<string, string> {
+  const { variables = {} } = options
   const environment: Record<string, string> = {}
+  if (options.poolerPort !== undefined)
+    environment.DATABASE_POOLER_URL = databaseUrl(options.poolerPort, options.database, 'postgres')
   for (const service of services) {
     for (const name of service.variables) if (variables[name]) environment[name] = variables[name]
     const emulator = isEmulated(service.name) ? running[service.name] : undefined

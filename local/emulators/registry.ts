@@ -14,6 +14,9 @@ export type EmulatorOptions = { readonly [Name in EmulatorName]?: Partial<Kinds[
 /** Without those whose real service is used. */
 export type Emulators = { readonly [Name in EmulatorName]?: Kinds[Name]['emulator'] }
 
+/** As the Neon emulator's options have it. */
+type LocalServer = Pick<NeonEmulatorOptions, 'adminUrl' | 'poolerPort'>
+
 interface EmulatorHook<Options, Running> {
   /** Where it listens in the local stack. */
   ports(configuration: Configuration): readonly (readonly [port: number, use: PortUse])[]
@@ -21,9 +24,9 @@ interface EmulatorHook<Options, Running> {
   atHome(configuration: Configuration, directory: string): Partial<Options>
   /**
    * @param key the only one that it accepts
-   * @param adminUrl superuser's URL of the local server, for a service that makes databases
+   * @param server the local one, for a service that makes databases
    */
-  start(key: string, adminUrl: string, options: Partial<Options>): Promise<Running>
+  start(key: string, server: LocalServer, options: Partial<Options>): Promise<Running>
 }
 
 /** Every emulator of the local stack. One for another service is a folder beside this file and an entry here. */
@@ -36,7 +39,7 @@ export const emulators: {
       port,
       stateFile: path.join(directory, 'stripe.jsonl'),
     }),
-    start: (apiKey, _adminUrl, options) => startStripeEmulator({ apiKey, ...options }),
+    start: (apiKey, _server, options) => startStripeEmulator({ apiKey, ...options }),
   },
   neon: {
     ports: (configuration) => [
@@ -48,7 +51,7 @@ export const emulators: {
       postgresPort,
       stateFile: path.join(directory, 'neon.jsonl'),
     }),
-    start: (apiKey, adminUrl, options) => startNeonEmulator({ adminUrl, apiKey, ...options }),
+    start: (apiKey, server, options) => startNeonEmulator({ ...server, apiKey, ...options }),
   },
 }
 

@@ -98,7 +98,8 @@ export async function makePrivate(directory: string): Promise<void> {
   if (process.getuid?.() === 0) await chown(directory, NOBODY, NOBODY)
 }
 
-function unprivileged(): { uid?: number; gid?: number } {
+/** Postgres and PgBouncer refuse to run as root. */
+export function unprivileged(): { uid?: number; gid?: number } {
   return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
 }
 

@@ -7,18 +7,20 @@ import { createPlatformDatabase } from '../../local/postgres/platform.ts'
 import { startPostgres } from '../../local/postgres/server.ts'
 import { freePort } from '../../tools/ports.ts'
 import { AUTH_SERVER } from './auth-servers.ts'
+import { PGBOUNCER, type Pooler, startPooler } from './pooler.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     postgresPort: number
     postgresLog: string
+    poolerPort: number | undefined
   }
 }
 
 /**
  * One Postgres for the whole run. It holds two databases that test files clone: `platform`, a hosted project
  * before anything was installed, and `migrated`, the same with our migrations applied by the Supabase CLI. Where
- * AUTH_SERVER names a real Auth server, each has a twin with Auth's own schema.
+ * AUTH_SERVER names a real Auth server, each has a twin with Auth's own schema. Where PGBOUNCER names one, it stands in front.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
@@ -28,7 +30,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     // The data lives as long as the run; losing it to a power cut is fine.
     settings: { fsync: 'off', full_page_writes: 'off' },
   })
+  let pooler: Pooler | undefined
   const cleanUp = async () => {
+    await pooler?.stop()
     await server.stop('immediate')
     const log = await readFile(server.logFile, 'utf8')
     await rm(directory, { recursive: true, force: true })
@@ -43,12 +47,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
       await createPlatformDatabase(server, 'migrated_auth', AUTH_SERVER)
       await migrate(server.url('migrated_auth', 'postgres'))
     }
+    if (PGBOUNCER !== undefined) pooler = await startPooler(PGBOUNCER, server.port)
   } catch (error) {
     await cleanUp()
     throw error
   }
   project.provide('postgresPort', server.port)
   project.provide('postgresLog', server.logFile)
+  project.provide('poolerPort', pooler?.port)
   return cleanUp
 }
 

@@ -82,7 +82,10 @@ export interface FunctionCall {
   readonly gateway?: Gateway
 }
 
-/** A whole project, with the real Auth server that AUTH_SERVER names, if it names one; with a database, services and provider accounts of its own. */
+/**
+ * A whole project with a database, services and provider accounts of its own; with the real Auth server that AUTH_SERVER names and
+ * through the real PgBouncer that PGBOUNCER names, if they name one.
+ */
 export interface TestProject extends AsyncDisposable {
   readonly services: ProjectServices
   readonly neonEmulator: NeonEmulator
@@ -197,7 +200,13 @@ function serviceOptions(
     stripe: { ...options.stripe, limits: { requestsPerSecond: unlimited, ...options.stripe?.limits } },
     functionsLog: (line: FunctionLogLine) => void log.push(line),
     ...(AUTH_SERVER === undefined ? {} : { authServer: AUTH_SERVER }),
+    ...poolerOptions(),
   }
+}
+
+function poolerOptions(): { readonly poolerPort?: number } {
+  const poolerPort = inject('poolerPort')
+  return poolerPort === undefined ? {} : { poolerPort }
 }
 
 /** pg_cron notes the database in which a job was scheduled, and a clone's jobs still name the template. */
@@ -404,7 +413,11 @@ async function startSecondGateway(
   { database, keys, services, cleanUps }: Parts,
   functionEnv: Readonly<Record<string, string | undefined>> = {},
 ): Promise<Gateway> {
+  const { poolerPort } = poolerOptions()
   const variables: Record<string, string | undefined> = {
+    ...(poolerPort === undefined
+      ? {}
+      : { DATABASE_POOLER_URL: databaseUrl(poolerPort, database.name, 'postgres') }),
     STRIPE_SECRET_KEY: STRIPE_KEY,
     STRIPE_API_URL: services.stripe?.url,
     NEON_API_KEY: NEON_KEY,

@@ -42,6 +42,7 @@ export interface NeonApiParts {
   readonly limits: NeonLimits
   readonly clock: Clock
   readonly host: string
+  readonly pooledHost: string
   readonly postgresPort: number
 }
 
@@ -409,6 +410,7 @@ export class NeonApi {
     return {
       now: this.#now(),
       host: this.#parts.host,
+      pooledHost: this.#parts.pooledHost,
       postgresPort: this.#parts.postgresPort,
       state: this.#parts.fleet.state(project),
       lastActiveAt: this.#parts.fleet.lastActiveAt(project),

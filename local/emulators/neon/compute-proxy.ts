@@ -11,6 +11,12 @@ export interface ComputeProxy {
   stop(): Promise<void>
 }
 
+interface Address {
+  readonly host: string
+  /** 0 takes a free one to listen on. */
+  readonly port: number
+}
+
 interface Startup {
   readonly protocol: number
   readonly parameters: ReadonlyMap<string, string>
@@ -32,8 +38,8 @@ const ENDPOINT_OPTION = /(?:^|\s)(?:endpoint|project)(?:=|%3D)(\S+)/
 export async function startComputeProxy(
   store: ProjectStore,
   fleet: ComputeFleet,
-  server: { readonly host: string; readonly port: number },
-  port = 0,
+  server: Address,
+  at: Address,
 ): Promise<ComputeProxy> {
   const sockets = new Set<Socket>()
   const proxy = createServer({ noDelay: true }, (client) => {
@@ -50,7 +56,7 @@ export async function startComputeProxy(
     if (client.destroyed) return
     bridge(client, connect({ ...server, noDelay: true }), ready, startup)
   }
-  const assigned = await listen(proxy, { port, backlog: LISTEN_BACKLOG }, PORT_USES.tenants)
+  const assigned = await listen(proxy, { ...at, backlog: LISTEN_BACKLOG }, PORT_USES.tenants)
   return { port: assigned, stop: () => stop(proxy, sockets) }
 }
 
@@ -99,7 +105,7 @@ function readStartup(client: Socket, onCancel: (packet: Buffer) => void): Promis
 }
 
 /** Process number and key in it are the server's own, so it needs no translation. */
-function forwardCancel(server: { readonly host: string; readonly port: number }, packet: Buffer): void {
+function forwardCancel(server: Address, packet: Buffer): void {
   const socket = connect(server, () => socket.end(packet))
   socket.on('error', () => socket.destroy())
 }

@@ -6,7 +6,7 @@ import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
 import { NeonApi } from './api.ts'
 import { ComputeFleet } from './compute-fleet.ts'
-import { startComputeProxy } from './compute-proxy.ts'
+import { type ComputeProxy, startComputeProxy } from './compute-proxy.ts'
 import { NeonContract } from './contract.ts'
 import {
   DEFAULT_LIMITS,
@@ -55,6 +55,8 @@ export interface NeonEmulator {
 }
 
 const HOST = '127.0.0.1'
+/** The same machine. As at Neon, both hosts have one port. */
+const POOLED_HOST = '127.0.0.2'
 
 /**
  * Starts a stand-in for Neon on 127.0.0.1: its HTTP API, checked against its OpenAPI file, and its proxy in front
@@ -70,12 +72,7 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
   const storage = await openStorage(options)
   const { store, databases } = storage
   const fleet = new ComputeFleet(store, databases, timings.values, clock)
-  const proxy = await startComputeProxy(
-    store,
-    fleet,
-    serverAddress(options.adminUrl),
-    options.postgresPort,
-  ).catch(async (error: unknown) => {
+  const proxy = await startProxies(options, store, fleet).catch(async (error: unknown) => {
     await closeStorage(storage, false)
     throw error
   })
@@ -88,6 +85,7 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
       limits: limits.values,
       clock,
       host: HOST,
+      pooledHost: options.poolerPort === undefined ? HOST : POOLED_HOST,
       postgresPort: proxy.port,
     }),
     contract: new NeonContract(),
@@ -124,6 +122,24 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
       return stopped
     },
   }
+}
+
+/** To the server, and to the pooler if there is one. Without, the pooled host is the direct one. */
+async function startProxies(
+  { adminUrl, postgresPort: port = 0, poolerPort }: NeonEmulatorOptions,
+  store: ProjectStore,
+  fleet: ComputeFleet,
+): Promise<ComputeProxy> {
+  const server = serverAddress(adminUrl)
+  const direct = await startComputeProxy(store, fleet, server, { host: HOST, port })
+  if (poolerPort === undefined) return direct
+  const pooler = { host: server.host, port: poolerPort }
+  const at = { host: POOLED_HOST, port: direct.port }
+  const pooled = await startComputeProxy(store, fleet, pooler, at).catch(async (error: unknown) => {
+    await direct.stop()
+    throw error
+  })
+  return { port: direct.port, stop: async () => void (await Promise.all([direct.stop(), pooled.stop()])) }
 }
 
 interface Storage {

@@ -34,6 +34,8 @@ export interface NeonEmulatorOptions {
   /** 0 or none takes a free one. */
   readonly apiPort?: number
   readonly postgresPort?: number
+  /** Of a pooler in front of the same server. The pooled host, another one then, leads through it. */
+  readonly poolerPort?: number
   readonly apiKey: string
   /** Where projects survive a restart; without it they live as long as the emulator. */
   readonly stateFile?: string

@@ -12,6 +12,7 @@ import {
 export interface View {
   readonly now: number
   readonly host: string
+  readonly pooledHost: string
   readonly postgresPort: number
   readonly state: ComputeState
   readonly lastActiveAt: number
@@ -183,7 +184,7 @@ function operationStatus(operation: OperationRecord, now: number): string {
   return now >= operation.startsAt ? 'running' : 'scheduling'
 }
 
-/** Host and port as a client needs them. Pooled and direct are the same: one proxy serves both. */
+/** Host and port as a client needs them. */
 export function connectionUri(project: ProjectRecord, view: View): string {
   const { role, database } = project
   const credentials = `${encodeURIComponent(role.name)}:${encodeURIComponent(role.password)}`
@@ -198,7 +199,7 @@ export function connectionDetails(project: ProjectRecord, view: View) {
       password: project.role.password,
       role: project.role.name,
       host: view.host,
-      pooler_host: view.host,
+      pooler_host: view.pooledHost,
     },
   }
 }

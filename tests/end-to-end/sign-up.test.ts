@@ -1,10 +1,13 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
 import type { Database } from '../../shared/generated/database-types.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
+import { AUTH_SERVER } from '../support/auth-servers.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
 let project: TestProject
@@ -466,4 +469,76 @@ describe('somebody who', () => {
       expect(await rowsOf(again.data.user?.id ?? '')).toEqual(wholeRows(email, null))
     },
   )
+})
+
+describe.each(AUTH_SERVER === undefined ? [] : [AUTH_SERVER])('with GitHub, through %s,', () => {
+  let github: Server
+  let own: TestProject
+  /** What GitHub knows of the person who signs in. */
+  let person: Readonly<Record<string, unknown>> = {}
+
+  beforeAll(async () => {
+    const answers: Readonly<Record<string, () => unknown>> = {
+      '/login/oauth/access_token': () => ({ access_token: 'at-github', token_type: 'bearer' }),
+      '/api/v3/user': () => person,
+      '/api/v3/user/emails': () => [{ email: person.email, primary: true, verified: true }],
+    }
+    github = createServer((request, response) => {
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify(answers[request.url ?? '']?.() ?? {}))
+    }).listen(0, '127.0.0.1')
+    await once(github, 'listening')
+    const address = github.address()
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+    const settings = {
+      ENABLED: 'true',
+      CLIENT_ID: 'app',
+      SECRET: 'secret',
+      URL: url,
+      REDIRECT_URI: `${url}/unused`,
+    }
+    for (const [name, value] of Object.entries(settings))
+      process.env[`GOTRUE_EXTERNAL_GITHUB_${name}`] = value
+    own = await startTestProject()
+  })
+  afterAll(async () => {
+    for (const name of Object.keys(process.env))
+      if (name.startsWith('GOTRUE_EXTERNAL_GITHUB_')) delete process.env[name]
+    github.close()
+    await own?.stop()
+  })
+
+  /** Opens what a browser would, up to the site that it comes from. */
+  async function signIn(who: Readonly<Record<string, unknown>>): Promise<string> {
+    person = who
+    const auth = `${own.services.url}/auth/v1`
+    const sent = await fetch(`${auth}/authorize?provider=github`, { redirect: 'manual' })
+    const state = new URL(sent.headers.get('location') ?? '').searchParams.get('state') ?? ''
+    const back = await fetch(`${auth}/callback?${new URLSearchParams({ code: 'c', state })}`, {
+      redirect: 'manual',
+    })
+    return back.headers.get('location') ?? ''
+  }
+
+  it('somebody signs up with the name and picture that GitHub tells, and signs in to the same tenant', async () => {
+    const email = `${crypto.randomUUID()}@example.com`
+    const who = { id: 7, login: 'octo', name: 'Octo Cat', email, avatar_url: 'https://example.com/o.png' }
+    expect(await signIn(who)).toContain('#access_token=')
+    const rows = () => own.sql`
+      select p.full_name as name, p.avatar_url as picture, o.billing_email as billing, u.raw_app_meta_data ->> 'provider' as by
+      from auth.users u join public.profiles p on p.id = u.id join public.organizations o on o.owner_id = u.id
+      where u.email = ${email}`
+    const expected = [{ name: 'Octo Cat', picture: who.avatar_url, billing: email, by: 'github' }]
+    expect(await rows()).toEqual(expected)
+    expect(await signIn(who)).toContain('#access_token=')
+    expect(await rows()).toEqual(expected)
+  })
+
+  it('somebody without a name there has a tenant all the same', async () => {
+    const email = `${crypto.randomUUID()}@example.com`
+    expect(await signIn({ id: 8, login: 'nameless', email, avatar_url: null })).toContain('#access_token=')
+    const rows = await own.sql`
+      select o.id from public.organizations o join public.profiles p on p.organization_id = o.id where p.email = ${email}`
+    expect(rows).toHaveLength(1)
+  })
 })

@@ -86,6 +86,7 @@ function environment(options: RealAuthOptions, port: number, hookUrl: string): R
     key_ops: ['verify'],
   }
   return {
+    ...providersOfOAuth(),
     GOTRUE_API_HOST: '127.0.0.1',
     PORT: String(port),
     API_EXTERNAL_URL: `${publicUrl}/auth/v1`,
@@ -115,6 +116,14 @@ function environment(options: RealAuthOptions, port: number, hookUrl: string): R
     GOTRUE_HOOK_SEND_EMAIL_URI: hookUrl,
     GOTRUE_HOOK_SEND_EMAIL_SECRETS: `v1,whsec_${randomBytes(32).toString('base64')}`,
   }
+}
+
+/** Those that whoever starts it has set up, in Auth's own variables. */
+function providersOfOAuth(): Record<string, string> {
+  const variables = Object.entries(process.env).filter(([name]) => name.startsWith('GOTRUE_EXTERNAL_'))
+  return Object.fromEntries(
+    variables.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
 }
 
 const hookBody = z.object({

@@ -92,7 +92,7 @@ end
 $extensions$;
 
 create schema provisioning;
-revoke all on schema provisioning from public;
+revoke all on schema provisioning from public, anon, authenticated, service_role;
 -- Policies call helper functions here as the caller's role; EXECUTE is granted by name.
 grant usage on schema provisioning to authenticated, service_role;
 
@@ -103,7 +103,7 @@ begin
     select e.extnamespace::regnamespace::text || '.' from pg_catalog.pg_extension e where e.extname = 'pg_trgm'));
 end
 $$;
-revoke execute on function provisioning.with_trigrams(text) from public;
+revoke execute on function provisioning.with_trigrams(text) from public, anon, authenticated, service_role;
 comment on function provisioning.with_trigrams(text) is
   'For migrations: runs a statement that has pg_trgm in the schema "extensions", for the schema that the project has it in.';
 
@@ -151,7 +151,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.touch_updated_at() from public;
+revoke execute on function provisioning.touch_updated_at() from public, anon, authenticated, service_role;
 comment on function provisioning.touch_updated_at() is 'Trigger: stamps updated_at on every change of a row.';
 
 create function provisioning.trimmed(p_text text) returns text
@@ -163,7 +163,7 @@ begin
     '\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF'), '');
 end
 $$;
-revoke execute on function provisioning.trimmed(text) from public;
+revoke execute on function provisioning.trimmed(text) from public, anon, authenticated, service_role;
 comment on function provisioning.trimmed(text) is
   'The text without white space (as Unicode has it) at its ends; null when nothing is left.';
 
@@ -176,7 +176,7 @@ begin
       '', 'g')), p_length));
 end
 $$;
-revoke execute on function provisioning.without_unseen(text, integer) from public;
+revoke execute on function provisioning.without_unseen(text, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.without_unseen(text, integer) is 'For plain_text: what it does with letters beyond ASCII.';
 
 create function provisioning.plain_text(p_text text, p_length integer) returns text
@@ -189,7 +189,7 @@ begin
     else nullif(btrim(left(btrim(left(p_text, 4 * p_length)), p_length)), '') end;
 end
 $$;
-revoke execute on function provisioning.plain_text(text, integer) from public;
+revoke execute on function provisioning.plain_text(text, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.plain_text(text, integer) is
   'The text on one line, cut after p_length characters, without control characters and marks of direction and without white space
 at its ends; null when nothing is left. Joiners stay, since words and emoji need them.';
@@ -204,7 +204,7 @@ begin
       'hex')::uuid;
 end
 $$;
-revoke execute on function provisioning.uuid_v7() from public;
+revoke execute on function provisioning.uuid_v7() from public, anon, authenticated, service_role;
 comment on function provisioning.uuid_v7() is
   'A new id that begins with the time. Rows that are made one after another lie side by side in their indexes, which on large
 tables halves what a sign-up writes.';
@@ -234,7 +234,7 @@ end, then push again.', coalesce(v_holders, 'whoever it was has ended now') usin
   end loop;
 end
 $$;
-revoke execute on function provisioning.lock_users() from public;
+revoke execute on function provisioning.lock_users() from public, anon, authenticated, service_role;
 comment on function provisioning.lock_users() is
   'For migrations that add triggers or foreign keys to auth.users. Whoever waits for that lock makes all sign-ins wait behind it,
 so each of ten attempts ends after 0.4 s and lets them through. Raises lock_not_available with what holds the table.';

@@ -225,7 +225,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.add_health_thresholds() from public;
+revoke execute on function provisioning.add_health_thresholds() from public, anon, authenticated, service_role;
 comment on function provisioning.add_health_thresholds() is
   'Trigger: a plan without thresholds would leave its tenants unchecked.';
 create trigger plans_have_thresholds after insert on provisioning.plans
@@ -233,7 +233,12 @@ create trigger plans_have_thresholds after insert on provisioning.plans
 
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.settings enable row level security;
+revoke all on provisioning.settings from anon, authenticated, service_role;
 alter table provisioning.regions enable row level security;
+revoke all on provisioning.regions from anon, authenticated, service_role;
 alter table provisioning.database_sizes enable row level security;
+revoke all on provisioning.database_sizes from anon, authenticated, service_role;
 alter table provisioning.plans enable row level security;
+revoke all on provisioning.plans from anon, authenticated, service_role;
 alter table provisioning.health_thresholds enable row level security;
+revoke all on provisioning.health_thresholds from anon, authenticated, service_role;

@@ -96,7 +96,7 @@ begin
   return (select k.kind from provisioning.job_kinds k where k.purpose = p_purpose);
 end
 $$;
-revoke execute on function provisioning.kind_for(text) from public;
+revoke execute on function provisioning.kind_for(text) from public, anon, authenticated, service_role;
 comment on function provisioning.kind_for(text) is
   'The kind of job that provisions, reverts or removes. There is one of each.';
 
@@ -127,7 +127,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.refresh_initial_status() from public;
+revoke execute on function provisioning.refresh_initial_status() from public, anon, authenticated, service_role;
 comment on function provisioning.refresh_initial_status() is
   'Trigger: keeps tiers.initial_status, so that a sign-up reads one row instead of the definitions.';
 create trigger tiers_have_an_initial_status after insert or update of services on provisioning.tiers
@@ -137,8 +137,14 @@ create trigger step_definitions_set_initial_status after insert or update or del
 
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.services enable row level security;
+revoke all on provisioning.services from anon, authenticated, service_role;
 alter table provisioning.tiers enable row level security;
+revoke all on provisioning.tiers from anon, authenticated, service_role;
 alter table provisioning.workers enable row level security;
+revoke all on provisioning.workers from anon, authenticated, service_role;
 alter table provisioning.lanes enable row level security;
+revoke all on provisioning.lanes from anon, authenticated, service_role;
 alter table provisioning.job_kinds enable row level security;
+revoke all on provisioning.job_kinds from anon, authenticated, service_role;
 alter table provisioning.step_definitions enable row level security;
+revoke all on provisioning.step_definitions from anon, authenticated, service_role;

@@ -41,7 +41,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.check_plan_and_region() from public;
+revoke execute on function provisioning.check_plan_and_region() from public, anon, authenticated, service_role;
 comment on function provisioning.check_plan_and_region() is
   'Trigger: an organization goes to a plan and a region that exist, and whoever removes one at that moment waits.';
 create trigger organizations_check_plan_and_region before update on public.organizations
@@ -57,7 +57,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.keep_used_plans() from public;
+revoke execute on function provisioning.keep_used_plans() from public, anon, authenticated, service_role;
 create trigger plans_in_use_stay after delete or update of plan on provisioning.plans
   for each row execute function provisioning.keep_used_plans();
 
@@ -70,7 +70,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.keep_used_regions() from public;
+revoke execute on function provisioning.keep_used_regions() from public, anon, authenticated, service_role;
 create trigger regions_in_use_stay after delete or update of data_region on provisioning.regions
   for each row execute function provisioning.keep_used_regions();
 
@@ -138,7 +138,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.put_organization_texts_in_order() from public;
+revoke execute on function provisioning.put_organization_texts_in_order() from public, anon, authenticated, service_role;
 comment on function provisioning.put_organization_texts_in_order() is
   'Trigger: what nobody sees is taken out of the name and the address. Texts that are too long never come here: their domains
 refuse them. Raises PT429, which the Data API answers as HTTP 429, for members who have changed too much today.';
@@ -154,7 +154,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.put_profile_texts_in_order() from public;
+revoke execute on function provisioning.put_profile_texts_in_order() from public, anon, authenticated, service_role;
 comment on function provisioning.put_profile_texts_in_order() is
   'Trigger: what nobody sees is taken out of the name and the address of the picture.';
 create trigger profiles_put_texts_in_order before update on public.profiles
@@ -176,7 +176,7 @@ begin
     where m.user_id = (select auth.uid()) and m.role = any (p_roles);
 end
 $$;
-revoke execute on function provisioning.my_organization_ids(text[]) from public;
+revoke execute on function provisioning.my_organization_ids(text[]) from public, anon, authenticated, service_role;
 grant execute on function provisioning.my_organization_ids(text[]) to authenticated;
 comment on function provisioning.my_organization_ids(text[]) is
   'Organizations in which the caller has one of the roles. Security definer, because a policy on organization_members cannot
@@ -192,7 +192,7 @@ begin
     where mine.user_id = (select auth.uid());
 end
 $$;
-revoke execute on function provisioning.my_colleague_ids() from public;
+revoke execute on function provisioning.my_colleague_ids() from public, anon, authenticated, service_role;
 grant execute on function provisioning.my_colleague_ids() to authenticated;
 comment on function provisioning.my_colleague_ids() is 'Everybody who is a member of one of the caller''s organizations.';
 

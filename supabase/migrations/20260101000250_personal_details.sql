@@ -17,6 +17,7 @@ create index personal_details_organization_id_idx on provisioning.personal_detai
 -- A deleted organization is looked up by its slug.
 create index personal_details_slug_idx on provisioning.personal_details ((details ->> 'slug')) where details ? 'slug';
 alter table provisioning.personal_details enable row level security;
+revoke all on provisioning.personal_details from anon, authenticated, service_role;
 
 create function provisioning.keep_personal_details(
   p_row_id uuid, p_organization_id uuid, p_person_id uuid, p_details jsonb
@@ -29,7 +30,8 @@ begin
   on conflict (row_id, person_id) do update set details = d.details || excluded.details;
 end
 $$;
-revoke execute on function provisioning.keep_personal_details(uuid, uuid, uuid, jsonb) from public;
+revoke execute on function provisioning.keep_personal_details(uuid, uuid, uuid, jsonb)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.keep_personal_details(uuid, uuid, uuid, jsonb) is
   'Keeps names and addresses that belong to a row, under the person whose they are. Nothing is kept of a person who is gone, or
 is just going: some rows are written by the deletion itself.';
@@ -42,7 +44,7 @@ begin
     from provisioning.personal_details d cross join lateral jsonb_each(d.details) detail where d.row_id = p_row_id);
 end
 $$;
-revoke execute on function provisioning.personal_details_of(uuid) from public;
+revoke execute on function provisioning.personal_details_of(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.personal_details_of(uuid) is
   'The names and addresses that belong to a row, of all persons who are still there; null when there are none. It does not ask who
 calls, and is for functions that have done so.';

@@ -37,7 +37,7 @@ begin
   raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';
 end
 $$;
-revoke execute on function provisioning.refuse_change() from public;
+revoke execute on function provisioning.refuse_change() from public, anon, authenticated, service_role;
 comment on function provisioning.refuse_change() is
   'Trigger: refuses every change of an append-only table, also to its owner, except what the retention (provisioning.expire_events
 and provisioning.expire_audit_logs) deletes.';
@@ -59,7 +59,7 @@ begin
   return v_id;
 end
 $$;
-revoke execute on function provisioning.audit(uuid, text, text, text, jsonb) from public;
+revoke execute on function provisioning.audit(uuid, text, text, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.audit(uuid, text, text, text, jsonb) is
   'Appends to the audit log and returns the id of the entry. The actor comes from the request''s JWT claims; without any it is the
 system. Names and addresses do not belong into p_metadata: give them to keep_personal_details with the id.';
@@ -75,7 +75,7 @@ begin
       and (auth.role() = 'service_role' or a.organization_id in (select provisioning.my_organization_ids('{owner,admin}'))));
 end
 $$;
-revoke execute on function provisioning.audited_details(uuid) from public;
+revoke execute on function provisioning.audited_details(uuid) from public, anon, authenticated, service_role;
 grant execute on function provisioning.audited_details(uuid) to authenticated, service_role;
 comment on function provisioning.audited_details(uuid) is
   'The names and addresses that belong to an entry of the audit log, for whoever may read the entry; null for everybody else.';
@@ -114,7 +114,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.audit_member_change() from public;
+revoke execute on function provisioning.audit_member_change() from public, anon, authenticated, service_role;
 create trigger organization_members_audit after delete or update of role on public.organization_members
   for each row execute function provisioning.audit_member_change();
 -- The trigger of a sign-up adds owners all the time and has nothing to tell; complete_organization, which may run in a trigger
@@ -143,7 +143,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.audit_organization_change() from public;
+revoke execute on function provisioning.audit_organization_change() from public, anon, authenticated, service_role;
 comment on function provisioning.audit_organization_change() is
   'Trigger: the entry says which columns changed. What stood there belongs to the owner before, what stands there to the owner
 now.';
@@ -160,7 +160,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.audit_owner_change() from public;
+revoke execute on function provisioning.audit_owner_change() from public, anon, authenticated, service_role;
 create trigger organizations_audit_owner after update of owner_id on public.organizations
   for each row when (old.owner_id is distinct from new.owner_id)
   execute function provisioning.audit_owner_change();

@@ -15,6 +15,7 @@ comment on table provisioning.legal_holds is
   'Organizations of which nothing may be deleted: no row by retention, no name by the removal of a person, not the organization
 itself. Each change is audited.';
 alter table provisioning.legal_holds enable row level security;
+revoke all on provisioning.legal_holds from anon, authenticated, service_role;
 
 create function provisioning.audit_legal_hold() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -27,7 +28,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.audit_legal_hold() from public;
+revoke execute on function provisioning.audit_legal_hold() from public, anon, authenticated, service_role;
 create trigger legal_holds_audit after insert or delete on provisioning.legal_holds
   for each row execute function provisioning.audit_legal_hold();
 
@@ -43,7 +44,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.assert_not_held(uuid[]) from public;
+revoke execute on function provisioning.assert_not_held(uuid[]) from public, anon, authenticated, service_role;
 comment on function provisioning.assert_not_held(uuid[]) is 'Raises TP451 when one of the organizations is under a legal hold.';
 
 create function provisioning.refuse_held_deletion() returns trigger
@@ -53,7 +54,7 @@ begin
   return old;
 end
 $$;
-revoke execute on function provisioning.refuse_held_deletion() from public;
+revoke execute on function provisioning.refuse_held_deletion() from public, anon, authenticated, service_role;
 comment on function provisioning.refuse_held_deletion() is
   'Trigger: an organization under a legal hold is not deleted, whoever tries.';
 create trigger organizations_are_not_held before delete on public.organizations
@@ -74,7 +75,7 @@ begin
   return found;
 end
 $$;
-revoke execute on function provisioning.set_legal_hold(uuid, text) from public;
+revoke execute on function provisioning.set_legal_hold(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function provisioning.set_legal_hold(uuid, text) to authenticated, service_role;
 comment on function provisioning.set_legal_hold(uuid, text) is
   'Puts an organization, or what a deleted one has left, under a legal hold; false when it was already. The reference names the
@@ -88,7 +89,7 @@ begin
   return found;
 end
 $$;
-revoke execute on function provisioning.lift_legal_hold(uuid) from public;
+revoke execute on function provisioning.lift_legal_hold(uuid) from public, anon, authenticated, service_role;
 grant execute on function provisioning.lift_legal_hold(uuid) to authenticated, service_role;
 comment on function provisioning.lift_legal_hold(uuid) is
   'Lifts a legal hold; false when there was none. For operators and the service role; audited. Raises TP403.';

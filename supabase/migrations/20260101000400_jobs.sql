@@ -48,6 +48,7 @@ create table provisioning.job_leases (
 comment on table provisioning.job_leases is
   'The leases of running jobs, one each. A lease that has run out stays until somebody else takes the job over.';
 alter table provisioning.job_leases enable row level security;
+revoke all on provisioning.job_leases from anon, authenticated, service_role;
 
 create function provisioning.drop_lease() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -56,7 +57,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.drop_lease() from public;
+revoke execute on function provisioning.drop_lease() from public, anon, authenticated, service_role;
 comment on function provisioning.drop_lease() is
   'Trigger: a job that stops running has no lease any more, whoever stops it. Whoever held it is refused from then on.';
 create trigger provisioning_jobs_drop_lease after update of status on public.provisioning_jobs

@@ -50,7 +50,7 @@ begin
   on conflict (organization_id) do nothing;
 end
 $$;
-revoke execute on function provisioning.ensure_database(uuid) from public;
+revoke execute on function provisioning.ensure_database(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.ensure_database(uuid) is
   'Gives an organization its row in organization_databases, by its data region and plan, when it has none.';
 
@@ -62,7 +62,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.follow_plan() from public;
+revoke execute on function provisioning.follow_plan() from public, anon, authenticated, service_role;
 comment on function provisioning.follow_plan() is
   'Trigger: a database whose size the new plan does not have gets the plan''s default one. Neon is told with the quota, when the
 service is done the next time.';
@@ -98,7 +98,7 @@ exception
     return null;
 end
 $$;
-revoke execute on function provisioning.vault_secret(text) from public;
+revoke execute on function provisioning.vault_secret(text) from public, anon, authenticated, service_role;
 comment on function provisioning.vault_secret(text) is
   'A secret of this project by name. Null when there is none, and when Vault cannot decrypt it, as after a dump was restored into
 another project: in both cases it has to be made anew. vault_secret_state tells one from the other. For the owner and definer
@@ -120,7 +120,7 @@ exception when others then
   return 'unreadable';
 end
 $$;
-revoke execute on function provisioning.vault_secret_state(text, text) from public;
+revoke execute on function provisioning.vault_secret_state(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.vault_secret_state(text, text) is
   'How a secret of this project is: fine, missing, implausible (not of the pattern) or unreadable (encrypted under another key, or
 Vault itself is not there).';
@@ -133,7 +133,7 @@ begin
   return vault.create_secret(p_secret, p_name, p_description);
 end
 $$;
-revoke execute on function provisioning.keep_secret(text, text, text) from public;
+revoke execute on function provisioning.keep_secret(text, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.keep_secret(text, text, text) is
   'Puts a secret into Vault in the place of whatever is there under this name, readable or not, and returns its new id.';
 
@@ -150,7 +150,7 @@ begin
       'utf8'));
 end
 $$;
-revoke execute on function provisioning.unseal(text) from public;
+revoke execute on function provisioning.unseal(text) from public, anon, authenticated, service_role;
 comment on function provisioning.unseal(text) is
   'Opens base64(iv ‖ AES-256-CBC). A bound parameter lands in the log when log_statement is on; a sealed one says nothing there.';
 
@@ -181,7 +181,7 @@ begin
     'graphql_endpoint', v_database.graphql_endpoint, 'password', v_password);
 end
 $$;
-revoke execute on function provisioning.reveal_database_connection(uuid, boolean) from public;
+revoke execute on function provisioning.reveal_database_connection(uuid, boolean) from public, anon, authenticated, service_role;
 grant execute on function provisioning.reveal_database_connection(uuid, boolean) to authenticated, service_role;
 
 create function public.database_connection(organization_id uuid, reveal_password boolean default false) returns jsonb

@@ -18,6 +18,7 @@ create table provisioning.resource_kinds (
 comment on table provisioning.resource_kinds is
   'What services make for tenants, and what becomes of it when an organization is deleted. Tune it with update.';
 alter table provisioning.resource_kinds enable row level security;
+revoke all on provisioning.resource_kinds from anon, authenticated, service_role;
 
 create domain provisioning.resource_state as text
   constraint resource_state_is_known check (value in ('planned', 'active', 'kept', 'removed'));
@@ -85,7 +86,8 @@ begin
   perform provisioning.extend_lease(p_job_id, p_lease_token);
 end
 $$;
-revoke execute on function provisioning.plan_resource(uuid, uuid, text, text, jsonb) from public;
+revoke execute on function provisioning.plan_resource(uuid, uuid, text, text, jsonb)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.plan_resource(uuid, uuid, text, text, jsonb) is
   'Called right before a request that makes something: from here on it may exist. The name stays that of the first request;
 details are added. Renews the lease. Raises TP001 when another worker has the job.';
@@ -103,7 +105,7 @@ begin
   where r.organization_id = v_job.organization_id and r.kind = p_kind and r.state = 'planned' and r.requests = 0;
 end
 $$;
-revoke execute on function provisioning.unplan_resource(uuid, uuid, text, jsonb) from public;
+revoke execute on function provisioning.unplan_resource(uuid, uuid, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.unplan_resource(uuid, uuid, text, jsonb) is
   'The provider has refused the request that was planned last, so that it made nothing for certain. The plan stays when an earlier
 request may have made something. Of p_details, null removes a key.';
@@ -124,7 +126,8 @@ begin
     is distinct from (excluded.external_id, excluded.url, excluded.details, 'active'::text, 0, null::timestamptz);
 end
 $$;
-revoke execute on function provisioning.record_resource(uuid, text, text, text, text, jsonb) from public;
+revoke execute on function provisioning.record_resource(uuid, text, text, text, text, jsonb)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.record_resource(uuid, text, text, text, text, jsonb) is
   'It exists, with this id. What was planned is active now; what had another id before is replaced by it. For the functions of
 services, which hold the lease.';
@@ -137,7 +140,7 @@ begin
   where r.organization_id = p_organization_id and r.kind = p_kind and r.state in ('planned', 'active');
 end
 $$;
-revoke execute on function provisioning.forget_resource(uuid, text) from public;
+revoke execute on function provisioning.forget_resource(uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.forget_resource(uuid, text) is
   'It is gone. For the functions of services, which hold the lease.';
 
@@ -155,7 +158,7 @@ begin
   where r.organization_id = p_organization_id and r.state in ('planned', 'active') and k.kind = r.kind;
 end
 $$;
-revoke execute on function provisioning.release_resources(uuid, boolean) from public;
+revoke execute on function provisioning.release_resources(uuid, boolean) from public, anon, authenticated, service_role;
 comment on function provisioning.release_resources(uuid, boolean) is
   'Nobody wants an organization''s resources any more: each may be removed at once or, when the organization is deleted
 (p_with_grace), as its kind says: after its hours of grace, or never.';
@@ -181,7 +184,7 @@ begin
       where r.organization_id = p_organization_id and r.state <> 'removed'));
 end
 $$;
-revoke execute on function provisioning.tenant(uuid) from public;
+revoke execute on function provisioning.tenant(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant(uuid) is
   'The rows that steps may need of an organization, as they are: organization and database (null when they are gone), size, plan,
 and what it has outside by kind. No secrets. Each service takes what it needs.';

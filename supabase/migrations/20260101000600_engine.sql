@@ -15,7 +15,7 @@ begin
   return v_job;
 end
 $$;
-revoke execute on function provisioning.hold_lease(uuid, uuid) from public;
+revoke execute on function provisioning.hold_lease(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.hold_lease(uuid, uuid) is
   'Locks the job until the end of the transaction and returns it. Raises TP001 when another worker has taken it over.';
 
@@ -26,7 +26,7 @@ begin
   where o.id = p_organization_id for key share of u;
 end
 $$;
-revoke execute on function provisioning.hold_owner(uuid) from public;
+revoke execute on function provisioning.hold_owner(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.hold_owner(uuid) is
   'Keeps the owner''s account from being deleted until the end of the transaction, or waits until it is. Comes before the lock of
 a job wherever a transaction may write the organization''s row twice: the second write looks the owner up again, and would wait
@@ -46,7 +46,7 @@ begin
 end
 $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz)
-  from public;
+  from public, anon, authenticated, service_role;
 
 create function provisioning.steps_of(p_job_id uuid) returns setof public.provisioning_steps
 language plpgsql stable security definer set search_path = '' as $$
@@ -63,7 +63,7 @@ begin
     where j.id = p_job_id order by d.position;
 end
 $$;
-revoke execute on function provisioning.steps_of(uuid) from public;
+revoke execute on function provisioning.steps_of(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.steps_of(uuid) is
   'A job''s steps in their order. Until a worker has claimed the job they have no rows, and are shown as the definitions say:
 pending, or cancelled with the job.';
@@ -83,7 +83,7 @@ begin
       from provisioning.steps_of(p_job_id) s group by s.service) by_service);
 end
 $$;
-revoke execute on function provisioning.service_states(uuid) from public;
+revoke execute on function provisioning.service_states(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.service_states(uuid) is 'How each service of a job stands, by the steps that it has in it.';
 
 create function provisioning.refresh_status(p_organization_id uuid) returns void
@@ -113,7 +113,7 @@ begin
   where id = p_organization_id and provisioning_status - 'changed_at' <> v_status;
 end
 $$;
-revoke execute on function provisioning.refresh_status(uuid) from public;
+revoke execute on function provisioning.refresh_status(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.refresh_status(uuid) is
   'Derives organizations.provisioning_status from the newest job that provisions and its tier. changed_at moves only when a state
 does.';
@@ -148,7 +148,8 @@ begin
   return v_job_id;
 end
 $$;
-revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) from public;
+revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) is
   'The open job of this kind for the organization, created when there is none: in the lane of its kind unless another is named,
 and in the tier of the organization''s newest job. Its steps get their rows when a worker claims it. Raises TP422 for an unknown
@@ -200,7 +201,7 @@ begin
   order by r.due_at + r.handicap, r.id limit greatest(p_limit, 0);
 end
 $$;
-revoke execute on function provisioning.due_jobs(text[], integer, jsonb) from public;
+revoke execute on function provisioning.due_jobs(text[], integer, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.due_jobs(text[], integer, jsonb) is
   'Locks and returns up to p_limit jobs that may be claimed now, in the order of the lanes, within the caps of lanes and kinds and
 without those whose organization has a job at work that excludes them. While the worker has work of a lane that goes first, or
@@ -237,7 +238,7 @@ begin
   from claimed c join leased l on l.job_id = c.id;
 end
 $$;
-revoke execute on function provisioning.claim_jobs(text[], integer, jsonb) from public;
+revoke execute on function provisioning.claim_jobs(text[], integer, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.claim_jobs(text[], integer, jsonb) is
   'Takes up to p_limit due jobs under a new lease, never exceeding settings.max_running_jobs over all workers, nor the caps of
 their lanes and kinds, and none that is paused. p_running: how many jobs of each lane the worker has already, such as {"batch":
@@ -271,7 +272,7 @@ begin
   return query select provisioning.ready_steps(p_job_id);
 end
 $$;
-revoke execute on function provisioning.prepare_job(uuid, uuid) from public;
+revoke execute on function provisioning.prepare_job(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.prepare_job(uuid, uuid) is
   'What follows a claim, under the lease and outside of the claim''s lock: gives a new job its steps, makes those due again in
 which a worker died, calls job_kinds.before_steps, and returns the steps that may start now.';
@@ -292,7 +293,7 @@ begin
   return v_expires_at;
 end
 $$;
-revoke execute on function provisioning.extend_lease(uuid, uuid) from public;
+revoke execute on function provisioning.extend_lease(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.extend_lease(uuid, uuid) is
   'Renews the lease and returns its end. Called as a heartbeat, and right before a call that creates something outside. Raises
 TP001 when another worker has the job, or the lease was taken more than settings.lease_max_seconds ago.';
@@ -310,7 +311,7 @@ begin
     order by s.position;
 end
 $$;
-revoke execute on function provisioning.ready_steps(uuid) from public;
+revoke execute on function provisioning.ready_steps(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.ready_steps(uuid) is
   'Steps that may start now: pending or due again, with every dependency succeeded.';
 
@@ -325,7 +326,7 @@ begin
         where d.job_id = s.job_id and d.step = any (s.depends_on) and d.status <> 'succeeded'));
 end
 $$;
-revoke execute on function provisioning.next_step_at(uuid) from public;
+revoke execute on function provisioning.next_step_at(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.next_step_at(uuid) is
   'When the first step may start, now for one whose worker is gone; null when none can because of what others have not done.';
 
@@ -352,7 +353,7 @@ begin
   return query select v_step.attempts, v_step.output, provisioning.tenant(v_job.organization_id);
 end
 $$;
-revoke execute on function provisioning.start_step(uuid, uuid, text) from public;
+revoke execute on function provisioning.start_step(uuid, uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.start_step(uuid, uuid, text) is
   'Marks a ready step as running and returns the number of the attempt, the output of earlier ones and the tenant; no row when it
 may not start.';
@@ -368,7 +369,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.save_output(uuid, uuid, text, jsonb) from public;
+revoke execute on function provisioning.save_output(uuid, uuid, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.save_output(uuid, uuid, text, jsonb) is
   'Adds to the output of a running step what a later attempt must know although this one may never end. As in every output that
 is written, null removes a key.';
@@ -393,7 +394,7 @@ begin
   return query select provisioning.ready_steps(p_job_id);
 end
 $$;
-revoke execute on function provisioning.complete_step(uuid, uuid, text, jsonb) from public;
+revoke execute on function provisioning.complete_step(uuid, uuid, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.complete_step(uuid, uuid, text, jsonb) is
   'Writes a running step''s success and returns the steps that may start now. A finished step is never written again (TP002).';
 
@@ -405,7 +406,7 @@ begin
     from provisioning.settings s);
 end
 $$;
-revoke execute on function provisioning.backoff_seconds(integer) from public;
+revoke execute on function provisioning.backoff_seconds(integer) from public, anon, authenticated, service_role;
 comment on function provisioning.backoff_seconds(integer) is
   'Exponential backoff with full jitter: uniform in [0, min(cap, base·2^(attempts−1))], as in the AWS Architecture Blog''s
 "Exponential Backoff And Jitter".';
@@ -448,7 +449,8 @@ begin
   return v_next;
 end
 $$;
-revoke execute on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb, double precision) from public;
+revoke execute on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb, double precision)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.fail_step(uuid, uuid, text, jsonb, double precision, jsonb, double precision) is
   'Writes a failed attempt and returns when the next one is due, never before p_retry_after_seconds; null when it is final.
 p_settle_seconds is for a request whose answer is open: within that time not even retry_job makes the step due.';
@@ -473,7 +475,8 @@ begin
   perform provisioning.refresh_status(v_job.organization_id);
 end
 $$;
-revoke execute on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb, double precision) from public;
+revoke execute on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb, double precision)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.defer_step(uuid, uuid, text, timestamptz, jsonb, jsonb, double precision) is
   'Puts a running step off without counting the attempt: the provider is busy with it, which is nobody''s failure.
 p_settle_seconds is as in fail_step.';
@@ -529,7 +532,7 @@ begin
   return query select v_status, v_next;
 end
 $$;
-revoke execute on function provisioning.finish_job(uuid, uuid) from public;
+revoke execute on function provisioning.finish_job(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.finish_job(uuid, uuid) is
   'Gives the lease back: succeeded when every step is, failed when nothing more can run, else queued for the earliest step, or
 after a pause when the job could not be prepared.';
@@ -546,7 +549,7 @@ begin
       and not provisioning.is_paused(l.kind)));
 end
 $$;
-revoke execute on function provisioning.next_due_at(text[]) from public;
+revoke execute on function provisioning.next_due_at(text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.next_due_at(text[]) is
   'When the next job of these kinds falls due; null when none is open, or their work is paused.';
 
@@ -601,7 +604,7 @@ begin
   return 'queued';
 end
 $$;
-revoke execute on function provisioning.retry_job(uuid, text[]) from public;
+revoke execute on function provisioning.retry_job(uuid, text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.retry_job(uuid, text[]) is
   'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A step that has a request
 under way whose answer is open is due when that has settled (settles_at). A finished step is left alone unless its service is

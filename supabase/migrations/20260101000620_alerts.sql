@@ -43,7 +43,7 @@ begin
   where (a.severity, a.message, a.metadata) is distinct from (excluded.severity, excluded.message, excluded.metadata);
 end
 $$;
-revoke execute on function provisioning.open_alert(uuid, text, text, text, jsonb) from public;
+revoke execute on function provisioning.open_alert(uuid, text, text, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.open_alert(uuid, text, text, text, jsonb) is
   'Opens an alert, or brings the open one of this kind up to date; a warning that becomes critical is escalated.';
 
@@ -54,7 +54,7 @@ begin
   where a.organization_id = p_organization_id and a.kind = p_kind and a.resolved_at is null;
 end
 $$;
-revoke execute on function provisioning.resolve_alert(uuid, text) from public;
+revoke execute on function provisioning.resolve_alert(uuid, text) from public, anon, authenticated, service_role;
 
 -- A job's end is where provisioning alerts come and go, whichever worker wrote it.
 create function provisioning.alert_on_job_end() returns trigger
@@ -71,7 +71,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.alert_on_job_end() from public;
+revoke execute on function provisioning.alert_on_job_end() from public, anon, authenticated, service_role;
 create trigger provisioning_jobs_alert after update of status on public.provisioning_jobs
   for each row when (old.status is distinct from new.status and new.status in ('succeeded', 'failed', 'cancelled'))
   execute function provisioning.alert_on_job_end();
@@ -90,3 +90,4 @@ create table provisioning.alert_policies (
 insert into provisioning.alert_policies (severity, open_after_checks, escalate_after_minutes) values
   ('warning', 3, 60), ('critical', 3, null);
 alter table provisioning.alert_policies enable row level security;
+revoke all on provisioning.alert_policies from anon, authenticated, service_role;

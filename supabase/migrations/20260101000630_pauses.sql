@@ -18,6 +18,7 @@ create table provisioning.pauses (
 );
 comment on table provisioning.pauses is 'What is paused now. A row goes when the work is resumed; the audit log keeps both.';
 alter table provisioning.pauses enable row level security;
+revoke all on provisioning.pauses from anon, authenticated, service_role;
 
 create function provisioning.pause(p_scope text, p_name text, p_reason text) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -48,7 +49,7 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.pause(text, text, text) from public;
+revoke execute on function provisioning.pause(text, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.pause(text, text, text) is
   'Pauses everything (p_name is ignored), one kind of job or one provider (the name of its service), or gives a pause another
 reason. A job at work goes on; it is put off when its next call to a provider is paused. False when nothing changed. Audited.
@@ -76,7 +77,7 @@ begin
   where s.job_id = d.id and s.status = 'retrying' and s.error ->> 'code' = v_code;
 end
 $$;
-revoke execute on function provisioning.make_due_after_pause(text) from public;
+revoke execute on function provisioning.make_due_after_pause(text) from public, anon, authenticated, service_role;
 comment on function provisioning.make_due_after_pause(text) is
   'Makes the jobs due whose steps were put off because this provider was paused.';
 
@@ -98,7 +99,7 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.resume(text, text) from public;
+revoke execute on function provisioning.resume(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.resume(text, text) is
   'Ends a pause and rings for the work that has become due; false when there was none. Audited.';
 
@@ -109,7 +110,7 @@ begin
     select from provisioning.pauses p where p.scope = 'everything' or p.scope = 'kind' and p.name = p_kind);
 end
 $$;
-revoke execute on function provisioning.is_paused(text) from public;
+revoke execute on function provisioning.is_paused(text) from public, anon, authenticated, service_role;
 comment on function provisioning.is_paused(text) is 'Whether no jobs of this kind are claimed now.';
 
 create function provisioning.pause_text(p_scope text, p_label text, p_reason text) returns text
@@ -118,7 +119,7 @@ begin
   return case p_scope when 'everything' then 'All work is paused' else format('%s is paused', p_label) end || ': ' || p_reason;
 end
 $$;
-revoke execute on function provisioning.pause_text(text, text, text) from public;
+revoke execute on function provisioning.pause_text(text, text, text) from public, anon, authenticated, service_role;
 
 create function provisioning.current_pauses()
 returns table (scope text, name text, label text, reason text, message text, paused_at timestamptz, paused_by uuid)
@@ -133,7 +134,7 @@ begin
   order by p.scope, p.name;
 end
 $$;
-revoke execute on function provisioning.current_pauses() from public;
+revoke execute on function provisioning.current_pauses() from public, anon, authenticated, service_role;
 comment on function provisioning.current_pauses() is 'All pauses, each with a sentence for people.';
 
 create function provisioning.paused_because(p_job_id uuid) returns text
@@ -154,7 +155,7 @@ begin
         where s.service = c.name and s.status in ('pending', 'running', 'retrying')) end);
 end
 $$;
-revoke execute on function provisioning.paused_because(uuid) from public;
+revoke execute on function provisioning.paused_because(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.paused_because(uuid) is
   'Why an open job waits although it is due, in a sentence: it, or a provider of one of its unfinished steps, is paused. Else
 null.';
@@ -167,7 +168,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.assert_operator() from public;
+revoke execute on function provisioning.assert_operator() from public, anon, authenticated, service_role;
 comment on function provisioning.assert_operator() is 'Lets operators and the service role pass. Raises TP403.';
 
 create function provisioning.pause_as_caller(p_scope text, p_name text, p_reason text) returns boolean
@@ -177,7 +178,7 @@ begin
   return provisioning.pause(p_scope, p_name, p_reason);
 end
 $$;
-revoke execute on function provisioning.pause_as_caller(text, text, text) from public;
+revoke execute on function provisioning.pause_as_caller(text, text, text) from public, anon, authenticated, service_role;
 grant execute on function provisioning.pause_as_caller(text, text, text) to authenticated, service_role;
 comment on function provisioning.pause_as_caller(text, text, text) is
   'pause for operators and the service role. Raises TP403 and what pause raises.';
@@ -189,7 +190,7 @@ begin
   return provisioning.resume(p_scope, p_name);
 end
 $$;
-revoke execute on function provisioning.resume_as_caller(text, text) from public;
+revoke execute on function provisioning.resume_as_caller(text, text) from public, anon, authenticated, service_role;
 grant execute on function provisioning.resume_as_caller(text, text) to authenticated, service_role;
 comment on function provisioning.resume_as_caller(text, text) is 'resume for operators and the service role. Raises TP403.';
 
@@ -200,7 +201,7 @@ begin
   return (select coalesce(jsonb_agg(to_jsonb(c)), '[]') from provisioning.current_pauses() c);
 end
 $$;
-revoke execute on function provisioning.pauses_as_caller() from public;
+revoke execute on function provisioning.pauses_as_caller() from public, anon, authenticated, service_role;
 grant execute on function provisioning.pauses_as_caller() to authenticated, service_role;
 comment on function provisioning.pauses_as_caller() is
   'All pauses, for operators and the service role: [{scope, name, label, reason, message, paused_at, paused_by}]. Raises TP403.';

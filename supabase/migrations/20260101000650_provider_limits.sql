@@ -54,7 +54,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.leave_some_to_all() from public;
+revoke execute on function provisioning.leave_some_to_all() from public, anon, authenticated, service_role;
 comment on function provisioning.leave_some_to_all() is
   'Trigger: the shares of a provider never add up to all of its limits, since the rate of what is left is divided by.';
 create trigger shares_leave_some_to_all after insert or update on provisioning.provider_shares
@@ -72,9 +72,13 @@ create table provisioning.token_buckets (
 comment on table provisioning.token_buckets is 'What is left of the limits. Below zero after the provider asked for a pause.';
 
 alter table provisioning.provider_status enable row level security;
+revoke all on provisioning.provider_status from anon, authenticated, service_role;
 alter table provisioning.rate_limits enable row level security;
+revoke all on provisioning.rate_limits from anon, authenticated, service_role;
 alter table provisioning.provider_shares enable row level security;
+revoke all on provisioning.provider_shares from anon, authenticated, service_role;
 alter table provisioning.token_buckets enable row level security;
+revoke all on provisioning.token_buckets from anon, authenticated, service_role;
 
 create function provisioning.bucket_limits(p_provider text, p_route text)
 returns table (scope text, holder text, burst numeric, per_second numeric)
@@ -90,7 +94,7 @@ begin
     where l.provider = p_provider;
 end
 $$;
-revoke execute on function provisioning.bucket_limits(text, text) from public;
+revoke execute on function provisioning.bucket_limits(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.bucket_limits(text, text) is
   'The buckets that calls of a route are taken from, with the limits of each: those that all share have the holder ''''.';
 
@@ -124,7 +128,8 @@ begin
   return v_wait;
 end
 $$;
-revoke execute on function provisioning.take_tokens(text, text, double precision, numeric, text) from public;
+revoke execute on function provisioning.take_tokens(text, text, double precision, numeric, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.take_tokens(text, text, double precision, numeric, text) is
   'Seconds until a call may be made. When that is within p_max_wait_seconds the place is taken: a bucket below zero is a queue.
 Otherwise nothing is taken, and the caller asks again later. p_reserve: the share of each bucket that is left to others. p_holder:
@@ -149,7 +154,7 @@ begin
       case v_status.state when 'half_open' then 2.0 else 'infinity'::double precision end) end;
 end
 $$;
-revoke execute on function provisioning.breaker_pause(text) from public;
+revoke execute on function provisioning.breaker_pause(text) from public, anon, authenticated, service_role;
 comment on function provisioning.breaker_pause(text) is
   'For a provider whose breaker is not closed: seconds to wait, or null when the caller makes the trial call.';
 
@@ -192,7 +197,8 @@ begin
   return next;
 end
 $$;
-revoke execute on function provisioning.begin_call(text, text, double precision, text) from public;
+revoke execute on function provisioning.begin_call(text, text, double precision, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.begin_call(text, text, double precision, text) is
   'Asked before every call to a provider: taken, and wait_seconds until the rate limits allow the call; not taken, when that is
 too long to wait for; or a reason and paused_seconds when the provider is paused or its breaker is open. p_lane: of the job that
@@ -229,7 +235,7 @@ begin
   return case when v_next is not null then greatest(0, extract(epoch from v_next - clock_timestamp())) end;
 end
 $$;
-revoke execute on function provisioning.end_call(text, text) from public;
+revoke execute on function provisioning.end_call(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.end_call(text, text) is
   'Told how a call ended; p_error only when the provider did not answer or was broken, not when it refused. Returns the
 seconds of the pause when the breaker is open now, else null.';
@@ -248,6 +254,6 @@ begin
   where b.provider = p_provider and b.scope = l.scope and b.holder = l.holder;
 end
 $$;
-revoke execute on function provisioning.pause_calls(text, text, double precision) from public;
+revoke execute on function provisioning.pause_calls(text, text, double precision) from public, anon, authenticated, service_role;
 comment on function provisioning.pause_calls(text, text, double precision) is
   'The provider answered 429: nobody calls it for that long, whatever our own count says.';

@@ -38,7 +38,8 @@ begin
     p_url);
 end
 $$;
-revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text, text) from public;
+revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.record_stripe_customer(uuid, uuid, text, text) is
   'The organization has this customer. It is found by its metadata, which hold the organization''s id.';
 
@@ -52,7 +53,7 @@ begin
   perform provisioning.forget_resource(v_job.organization_id, 'stripe_customer');
 end
 $$;
-revoke execute on function provisioning.forget_stripe_customer(uuid, uuid) from public;
+revoke execute on function provisioning.forget_stripe_customer(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.forget_stripe_customer(uuid, uuid) is 'The customer is deleted.';
 
 -- Another account, or the other mode of the key ---------------------------------------------------------------------
@@ -66,7 +67,8 @@ begin
     jsonb_build_object('job_id', p_job_id));
 end
 $$;
-revoke execute on function provisioning.audit_unknown_stripe_customer(uuid, uuid, text) from public;
+revoke execute on function provisioning.audit_unknown_stripe_customer(uuid, uuid, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.audit_unknown_stripe_customer(uuid, uuid, text) is
   'The account of the key does not know the recorded customer, which is kept.';
 
@@ -88,7 +90,7 @@ begin
   return v_customer_id;
 end
 $$;
-revoke execute on function provisioning.leave_stripe_customer(uuid) from public;
+revoke execute on function provisioning.leave_stripe_customer(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.leave_stripe_customer(uuid) is
   'For an operator, in SQL, when the Stripe account was changed on purpose: lets go of the organization''s customer, which stays
 where it is, and returns its id. The next retry makes a customer in the account of the key; a removal leaves the old one. Audited.

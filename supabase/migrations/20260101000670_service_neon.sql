@@ -28,7 +28,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.copy_database_status() from public;
+revoke execute on function provisioning.copy_database_status() from public, anon, authenticated, service_role;
 comment on function provisioning.copy_database_status() is
   'Trigger: organization_databases.status is what provisioning_status says of the service neon.';
 create trigger organizations_copy_database_status after update of provisioning_status on public.organizations
@@ -52,7 +52,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.follow_data_region() from public;
+revoke execute on function provisioning.follow_data_region() from public, anon, authenticated, service_role;
 comment on function provisioning.follow_data_region() is
   'Trigger: a database that is not made yet is made in the organization''s data region, as provisioning.regions has it now.';
 create trigger organizations_database_follows_region after update of data_region on public.organizations
@@ -72,7 +72,8 @@ begin
   where o.id = p_organization_id and p.plan = o.plan and p_history = (p.history_refused_at is null);
 end
 $$;
-revoke execute on function provisioning.record_refused_limits(uuid, boolean, boolean) from public;
+revoke execute on function provisioning.record_refused_limits(uuid, boolean, boolean)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.record_refused_limits(uuid, boolean, boolean) is
   'Whether the plan of the Neon account refused the suspend timeout of the database''s size and the history retention of the
 organization''s plan. Null where it was not asked for: then nothing changes.';
@@ -93,7 +94,7 @@ begin
     where r.refused_at is not null);
 end
 $$;
-revoke execute on function provisioning.refused_limits() from public;
+revoke execute on function provisioning.refused_limits() from public, anon, authenticated, service_role;
 comment on function provisioning.refused_limits() is
   'The limits that the plan of the Neon account does not allow, [{limit, wanted, refused_at}]; tenants are made without them.';
 
@@ -118,7 +119,8 @@ end
 $$;
 revoke execute on function
   provisioning.record_neon_project(
-    uuid, uuid, text, text, text, text, text, integer, text, text, text, boolean, boolean) from public;
+    uuid, uuid, text, text, text, text, text, integer, text, text, text, boolean, boolean)
+  from public, anon, authenticated, service_role;
 comment on function
   provisioning.record_neon_project(
     uuid, uuid, text, text, text, text, text, integer, text, text, text, boolean, boolean) is
@@ -134,7 +136,7 @@ begin
   where d.organization_id = v_job.organization_id;
 end
 $$;
-revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public;
+revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.record_schema_version(uuid, uuid, integer) is
   'The tenant''s database has the files of tenant-schema/ up to this number.';
 
@@ -144,7 +146,7 @@ begin
   return 'tenant_database_password/' || p_organization_id::text || '/' || p_login;
 end
 $$;
-revoke execute on function provisioning.login_secret(uuid, text) from public;
+revoke execute on function provisioning.login_secret(uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.login_secret(uuid, text) is
   'What the password of a login into a tenant''s own database is called in Vault.';
 
@@ -166,7 +168,7 @@ begin
   where d.organization_id = v_job.organization_id;
 end
 $$;
-revoke execute on function provisioning.store_credentials(uuid, uuid, text, text) from public;
+revoke execute on function provisioning.store_credentials(uuid, uuid, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.store_credentials(uuid, uuid, text, text) is
   'Keeps passwords, a sealed {login: password}, in Vault, replacing earlier ones. p_shown_login is what people are shown.';
 
@@ -181,7 +183,8 @@ begin
   perform provisioning.begin_health_checks(v_job.organization_id);
 end
 $$;
-revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean) from public;
+revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.record_verified_connection(uuid, uuid, boolean) is
   'Somebody has connected as an application would; from now on the database''s health is checked.';
 
@@ -195,7 +198,7 @@ begin
   update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
 end
 $$;
-revoke execute on function provisioning.forget_credentials(uuid, uuid) from public;
+revoke execute on function provisioning.forget_credentials(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.forget_credentials(uuid, uuid) is
   'Deletes the passwords of the job''s tenant database from Vault.';
 
@@ -213,6 +216,6 @@ begin
   perform provisioning.forget_resource(v_job.organization_id, 'neon_project');
 end
 $$;
-revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public;
+revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.forget_neon_project(uuid, uuid) is
   'The project is deleted; where the organization still has a row for it, nothing of it is left there.';

@@ -8,6 +8,7 @@ create table provisioning.dispatch_state (
 );
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
+revoke all on provisioning.dispatch_state from anon, authenticated, service_role;
 
 create function provisioning.signed_doorbell(p_worker text, out url text, out body jsonb)
 language plpgsql security definer set search_path = '' as $$
@@ -34,7 +35,7 @@ begin
     'signature', encode(extensions.hmac(v_ring_id::text || '.' || v_expires_at::text, v_key, 'sha256'), 'hex'));
 end
 $$;
-revoke execute on function provisioning.signed_doorbell(text) from public;
+revoke execute on function provisioning.signed_doorbell(text) from public, anon, authenticated, service_role;
 comment on function provisioning.signed_doorbell(text) is
   'A doorbell for a worker, good for one answer, and where to send it; nulls when Vault or the worker is missing.';
 
@@ -55,7 +56,7 @@ exception when others then
   return false;
 end
 $$;
-revoke execute on function provisioning.send_doorbell(text) from public;
+revoke execute on function provisioning.send_doorbell(text) from public, anon, authenticated, service_role;
 comment on function provisioning.send_doorbell(text) is
   'Asks a worker to look for work, after commit, however often it was asked just before. Returns false, and never raises, when it
 cannot: the work is safe in its rows.';
@@ -63,6 +64,7 @@ cannot: the work is safe in its rows.';
 -- When the worker of sign-ups was rung last, in milliseconds since 1970. A sequence, because reading and setting it takes no lock
 -- for which another sign-up could wait.
 create sequence provisioning.last_ring_of_provisioning;
+revoke all on sequence provisioning.last_ring_of_provisioning from anon, authenticated, service_role;
 
 create function provisioning.ring_doorbell(p_worker text) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -84,7 +86,7 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.ring_doorbell(text) from public;
+revoke execute on function provisioning.ring_doorbell(text) from public, anon, authenticated, service_role;
 comment on function provisioning.ring_doorbell(text) is
   'Asks a worker to look for work, after commit. One that has a sequence last_ring_of_… is asked at most every
 settings.doorbell_interval_milliseconds, because pg_net delivers 200 calls a second in all and makes each later commit of a
@@ -101,7 +103,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.ring_at_commit() from public;
+revoke execute on function provisioning.ring_at_commit() from public, anon, authenticated, service_role;
 comment on function provisioning.ring_at_commit() is
   'Trigger: jobs that are made in masses ring when their transaction is about to commit. Sooner, one that is rolled back, or an
 import that stays open for minutes, would keep others from ringing and be heard by nobody itself.';
@@ -115,6 +117,7 @@ create unlogged table provisioning.answered_doorbells (
 );
 create index answered_doorbells_expires_at_idx on provisioning.answered_doorbells (expires_at);
 alter table provisioning.answered_doorbells enable row level security;
+revoke all on provisioning.answered_doorbells from anon, authenticated, service_role;
 
 create function provisioning.answer_doorbell(p_signature text, p_expires_at bigint) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -124,7 +127,7 @@ begin
   return found;
 end
 $$;
-revoke execute on function provisioning.answer_doorbell(text, bigint) from public;
+revoke execute on function provisioning.answer_doorbell(text, bigint) from public, anon, authenticated, service_role;
 comment on function provisioning.answer_doorbell(text, bigint) is
   'Remembers a genuine doorbell until it expires; false when it was answered before.';
 
@@ -148,7 +151,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.dispatch_problem() from public;
+revoke execute on function provisioning.dispatch_problem() from public, anon, authenticated, service_role;
 comment on function provisioning.dispatch_problem() is
   'Why the database cannot ring any worker, in words; null when it can.';
 
@@ -166,7 +169,7 @@ begin
   group by k.worker;
 end
 $$;
-revoke execute on function provisioning.due_by_worker(text[], integer) from public;
+revoke execute on function provisioning.due_by_worker(text[], integer) from public, anon, authenticated, service_role;
 comment on function provisioning.due_by_worker(text[], integer) is
   'How many jobs are due for each worker, counted up to p_limit: of these kinds, or of all; none that is paused.';
 
@@ -181,7 +184,7 @@ begin
         - pg_sequence_last_value(to_regclass('provisioning.last_ring_of_' || d.worker)) between 0 and 1000;
 end
 $$;
-revoke execute on function provisioning.workers_wanted(text[]) from public;
+revoke execute on function provisioning.workers_wanted(text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.workers_wanted(text[]) is
   'The workers of these kinds for which a job is due, or may be in a moment.';
 
@@ -193,7 +196,7 @@ begin
     where d.url is not null;
 end
 $$;
-revoke execute on function provisioning.successor_doorbells(text[]) from public;
+revoke execute on function provisioning.successor_doorbells(text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.successor_doorbells(text[]) is
   'Doorbells that a worker which has done its share sends itself: pg_net would let them wait for up to a second.';
 
@@ -201,7 +204,7 @@ create function provisioning.ring_for_due_work(p_kinds text[]) returns boolean
 language sql volatile security definer set search_path = '' as $$
   select provisioning.send_doorbell(w) from provisioning.workers_wanted(p_kinds) w
 $$;
-revoke execute on function provisioning.ring_for_due_work(text[]) from public;
+revoke execute on function provisioning.ring_for_due_work(text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.ring_for_due_work(text[]) is
   'Rings the worker of these kinds through pg_net when a job of them is due, or may be in a moment; null when none is. For a
 worker that has done its share and could not ring itself.';
@@ -240,7 +243,7 @@ begin
   return v_rung;
 end
 $$;
-revoke execute on function provisioning.sweep() from public;
+revoke execute on function provisioning.sweep() from public, anon, authenticated, service_role;
 comment on function provisioning.sweep() is
   'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times; returns
 how many doorbells that were. Its work is bounded by settings and what is due.';
@@ -254,7 +257,7 @@ begin
   perform provisioning.forget_old_calls();
 end
 $$;
-revoke execute on function provisioning.prune() from public;
+revoke execute on function provisioning.prune() from public, anon, authenticated, service_role;
 comment on function provisioning.prune() is
   'Drops old run records, which pg_cron itself keeps for ever, and counted calls that are too old to limit anybody.';
 

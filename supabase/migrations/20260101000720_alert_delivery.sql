@@ -4,6 +4,7 @@
 insert into provisioning.workers (worker, function_name) values ('alerts', 'deliver-alerts');
 -- When it was rung last, for ring_doorbell: many alerts at once ring once.
 create sequence provisioning.last_ring_of_alerts;
+revoke all on sequence provisioning.last_ring_of_alerts from anon, authenticated, service_role;
 
 create table provisioning.alert_deliveries (
   -- Also the webhook-id, by which a receiver knows a repetition.
@@ -22,6 +23,7 @@ create table provisioning.alert_deliveries (
 );
 create index alert_deliveries_due_idx on provisioning.alert_deliveries (next_attempt_at) where next_attempt_at is not null;
 alter table provisioning.alert_deliveries enable row level security;
+revoke all on provisioning.alert_deliveries from anon, authenticated, service_role;
 
 -- The receiver checks the signature with this key, see docs/operations.md.
 do $secret$
@@ -57,7 +59,7 @@ exception when others then
   return null;
 end
 $$;
-revoke execute on function provisioning.enqueue_alert_delivery() from public;
+revoke execute on function provisioning.enqueue_alert_delivery() from public, anon, authenticated, service_role;
 create trigger tenant_alerts_deliver after insert or update on public.tenant_alerts
   for each row execute function provisioning.enqueue_alert_delivery();
 
@@ -87,7 +89,7 @@ begin
   left join public.organizations o on o.id = a.organization_id;
 end
 $$;
-revoke execute on function provisioning.claim_alert_deliveries(integer) from public;
+revoke execute on function provisioning.claim_alert_deliveries(integer) from public, anon, authenticated, service_role;
 comment on function provisioning.claim_alert_deliveries(integer) is
   'Takes due deliveries for a minute, with where and how to send them; of one alert only the first that is neither delivered nor
 given up. url is null when the webhook was removed meanwhile.';
@@ -107,7 +109,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.finish_alert_delivery(uuid, text) from public;
+revoke execute on function provisioning.finish_alert_delivery(uuid, text) from public, anon, authenticated, service_role;
 
 create function provisioning.next_alert_delivery_at() returns timestamptz
 language plpgsql stable security definer set search_path = '' as $$
@@ -121,7 +123,7 @@ begin
     order by d.next_attempt_at limit 1);
 end
 $$;
-revoke execute on function provisioning.next_alert_delivery_at() from public;
+revoke execute on function provisioning.next_alert_delivery_at() from public, anon, authenticated, service_role;
 comment on function provisioning.next_alert_delivery_at() is
   'When the next delivery may be claimed, which is now or before for one that is due; null when none is left.';
 
@@ -132,7 +134,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.ring_for_alert() from public;
+revoke execute on function provisioning.ring_for_alert() from public, anon, authenticated, service_role;
 comment on function provisioning.ring_for_alert() is
   'Trigger: rings when the transaction is about to commit, for the reason of ring_at_commit.';
 create constraint trigger alert_deliveries_ring after insert on provisioning.alert_deliveries deferrable initially deferred
@@ -147,7 +149,7 @@ begin
   return 0;
 end
 $$;
-revoke execute on function provisioning.alert_tick() from public;
+revoke execute on function provisioning.alert_tick() from public, anon, authenticated, service_role;
 comment on function provisioning.alert_tick() is
   'Rings when a delivery is due: one that is tried again, or whose doorbell was lost. Returns how many doorbells that were.';
 

@@ -15,6 +15,7 @@ comment on table provisioning.sign_up_failures is
 worked.';
 create index sign_up_failures_due_idx on provisioning.sign_up_failures (next_attempt_at);
 alter table provisioning.sign_up_failures enable row level security;
+revoke all on provisioning.sign_up_failures from anon, authenticated, service_role;
 
 create function provisioning.slugify(p_text text) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -25,7 +26,7 @@ begin
     '''', '')), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'organization');
 end
 $$;
-revoke execute on function provisioning.slugify(text) from public;
+revoke execute on function provisioning.slugify(text) from public, anon, authenticated, service_role;
 comment on function provisioning.slugify(text) is
   'Lower-case ASCII letters and digits with single hyphens, at most 48 characters.';
 
@@ -48,7 +49,7 @@ begin
   return v_slug || '-' || encode(extensions.gen_random_bytes(5), 'hex');
 end
 $$;
-revoke execute on function provisioning.free_slug(text) from public;
+revoke execute on function provisioning.free_slug(text) from public, anon, authenticated, service_role;
 comment on function provisioning.free_slug(text) is
   'A slug for the name that no committed or concurrent sign-up has; never blocks.';
 
@@ -65,7 +66,7 @@ begin
     'data_region', left(v_metadata ->> 'data_region', 100), 'hosting_region', left(v_metadata ->> 'hosting_region', 100)));
 end
 $$;
-revoke execute on function provisioning.cut_metadata(jsonb) from public;
+revoke execute on function provisioning.cut_metadata(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.cut_metadata(jsonb) is
   'What we read of a user''s metadata, cut to a size that costs nothing.';
 
@@ -81,7 +82,7 @@ begin
   return case when v_url ~* '^https?://[^\s<>"]+$' then v_url end;
 end
 $$;
-revoke execute on function provisioning.avatar_of(jsonb) from public;
+revoke execute on function provisioning.avatar_of(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.avatar_of(jsonb) is
   'The address of a user''s picture; null when it is not one of http or https, or longer than an address may be.';
 
@@ -92,7 +93,7 @@ begin
     provisioning.plain_text(p_metadata ->> 'name', 200));
 end
 $$;
-revoke execute on function provisioning.full_name_of(jsonb) from public;
+revoke execute on function provisioning.full_name_of(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -103,7 +104,7 @@ begin
     'Organization'), 200);
 end
 $$;
-revoke execute on function provisioning.organization_name(jsonb, text) from public;
+revoke execute on function provisioning.organization_name(jsonb, text) from public, anon, authenticated, service_role;
 
 create function provisioning.wanted_regions(
   p_metadata jsonb, p_default text, out data_region text, out hosting_region text, out unknown jsonb
@@ -135,7 +136,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.wanted_regions(jsonb, text) from public;
+revoke execute on function provisioning.wanted_regions(jsonb, text) from public, anon, authenticated, service_role;
 comment on function provisioning.wanted_regions(jsonb, text) is
   'The regions that somebody asked for, or the default one, and in `unknown` what was asked for and is not known.';
 
@@ -183,7 +184,8 @@ begin
   return v_id;
 end
 $$;
-revoke execute on function provisioning.create_organization(uuid, text, jsonb, text) from public;
+revoke execute on function provisioning.create_organization(uuid, text, jsonb, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.create_organization(uuid, text, jsonb, text) is
   'A new organization with its owner and the job that provisions it. A region that is not known becomes the default one, and the
 job''s request says so. What nobody needs before a worker begins is made then: see begin_provisioning.';
@@ -201,7 +203,7 @@ begin
     select from public.provisioning_events e where e.organization_id = o.id and e.event_type = 'sign_up');
 end
 $$;
-revoke execute on function provisioning.record_sign_up(uuid) from public;
+revoke execute on function provisioning.record_sign_up(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.record_sign_up(uuid) is
   'Adds the event of the sign-up, with the time of the sign-up, unless it is there. Called when something begins to happen to the
 organization: its provisioning or its removal.';
@@ -218,7 +220,7 @@ begin
   perform provisioning.ensure_database(v_organization_id);
 end
 $$;
-revoke execute on function provisioning.begin_provisioning(uuid) from public;
+revoke execute on function provisioning.begin_provisioning(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.begin_provisioning(uuid) is
   'What prepare_job does before the first step of a provisioning: everything that belongs to a sign-up and that nobody needs
 sooner. Safe to repeat.';
@@ -256,7 +258,8 @@ begin
   order by j.created_at desc limit 1;
 end
 $$;
-revoke execute on function provisioning.complete_organization(uuid, uuid, text, jsonb, text) from public;
+revoke execute on function provisioning.complete_organization(uuid, uuid, text, jsonb, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.complete_organization(uuid, uuid, text, jsonb, text) is
   'Adds what is missing around an organization that exists: a repair, or a user whose profile was lost.';
 
@@ -270,7 +273,7 @@ begin
       or exists (select from public.organizations o where o.id = p.organization_id and o.owner_id = p_user_id)));
 end
 $$;
-revoke execute on function provisioning.profile_organization(uuid) from public;
+revoke execute on function provisioning.profile_organization(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.profile_organization(uuid) is
   'The organization that a profile names; null when the user does not belong to it (any more).';
 
@@ -312,7 +315,7 @@ begin
   return v_organization_id;
 end
 $$;
-revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb, text) from public;
+revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb, text) from public, anon, authenticated, service_role;
 comment on function provisioning.ensure_user_provisioned(uuid, jsonb, text) is
   'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
 returns the organization; null for a user who is not to be provisioned (yet, or because the tenant was removed on purpose).
@@ -331,7 +334,7 @@ exception when others then
   raise warning 'user % needs repair (%), and that could not be recorded: %', p_user_id, p_message, sqlerrm;
 end
 $$;
-revoke execute on function provisioning.record_sign_up_failure(uuid, text, text) from public;
+revoke execute on function provisioning.record_sign_up_failure(uuid, text, text) from public, anon, authenticated, service_role;
 
 create function provisioning.try_to_provision_user(p_user_id uuid, p_lane text default 'sign_up') returns boolean
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
@@ -343,7 +346,7 @@ exception when others then
   return false;
 end
 $$;
-revoke execute on function provisioning.try_to_provision_user(uuid, text) from public;
+revoke execute on function provisioning.try_to_provision_user(uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.try_to_provision_user(uuid, text) is
   'ensure_user_provisioned for callers that must not fail: trouble goes to sign_up_failures, and the answer is false.';
 
@@ -368,7 +371,7 @@ begin
   return v_repaired;
 end
 $$;
-revoke execute on function provisioning.repair_sign_ups(integer) from public;
+revoke execute on function provisioning.repair_sign_ups(integer) from public, anon, authenticated, service_role;
 
 create function provisioning.backfill(p_limit integer) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -390,7 +393,7 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.backfill(integer) from public;
+revoke execute on function provisioning.backfill(integer) from public, anon, authenticated, service_role;
 comment on function provisioning.backfill(integer) is
   'For pg_cron: provisions up to p_limit users (at most 1000) without a profile, the oldest first, and returns how many. Call it
 until it returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to
@@ -406,7 +409,7 @@ begin
   return v_timeout <> '0' and clock_timestamp() - statement_timestamp() >= v_timeout::interval - interval '20 ms';
 end
 $$;
-revoke execute on function provisioning.statement_timed_out() from public;
+revoke execute on function provisioning.statement_timed_out() from public, anon, authenticated, service_role;
 comment on function provisioning.statement_timed_out() is
   'Whether the time of the running statement (statement_timeout) is up. A query_canceled with that came from the clock, and the
 server cancels a statement for its time only once. Without, somebody has asked for the cancellation.';
@@ -449,7 +452,7 @@ exception
     return null;
 end
 $$;
-revoke execute on function provisioning.handle_new_user() from public;
+revoke execute on function provisioning.handle_new_user() from public, anon, authenticated, service_role;
 comment on function provisioning.handle_new_user() is
   'Trigger: the rows of a new user''s tenant, or a row in sign_up_failures, from which the sweep repairs the user. Flat, because
 each sign-up waits for it: it uses NEW, asks for nothing that cannot exist yet and takes no lock per user.';
@@ -487,7 +490,7 @@ exception
     perform provisioning.record_sign_up_failure(p_new.id, sqlstate, sqlerrm);
 end
 $$;
-revoke execute on function provisioning.follow_user(auth.users, auth.users) from public;
+revoke execute on function provisioning.follow_user(auth.users, auth.users) from public, anon, authenticated, service_role;
 comment on function provisioning.follow_user(auth.users, auth.users) is
   'Provisions a user who may be eligible only now, and copies a changed name and address.';
 
@@ -506,7 +509,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.handle_user_updated() from public;
+revoke execute on function provisioning.handle_user_updated() from public, anon, authenticated, service_role;
 comment on function provisioning.handle_user_updated() is
   'Trigger: follow_user for what concerns us. Signing in updates auth.users too, so the rest costs a comparison only. It stands
 here and not in a WHEN of the trigger, because Postgres refuses to change the type of a column that a trigger names, as updates

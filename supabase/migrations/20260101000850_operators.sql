@@ -10,6 +10,7 @@ create table provisioning.operators (
 );
 comment on table provisioning.operators is 'Users who may list every tenant. Each change is audited, under the nil organization.';
 alter table provisioning.operators enable row level security;
+revoke all on provisioning.operators from anon, authenticated, service_role;
 
 create function provisioning.audit_operator_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -25,7 +26,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.audit_operator_change() from public;
+revoke execute on function provisioning.audit_operator_change() from public, anon, authenticated, service_role;
 create trigger operators_audit after insert or delete on provisioning.operators
   for each row execute function provisioning.audit_operator_change();
 
@@ -36,7 +37,7 @@ begin
     select from provisioning.operators o where o.user_id = (select auth.uid()));
 end
 $$;
-revoke execute on function provisioning.is_operator() from public;
+revoke execute on function provisioning.is_operator() from public, anon, authenticated, service_role;
 grant execute on function provisioning.is_operator() to authenticated, service_role;
 comment on function provisioning.is_operator() is 'Whether the calling user is an operator.';
 
@@ -47,7 +48,7 @@ begin
   return found;
 end
 $$;
-revoke execute on function provisioning.grant_operator(uuid, text) from public;
+revoke execute on function provisioning.grant_operator(uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.grant_operator(uuid, text) is
   'Lets a user see every tenant; false when that was so already. For the owner alone, in SQL; audited.';
 
@@ -58,7 +59,7 @@ begin
   return found;
 end
 $$;
-revoke execute on function provisioning.revoke_operator(uuid) from public;
+revoke execute on function provisioning.revoke_operator(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.revoke_operator(uuid) is
   'Takes that away; false when the user was no operator. For the owner alone, in SQL; audited.';
 
@@ -78,7 +79,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.assert_may(uuid, text[]) from public;
+revoke execute on function provisioning.assert_may(uuid, text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.assert_may(uuid, text[]) is
   'Lets the service role pass, and callers who have one of the roles: owner, admin or member of the organization, or operator.
 Raises TP403, for strangers whether there is such an organization or not; and TP404 for the service role and operators.';

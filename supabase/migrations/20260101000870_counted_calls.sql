@@ -9,6 +9,7 @@ create table provisioning.counted_calls (
   forget_at timestamptz not null
 );
 alter table provisioning.counted_calls enable row level security;
+revoke all on provisioning.counted_calls from anon, authenticated, service_role;
 
 create function provisioning.count_call(p_subject text, p_allowed integer, p_seconds integer default 60) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -31,7 +32,7 @@ begin
   return 0;
 end
 $$;
-revoke execute on function provisioning.count_call(text, integer, integer) from public;
+revoke execute on function provisioning.count_call(text, integer, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.count_call(text, integer, integer) is
   'Counts a call and returns 0; or, when this subject has had p_allowed within the last p_seconds, the seconds until its next may
 be made. A transaction that is rolled back has not been counted.';
@@ -44,7 +45,7 @@ begin
     select f.subject from provisioning.counted_calls f where f.forget_at < now() for update skip locked);
 end
 $$;
-revoke execute on function provisioning.forget_old_calls() from public;
+revoke execute on function provisioning.forget_old_calls() from public, anon, authenticated, service_role;
 comment on function provisioning.forget_old_calls() is
   'Removes the rows of subjects whose calls do not count any more, so that there are only those of whoever has called lately.';
 
@@ -57,7 +58,7 @@ begin
   return coalesce(auth.role(), 'service_role') <> 'service_role' and not provisioning.is_operator();
 end
 $$;
-revoke execute on function provisioning.caller_has_limits() from public;
+revoke execute on function provisioning.caller_has_limits() from public, anon, authenticated, service_role;
 comment on function provisioning.caller_has_limits() is
   'Whether acts of the caller are limited: those of users are, those of the backend and of operators are not.';
 
@@ -69,7 +70,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.refuse_until(integer, text, text) from public;
+revoke execute on function provisioning.refuse_until(integer, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.refuse_until(integer, text, text) is
   'Raises TP429, or another code, with why and when to come again, the seconds alone as its detail; does nothing for 0 seconds.';
 
@@ -92,7 +93,7 @@ begin
     format('You have asked for much just now, and %s acts a minute are allowed.', v_settings.user_acts_per_minute));
 end
 $$;
-revoke execute on function provisioning.count_act(uuid) from public;
+revoke execute on function provisioning.count_act(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.count_act(uuid) is
   'Counts an act on an organization''s provisioning, for the organization and for the user who asks. Raises TP429 when either has
 had what the settings allow. Acts that are refused for whatever reason are not counted, since they cost no provider a call.';
@@ -122,7 +123,7 @@ begin
   end loop;
 end
 $$;
-revoke execute on function provisioning.count_redone_services(uuid, text[]) from public;
+revoke execute on function provisioning.count_redone_services(uuid, text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.count_redone_services(uuid, text[]) is
   'Counts, for each of these services that is ready, that it is done again. Raises TP425 for one that was done again within
 settings.ready_service_redo_minutes.';
@@ -142,7 +143,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.limit_organizations_of_owner() from public;
+revoke execute on function provisioning.limit_organizations_of_owner() from public, anon, authenticated, service_role;
 comment on function provisioning.limit_organizations_of_owner() is
   'Trigger: nobody gets to own more than settings.organizations_per_user. Raises TP411.';
 -- Not within other triggers: a sign-up makes somebody's first organization and has no time to lose, and an owner who leaves must

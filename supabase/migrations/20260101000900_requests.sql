@@ -15,7 +15,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.hold_provisioning(uuid) from public;
+revoke execute on function provisioning.hold_provisioning(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.hold_provisioning(uuid) is
   'Waits for other requests for the organization, then locks its owner''s account, its newest provision job (if any) and the
 organization, in the order in which workers lock them. Raises TP404.';
@@ -37,7 +37,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.assert_services_exist(text[]) from public;
+revoke execute on function provisioning.assert_services_exist(text[]) from public, anon, authenticated, service_role;
 
 create function provisioning.choose_data_region(p_organization public.organizations, p_data_region text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -61,7 +61,8 @@ begin
   update public.organizations o set data_region = v_region where o.id = p_organization.id;
 end
 $$;
-revoke execute on function provisioning.choose_data_region(public.organizations, text) from public;
+revoke execute on function provisioning.choose_data_region(public.organizations, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.choose_data_region(public.organizations, text) is
   'Gives an organization the data region that the word means. Raises TP422 for an unknown word, and TP409 when something that
 stands in another region may exist already.';
@@ -84,7 +85,8 @@ begin
   return found;
 end
 $$;
-revoke execute on function provisioning.choose_database_size(public.organizations, text) from public;
+revoke execute on function provisioning.choose_database_size(public.organizations, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.choose_database_size(public.organizations, text) is
   'Gives an organization''s database this size; false when it has it already. Raises TP422 for an unknown one, and TP402 for one
 that the plan does not have, unless the backend asks.';
@@ -105,7 +107,7 @@ begin
     group by 1);
 end
 $$;
-revoke execute on function provisioning.services_to_retry(uuid, text[], text[]) from public;
+revoke execute on function provisioning.services_to_retry(uuid, text[], text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.services_to_retry(uuid, text[], text[]) is
   'The services to name in a retry: those that were asked for (null: all that have not succeeded), and those that follow a fact of
 the organization that has changed (services.follows).';
@@ -160,7 +162,8 @@ begin
   return next;
 end
 $$;
-revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid) from public;
+revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
 TP402 (a size that the plan does not have), TP409 (region fixed), TP422 (unknown service, region or size), TP423 (an undo is at

@@ -7,7 +7,7 @@ begin
   return encode(sha256(convert_to(lower(btrim(p_email)), 'utf8')), 'hex');
 end
 $$;
-revoke execute on function provisioning.address_hash(text) from public;
+revoke execute on function provisioning.address_hash(text) from public, anon, authenticated, service_role;
 comment on function provisioning.address_hash(text) is 'Under which calls for an e-mail address are counted.';
 
 create function provisioning.forget_calls(p_email text) returns void
@@ -16,7 +16,7 @@ begin
   delete from provisioning.counted_calls c where c.subject = provisioning.address_hash(p_email);
 end
 $$;
-revoke execute on function provisioning.forget_calls(text) from public;
+revoke execute on function provisioning.forget_calls(text) from public, anon, authenticated, service_role;
 
 create function provisioning.provision_user(p_email text, p_metadata jsonb default '{}')
 returns table (outcome text, organization_id uuid, job_id uuid, retry_after_seconds integer, message text)
@@ -63,7 +63,7 @@ begin
   return next;
 end
 $$;
-revoke execute on function provisioning.provision_user(text, jsonb) from public;
+revoke execute on function provisioning.provision_user(text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.provision_user(text, jsonb) is
   'Provisions the user with this e-mail address, made within settings.user_calls_max_age_minutes, and returns the job. outcome:
 accepted, user_not_found, user_too_old, not_eligible (anonymous, or not confirmed yet), undo_in_progress, or too_many_attempts,

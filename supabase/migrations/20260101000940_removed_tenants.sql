@@ -12,6 +12,7 @@ comment on table provisioning.removed_tenants is
   'Users whose organization was deleted, with its id. While the row is there, they get no organization of their own; only
 lift_removal takes it away.';
 alter table provisioning.removed_tenants enable row level security;
+revoke all on provisioning.removed_tenants from anon, authenticated, service_role;
 
 create function provisioning.remember_removal(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -26,7 +27,7 @@ begin
   on conflict (user_id) do update set organization_id = excluded.organization_id, removed_at = now();
 end
 $$;
-revoke execute on function provisioning.remember_removal(uuid) from public;
+revoke execute on function provisioning.remember_removal(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.remember_removal(uuid) is
   'Notes, before an organization goes, that its owners have lost it on purpose. Whoever was only a member of it may have one
 of their own.';
@@ -44,7 +45,7 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.lift_removal(uuid) from public;
+revoke execute on function provisioning.lift_removal(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.lift_removal(uuid) is
   'Lets a user whose tenant was removed on purpose have one again: with repair_user, or with the next change of the account. False
 when there was nothing to lift. For the owner, in SQL; audited under the removed organization.';
@@ -56,7 +57,7 @@ begin
   return provisioning.lift_removal(p_user_id);
 end
 $$;
-revoke execute on function provisioning.lift_removal_as_caller(uuid) from public;
+revoke execute on function provisioning.lift_removal_as_caller(uuid) from public, anon, authenticated, service_role;
 grant execute on function provisioning.lift_removal_as_caller(uuid) to authenticated, service_role;
 comment on function provisioning.lift_removal_as_caller(uuid) is
   'lift_removal for operators and the service role. Raises TP403.';

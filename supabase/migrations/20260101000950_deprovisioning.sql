@@ -10,7 +10,7 @@ begin
   where j.organization_id = p_organization_id and j.kind = provisioning.kind_for('revert') and j.status = 'failed';
 end
 $$;
-revoke execute on function provisioning.supersede_undo(uuid) from public;
+revoke execute on function provisioning.supersede_undo(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.supersede_undo(uuid) is
   'Gives up a failed undo, and so resolves its alert: what it has left is in use again, or another job removes it.';
 
@@ -23,7 +23,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.handle_provisioning_succeeded() from public;
+revoke execute on function provisioning.handle_provisioning_succeeded() from public, anon, authenticated, service_role;
 create trigger on_provisioning_succeeded after update of status on public.provisioning_jobs
   for each row when (new.status = 'succeeded' and old.status <> 'succeeded')
   execute function provisioning.handle_provisioning_succeeded();
@@ -43,7 +43,7 @@ begin
   perform provisioning.supersede_undo(p_organization_id);
 end
 $$;
-revoke execute on function provisioning.stop_jobs(uuid) from public;
+revoke execute on function provisioning.stop_jobs(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.stop_jobs(uuid) is
   'Nothing more is made for an organization: its open jobs are cancelled, and a worker that is at one is refused from then on.';
 
@@ -59,7 +59,7 @@ begin
   return v_job_id;
 end
 $$;
-revoke execute on function provisioning.enqueue_removal(uuid, text, jsonb) from public;
+revoke execute on function provisioning.enqueue_removal(uuid, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.enqueue_removal(uuid, text, jsonb) is
   'Enqueues the removal of what an organization has outside, due when the calls of stopped workers have ended. The job holds no
 name: its steps read tenant_resources.';
@@ -94,7 +94,7 @@ begin
   return v_job_id;
 end
 $$;
-revoke execute on function provisioning.enqueue_deprovisioning(uuid) from public;
+revoke execute on function provisioning.enqueue_deprovisioning(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.enqueue_deprovisioning(uuid) is
   'Stops an organization''s open jobs and enqueues the removal of everything that it has outside, each thing after its grace. Its
 first step is due when the calls of stopped workers have ended.';
@@ -106,7 +106,7 @@ begin
   return old;
 end
 $$;
-revoke execute on function provisioning.handle_organization_deleted() from public;
+revoke execute on function provisioning.handle_organization_deleted() from public, anon, authenticated, service_role;
 comment on function provisioning.handle_organization_deleted() is
   'Before an organization goes, however it is deleted. Trouble stops the deletion, because what exists outside would be lost track
 of.';
@@ -123,7 +123,7 @@ begin
   delete from public.organizations o where o.id = p_organization_id;
 end
 $$;
-revoke execute on function provisioning.remove_organization(uuid) from public;
+revoke execute on function provisioning.remove_organization(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.remove_organization(uuid) is
   'Deletes an organization while its workers may be at it. A plain delete would take the locks the other way round than they do.';
 
@@ -147,7 +147,7 @@ begin
   end loop;
 end
 $$;
-revoke execute on function provisioning.release_organizations(uuid) from public;
+revoke execute on function provisioning.release_organizations(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.release_organizations(uuid) is
   'What happens to a user''s organizations when the user goes: they pass to another owner, or are removed with an undo job.';
 
@@ -158,7 +158,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.handle_user_deleted() from public;
+revoke execute on function provisioning.handle_user_deleted() from public, anon, authenticated, service_role;
 comment on function provisioning.handle_user_deleted() is
   'When a user has gone. Unlike the other triggers it lets trouble stop the deletion, because what exists outside would otherwise
 be lost track of.';
@@ -185,7 +185,7 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.handle_user_soft_deleted() from public;
+revoke execute on function provisioning.handle_user_soft_deleted() from public, anon, authenticated, service_role;
 comment on function provisioning.handle_user_soft_deleted() is
   'A soft deletion ends a user''s tenants, memberships and rights as a deletion does, and trouble stops it likewise. The wallet
 stays with the account''s row: it names nobody, and its balance is for the books.';
@@ -209,7 +209,7 @@ begin
     order by j.created_at desc limit 1);
 end
 $$;
-revoke execute on function provisioning.delete_organization(uuid, text) from public;
+revoke execute on function provisioning.delete_organization(uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.delete_organization(uuid, text) is
   'Deletes an organization with everything below it and returns the job that undoes what exists outside. Raises TP404, or TP428
 when the slug is not the organization''s.';
@@ -230,7 +230,7 @@ begin
   return v_job;
 end
 $$;
-revoke execute on function provisioning.retryable_removal(uuid) from public;
+revoke execute on function provisioning.retryable_removal(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.retryable_removal(uuid) is
   'The removal that may be tried again: a deleted organization''s newest deprovision job, however it stands, or a living one''s
 failed undo. Null when there is none.';
@@ -257,7 +257,7 @@ begin
   return v_job.id;
 end
 $$;
-revoke execute on function provisioning.retry_removal(uuid) from public;
+revoke execute on function provisioning.retry_removal(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.retry_removal(uuid) is
   'Tries the removal again that retryable_removal names, and returns its job. Raises TP404 when there is none.';
 
@@ -275,7 +275,8 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.assert_cancellable(public.provisioning_jobs, boolean) from public;
+revoke execute on function provisioning.assert_cancellable(public.provisioning_jobs, boolean)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.assert_cancellable(public.provisioning_jobs, boolean) is
   'Raises TP410, with why, when a provisioning cannot be cancelled.';
 
@@ -294,7 +295,7 @@ begin
   where s.job_id = p_job_id and (p_with_what_succeeded or s.status in ('pending', 'running', 'retrying'));
 end
 $$;
-revoke execute on function provisioning.cancel_job(uuid, boolean) from public;
+revoke execute on function provisioning.cancel_job(uuid, boolean) from public, anon, authenticated, service_role;
 comment on function provisioning.cancel_job(uuid, boolean) is
   'Stops a job for good. p_with_what_succeeded: an undo follows, so that what had succeeded is not there any more either.';
 
@@ -326,7 +327,7 @@ begin
   return next;
 end
 $$;
-revoke execute on function provisioning.cancel_provisioning(uuid) from public;
+revoke execute on function provisioning.cancel_provisioning(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.cancel_provisioning(uuid) is
   'Stops the provision job of an organization. When the tenant was never ready, whatever the job has made is removed by an undo
 job, due when the calls of a stopped worker have ended; the organization stays and can be provisioned again. Raises TP404, or

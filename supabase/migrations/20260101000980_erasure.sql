@@ -19,7 +19,7 @@ begin
   return v_text;
 end
 $$;
-revoke execute on function provisioning.without_names(text, text[]) from public;
+revoke execute on function provisioning.without_names(text, text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.without_names(text, text[]) is
   'The text with [address] in place of each e-mail address and [name] in place of each of the names, where they are whole words.';
 
@@ -40,7 +40,7 @@ begin
     else p_value end;
 end
 $$;
-revoke execute on function provisioning.without_names(jsonb, text[]) from public;
+revoke execute on function provisioning.without_names(jsonb, text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.without_names(jsonb, text[]) is
   'The value with names and addresses taken out of each text in it. A text that is an address as a whole becomes null.';
 
@@ -53,7 +53,7 @@ begin
     where d.organization_id = any (p_organization_ids) and (p_person_id is null or d.person_id = p_person_id));
 end
 $$;
-revoke execute on function provisioning.names_kept(uuid[], uuid) from public;
+revoke execute on function provisioning.names_kept(uuid[], uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.names_kept(uuid[], uuid) is
   'The names and addresses in personal_details that belong to organizations, of everybody or of one person.';
 
@@ -70,7 +70,7 @@ begin
     select unnest(provisioning.names_kept(array[p_organization_id])));
 end
 $$;
-revoke execute on function provisioning.names_of_organization(uuid) from public;
+revoke execute on function provisioning.names_of_organization(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.names_of_organization(uuid) is
   'What the organization and its members are called and were called, with their addresses: what texts about it must not hold.';
 
@@ -84,7 +84,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.store_event_without_names() from public;
+revoke execute on function provisioning.store_event_without_names() from public, anon, authenticated, service_role;
 create trigger provisioning_events_name_nobody before insert on public.provisioning_events
   for each row when (new.error_message is not null) execute function provisioning.store_event_without_names();
 
@@ -95,7 +95,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.store_job_error_without_names() from public;
+revoke execute on function provisioning.store_job_error_without_names() from public, anon, authenticated, service_role;
 create trigger provisioning_jobs_name_nobody before update of last_error on public.provisioning_jobs
   for each row when (new.last_error is not null and new.last_error is distinct from old.last_error)
   execute function provisioning.store_job_error_without_names();
@@ -107,7 +107,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.store_step_error_without_names() from public;
+revoke execute on function provisioning.store_step_error_without_names() from public, anon, authenticated, service_role;
 create trigger provisioning_steps_name_nobody before update of error on public.provisioning_steps
   for each row when (new.error is not null and new.error is distinct from old.error)
   execute function provisioning.store_step_error_without_names();
@@ -122,7 +122,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.store_alert_without_names() from public;
+revoke execute on function provisioning.store_alert_without_names() from public, anon, authenticated, service_role;
 create trigger tenant_alerts_name_nobody before insert or update of message, metadata on public.tenant_alerts
   for each row execute function provisioning.store_alert_without_names();
 
@@ -134,7 +134,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.store_delivery_error_without_names() from public;
+revoke execute on function provisioning.store_delivery_error_without_names() from public, anon, authenticated, service_role;
 create trigger alert_deliveries_name_nobody before update of last_error on provisioning.alert_deliveries
   for each row when (new.last_error is not null) execute function provisioning.store_delivery_error_without_names();
 
@@ -147,7 +147,7 @@ begin
   return new;
 end
 $$;
-revoke execute on function provisioning.adopt_billing_address() from public;
+revoke execute on function provisioning.adopt_billing_address() from public, anon, authenticated, service_role;
 comment on function provisioning.adopt_billing_address() is
   'Trigger: an organization that gets another owner keeps its name and gets that owner''s address for bills, unless the same
 statement gives it one.';
@@ -186,7 +186,7 @@ begin
   where h.organization_id = p_organization_id and h.reasons is distinct from provisioning.without_names(h.reasons, p_names);
 end
 $$;
-revoke execute on function provisioning.erase_names(uuid, text[]) from public;
+revoke execute on function provisioning.erase_names(uuid, text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.erase_names(uuid, text[]) is
   'Takes names and all e-mail addresses out of whatever of an organization can still be changed.';
 
@@ -203,7 +203,7 @@ begin
     where d.person_id = p_user_id and d.organization_id <> '00000000-0000-0000-0000-000000000000');
 end
 $$;
-revoke execute on function provisioning.organizations_around(uuid) from public;
+revoke execute on function provisioning.organizations_around(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.organizations_around(uuid) is
   'The organizations whose rows may name a person: those that the person owns, belongs to, or has left names in.';
 
@@ -239,7 +239,7 @@ begin
   perform provisioning.forget_calls(p_email);
 end
 $$;
-revoke execute on function provisioning.erase_person(uuid, text, jsonb) from public;
+revoke execute on function provisioning.erase_person(uuid, text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.erase_person(uuid, text, jsonb) is
   'What happens when a user goes: the user''s organizations pass to another owner or are removed (release_organizations), and of
 the rest, ids and acts stay, while names and addresses go. Raises TP451 when an organization of the user is under a legal hold.';

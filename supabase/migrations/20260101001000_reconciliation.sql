@@ -78,9 +78,13 @@ create unique index reconciliation_findings_open_key on provisioning.reconciliat
 create index reconciliation_findings_last_seen_at_idx on provisioning.reconciliation_findings (last_seen_at);
 
 alter table provisioning.reconciliation_runs enable row level security;
+revoke all on provisioning.reconciliation_runs from anon, authenticated, service_role;
 alter table provisioning.reconciliation_lists enable row level security;
+revoke all on provisioning.reconciliation_lists from anon, authenticated, service_role;
 alter table provisioning.reconciliation_inventory enable row level security;
+revoke all on provisioning.reconciliation_inventory from anon, authenticated, service_role;
 alter table provisioning.reconciliation_findings enable row level security;
+revoke all on provisioning.reconciliation_findings from anon, authenticated, service_role;
 
 -- A run, from its start to its last page ----------------------------------------------------------------------------
 
@@ -93,7 +97,7 @@ begin
   delete from provisioning.reconciliation_inventory i where i.run_id = p_run_id;
 end
 $$;
-revoke execute on function provisioning.close_reconciliation(uuid, text, text) from public;
+revoke execute on function provisioning.close_reconciliation(uuid, text, text) from public, anon, authenticated, service_role;
 
 create function provisioning.start_reconciliation(p_dry_run boolean default false, p_ring boolean default true) returns uuid
 language plpgsql security definer set search_path = '' as $$
@@ -120,7 +124,7 @@ begin
   return v_run_id;
 end
 $$;
-revoke execute on function provisioning.start_reconciliation(boolean, boolean) from public;
+revoke execute on function provisioning.start_reconciliation(boolean, boolean) from public, anon, authenticated, service_role;
 comment on function provisioning.start_reconciliation(boolean, boolean) is
   'Starts a run, or goes on with the open one, and returns its id; rings for it unless the caller does the work itself. Deletes
 only when settings.reconcile_delete says so and p_dry_run does not forbid it. A run without progress for an hour is closed as
@@ -131,7 +135,7 @@ language sql volatile security definer set search_path = '' as $$
   select provisioning.ring_doorbell('reconciliation') from provisioning.reconciliation_runs r
   where r.status = 'running' and r.progressed_at < now() - interval '2 minutes'
 $$;
-revoke execute on function provisioning.resume_reconciliation() from public;
+revoke execute on function provisioning.resume_reconciliation() from public, anon, authenticated, service_role;
 comment on function provisioning.resume_reconciliation() is
   'Rings again for an open run that has fallen silent, because its doorbell or its worker was lost; null when there is none.';
 
@@ -160,7 +164,8 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.save_inventory_page(uuid, text, text, text, text, jsonb) from public;
+revoke execute on function provisioning.save_inventory_page(uuid, text, text, text, text, jsonb)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.save_inventory_page(uuid, text, text, text, text, jsonb) is
   'Keeps what of a page ([{resource_id, organization_id, created_at}]) is ours, and where the next one begins; null is the end.
 Returns false and keeps nothing when the list does not stand at p_cursor: another worker reads it.';
@@ -173,7 +178,7 @@ begin
   update provisioning.reconciliation_runs r set progressed_at = clock_timestamp() where r.id = p_run_id;
 end
 $$;
-revoke execute on function provisioning.end_list(uuid, text, text) from public;
+revoke execute on function provisioning.end_list(uuid, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.end_list(uuid, text, text) is 'The rest of a list cannot be read; it stays incomplete.';
 
 -- The comparison -----------------------------------------------------------------------------------------------------
@@ -192,7 +197,7 @@ begin
       where t.organization_id = p_organization_id and t.kind = p_resource_kind and t.state <> 'removed' and t.remove_at > now());
 end
 $$;
-revoke execute on function provisioning.is_being_removed(uuid, text, timestamptz) from public;
+revoke execute on function provisioning.is_being_removed(uuid, text, timestamptz) from public, anon, authenticated, service_role;
 
 create function provisioning.is_kept(p_organization_id uuid, p_resource_kind text) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
@@ -202,7 +207,7 @@ begin
     where t.organization_id = p_organization_id and t.kind = p_resource_kind and t.state = 'kept');
 end
 $$;
-revoke execute on function provisioning.is_kept(uuid, text) from public;
+revoke execute on function provisioning.is_kept(uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.is_kept(uuid, text) is
   'Whether what a deleted organization had of this kind was left on purpose (resource_kinds.kept_on_deletion).';
 
@@ -228,7 +233,7 @@ language sql stable security definer set search_path = '' as $$
           select run.started_at from provisioning.reconciliation_runs run where run.id = p_run_id))
         and not provisioning.is_kept(r.organization_id, r.resource_kind) end
 $$;
-revoke execute on function provisioning.unneeded_resources(uuid) from public;
+revoke execute on function provisioning.unneeded_resources(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.unneeded_resources(uuid) is
   'Duplicates and strangers in a run''s inventory, as the rows stand now. What a living organization has recorded is never one; of
 an organization''s resources the recorded one is kept, else the oldest.';
@@ -256,7 +261,7 @@ language sql stable security definer set search_path = '' as $$
         where j.organization_id = t.organization_id and j.kind = provisioning.kind_for('provision')
         order by j.created_at desc limit 1))
 $$;
-revoke execute on function provisioning.missing_resources(uuid) from public;
+revoke execute on function provisioning.missing_resources(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.missing_resources(uuid) is
   'What ready tenants have recorded and a complete list of the run does not hold. A finding stays until that changes.';
 
@@ -283,7 +288,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.refresh_finding_alert(uuid, text, text) from public;
+revoke execute on function provisioning.refresh_finding_alert(uuid, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.refresh_finding_alert(uuid, text, text) is
   'Opens, updates or resolves the alert of a kind of resource, …_missing or …_duplicate, after the open findings.';
 
@@ -323,7 +328,7 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.compare_inventory(uuid) from public;
+revoke execute on function provisioning.compare_inventory(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.compare_inventory(uuid) is
   'Compares a run whose lists are at their end with the rows, once: writes, renews and resolves findings and their alerts. A
 list with a gap proves nothing absent: nothing of its kind is missing or resolved then. False when it is not the time.';
@@ -339,7 +344,7 @@ begin
     from provisioning.settings s);
 end
 $$;
-revoke execute on function provisioning.reconciliation_allowance() from public;
+revoke execute on function provisioning.reconciliation_allowance() from public, anon, authenticated, service_role;
 comment on function provisioning.reconciliation_allowance() is
   'How many resources a run may delete that nobody has ordered to be deleted: reconcile_delete_percent of all organizations, at
 least one, at most reconcile_delete_cap. Something is wrong where there are more.';
@@ -366,7 +371,7 @@ language sql stable security definer set search_path = '' as $$
       where j.organization_id = f.organization_id and j.kind = provisioning.kind_for('provision')
         and j.status in ('queued', 'running'))
 $$;
-revoke execute on function provisioning.due_findings(uuid) from public;
+revoke execute on function provisioning.due_findings(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.due_findings(uuid) is
   'Duplicates and strangers that the run has seen again, in a complete list, and that are to go: because somebody has ordered it
 by id, or because settings.reconcile_delete is on, a row of ours says that they were removed, and they have been known for
@@ -379,7 +384,7 @@ language sql stable security definer set search_path = '' as $$
     select run.deletions from provisioning.reconciliation_runs run where run.id = p_run_id)
   order by f.ordered_at, f.first_seen_at, f.id
 $$;
-revoke execute on function provisioning.deletable_findings(uuid) from public;
+revoke execute on function provisioning.deletable_findings(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.deletable_findings(uuid) is
   'What the run may delete, as settings and rows stand now: what was ordered first, and of the rest nothing when the run has
 deleted as many as reconciliation_allowance lets it.';
@@ -402,7 +407,7 @@ begin
   return v_finding.id;
 end
 $$;
-revoke execute on function provisioning.order_deletion(text, text) from public;
+revoke execute on function provisioning.order_deletion(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.order_deletion(text, text) is
   'For an operator, in SQL: the next run that is no dry run deletes this stranger or duplicate, whatever the settings say, if it
 is still one. The only way in which something goes that no row of ours names. Audited. Raises TP404 when no finding names it.';
@@ -428,7 +433,7 @@ begin
   return true;
 end
 $$;
-revoke execute on function provisioning.begin_deletion(uuid, uuid) from public;
+revoke execute on function provisioning.begin_deletion(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.begin_deletion(uuid, uuid) is
   'Asked right before a resource is deleted: checks everything once more, counts it and audits it. False forbids the deletion.';
 
@@ -454,7 +459,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.complete_deletion(uuid, uuid) from public;
+revoke execute on function provisioning.complete_deletion(uuid, uuid) from public, anon, authenticated, service_role;
 
 create function provisioning.report_stopped_deletions(p_run_id uuid) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -478,7 +483,7 @@ begin
     provisioning.reconciliation_allowance());
 end
 $$;
-revoke execute on function provisioning.report_stopped_deletions(uuid) from public;
+revoke execute on function provisioning.report_stopped_deletions(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.report_stopped_deletions(uuid) is
   'When a run had more to delete than it may: writes a finding for each kind of resource that is left, which the next comparison
 resolves, and returns the sentence; else null.';
@@ -508,7 +513,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.finish_reconciliation(uuid, text) from public;
+revoke execute on function provisioning.finish_reconciliation(uuid, text) from public, anon, authenticated, service_role;
 
 create function provisioning.reconciliation_report(p_run_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -529,7 +534,7 @@ begin
     from provisioning.reconciliation_runs r where r.id = p_run_id);
 end
 $$;
-revoke execute on function provisioning.reconciliation_report(uuid) from public;
+revoke execute on function provisioning.reconciliation_report(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.reconciliation_report(uuid) is
   'A run with what it found, up to 500 findings; counts has them all. Null when there is no such run.';
 

@@ -122,11 +122,13 @@ begin
   -- the parent against everybody, readers included, until the transaction ends.
   execute format('create table provisioning.%I (like %s including all)', v_name, p_parent);
   execute format('alter table provisioning.%I enable row level security', v_name);
+  execute format('revoke all on provisioning.%I from anon, authenticated, service_role', v_name);
   execute format('alter table %s attach partition provisioning.%I for values from (%L) to (%L)', p_parent, v_name, p_from, p_to);
   return true;
 end
 $$;
-revoke execute on function provisioning.add_partition(regclass, timestamptz, timestamptz) from public;
+revoke execute on function provisioning.add_partition(regclass, timestamptz, timestamptz)
+  from public, anon, authenticated, service_role;
 
 create function provisioning.make_health_partitions(p_now timestamptz default now()) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -148,7 +150,7 @@ begin
   return v_made;
 end
 $$;
-revoke execute on function provisioning.make_health_partitions(timestamptz) from public;
+revoke execute on function provisioning.make_health_partitions(timestamptz) from public, anon, authenticated, service_role;
 comment on function provisioning.make_health_partitions(timestamptz) is
   'Makes what is missing of the partitions of today and three days ahead, and of last, this and next month; returns how many.';
 
@@ -159,6 +161,7 @@ create table provisioning.health_state (
 );
 insert into provisioning.health_state default values;
 alter table provisioning.health_state enable row level security;
+revoke all on provisioning.health_state from anon, authenticated, service_role;
 
 create function provisioning.drop_health_partitions(p_now timestamptz default now()) returns integer
 language plpgsql security definer set search_path = '' set lock_timeout = '1s' as $$
@@ -192,7 +195,7 @@ begin
   return v_dropped;
 end
 $$;
-revoke execute on function provisioning.drop_health_partitions(timestamptz) from public;
+revoke execute on function provisioning.drop_health_partitions(timestamptz) from public, anon, authenticated, service_role;
 comment on function provisioning.drop_health_partitions(timestamptz) is
   'Drops days and months that are wholly older than settings keep them, and days only when their trends are written; returns how
 many. It gives up for now when a table is in use for more than a second.';
@@ -238,7 +241,7 @@ begin
   return v_rows;
 end
 $$;
-revoke execute on function provisioning.roll_up_health(timestamptz) from public;
+revoke execute on function provisioning.roll_up_health(timestamptz) from public, anon, authenticated, service_role;
 comment on function provisioning.roll_up_health(timestamptz) is
   'Adds the oldest full hour that the trends lack, one a call, so that no transaction is long; returns how many rows were
 written.';
@@ -280,7 +283,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.judge_health(public.tenant_health) from public;
+revoke execute on function provisioning.judge_health(public.tenant_health) from public, anon, authenticated, service_role;
 comment on function provisioning.judge_health(public.tenant_health) is
   'Opens, escalates or resolves a tenant''s health alert. One bad check opens nothing and one good check resolves nothing, as
 alert_policies and settings.health_resolve_after_checks say.';

@@ -12,7 +12,7 @@ begin
   where d.organization_id = p_organization_id and d.health_status = 'unknown';
 end
 $$;
-revoke execute on function provisioning.begin_health_checks(uuid) from public;
+revoke execute on function provisioning.begin_health_checks(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.begin_health_checks(uuid) is
   'A database that has just been connected to is healthy, and checked from now on; one that is being checked is looked at again
 soon.';
@@ -28,7 +28,7 @@ begin
     from provisioning.settings s);
 end
 $$;
-revoke execute on function provisioning.health_check_interval(text, integer) from public;
+revoke execute on function provisioning.health_check_interval(text, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.health_check_interval(text, integer) is
   'How long after a check the next one is due. It doubles with each calm check before, up to settings.health_interval_cap_seconds,
 and is up to a tenth shorter, so that tenants do not fall due together.';
@@ -51,7 +51,7 @@ begin
   on conflict do nothing;
 end
 $$;
-revoke execute on function provisioning.record_health_history(jsonb, uuid[]) from public;
+revoke execute on function provisioning.record_health_history(jsonb, uuid[]) from public, anon, authenticated, service_role;
 comment on function provisioning.record_health_history(jsonb, uuid[]) is
   'Adds those results to tenant_health_checks whose time the rows of these tenants have as recorded_at.';
 
@@ -75,7 +75,7 @@ begin
   end loop;
 end
 $$;
-revoke execute on function provisioning.announce_health(uuid[]) from public;
+revoke execute on function provisioning.announce_health(uuid[]) from public, anon, authenticated, service_role;
 comment on function provisioning.announce_health(uuid[]) is
   'Copies the new status of these tenants to organization_databases, and opens or resolves their alerts.';
 
@@ -139,7 +139,7 @@ begin
   return cardinality(v_newer);
 end
 $$;
-revoke execute on function provisioning.record_health_checks(jsonb) from public;
+revoke execute on function provisioning.record_health_checks(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.record_health_checks(jsonb) is
   'Writes results [{organization_id, checked_at, probe, status, reasons, metrics, connected, used_seconds_ago}] and what follows
 from them: the time of the next check, trends'' rows, alerts. A result that is not newer than what is known changes nothing.
@@ -189,7 +189,8 @@ begin
   join provisioning.database_sizes z on z.size = d.size;
 end
 $$;
-revoke execute on function provisioning.claim_health_checks(integer, boolean, uuid) from public;
+revoke execute on function provisioning.claim_health_checks(integer, boolean, uuid)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.claim_health_checks(integer, boolean, uuid) is
   'Takes up to p_limit due tenants, those that the fleet''s list showed awake first, or the one that is named, due or not. No
 other worker takes them for settings.health_lease_seconds. suspend_timeout_seconds is Neon''s default of 300 where the size leaves
@@ -204,7 +205,8 @@ begin
   where h.organization_id = any (p_organization_ids);
 end
 $$;
-revoke execute on function provisioning.release_health_checks(uuid[], double precision, boolean) from public;
+revoke execute on function provisioning.release_health_checks(uuid[], double precision, boolean)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.release_health_checks(uuid[], double precision, boolean) is
   'Puts claimed tenants back, due in p_seconds and up to a fifth later each: nothing could be found out now. p_awake: whether
 those that the fleet''s list showed awake still count as such, so that they need no list to be claimed.';
@@ -218,7 +220,7 @@ begin
     (select s.health_requests_per_minute from provisioning.settings s));
 end
 $$;
-revoke execute on function provisioning.count_health_request(uuid, uuid) from public;
+revoke execute on function provisioning.count_health_request(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.count_health_request(uuid, uuid) is
   'Counts a check on demand by a user, for a tenant''s members together and for operators together. Returns 0, or the seconds
 until the next may be made.';

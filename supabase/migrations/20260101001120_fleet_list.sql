@@ -19,6 +19,7 @@ create table provisioning.fleet_read (
 comment on table provisioning.fleet_read is 'How far the provider''s list of the fleet is read. One worker at a time reads it.';
 insert into provisioning.fleet_read default values;
 alter table provisioning.fleet_read enable row level security;
+revoke all on provisioning.fleet_read from anon, authenticated, service_role;
 
 create function provisioning.plan_health_checks() returns table (mode text, token uuid, cursor text)
 language plpgsql security definer set search_path = '' as $$
@@ -56,7 +57,7 @@ begin
     where r.id returning 'fleet', r.token, r.cursor;
 end
 $$;
-revoke execute on function provisioning.plan_health_checks() from public;
+revoke execute on function provisioning.plan_health_checks() from public, anon, authenticated, service_role;
 comment on function provisioning.plan_health_checks() is
   'How due tenants are asked for with the fewest calls. none: nothing is due, or the list was read just now. each: so few that
 each is asked for on its own. fleet: the caller reads the provider''s list, page by page from `cursor`. busy: another worker is
@@ -87,7 +88,7 @@ begin
     where d.neon_project_id = any (p_project_ids);
 end
 $$;
-revoke execute on function provisioning.fleet_tenants(text[]) from public;
+revoke execute on function provisioning.fleet_tenants(text[]) from public, anon, authenticated, service_role;
 comment on function provisioning.fleet_tenants(text[]) is
   'The tenants behind a page of the provider''s list. due_soon: those who are due within an eighth of the longest interval are
 dealt with, too, so that sleepers fall due together and one list serves them all, unless a worker has them.
@@ -137,7 +138,8 @@ begin
   return false;
 end
 $$;
-revoke execute on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[]) from public;
+revoke execute on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[])
+  from public, anon, authenticated, service_role;
 comment on function provisioning.advance_fleet_read(uuid, text, boolean, integer, uuid[], uuid[]) is
   'A page of the list is dealt with: p_seen projects, p_listed tenants of ours, p_awake those to look at closer where they are
 due. Returns whether the read goes on, at p_next_cursor: not when that is null, every tenant has been seen, or another worker has
@@ -150,7 +152,7 @@ begin
   where r.token = p_token;
 end
 $$;
-revoke execute on function provisioning.abandon_fleet_read(uuid, double precision) from public;
+revoke execute on function provisioning.abandon_fleet_read(uuid, double precision) from public, anon, authenticated, service_role;
 comment on function provisioning.abandon_fleet_read(uuid, double precision) is
   'The page cannot be read now, or the worker has no time left. Another worker goes on at the same page in p_seconds.';
 
@@ -160,7 +162,7 @@ begin
   update provisioning.fleet_read r set token = null, lease_expires_at = null, cursor = null where r.token = p_token;
 end
 $$;
-revoke execute on function provisioning.end_fleet_read(uuid) from public;
+revoke execute on function provisioning.end_fleet_read(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.end_fleet_read(uuid) is
   'The provider refuses the page, as it does when the cursor came from another account: the next read begins at the first page.
 Nothing is concluded about tenants that this read has not come to.';

@@ -20,7 +20,7 @@ begin
   return v_rung;
 end
 $$;
-revoke execute on function provisioning.health_tick() from public;
+revoke execute on function provisioning.health_tick() from public, anon, authenticated, service_role;
 comment on function provisioning.health_tick() is
   'Rings for tenants whose check is due, one doorbell for each worker''s share, and returns how many. It reads only what is due,
 and only as much as it can ring for. Workers claim; so a lost doorbell loses nothing.';

@@ -24,7 +24,7 @@ begin
   return v_result;
 end
 $$;
-revoke execute on function provisioning.query_as(jsonb, text, jsonb, boolean) from public;
+revoke execute on function provisioning.query_as(jsonb, text, jsonb, boolean) from public, anon, authenticated, service_role;
 comment on function provisioning.query_as(jsonb, text, jsonb, boolean) is
   'Runs a query of the GraphQL function as the caller that the claims name (authenticated or service_role), in one round trip
 and one transaction, which a pooler in transaction mode serves too. The query is a fixed text; what callers say is in

@@ -14,7 +14,8 @@ begin
   return v_job_id;
 end
 $$;
-revoke execute on function provisioning.provision_as_caller(uuid, text[], text, text) from public;
+revoke execute on function provisioning.provision_as_caller(uuid, text[], text, text)
+  from public, anon, authenticated, service_role;
 grant execute on function provisioning.provision_as_caller(uuid, text[], text, text) to authenticated, service_role;
 comment on function provisioning.provision_as_caller(uuid, text[], text, text) is
   'request_provisioning for the owners and admins of the organization and the service role; rings, and returns the job.
@@ -32,7 +33,7 @@ begin
   return jsonb_build_object('organizationId', p_organization_id, 'jobId', v_job_id, 'undoJobId', v_undo_job_id);
 end
 $$;
-revoke execute on function provisioning.cancel_as_caller(uuid) from public;
+revoke execute on function provisioning.cancel_as_caller(uuid) from public, anon, authenticated, service_role;
 grant execute on function provisioning.cancel_as_caller(uuid) to authenticated, service_role;
 comment on function provisioning.cancel_as_caller(uuid) is
   'cancel_provisioning for the owners and admins of the organization and the service role: {organizationId, jobId, undoJobId}.

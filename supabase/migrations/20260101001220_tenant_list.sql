@@ -26,7 +26,7 @@ begin
   return '%' || replace(replace(replace(p_text, '\', '\\'), '%', '\%'), '_', '\_') || '%';
 end
 $$;
-revoke execute on function provisioning.like_pattern(text) from public;
+revoke execute on function provisioning.like_pattern(text) from public, anon, authenticated, service_role;
 comment on function provisioning.like_pattern(text) is
   'The pattern that matches wherever the text occurs, its % and _ taken literally.';
 
@@ -39,7 +39,7 @@ begin
       case jsonb_typeof(p_value) when 'array' then p_value else jsonb_build_array(p_value) end) w (word));
 end
 $$;
-revoke execute on function provisioning.words_of(jsonb) from public;
+revoke execute on function provisioning.words_of(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.words_of(jsonb) is
   'A word, or an array of words, as quoted literals with commas between them, for `in (…)`. No words are `null`, which nothing
 equals.';
@@ -95,7 +95,7 @@ begin
 end
 $$
 $create$);
-revoke execute on function provisioning.tenant_conditions(jsonb) from public;
+revoke execute on function provisioning.tenant_conditions(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_conditions(jsonb) is
   'The WHERE clause of a filter {status, health, region, plan (each a word or an array of words), search, has_open_alerts}. What
 is searched for is read from $1; two letters or digits are found where a word begins with them.';
@@ -119,7 +119,7 @@ begin
     case when v_descending then 'desc' else 'asc' end);
 end
 $$;
-revoke execute on function provisioning.tenant_page_sql(jsonb, text, boolean) from public;
+revoke execute on function provisioning.tenant_page_sql(jsonb, text, boolean) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_page_sql(jsonb, text, boolean) is
   'Finds one page of tenants, and one row more: $1 filter, $2 rows, $3 the parts of a cursor. A text of its own for each
 combination, because one plan for all of them could use no index. Raises TP422 for an unknown order.';
@@ -131,7 +131,7 @@ begin
   return replace(encode(convert_to(jsonb_build_array(p_sort, p_key, p_id)::text, 'utf8'), 'base64'), E'\n', '');
 end
 $$;
-revoke execute on function provisioning.tenant_cursor(text, jsonb, uuid) from public;
+revoke execute on function provisioning.tenant_cursor(text, jsonb, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_cursor(text, jsonb, uuid) is
   'The place of a tenant in the list: opaque to callers, and stable whatever is inserted or deleted around it.';
 
@@ -151,7 +151,7 @@ exception when others then
     using errcode = 'TP422';
 end
 $$;
-revoke execute on function provisioning.read_tenant_cursor(text, text) from public;
+revoke execute on function provisioning.read_tenant_cursor(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.read_tenant_cursor(text, text) is
   'The parts of a cursor: [sort, key, id]. Raises TP422 for anything else.';
 
@@ -183,7 +183,7 @@ begin
     where o.id = p_organization_id);
 end
 $$;
-revoke execute on function provisioning.tenant_summary(uuid) from public;
+revoke execute on function provisioning.tenant_summary(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_summary(uuid) is
   'A tenant as operators see it, in the list and alone; null when there is none. No secrets.';
 
@@ -194,7 +194,7 @@ begin
   return provisioning.tenant_summary(p_organization_id);
 end
 $$;
-revoke execute on function provisioning.tenant_as_operator(uuid) from public;
+revoke execute on function provisioning.tenant_as_operator(uuid) from public, anon, authenticated, service_role;
 grant execute on function provisioning.tenant_as_operator(uuid) to authenticated, service_role;
 comment on function provisioning.tenant_as_operator(uuid) is 'tenant_summary for operators and the service role. Raises TP403.';
 
@@ -226,7 +226,7 @@ begin
   return v_page || jsonb_build_object('end_cursor', v_page #> '{tenants,-1,cursor}');
 end
 $$;
-revoke execute on function provisioning.list_tenants(jsonb, text, integer, text) from public;
+revoke execute on function provisioning.list_tenants(jsonb, text, integer, text) from public, anon, authenticated, service_role;
 grant execute on function provisioning.list_tenants(jsonb, text, integer, text) to authenticated, service_role;
 comment on function provisioning.list_tenants(jsonb, text, integer, text) is
   'A page of tenants, for operators and the service role: {tenants: [a summary with its cursor], has_next_page, end_cursor}.

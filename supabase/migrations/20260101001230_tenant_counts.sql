@@ -11,7 +11,7 @@ begin
   return v_count;
 end
 $$;
-revoke execute on function provisioning.count_of_tenants(text, integer) from public;
+revoke execute on function provisioning.count_of_tenants(text, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.count_of_tenants(text, integer) is
   'Counts up to p_limit tenants; p_condition is a text of ours.';
 
@@ -55,7 +55,7 @@ begin
       from (select from public.tenant_alerts a where a.resolved_at is null limit v_limit + 1) c));
 end
 $$;
-revoke execute on function provisioning.tenant_counts() from public;
+revoke execute on function provisioning.tenant_counts() from public, anon, authenticated, service_role;
 grant execute on function provisioning.tenant_counts() to authenticated, service_role;
 comment on function provisioning.tenant_counts() is
   'How many tenants there are, by state, in bad health, and with how many open alerts, for operators and the service role. Up to

@@ -11,7 +11,7 @@ begin
     select provisioning.my_organization_ids() intersect select i.id from unnest(p_ids) i (id));
 end
 $$;
-revoke execute on function provisioning.visible_organizations(uuid[]) from public;
+revoke execute on function provisioning.visible_organizations(uuid[]) from public, anon, authenticated, service_role;
 comment on function provisioning.visible_organizations(uuid[]) is
   'Those of the organizations that the caller may watch: a member their own, operators and the service role all of them.';
 
@@ -25,7 +25,7 @@ begin
     from provisioning.steps_of(p_job_id) s);
 end
 $$;
-revoke execute on function provisioning.step_progress(uuid) from public;
+revoke execute on function provisioning.step_progress(uuid) from public, anon, authenticated, service_role;
 
 create function provisioning.service_progress(p_status jsonb, p_steps jsonb) returns jsonb
 language plpgsql immutable set search_path = '' as $$
@@ -41,7 +41,7 @@ begin
       from jsonb_array_elements(p_steps) with ordinality s (step, n) where s.step ->> 'service' = state.key) of);
 end
 $$;
-revoke execute on function provisioning.service_progress(jsonb, jsonb) from public;
+revoke execute on function provisioning.service_progress(jsonb, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.service_progress(jsonb, jsonb) is
   'Each service of a provisioning_status with what its steps amount to, in the order of its first step.';
 
@@ -70,7 +70,8 @@ begin
   return v_document || jsonb_build_object('revision', md5(v_document::text));
 end
 $$;
-revoke execute on function provisioning.organization_progress(public.organizations) from public;
+revoke execute on function provisioning.organization_progress(public.organizations)
+  from public, anon, authenticated, service_role;
 
 create function provisioning.progress_of(p_organization_ids uuid[]) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -80,7 +81,7 @@ begin
     from public.organizations o where o.id = any (provisioning.visible_organizations(p_organization_ids)));
 end
 $$;
-revoke execute on function provisioning.progress_of(uuid[]) from public;
+revoke execute on function provisioning.progress_of(uuid[]) from public, anon, authenticated, service_role;
 grant execute on function provisioning.progress_of(uuid[]) to authenticated, service_role;
 comment on function provisioning.progress_of(uuid[]) is
   'How the provisioning of several organizations stands, by id; only of those that the caller may watch. Each is
@@ -111,7 +112,7 @@ begin
   return jsonb_build_object('visible', v_visible, 'progress', v_progress);
 end
 $$;
-revoke execute on function provisioning.watched_progress(jsonb) from public;
+revoke execute on function provisioning.watched_progress(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.watched_progress(jsonb) is
   'How the provisioning of all organizations stands that somebody listens to: p_watched is a list of {user_id, organization_ids},
 where the user_id is null for the backend. Returns {visible, progress}: for each of these, in this order, the organizations that

@@ -41,7 +41,7 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.find_tenant(text) from public;
+revoke execute on function provisioning.find_tenant(text) from public, anon, authenticated, service_role;
 comment on function provisioning.find_tenant(text) is
   'The user and the organization that an e-mail address (in any case), a slug, or the id of either one means; null for what
 there is none of. A deleted organization is found by its id as long as its jobs are there, and by its slug as long as its last

@@ -19,7 +19,7 @@ begin
       from public.organization_members m join public.organizations o on o.id = m.organization_id where m.user_id = p_user_id));
 end
 $$;
-revoke execute on function provisioning.user_facts(uuid) from public;
+revoke execute on function provisioning.user_facts(uuid) from public, anon, authenticated, service_role;
 
 create function provisioning.newest_jobs(p_organization_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -38,7 +38,7 @@ begin
     join provisioning.job_kinds k using (kind));
 end
 $$;
-revoke execute on function provisioning.newest_jobs(uuid) from public;
+revoke execute on function provisioning.newest_jobs(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.newest_jobs(uuid) is
   'The newest job of each kind with its steps and the end of its lease, by kind. Before a worker has claimed a job, its steps are
 those that it will have, pending.';
@@ -87,4 +87,4 @@ begin
         order by i.created_at desc, i.id limit 10) l));
 end
 $$;
-revoke execute on function provisioning.organization_facts(uuid) from public;
+revoke execute on function provisioning.organization_facts(uuid) from public, anon, authenticated, service_role;

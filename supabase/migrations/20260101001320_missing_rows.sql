@@ -30,7 +30,7 @@ begin
       or (d.organization_id is null and j.started_at is not null) or (o.owner_id = u.id and m.role <> 'owner'));
 end
 $$;
-revoke execute on function provisioning.users_not_whole(uuid, integer) from public;
+revoke execute on function provisioning.users_not_whole(uuid, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.users_not_whole(uuid, integer) is
   'Of the next p_window users after p_after, those to be looked at more closely: all others have every row that a user has. Nearly
 everybody is among the others, so this look is made to be cheap.';
@@ -80,7 +80,7 @@ begin
   order by c.id;
 end
 $$;
-revoke execute on function provisioning.users_with_missing_rows(uuid, integer) from public;
+revoke execute on function provisioning.users_with_missing_rows(uuid, integer) from public, anon, authenticated, service_role;
 comment on function provisioning.users_with_missing_rows(uuid, integer) is
   'Of the next p_window users after p_after, in the order of their ids, those who should be provisioned and lack rows.';
 
@@ -115,7 +115,7 @@ begin
     'organization_id', v_organization_id, 'slug', (select o.slug from public.organizations o where o.id = v_organization_id));
 end
 $$;
-revoke execute on function provisioning.repair_user(uuid, text[], jsonb) from public;
+revoke execute on function provisioning.repair_user(uuid, text[], jsonb) from public, anon, authenticated, service_role;
 grant execute on function provisioning.repair_user(uuid, text[], jsonb) to service_role;
 comment on function provisioning.repair_user(uuid, text[], jsonb) is
   'Makes what a user lacks, as the sign-up would have, and returns {user_id, email, outcome, …}: repaired, not_eligible, removed
@@ -168,7 +168,7 @@ begin
     'after', case when exists (select from auth.users u where u.id > v_at) then v_at end);
 end
 $$;
-revoke execute on function provisioning.backfill_users(integer, boolean, uuid) from public;
+revoke execute on function provisioning.backfill_users(integer, boolean, uuid) from public, anon, authenticated, service_role;
 grant execute on function provisioning.backfill_users(integer, boolean, uuid) to service_role;
 comment on function provisioning.backfill_users(integer, boolean, uuid) is
   'Examines up to 20000 users in the order of their ids and repairs (or, in a dry run, names) up to p_max_users (500 at most) of

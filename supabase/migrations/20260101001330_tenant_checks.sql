@@ -11,7 +11,7 @@ begin
   return to_char(p_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"');
 end
 $$;
-revoke execute on function provisioning.utc_text(timestamptz) from public;
+revoke execute on function provisioning.utc_text(timestamptz) from public, anon, authenticated, service_role;
 
 create function provisioning.passed_check(p_check text, p_found text) returns provisioning.tenant_check
 language plpgsql immutable set search_path = '' as $$
@@ -19,7 +19,7 @@ begin
   return (p_check, 'ok', null, p_found, null, null)::provisioning.tenant_check;
 end
 $$;
-revoke execute on function provisioning.passed_check(text, text) from public;
+revoke execute on function provisioning.passed_check(text, text) from public, anon, authenticated, service_role;
 
 create function provisioning.failed_check(
   p_check text, p_code text, p_found text, p_status text default 'failed', p_service text default null,
@@ -30,7 +30,8 @@ begin
   return (p_check, p_status, p_code, p_found, p_service, p_failure_code)::provisioning.tenant_check;
 end
 $$;
-revoke execute on function provisioning.failed_check(text, text, text, text, text, text) from public;
+revoke execute on function provisioning.failed_check(text, text, text, text, text, text)
+  from public, anon, authenticated, service_role;
 
 create function provisioning.account_check(p_facts jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -56,7 +57,7 @@ begin
     v_name || case when v_user ->> 'confirmed_at' is null then ', not confirmed' else ', confirmed' end);
 end
 $$;
-revoke execute on function provisioning.account_check(jsonb) from public;
+revoke execute on function provisioning.account_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.profile_check(p_facts jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -75,7 +76,7 @@ begin
   return provisioning.passed_check('profile', coalesce(v_profile ->> 'full_name', 'without a name'));
 end
 $$;
-revoke execute on function provisioning.profile_check(jsonb) from public;
+revoke execute on function provisioning.profile_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.user_checks(p_facts jsonb) returns setof provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -104,7 +105,7 @@ begin
       v_wallet ->> 'available_balance', upper(v_wallet ->> 'currency'), v_wallet ->> 'pending_balance')) end;
 end
 $$;
-revoke execute on function provisioning.user_checks(jsonb) from public;
+revoke execute on function provisioning.user_checks(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.ownership_check(p_facts jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -125,7 +126,7 @@ begin
     (p_facts ->> 'member_count') || case when p_facts ->> 'member_count' = '1' then ' member' else ' members' end, v_owner));
 end
 $$;
-revoke execute on function provisioning.ownership_check(jsonb) from public;
+revoke execute on function provisioning.ownership_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.region_check(p_facts jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -145,7 +146,7 @@ begin
     v_organization ->> 'hosting_region', coalesce(p_facts #>> '{database,region}', 'none')));
 end
 $$;
-revoke execute on function provisioning.region_check(jsonb) from public;
+revoke execute on function provisioning.region_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.organization_checks(p_facts jsonb) returns setof provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -168,7 +169,7 @@ begin
   return next provisioning.region_check(p_facts);
 end
 $$;
-revoke execute on function provisioning.organization_checks(jsonb) from public;
+revoke execute on function provisioning.organization_checks(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.job_of(p_facts jsonb, p_purpose text) returns jsonb
 language plpgsql immutable set search_path = '' as $$
@@ -177,7 +178,7 @@ begin
     select e.job from jsonb_each(p_facts -> 'jobs') e (kind, job) where e.job ->> 'purpose' = p_purpose);
 end
 $$;
-revoke execute on function provisioning.job_of(jsonb, text) from public;
+revoke execute on function provisioning.job_of(jsonb, text) from public, anon, authenticated, service_role;
 comment on function provisioning.job_of(jsonb, text) is
   'The newest job with the purpose provision, revert or remove; null when there is none.';
 
@@ -216,7 +217,7 @@ begin
   end case;
 end
 $$;
-revoke execute on function provisioning.job_check(jsonb) from public;
+revoke execute on function provisioning.job_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.resource_check(
   p_facts jsonb, p_check text, p_service text, p_problem text, p_found text
@@ -235,7 +236,8 @@ begin
     p_problem, p_service => p_service);
 end
 $$;
-revoke execute on function provisioning.resource_check(jsonb, text, text, text, text) from public;
+revoke execute on function provisioning.resource_check(jsonb, text, text, text, text)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.resource_check(jsonb, text, text, text, text) is
   'A resource that is not there is on its way as long as the job is open. After a failed job it is unmade, which the check of the
 job explains; after one that succeeded it is missing, and needs a request of its own.';
@@ -271,7 +273,7 @@ begin
       'without TLS (ssl_mode disable)'));
 end
 $$;
-revoke execute on function provisioning.resource_checks(jsonb) from public;
+revoke execute on function provisioning.resource_checks(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.other_service_checks(p_facts jsonb) returns setof provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -289,7 +291,7 @@ begin
   end loop;
 end
 $$;
-revoke execute on function provisioning.other_service_checks(jsonb) from public;
+revoke execute on function provisioning.other_service_checks(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.other_service_checks(jsonb) is
   'A check for each service that was asked for and has no checks of its own: what its steps amount to.';
 
@@ -314,7 +316,7 @@ begin
       then 'failed' else 'warning' end);
 end
 $$;
-revoke execute on function provisioning.health_check(jsonb) from public;
+revoke execute on function provisioning.health_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.alerts_check(p_facts jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -329,7 +331,7 @@ begin
   return provisioning.failed_check('alerts', 'alerts_open', v_open, 'warning');
 end
 $$;
-revoke execute on function provisioning.alerts_check(jsonb) from public;
+revoke execute on function provisioning.alerts_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.removal_check(p_removal jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -352,7 +354,7 @@ begin
   end case;
 end
 $$;
-revoke execute on function provisioning.removal_check(jsonb) from public;
+revoke execute on function provisioning.removal_check(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.removal_checks(p_facts jsonb) returns setof provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -374,7 +376,7 @@ begin
   end loop;
 end
 $$;
-revoke execute on function provisioning.removal_checks(jsonb) from public;
+revoke execute on function provisioning.removal_checks(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.tenant_checks(p_facts jsonb) returns setof provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -399,6 +401,6 @@ begin
   end if;
 end
 $$;
-revoke execute on function provisioning.tenant_checks(jsonb) from public;
+revoke execute on function provisioning.tenant_checks(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_checks(jsonb) is
   'What holds and what does not, in the order in which one thing rests on another: the first failed check is the cause.';

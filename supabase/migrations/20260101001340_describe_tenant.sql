@@ -32,7 +32,7 @@ begin
       else format('%s is not ready. %s: %s', v_name, v_worst ->> 'check', v_worst ->> 'found') end);
 end
 $$;
-revoke execute on function provisioning.tenant_verdict(jsonb, jsonb) from public;
+revoke execute on function provisioning.tenant_verdict(jsonb, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_verdict(jsonb, jsonb) is
   '{ready, state, summary, check}: the last is the check that keeps the tenant from being ready, a failed one rather than a
 waiting one.';
@@ -53,7 +53,7 @@ begin
   return v_facts || jsonb_build_object('checks', v_checks, 'verdict', provisioning.tenant_verdict(v_facts, v_checks));
 end
 $$;
-revoke execute on function provisioning.describe_tenant(text) from public;
+revoke execute on function provisioning.describe_tenant(text) from public, anon, authenticated, service_role;
 grant execute on function provisioning.describe_tenant(text) to service_role;
 comment on function provisioning.describe_tenant(text) is
   'All about one user and their organization: facts, checks [{check, status, code, found, service, failure_code}] and verdict

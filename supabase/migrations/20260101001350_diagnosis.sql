@@ -53,7 +53,7 @@ begin
           from net._http_response a where a.created > now() - interval '1 hour' group by 1, 2 order by 3 desc limit 10) r)));
 end
 $$;
-revoke execute on function provisioning.diagnose_platform() from public;
+revoke execute on function provisioning.diagnose_platform() from public, anon, authenticated, service_role;
 
 create function provisioning.diagnose_neighbours() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -84,7 +84,7 @@ begin
       where t.tgrelid = 'auth.users'::regclass and not t.tgisinternal and t.tgenabled in ('O', 'A') and w.tables is not null));
 end
 $$;
-revoke execute on function provisioning.diagnose_neighbours() from public;
+revoke execute on function provisioning.diagnose_neighbours() from public, anon, authenticated, service_role;
 comment on function provisioning.diagnose_neighbours() is
   'What others have put on our tables, which triggers on auth.users write to tables with our names, and where the functions are.';
 
@@ -148,7 +148,7 @@ begin
           where i.resolved_at is null group by 1, 2 order by 1, 2) f)));
 end
 $$;
-revoke execute on function provisioning.diagnose_work() from public;
+revoke execute on function provisioning.diagnose_work() from public, anon, authenticated, service_role;
 
 create function provisioning.applied_migrations() returns text[]
 language plpgsql stable security definer set search_path = '' as $$
@@ -160,7 +160,7 @@ begin
   return array(select m.version from supabase_migrations.schema_migrations m order by m.version);
 end
 $$;
-revoke execute on function provisioning.applied_migrations() from public;
+revoke execute on function provisioning.applied_migrations() from public, anon, authenticated, service_role;
 
 create function provisioning.diagnose_provisioning() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -169,7 +169,7 @@ begin
     || jsonb_build_object('database_time', clock_timestamp(), 'migrations', to_jsonb(provisioning.applied_migrations()));
 end
 $$;
-revoke execute on function provisioning.diagnose_provisioning() from public;
+revoke execute on function provisioning.diagnose_provisioning() from public, anon, authenticated, service_role;
 grant execute on function provisioning.diagnose_provisioning() to service_role;
 comment on function provisioning.diagnose_provisioning() is
   'What the installation rests on and how it is at work: extensions, names in Vault, triggers, cron jobs with their last runs, the
@@ -199,7 +199,7 @@ begin
     from unnest(p_names) n (name) where n.name ~ '^[a-z0-9-]{1,60}$'), '{}');
 end
 $$;
-revoke execute on function provisioning.probe_functions(text[]) from public;
+revoke execute on function provisioning.probe_functions(text[]) from public, anon, authenticated, service_role;
 grant execute on function provisioning.probe_functions(text[]) to service_role;
 comment on function provisioning.probe_functions(text[]) is
   'Calls functions from the database as the doorbell does, but without credentials, after commit: {name: request id} for
@@ -216,7 +216,7 @@ begin
     from net._http_response r where r.id = any (p_requests));
 end
 $$;
-revoke execute on function provisioning.probe_results(bigint[]) from public;
+revoke execute on function provisioning.probe_results(bigint[]) from public, anon, authenticated, service_role;
 grant execute on function provisioning.probe_results(bigint[]) to service_role;
 comment on function provisioning.probe_results(bigint[]) is
   'What came back so far: [{request, status_code, error, refused_by_platform}]. The last: deployed with verify_jwt, so that no

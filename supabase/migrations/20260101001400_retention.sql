@@ -14,6 +14,7 @@ comment on table provisioning.retention_progress is
 insert into provisioning.retention_progress (subject) values
   ('events'), ('jobs'), ('resources'), ('alerts'), ('audit'), ('reconciliation'), ('sign_up_failures');
 alter table provisioning.retention_progress enable row level security;
+revoke all on provisioning.retention_progress from anon, authenticated, service_role;
 
 create index provisioning_events_started_at_idx on public.provisioning_events (started_at);
 create index provisioning_jobs_finished_at_idx on public.provisioning_jobs (finished_at) where finished_at is not null;
@@ -31,7 +32,7 @@ begin
     select from provisioning.legal_holds h where h.organization_id = p_organization_id);
 end
 $$;
-revoke execute on function provisioning.is_held(uuid) from public;
+revoke execute on function provisioning.is_held(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.is_held(uuid) is 'Whether the organization is under a legal hold.';
 
 create function provisioning.expire_events(p_before timestamptz, p_from timestamptz, p_limit integer) returns provisioning.expiry
@@ -53,7 +54,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_events(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_events(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_events(timestamptz, timestamptz, integer) is
   'Deletes old rows of the history. The only function that the trigger on provisioning_events lets do so.';
 
@@ -82,7 +84,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_jobs(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_jobs(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_jobs(timestamptz, timestamptz, integer) is
   'Deletes finished jobs with their steps, but never the newest job of a kind of an organization.';
 
@@ -105,7 +108,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_resources(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_resources(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_resources(timestamptz, timestamptz, integer) is
   'Deletes the rows of resources that were removed long ago, never of what exists or is kept.';
 
@@ -127,7 +131,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_alerts(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_alerts(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_alerts(timestamptz, timestamptz, integer) is
   'Deletes resolved alerts with their deliveries.';
 
@@ -150,7 +155,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_audit_logs(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_audit_logs(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_audit_logs(timestamptz, timestamptz, integer) is
   'Deletes old entries of the audit log with the names that belong to them. The only function that the trigger on audit_logs lets
 do so; it has nothing to do unless settings.audit_retention_days is set.';
@@ -175,7 +181,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_reconciliation(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_reconciliation(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_reconciliation(timestamptz, timestamptz, integer) is
   'Deletes resolved findings, and finished runs with their lists except the newest run.';
 
@@ -194,7 +201,8 @@ begin
   return v_done;
 end
 $$;
-revoke execute on function provisioning.expire_sign_up_failures(timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire_sign_up_failures(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 comment on function provisioning.expire_sign_up_failures(timestamptz, timestamptz, integer) is
   'Gives up repairs that have failed for so long. A backfill still finds the user, whose rows are missing as before.';
 
@@ -212,7 +220,8 @@ begin
     when 'sign_up_failures' then provisioning.expire_sign_up_failures(p_before, p_from, p_limit) end;
 end
 $$;
-revoke execute on function provisioning.expire(text, timestamptz, timestamptz, integer) from public;
+revoke execute on function provisioning.expire(text, timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
 
 create function provisioning.apply_retention() returns integer
 language plpgsql security definer set search_path = '' set lock_timeout = '1s' as $$
@@ -247,7 +256,7 @@ begin
   return v_expired;
 end
 $$;
-revoke execute on function provisioning.apply_retention() from public;
+revoke execute on function provisioning.apply_retention() from public, anon, authenticated, service_role;
 comment on function provisioning.apply_retention() is
   'For pg_cron: looks at up to settings.retention_batch_rows old rows of each kind, deletes those that may go, and returns how
 many.';

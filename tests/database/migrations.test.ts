@@ -575,6 +575,23 @@ describe('a project with names that are ours', () => {
     expect(extension).toEqual({ schema: 'public' })
   })
 
+  it('whose default privileges give everything away has our objects with the rights that they have elsewhere', async () => {
+    await using usual = await open('migrated')
+    const expected = await catalogue(usual.superuser)
+    await using project = await open()
+    for (const kind of ['schemas', 'tables', 'sequences', 'functions'])
+      await project.sql.unsafe(
+        `alter default privileges grant all on ${kind} to anon, authenticated, service_role`,
+      )
+    const before = await catalogue(project.superuser)
+    await migrate(project.database.url())
+    const made = missing(await catalogue(project.superuser), before)
+    // Extensions make objects of their own, in schemas of the platform.
+    const ours = made.filter((line) => /\bprovisioning\b|^(schema|relation|function) .*\bpublic\b/.test(line))
+    expect(ours.length).toBeGreaterThan(300)
+    expect(missing(ours, expected)).toEqual([])
+  })
+
   it('is looked for with every name that the migrations make in public', async () => {
     await using project = await open('migrated')
     const [foundation = ''] = await project.sql<{ text: string }[]>`

@@ -15,7 +15,8 @@ const KEYWORDS =
 
 /**
  * Checks one SQL file for the habits of this project: short lines, no blanks at their ends, lower-case keywords, parameters
- * that begin with p_ and variables that begin with v_, and functions that set their search_path and are revoked from PUBLIC.
+ * that begin with p_ and variables that begin with v_, and functions that set their search_path and are revoked from
+ * PUBLIC and from the API's roles by name, because a project's default privileges may give them what is new.
  * The database's own conventions are tested against its catalogue (tests/database/conventions.test.ts).
  */
 export function lintSql(file: string, text: string): Finding[] {
@@ -69,10 +70,12 @@ function functionsOf(text: string): SqlFunction[] {
 function lintFunction(file: string, text: string, fn: SqlFunction): Finding[] {
   const found: string[] = []
   if (!/set search_path = ''/.test(fn.header)) found.push(`${fn.name} does not set search_path = ''`)
-  if (!new RegExp(`revoke execute on function\\s+${fn.name}\\(`).test(text))
-    found.push(`${fn.name} is not revoked from PUBLIC in its migration`)
+  const isExposed = fn.name.startsWith(`${PUBLIC_SCHEMA}.`)
+  const roles = isExposed ? 'public, anon' : 'public, anon, authenticated, service_role'
+  if (!new RegExp(`revoke execute on function\\s+${fn.name}\\([^;]+\\sfrom ${roles}\\b`).test(text))
+    found.push(`${fn.name} is not revoked from ${roles} in its migration`)
   // What the Data API exposes has the names that callers write.
-  if (!fn.name.startsWith(`${PUBLIC_SCHEMA}.`))
+  if (!isExposed)
     for (const parameter of inputsOf(fn.parameters))
       if (!parameter.startsWith('p_'))
         found.push(`${fn.name}: the parameter ${parameter} does not begin with p_`)

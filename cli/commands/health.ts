@@ -7,6 +7,8 @@ import { type Define, exit } from '../session.ts'
 import { nameOf } from '../tenant.ts'
 
 const CHECKS_SHOWN = 10
+/** The tick comes every 30 seconds, and a worker may be busy. */
+const OVERDUE_MS = 120_000
 
 const healthSchema = z.looseObject({
   status: z.string(),
@@ -54,6 +56,8 @@ export function registerHealth(program: Command, define: Define): void {
         throw new ProjectError(`${nameOf(tenant)} has no database whose health is known.`, 'no_health', 404)
       const checks = await readChecks(api, organizationId)
       if (asked instanceof ProjectError) session.note(`No new check: ${asked.message}`)
+      if (isOverdue(health))
+        session.note('The next check is overdue. Why nobody makes it: npm run tenants -- doctor')
       session.print({ organization_id: organizationId, health, checks }, () =>
         screen(nameOf(tenant), health, checks),
       )
@@ -70,6 +74,10 @@ async function check(api: Api, organizationId: string, deep: boolean): Promise<P
     if (error instanceof ProjectError && error.status === 429) return error
     throw error
   }
+}
+
+function isOverdue({ next_check_at: next }: Health): boolean {
+  return next !== null && Date.now() - Date.parse(next) > OVERDUE_MS
 }
 
 async function readHealth(api: Api, organizationId: string): Promise<Health[]> {

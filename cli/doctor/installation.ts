@@ -151,7 +151,8 @@ function cronFindings(diagnosis: Diagnosis, { cronJobs }: BundledMigrations, now
       },
     ),
     finding('cron', 'doorbell', diagnosis.dispatch.problem ?? undefined, 'the database can ring', {
-      fix: 'See Vault above.',
+      fix: 'See Vault and the pg_net worker above.',
+      ...(/pg_net/.test(diagnosis.dispatch.problem ?? '') ? { sql: 'select net.worker_restart();' } : {}),
     }),
   ]
 }

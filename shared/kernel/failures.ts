@@ -144,7 +144,7 @@ export const generalFailures = {
     continuation: 'The job waits.',
     docs: 'Set by the sweep on jobs that are due; the message says what is missing.',
     remedy: {
-      text: 'Put what the message names into Vault. The sweep goes on with the jobs by itself.',
+      text: 'Put what the message names into Vault or, when it names pg_net, restart its worker: select net.worker_restart(). The sweep goes on with the jobs by itself.',
       commands: [],
     },
   },

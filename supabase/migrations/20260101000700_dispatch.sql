@@ -4,7 +4,12 @@ create table provisioning.dispatch_state (
   id boolean primary key default true check (id),
   last_swept_at timestamptz,
   -- Why the database cannot ring, or what is paused, in words; null when all is well.
-  problem text
+  problem text,
+  -- Our newest call that the last sweep left in pg_net's queue, and since when such a one is known to have stayed there.
+  newest_call bigint,
+  unsent_since timestamptz,
+  -- It has stayed for long: another call would only make the queue longer.
+  holds_back boolean not null default false
 );
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
@@ -45,6 +50,9 @@ declare
   v_url text;
   v_body jsonb;
 begin
+  if (select s.holds_back from provisioning.dispatch_state s) then
+    return false;
+  end if;
   select d.url, d.body into v_url, v_body from provisioning.signed_doorbell(p_worker) d;
   if v_url is null then
     return false;
@@ -131,6 +139,42 @@ revoke execute on function provisioning.answer_doorbell(text, bigint) from publi
 comment on function provisioning.answer_doorbell(text, bigint) is
   'Remembers a genuine doorbell until it expires; false when it was answered before.';
 
+create function provisioning.unsent_calls() returns table (worker text, calls integer, oldest bigint, newest bigint)
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_base text := rtrim(provisioning.vault_secret('functions_base_url'), '/');
+begin
+  return query
+    select w.worker, count(*)::integer, min(q.id), max(q.id)
+    from (select r.id, r.url from net.http_request_queue r limit 10000) q
+    join provisioning.workers w on q.url = v_base || '/' || w.function_name
+    group by w.worker;
+exception when others then
+  -- Without pg_net there is no queue.
+  return;
+end
+$$;
+revoke execute on function provisioning.unsent_calls() from public, anon, authenticated, service_role;
+comment on function provisioning.unsent_calls() is
+  'Our calls to each worker among the first 10,000 that wait in pg_net''s queue, which has no index.';
+
+create function provisioning.look_for_unsent_calls() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update provisioning.dispatch_state s
+  set unsent_since = case when u.is_there then coalesce(s.unsent_since, now()) end,
+    holds_back = u.is_there and coalesce(s.unsent_since < now() - interval '5 seconds', false)
+  from (
+    select coalesce(min(c.oldest) <= (select d.newest_call from provisioning.dispatch_state d), false) as is_there
+    from provisioning.unsent_calls() c) u
+  where s.id;
+end
+$$;
+revoke execute on function provisioning.look_for_unsent_calls() from public, anon, authenticated, service_role;
+comment on function provisioning.look_for_unsent_calls() is
+  'Notes whether a call that the sweep before left in pg_net''s queue is still there: pg_net takes calls out when it sends them,
+and sweeps come ten seconds apart. When the next sweep finds one, too, nobody is rung any more until they have gone.';
+
 create function provisioning.dispatch_problem() returns text
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -148,7 +192,10 @@ begin
       return format('%s is in Vault, which cannot decrypt it (%s).', v_what, v_name);
     end if;
   end loop;
-  return null;
+  return (
+    select format('pg_net does not send our calls (since %s): its worker does not run, or has more to send than it can.',
+      to_char(s.unsent_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
+    from provisioning.dispatch_state s where s.unsent_since is not null);
 end
 $$;
 revoke execute on function provisioning.dispatch_problem() from public, anon, authenticated, service_role;
@@ -219,6 +266,7 @@ declare
 begin
   select * into v_settings from provisioning.settings;
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
+  perform provisioning.look_for_unsent_calls();
   v_problem := provisioning.dispatch_problem();
   delete from provisioning.answered_doorbells d where d.expires_at < now();
   update provisioning.dispatch_state set last_swept_at = now(), problem = coalesce(v_problem, (
@@ -232,28 +280,37 @@ begin
           and i.last_error is null
         limit v_settings.sweep_repairs) q
       limit v_settings.sweep_repairs);
-    return 0;
   end if;
-  -- Each doorbell starts a worker that drains many jobs, so a few are enough for any backlog.
-  for v_due in select * from provisioning.due_by_worker(null, v_settings.sweep_doorbells) loop
-    for v_ring in 1 .. v_due.jobs loop
+  -- Each doorbell starts a worker that drains many jobs, so a few are enough for any backlog. Those that wait to be sent count.
+  for v_due in
+    select d.worker, d.jobs - coalesce(u.calls, 0) as rings
+    from provisioning.due_by_worker(null, v_settings.sweep_doorbells) d left join provisioning.unsent_calls() u using (worker)
+  loop
+    for v_ring in 1 .. v_due.rings loop
       v_rung := v_rung + provisioning.send_doorbell(v_due.worker)::integer;
     end loop;
   end loop;
+  update provisioning.dispatch_state s set newest_call = (select max(u.newest) from provisioning.unsent_calls() u)
+  where s.id and s.unsent_since is null;
   return v_rung;
 end
 $$;
 revoke execute on function provisioning.sweep() from public, anon, authenticated, service_role;
 comment on function provisioning.sweep() is
-  'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times; returns
-how many doorbells that were. Its work is bounded by settings and what is due.';
+  'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times, less what
+pg_net has yet to send it; returns how many doorbells that were. Its work is bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  -- A run that the database's end cut off never gets an end time.
-  delete from cron.job_run_details where coalesce(end_time, start_time) < now()
-    - make_interval(days => (select s.cron_history_days from provisioning.settings s));
+  -- A run that the database's end cut off never gets an end time, and one that was cut off early has no time at all: its number
+  -- tells its age.
+  with old as (
+    select d.runid from cron.job_run_details d where coalesce(d.end_time, d.start_time) < now()
+      - make_interval(days => (select s.cron_history_days from provisioning.settings s)))
+  delete from cron.job_run_details d
+  where d.runid in (select o.runid from old o)
+    or (coalesce(d.end_time, d.start_time) is null and d.runid < (select max(o.runid) from old o));
   perform provisioning.forget_old_calls();
 end
 $$;

@@ -480,6 +480,15 @@ describe('health', () => {
     expect(stdout).toContain('connect_ms')
   })
 
+  test('says that the next check is overdue, and which command tells why', async () => {
+    const due = (ago: string) =>
+      project.sql`update public.tenant_health set next_check_at = now() - ${ago}::interval where organization_id = ${ready.organizationId}`
+    await due('1 minute')
+    expect((await run('health', slug, '--recorded')).stderr).toBe('')
+    await due('3 minutes')
+    expect((await run('health', slug, '--recorded')).stderr).toContain('overdue')
+  })
+
   test('a tenant without a database has no health, which is exit code 1', async () => {
     const person = await failedTenant()
     expect(await runJson('health', person.email)).toMatchObject({ code: 1, document: { error: {} } })

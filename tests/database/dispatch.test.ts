@@ -134,11 +134,76 @@ describe('the sweep', () => {
   })
 
   it('says when it last ran, and that nothing is wrong', async () => {
+    await loseDoorbells()
     await sweep()
     const state = only(
       await project.sql`select problem, now() - last_swept_at < '5 s' as recent from provisioning.dispatch_state`,
     )
     expect(state).toEqual({ problem: null, recent: true })
+  })
+})
+
+describe('while pg_net does not send', () => {
+  /** In pg_net's queue; nothing takes them out. */
+  const queued = async () => (await rung()).length
+  const state = async () =>
+    only(
+      await project.sql<{ problem: string | null; holdsBack: boolean }[]>`
+        select problem, holds_back as "holdsBack" from provisioning.dispatch_state`,
+    )
+  const sixSecondsLater = () =>
+    project.sql`update provisioning.dispatch_state set unsent_since = unsent_since - interval '6 seconds'`
+
+  it('its queue stays short however often the sweep comes, and the problem and the jobs say why nothing happens', async () => {
+    await closeOpenJobs(project)
+    await loseDoorbells()
+    await sweep()
+    const tenants = [await createTenant(project), await createTenant(project), await createTenant(project)]
+    const { doorbells } = only(
+      await project.sql<
+        { doorbells: number }[]
+      >`select sweep_doorbells as doorbells from provisioning.settings`,
+    )
+    for (let times = 0; times < 100; times++) await sweep()
+    expect(await queued()).toBeGreaterThan(0)
+    expect(await queued()).toBeLessThanOrEqual(doorbells)
+    expect((await state()).problem).toMatch(/^pg_net does not send our calls \(since \d{4}-/)
+    const { error } = only(
+      await project.sql`select last_error ->> 'message' as error from public.provisioning_jobs where id = ${tenants[0]?.jobId ?? ''}`,
+    )
+    expect(error).toContain('pg_net does not send')
+    const [diagnosis] =
+      await project.sql`select provisioning.diagnose_provisioning() #>> '{dispatch,problem}' as problem`
+    expect(diagnosis?.problem).toContain('pg_net does not send')
+  })
+
+  it('nobody rings at all after the next sweep, and everybody again when the calls have gone', async () => {
+    await project.sql`update provisioning.settings set doorbell_interval_milliseconds = 0`
+    const before = await queued()
+    await createTenant(project)
+    expect(await queued(), 'one sweep may be mistaken').toBe(before + 1)
+    await sixSecondsLater()
+    expect(await sweep()).toBe(0)
+    expect((await state()).holdsBack).toBe(true)
+    await createTenant(project)
+    await project.sql`select provisioning.send_doorbell('health')`
+    expect(await queued()).toBe(before + 1)
+    await loseDoorbells()
+    expect(await sweep()).toBeGreaterThan(0)
+    expect(await state()).toEqual({ problem: null, holdsBack: false })
+    await loseDoorbells()
+    await createTenant(project)
+    expect(await queued()).toBe(1)
+    await project.sql`update provisioning.settings set doorbell_interval_milliseconds = 250`
+  })
+
+  it('the calls of others keep nobody from ringing', async () => {
+    await project.sql`select net.http_post(url := 'https://others.example/hook') from generate_series(1, 50)`
+    await sweep()
+    await project.sql`delete from net.http_request_queue where url not like 'https://others%'`
+    expect(await sweep()).toBeGreaterThan(0)
+    expect((await state()).problem).toBeNull()
+    await loseDoorbells()
   })
 })
 
@@ -195,11 +260,13 @@ describe('pg_cron', () => {
 
   it('has its run records pruned after settings.cron_history_days', async () => {
     await project.superuser`insert into cron.job_run_details (jobid, username, status, start_time, end_time)
-      select 1, 'postgres', label, now() - age, case label when 'cut off' then null else now() - age end
-      from (values ('old', interval '4 days'), ('cut off', interval '4 days'), ('new', interval '2 days')) as t (label, age)`
+      select 1, 'postgres', label, case label when 'never begun' then null else now() - age end,
+        case when label in ('cut off', 'never begun', 'starting') then null else now() - age end
+      from (values ('never begun', interval '4 days'), ('cut off', interval '4 days'), ('old', interval '4 days'),
+        ('new', interval '2 days'), ('starting', null)) as t (label, age)`
     await project.sql`select provisioning.prune()`
     expect(
       (await project.superuser`select status from cron.job_run_details`).map((row) => row.status),
-    ).toEqual(['new'])
+    ).toEqual(['new', 'starting'])
   })
 })

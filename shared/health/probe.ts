@@ -95,11 +95,12 @@ function judge(
     ...(certificateExpiresAt ? { certificate_expires_at: certificateExpiresAt } : {}),
   }
   const broken = results.filter((result) => result.status === 'rejected')
-  const [first] = broken
-  if (!first) return { ok: true, metrics }
+  // The direct host's, if it is in trouble too: Postgres says why, while a pooler may only let us wait.
+  const told = broken.at(-1)
+  if (!told) return { ok: true, metrics }
   return {
     ok: false,
-    reason: troubleOf(first.reason, whichHost(results, broken.length)),
+    reason: troubleOf(told.reason, whichHost(results, broken.length)),
     metrics,
     sessionOpened,
   }

@@ -1,3 +1,5 @@
+import { sqlStateBehind } from './pooler-refusal.ts'
+
 /** What a reason makes of a tenant's status; `info` is told and changes nothing. */
 export type Severity = 'info' | 'degraded' | 'unhealthy'
 
@@ -94,8 +96,9 @@ export function statusFrom(reasons: readonly Reason[]): 'healthy' | 'degraded' |
  * @param where which host is meant, in words
  */
 export function troubleOf(error: unknown, where?: string): Reason {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const name = nameOf(code, error instanceof Error ? error.message : '')
+  const said = error instanceof Error ? error.message : ''
+  const code = sqlStateBehind(error instanceof Error && 'code' in error ? String(error.code) : '', said)
+  const name = nameOf(code, said)
   const detail = [WITH_CODE.includes(name) ? code : '', where ?? ''].filter(Boolean).join(', ')
   return trouble(name, detail || undefined)
 }

@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { troubleOf } from '../../shared/health/reasons.ts'
 import { freePort } from '../../tools/ports.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import {
@@ -49,6 +50,8 @@ const check = ({ organizationId }: HealthTenant, deep = false) =>
 const healthOf = ({ organizationId }: HealthTenant) => readHealth(project, organizationId)
 const move = ({ organizationId }: HealthTenant, to: Readonly<Record<string, string | number>>) =>
   project.sql`update public.organization_databases set ${project.sql({ ...to })} where organization_id = ${organizationId}`
+/** Both hosts at once: what listens there stands for either. */
+const moveToPort = (tenant: HealthTenant, port: number) => move(tenant, { port, pooled_host: '127.0.0.1' })
 
 function deadPort(): number {
   const address = deadServer.address()
@@ -76,8 +79,8 @@ const TROUBLES: Readonly<Record<string, (tenant: HealthTenant) => Promise<unknow
   compute_disabled: (tenant) =>
     project.neon.updateProjectEndpoint(tenant.projectId, tenant.endpointId, { endpoint: { disabled: true } }),
   quota_suspended: (tenant) => changeProject(project, tenant, { quotaExceeded: true }),
-  unreachable: async (tenant) => move(tenant, { port: await freePort() }),
-  timeout: (tenant) => move(tenant, { port: deadPort() }),
+  unreachable: async (tenant) => moveToPort(tenant, await freePort()),
+  timeout: (tenant) => moveToPort(tenant, deadPort()),
 }
 
 /** Passes everything on until the server is ready for a query, and nothing after that; or only nothing from a certain query on. */
@@ -211,11 +214,34 @@ describe('a check', () => {
     })
   })
 
+  it('goes by what the direct host says when both are in trouble', async () => {
+    const tenant = await addTenant(project)
+    await move(tenant, { pooled_host: 'nowhere.invalid' })
+    await TROUBLES.login_refused?.(tenant)
+    expect((await check(tenant)).body).toMatchObject({
+      status: 'unhealthy',
+      reasons: [{ code: 'login_refused', message: expect.not.stringContaining('host') }],
+    })
+  })
+
+  it.each([
+    ['SASL authentication failed', 'login_refused'],
+    ['no such user', 'login_refused'],
+    ['server login failed: FATAL password authentication failed for user "x"', 'login_refused'],
+    ['server login failed: FATAL role "x" is not permitted to log in', 'login_locked_out'],
+    ['server login failed: FATAL database "x" does not exist', 'database_missing'],
+    ['server login failed: FATAL too many connections for role "x"', 'too_many_connections'],
+    ['no more connections allowed (max_client_conn)', 'too_many_connections'],
+    ['server login has been failing, try again later (server_login_retry)', 'connection_lost'],
+  ])('understands a pooler that says "%s"', (message, code) => {
+    expect(troubleOf(Object.assign(new Error(message), { code: '08P01' }))).toMatchObject({ code })
+  })
+
   it('keeps what the direct host says while the pooled one hangs, and says which of them does', async () => {
     const tenant = await addTenant(project)
     // The first query through the pooler.
     const stalling = await startStallingProxy(project.neonEmulator.postgresPort, 'select 1')
-    await move(tenant, { port: stalling.port })
+    await moveToPort(tenant, stalling.port)
     const { body } = await check(tenant)
     stalling.stop()
     expect(body).toMatchObject({
@@ -260,7 +286,7 @@ describe('a check', () => {
   it('gives up on a database that lets it in and then says nothing any more', async () => {
     const tenant = await addTenant(project)
     const stalling = await startStallingProxy(project.neonEmulator.postgresPort)
-    await move(tenant, { port: stalling.port })
+    await moveToPort(tenant, stalling.port)
     const startedAt = Date.now()
     const { body } = await check(tenant)
     stalling.stop()
@@ -316,7 +342,7 @@ describe('a batch', () => {
     await project.sql`update provisioning.settings set health_concurrency = 4`
     const dead = await addTenants(project, 3)
     const sound = await addTenants(project, 12)
-    for (const tenant of dead) await move(tenant, { port: deadPort() })
+    for (const tenant of dead) await moveToPort(tenant, deadPort())
     await sweep(project, [...sound])
     await makeDue(project, [...dead, ...sound])
     // The dead ones come first.

@@ -68,7 +68,8 @@ create table provisioning.job_kinds (
   -- work at once.
   works_on text[] not null,
   -- provision: makes the tenant; provisioning_status tells of the newest job of this kind. revert: takes back what a cancelled
-  -- provisioning has made. remove: removes what a deleted organization had. maintain: everything else.
+  -- provisioning has made. remove: removes what a deleted organization had. follow: tells
+  -- services of an organization's new name or billing address. maintain: everything else.
   purpose text not null,
   -- The kind whose work a job of this kind takes back.
   undoes text references provisioning.job_kinds,
@@ -77,7 +78,7 @@ create table provisioning.job_kinds (
   before_steps text,
   constraint max_running_is_positive check (max_running > 0),
   constraint works_on_something check (cardinality(works_on) > 0),
-  constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'maintain')),
+  constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'follow', 'maintain')),
   constraint undoing_kinds_say_what check ((purpose in ('revert', 'remove')) = (undoes is not null))
 );
 comment on table provisioning.job_kinds is 'The kinds of job: who runs one, in which lane, and what it excludes and undoes.';
@@ -88,7 +89,8 @@ create unique index job_kinds_purpose_key on provisioning.job_kinds (purpose) wh
 insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose, undoes) values
   ('provision', 'Provisioning', 'provisioning', 'sign_up', '{*}', 'provision', null),
   ('undo', 'Undo of a cancelled provisioning', 'removal', 'request', '{*}', 'revert', 'provision'),
-  ('deprovision', 'Removal of a deleted organization', 'removal', 'request', '{*}', 'remove', 'provision');
+  ('deprovision', 'Removal of a deleted organization', 'removal', 'request', '{*}', 'remove', 'provision'),
+  ('update_details', 'Update of name and billing address', 'provisioning', 'batch', '{*}', 'follow', null);
 
 create function provisioning.kind_for(p_purpose text) returns text
 language plpgsql stable security definer set search_path = '' as $$

@@ -5,7 +5,8 @@ insert into provisioning.services (service, label) values ('stripe', 'Stripe');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('provision', 'database', 'stripe_customer', 'stripe', 1, '{}'),
   ('deprovision', 'database', 'delete_stripe_customer', 'stripe', 3, '{}'),
-  ('undo', 'database', 'delete_stripe_customer', 'stripe', 3, '{}');
+  ('undo', 'database', 'delete_stripe_customer', 'stripe', 3, '{}'),
+  ('update_details', 'database', 'update_stripe_customer', 'stripe', 1, '{}');
 
 insert into provisioning.provider_status (provider, service, label) values
   ('stripe_test', 'stripe', 'Stripe (test mode)'),

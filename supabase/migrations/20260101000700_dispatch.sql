@@ -266,6 +266,7 @@ declare
 begin
   select * into v_settings from provisioning.settings;
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
+  perform provisioning.enqueue_updates(v_settings.sweep_repairs);
   perform provisioning.look_for_unsent_calls();
   v_problem := provisioning.dispatch_problem();
   delete from provisioning.answered_doorbells d where d.expires_at < now();
@@ -297,8 +298,9 @@ end
 $$;
 revoke execute on function provisioning.sweep() from public, anon, authenticated, service_role;
 comment on function provisioning.sweep() is
-  'Repairs recorded sign-up trouble and rings the workers that have due jobs, each up to settings.sweep_doorbells times, less what
-pg_net has yet to send it; returns how many doorbells that were. Its work is bounded by settings and what is due.';
+  'Repairs recorded sign-up trouble, makes jobs of changed names and billing addresses, and rings the workers that have due jobs,
+each up to settings.sweep_doorbells times, less what pg_net has yet to send it; returns how many doorbells that were. Its work is
+bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$

@@ -198,4 +198,83 @@ describe('a Stripe customer', () => {
     expect(await step()).toEqual({ status: 'failed', code: 'stripe_customer_unknown' })
     await project.sql`update provisioning.resource_kinds set kept_on_deletion = true where kind = 'stripe_customer'`
   })
+
+  it('hears of a changed name and billing address once, and in the order in which they were changed', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const calls = () => project.stripeEmulator.stats.calls.PostCustomersCustomer ?? 0
+    const before = calls()
+    const jobStatus = async () => {
+      const rows = await project.sql`select status from public.provisioning_jobs
+        where organization_id = ${person.organizationId} and kind = 'update_details'`
+      return rows.map(({ status }) => status).join()
+    }
+    const customer = async () => {
+      const { customers } = await project.resources(person.organizationId)
+      return customers.map(({ name, email }) => ({ name, email }))
+    }
+    await change(person, { name: 'Second' })
+    await change(person, { name: 'Third', billing_email: 'third@example.com' })
+    stripeFault('PostCustomersCustomer', { type: 'latency', ms: 1_500 }, 1)
+    await project.sweep()
+    await until('request that is under way', () =>
+      project.stripeEmulator.faults.list().length === 0 ? true : undefined,
+    )
+    expect(await jobStatus()).toBe('running')
+    await change(person, { name: 'Fourth', billing_email: null })
+    await project.sweep()
+    await until(
+      'both updates',
+      async () => (calls() === before + 2 && (await jobStatus()) === 'succeeded') || undefined,
+    )
+    expect(await customer()).toEqual([{ name: 'Fourth', email: null }])
+    expect((await project.provisioning(person.organizationId)).overall).toBe('ready')
+  })
+
+  it('is given its name and billing address by a retry too, and only when they differ', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    await change(person, { name: 'Another', billing_email: 'another@example.com' })
+    const updates = []
+    for (const _ of ['differs', 'the same']) {
+      const before = project.stripeEmulator.stats.calls.PostCustomersCustomer ?? 0
+      expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'succeeded' })
+      updates.push((project.stripeEmulator.stats.calls.PostCustomersCustomer ?? 0) - before)
+    }
+    expect(updates).toEqual([1, 0])
+    const { customers } = await project.resources(person.organizationId)
+    expect(customers.map(({ name, email }) => [name, email])).toEqual([['Another', 'another@example.com']])
+  })
+
+  it('that somebody deleted is not made anew because a name has changed', async () => {
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const { customers } = await project.resources(person.organizationId)
+    for (const { id } of customers) await project.stripe.customers.del(id)
+    await change(person, { name: 'Another' })
+    await project.sweep()
+    const output = await until('update', async () => {
+      const [row] = await project.sql`select s.output from public.provisioning_steps s
+        where s.organization_id = ${person.organizationId} and s.step = 'update_stripe_customer' and s.status = 'succeeded'`
+      return row?.output
+    })
+    expect(output).toEqual({ customer: 'deleted' })
+    expect((await project.resources(person.organizationId)).customers).toEqual([])
+  })
+
+  it('that was found and refuses a new name is recorded all the same', async () => {
+    stripeFault('PostCustomers', { type: 'act_then_reset' }, 1)
+    // The key goes bad after the first look, so that the name changes between the two attempts.
+    project.stripeEmulator.faults.add({ match: { operation: 'GetCustomers' }, action: status(401), skip: 1 })
+    const person = await project.signUp()
+    await hurryTo(person, 'failed')
+    project.stripeEmulator.faults.clear()
+    stripeFault('PostCustomersCustomer', status(400), 1)
+    await change(person, { name: 'Another' })
+    expect((await retry(person)).body).toMatchObject({ status: 'failed' })
+    const [row] = await project.sql`
+      select stripe_customer_id as id from public.organizations where id = ${person.organizationId}`
+    const { customers } = await project.resources(person.organizationId)
+    expect(customers.map(({ id }) => id)).toEqual([row?.id])
+  })
 })

@@ -57,7 +57,11 @@ const REQUESTS: Readonly<
     (stripe) => stripe.findCustomer(details('nobody@example.com'), true),
     (stripe) => stripe.findCustomer(details(null), true),
   ],
-  customerState: [(stripe, id) => stripe.customerState(id)],
+  recordedCustomer: [(stripe, id) => stripe.recordedCustomer(id)],
+  updateCustomer: [
+    (stripe, customerId) => stripe.updateCustomer({ customerId, name: 'Näme', email: 'b@example.com' }, held),
+    (stripe, customerId) => stripe.updateCustomer({ customerId, name: null, email: null }, held),
+  ],
   customerPage: [(stripe) => stripe.customerPage(), (stripe, id) => stripe.customerPage(id)],
   deleteCustomer: [(stripe, id) => stripe.deleteCustomer(id, held)],
 }

@@ -36,24 +36,33 @@ export interface CustomerPage {
   readonly nextCursor?: string
 }
 
+/** What people see of a customer. */
+export interface StripeCustomer {
+  readonly customerId: string
+  readonly name: string | null
+  readonly email: string | null
+}
+
 /** Stripe shows who was deleted for ever. It does not know customers of another account, nor those of the key's other mode. */
-export type CustomerState = 'live' | 'deleted' | 'unknown'
+export type RecordedCustomer = StripeCustomer | 'deleted' | 'unknown'
 
 export interface StripeProvider {
   /** Where people see a customer. */
   customerUrl(customerId: string): string
-  customerState(customerId: string): Promise<Result<CustomerState>>
+  recordedCustomer(customerId: string): Promise<Result<RecordedCustomer>>
   /**
    * Looks for the customer that carries the organization's id: among those with its e-mail address, which is always up to
    * date, and when `thorough` also by Stripe's search, which is about a minute behind.
    */
-  findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<string | undefined>>
+  findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<StripeCustomer | undefined>>
   /** Fails with stripe_key_reused when the key belongs to other details, or stripe_customer_deleted. */
   createCustomer(
     details: CustomerDetails,
     idempotencyKey: string,
     assertLease: AssertLease,
   ): Promise<Result<string>>
+  /** Gives a customer this name and address, whatever it had. */
+  updateCustomer(customer: StripeCustomer, assertLease: AssertLease): Promise<Result<void>>
   /** A page of up to 100 of all customers, the newest first. */
   customerPage(cursor?: string): Promise<Result<CustomerPage>>
   /** Succeeds for a customer that is deleted already; fails with stripe_customer_unknown for one of another account or mode. */
@@ -76,8 +85,8 @@ export function createStripeProvider(environment: StripeEnvironment, sql: Databa
 
   return {
     customerUrl: (customerId) => `${DASHBOARD}${live ? '' : '/test'}/customers/${customerId}`,
-    customerState: (customerId) =>
-      attempt(async (call) => success(await customerState(stripe, call, customerId))),
+    recordedCustomer: (customerId) =>
+      attempt(async (call) => success(await recordedCustomer(stripe, call, customerId))),
     findCustomer: (details, thorough) => attempt((call) => findCustomer(stripe, call, details, thorough)),
     createCustomer: ({ organizationId, name, email }, idempotencyKey, assertLease) =>
       attempt(async (call) => {
@@ -89,8 +98,18 @@ export function createStripeProvider(environment: StripeEnvironment, sql: Databa
         )
         // A repeated reply is as old as the key: its customer may have been deleted since.
         if (!isReplay(customer.lastResponse)) return success(customer.id)
-        const state = await customerState(stripe, call, customer.id)
-        return state === 'live' ? success(customer.id) : failed(failure('stripe_customer_deleted'))
+        const recorded = await recordedCustomer(stripe, call, customer.id)
+        return typeof recorded === 'object'
+          ? success(customer.id)
+          : failed(failure('stripe_customer_deleted'))
+      }),
+    updateCustomer: ({ customerId, name, email }, assertLease) =>
+      attempt(async (call) => {
+        // An empty text takes away what stood there.
+        const details = { name: name ?? '', email: email ?? '' }
+        const request = () => stripe.customers.update(customerId, details)
+        await call('POST /v1/customers/{id}', request, assertLease)
+        return success(undefined)
       }),
     customerPage: (cursor) => attempt((call) => customerPage(stripe, call, cursor)),
     deleteCustomer: (customerId, assertLease) =>
@@ -112,7 +131,11 @@ function createClient(key: string, url: URL): Stripe {
   })
 }
 
-async function customerState(stripe: Stripe, call: GuardedCall, customerId: string): Promise<CustomerState> {
+async function recordedCustomer(
+  stripe: Stripe,
+  call: GuardedCall,
+  customerId: string,
+): Promise<RecordedCustomer> {
   const customer = await call('GET /v1/customers/{id}', () =>
     stripe.customers.retrieve(customerId).catch((error: unknown) => {
       if (isMissing(error)) return undefined
@@ -120,7 +143,11 @@ async function customerState(stripe: Stripe, call: GuardedCall, customerId: stri
     }),
   )
   if (!customer) return 'unknown'
-  return customer.deleted ? 'deleted' : 'live'
+  return customer.deleted ? 'deleted' : shown(customer)
+}
+
+function shown({ id, name = null, email }: Stripe.Customer): StripeCustomer {
+  return { customerId: id, name, email }
 }
 
 async function deleteCustomer(
@@ -139,8 +166,8 @@ async function deleteCustomer(
     )
   if (await call('DELETE /v1/customers/{id}', request, assertLease)) return success(undefined)
   // Stripe answers alike for a customer that is deleted and for one that it does not know.
-  const state = await customerState(stripe, call, customerId)
-  return state === 'unknown' ? failed(failure('stripe_customer_unknown', customerId)) : success(undefined)
+  const recorded = await recordedCustomer(stripe, call, customerId)
+  return recorded === 'unknown' ? failed(failure('stripe_customer_unknown', customerId)) : success(undefined)
 }
 
 async function customerPage(
@@ -166,12 +193,12 @@ async function findCustomer(
   call: GuardedCall,
   { organizationId, email }: CustomerDetails,
   thorough: boolean,
-): Promise<Result<string | undefined>> {
+): Promise<Result<StripeCustomer | undefined>> {
   const found = email ? await findByEmail(stripe, call, organizationId, email) : undefined
   if (found || !thorough) return success(found)
   const query = `metadata['organization_id']:'${organizationId}'`
   const { data } = await call('GET /v1/customers/search', () => stripe.customers.search({ query, limit: 1 }))
-  return success(data[0]?.id)
+  return success(data[0] && shown(data[0]))
 }
 
 async function findByEmail(
@@ -179,7 +206,7 @@ async function findByEmail(
   call: GuardedCall,
   organizationId: string,
   email: string,
-): Promise<string | undefined> {
+): Promise<StripeCustomer | undefined> {
   let after: string | undefined
   for (;;) {
     const page = await call('GET /v1/customers', () =>
@@ -187,7 +214,7 @@ async function findByEmail(
     )
     const found = page.data.find(({ metadata }) => metadata.organization_id === organizationId)
     after = page.data.at(-1)?.id
-    if (found || !page.has_more || !after) return found?.id
+    if (found || !page.has_more || !after) return found && shown(found)
   }
 }
 
@@ -223,9 +250,10 @@ function withoutKey(): StripeProvider {
   const refuse = () => Promise.resolve(failed(failure('stripe_key_missing')))
   return {
     customerUrl: (customerId) => `${DASHBOARD}/customers/${customerId}`,
-    customerState: refuse,
+    recordedCustomer: refuse,
     findCustomer: refuse,
     createCustomer: refuse,
+    updateCustomer: refuse,
     customerPage: refuse,
     deleteCustomer: refuse,
   }

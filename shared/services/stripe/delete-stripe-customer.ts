@@ -55,7 +55,7 @@ async function findCustomers(
   const { name = '', email = null } = open ?? {}
   const found = await stripe.findCustomer({ organizationId, name, email }, true)
   if (!found.ok) return found
-  return success([...new Set([recorded, found.value].filter((id) => typeof id === 'string'))])
+  return success([...new Set([recorded, found.value?.customerId].filter((id) => typeof id === 'string'))])
 }
 
 /**

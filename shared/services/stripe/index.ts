@@ -6,7 +6,7 @@ import { stripeEnvironment } from './environment.ts'
 import { stripeFailures } from './failures.ts'
 import { stripeInventory } from './inventory.ts'
 import { type StripeStep, stripeTenant } from './step.ts'
-import { stripeCustomer } from './stripe-customer.ts'
+import { stripeCustomer, updateStripeCustomer } from './stripe-customer.ts'
 
 /** A customer in Stripe for each organization. */
 export const stripe = defineService({
@@ -24,6 +24,7 @@ export const stripe = defineService({
     return {
       steps: {
         stripe_customer: withRows(stripeCustomer),
+        update_stripe_customer: withRows(updateStripeCustomer),
         delete_stripe_customer: (context) => deleteStripeCustomer(context, provider),
       },
       inventories: { stripe_customer: stripeInventory(provider) },

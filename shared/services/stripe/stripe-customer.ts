@@ -1,5 +1,7 @@
+import type { SideRecord } from '../../engine/jobs.ts'
 import type { StepOutcome } from '../../engine/step.ts'
 import { type Failure, leavesOpen } from '../../kernel/failures.ts'
+import type { StripeCustomer } from './client.ts'
 import { failure, stripeFailures } from './failures.ts'
 import {
   type OpenRequest,
@@ -18,19 +20,41 @@ const REMEMBERED: readonly string[] = [
 ] satisfies (keyof typeof stripeFailures)[]
 
 /**
- * One Stripe customer for the organization. While the answer to a request is open, the customer is looked for as it was
- * asked for, and exactly that is asked for again: its idempotency key covers the 24 h that Stripe keeps keys, and the search,
- * which has caught up by then, all later retries and those under a new key.
+ * One Stripe customer for the organization, with its name and billing address. While the answer to a request is open, the
+ * customer is looked for as it was asked for, and exactly that is asked for again: its idempotency key covers the 24 h that
+ * Stripe keeps keys, and the search, which has caught up by then, all later retries and those under a new key.
  */
 export const stripeCustomer: StripeStep = async (context) => {
   const { tenant, stripe } = context
   if (tenant.stripeCustomerId) {
-    const state = await stripe.customerState(tenant.stripeCustomerId)
-    if (!state.ok) return { type: 'failed', failure: state.failure }
-    if (state.value === 'live') return succeeded(context, tenant.stripeCustomerId)
-    if (state.value === 'unknown') return refused(context, tenant.stripeCustomerId)
+    const recorded = await stripe.recordedCustomer(tenant.stripeCustomerId)
+    if (!recorded.ok) return { type: 'failed', failure: recorded.failure }
+    if (recorded.value === 'unknown') return refused(context, tenant.stripeCustomerId)
+    if (recorded.value !== 'deleted') return bringUpToDate(context, recorded.value)
   }
   return findOrCreate(context)
+}
+
+/** Tells Stripe of a new name or billing address. Makes no customer: that is the provisioning's. */
+export const updateStripeCustomer: StripeStep = async (context) => {
+  const { tenant, stripe } = context
+  if (!tenant.stripeCustomerId) return { type: 'succeeded', output: { customer: 'none' } }
+  const recorded = await stripe.recordedCustomer(tenant.stripeCustomerId)
+  if (!recorded.ok) return { type: 'failed', failure: recorded.failure }
+  if (recorded.value === 'unknown') return refused(context, tenant.stripeCustomerId)
+  if (recorded.value === 'deleted') return { type: 'succeeded', output: { customer: 'deleted' } }
+  return bringUpToDate(context, recorded.value)
+}
+
+async function bringUpToDate(context: StripeStepContext, customer: StripeCustomer): Promise<StepOutcome> {
+  const { tenant, stripe } = context
+  const { customerId } = customer
+  const wanted = { customerId, name: tenant.organizationName, email: tenant.billingEmail }
+  if (customer.name === wanted.name && customer.email === wanted.email) return succeeded(context, customerId)
+  // First, so that nobody looks for it again when Stripe refuses the change.
+  if (tenant.stripeCustomerId !== customerId) await context.saveRecord(recordOf(context, customerId))
+  const updated = await stripe.updateCustomer(wanted, context.assertLease)
+  return updated.ok ? succeeded(context, customerId) : { type: 'failed', failure: updated.failure }
 }
 
 /** Somebody pays through this customer. Whoever changes the account says so: see leave_stripe_customer. */
@@ -54,7 +78,7 @@ async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
   }
   const found = await stripe.findCustomer({ organizationId, ...(open ?? wanted) }, open !== undefined)
   if (!found.ok) return { type: 'failed', failure: found.failure }
-  if (found.value) return succeeded(context, found.value)
+  if (found.value) return bringUpToDate(context, found.value)
 
   // With other details the same key would be refused, and a new one could make a second customer.
   const request = open?.key === wanted.key ? open : wanted
@@ -63,7 +87,7 @@ async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
     await context.planResource(STRIPE_CUSTOMER, organizationId, { request })
     planned = true
   })
-  if (created.ok) return succeeded(context, created.value)
+  if (created.ok) return bringUpToDate(context, { ...request, customerId: created.value })
   if (planned && !leavesOpen(created.failure, stripeFailures))
     await context.unplanResource(STRIPE_CUSTOMER, { request: stillOpen(created.failure, open) })
   return failed(context, created.failure, request)
@@ -97,11 +121,11 @@ function generation({ output }: StripeStepContext): number {
   return typeof output.keyGeneration === 'number' ? output.keyGeneration : 0
 }
 
-function succeeded({ sql, job, stripe }: StripeStepContext, customerId: string): StepOutcome {
-  return {
-    type: 'succeeded',
-    output: { resourceId: customerId },
-    record: sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId},
-      ${stripe.customerUrl(customerId)})`,
-  }
+function succeeded(context: StripeStepContext, customerId: string): StepOutcome {
+  return { type: 'succeeded', output: { resourceId: customerId }, record: recordOf(context, customerId) }
+}
+
+function recordOf({ sql, job, stripe }: StripeStepContext, customerId: string): SideRecord {
+  return sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId},
+    ${stripe.customerUrl(customerId)})`
 }

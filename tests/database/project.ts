@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { AUTH_SERVER } from '../support/auth-servers.ts'
 import { createTestDatabase, SEARCH_PATH } from '../support/database.ts'
 import { type NewUser, signUp } from '../support/sign-up.ts'
 
@@ -18,7 +19,7 @@ export interface Project {
 }
 
 export async function openProject(): Promise<Project> {
-  const database = await createTestDatabase('migrated')
+  const database = await createTestDatabase('migrated', AUTH_SERVER !== undefined)
   const pool = (role: string, max: number, settings = {}) =>
     postgres(database.url(role), {
       max,

@@ -90,8 +90,8 @@ export type Query = {
   /** The tenants of everybody, page by page. For operators and the service role (forbidden to others). */
   readonly tenants?: Maybe<TenantPage>;
   /**
-   * One tenant of anybody, with its history and health; null when there is none. For operators and the service role (forbidden
-   * to others).
+   * One tenant of anybody, with its history and health, called by exactly one of the arguments; null when there is none. For
+   * operators and the service role (forbidden to others).
    */
   readonly tenant?: Maybe<Tenant>;
   /** How many tenants there are in each state. For operators and the service role (forbidden to others). */
@@ -154,7 +154,9 @@ export type QueryTenantsArgs = {
 
 
 export type QueryTenantArgs = {
-  organizationId: Scalars['ID']['input'];
+  email?: InputMaybe<Scalars['String']['input']>;
+  id?: InputMaybe<Scalars['ID']['input']>;
+  slug?: InputMaybe<Scalars['String']['input']>;
 };
 
 
@@ -890,7 +892,7 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   tenantAlerts?: Resolver<ReadonlyArray<ResolversTypes['TenantAlert']>, ParentType, ContextType, RequireFields<QueryTenantAlertsArgs, 'includeResolved' | 'first'>>;
   tenantConnectionInfo?: Resolver<Maybe<ResolversTypes['TenantConnectionInfo']>, ParentType, ContextType, RequireFields<QueryTenantConnectionInfoArgs, 'organizationId' | 'revealPassword'>>;
   tenants?: Resolver<Maybe<ResolversTypes['TenantPage']>, ParentType, ContextType, RequireFields<QueryTenantsArgs, 'sort'>>;
-  tenant?: Resolver<Maybe<ResolversTypes['Tenant']>, ParentType, ContextType, RequireFields<QueryTenantArgs, 'organizationId'>>;
+  tenant?: Resolver<Maybe<ResolversTypes['Tenant']>, ParentType, ContextType, Partial<QueryTenantArgs>>;
   tenantCounts?: Resolver<Maybe<ResolversTypes['TenantCounts']>, ParentType, ContextType>;
   tenantVerification?: Resolver<Maybe<ResolversTypes['TenantVerification']>, ParentType, ContextType, RequireFields<QueryTenantVerificationArgs, 'subject'>>;
   pauses?: Resolver<Maybe<ReadonlyArray<ResolversTypes['Pause']>>, ParentType, ContextType>;

@@ -4,7 +4,8 @@ import type {
   TenantResolvers,
   TenantVerificationResolvers,
 } from '../generated/resolver-types.ts'
-import { check, decodeTimeCursor, organizationId, pageSize } from './arguments.ts'
+import { emailAddress } from '../kernel/email-address.ts'
+import { check, decodeTimeCursor, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
 import { provisioningStatus } from './provisioning-status.ts'
@@ -23,6 +24,15 @@ const tenantFilter = z.object({
   search: z.string().trim().min(1).max(200).nullish(),
   hasOpenAlerts: z.boolean().nullish(),
 })
+
+/** What a tenant may be called by: one of these. */
+const tenantName = z
+  .object({
+    email: emailAddress.optional(),
+    id: z.guid('is not an id').optional(),
+    slug: z.string().trim().min(1).max(200).optional(),
+  })
+  .refine((names) => Object.keys(names).length === 1, 'wants exactly one of email, id and slug')
 
 const tenantPage = z.object({
   tenants: z.array(z.looseObject({ id: z.string() })),
@@ -61,7 +71,8 @@ export const tenantQueries = {
   },
 
   tenant: async (_, wanted, { reader }) => {
-    const found = await reader.call(TENANT, { organizationId: organizationId(wanted.organizationId) })
+    const called = check('tenant', tenantName, definedOf({ ...wanted }))
+    const found = await reader.call(TENANT, definedOf(called))
     return isObject(found) ? camelCased(found) : null
   },
 

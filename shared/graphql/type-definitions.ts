@@ -165,10 +165,23 @@ export const typeDefinitions = /* GraphQL */ `
     tenants(filter: TenantFilter, sort: TenantSort! = CREATED_AT_DESC, page: PageInput): TenantPage
 
     """
-    One tenant of anybody, with its history and health; null when there is none. For operators and the service role (forbidden
-    to others).
+    One tenant of anybody, with its history and health, called by exactly one of the arguments; null when there is none. For
+    operators and the service role (forbidden to others).
     """
-    tenant(organizationId: ID!): Tenant
+    tenant(
+      """
+      Of a user, in any case.
+      """
+      email: String
+      """
+      Of the organization, or of a user.
+      """
+      id: ID
+      """
+      Of the organization.
+      """
+      slug: String
+    ): Tenant
 
     """
     How many tenants there are in each state. For operators and the service role (forbidden to others).

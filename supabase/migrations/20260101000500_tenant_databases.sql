@@ -17,7 +17,7 @@ create table public.organization_databases (
   graphql_enabled boolean not null default false,
   graphql_endpoint text,
   schema_version integer,
-  -- Of the neon service, derived from the steps by provisioning.refresh_status.
+  -- Derived from the steps, as the state of the service neon is: active when it is ready, otherwise the same word.
   status text not null default 'pending',
   -- A copy of tenant_health.status, where the whole of it is.
   health_status provisioning.health_status not null default 'unknown',

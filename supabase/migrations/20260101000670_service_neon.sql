@@ -22,15 +22,16 @@ insert into provisioning.provider_shares (provider, holder, share) values ('neon
 
 create function provisioning.copy_database_status() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_status text := case new.provisioning_status ->> 'neon' when 'ready' then 'active' else new.provisioning_status ->> 'neon' end;
 begin
-  update public.organization_databases d set status = new.provisioning_status ->> 'neon'
-  where d.organization_id = new.id and d.status <> new.provisioning_status ->> 'neon';
+  update public.organization_databases d set status = v_status where d.organization_id = new.id and d.status <> v_status;
   return null;
 end
 $$;
 revoke execute on function provisioning.copy_database_status() from public, anon, authenticated, service_role;
 comment on function provisioning.copy_database_status() is
-  'Trigger: organization_databases.status is what provisioning_status says of the service neon.';
+  'Trigger: organization_databases.status is what provisioning_status says of the service neon, active in the place of ready.';
 create trigger organizations_copy_database_status after update of provisioning_status on public.organizations
   for each row when (old.provisioning_status -> 'neon' is distinct from new.provisioning_status -> 'neon')
   execute function provisioning.copy_database_status();

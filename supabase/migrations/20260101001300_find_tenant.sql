@@ -46,3 +46,23 @@ comment on function provisioning.find_tenant(text) is
   'The user and the organization that an e-mail address (in any case), a slug, or the id of either one means; null for what
 there is none of. A deleted organization is found by its id as long as its jobs are there, and by its slug as long as its last
 owner is there, too.';
+
+create function provisioning.find_tenant_as_operator(p_email text, p_id uuid, p_slug text) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_organization_id uuid;
+begin
+  perform provisioning.assert_operator();
+  if p_slug is not null then
+    select o.id into v_organization_id from public.organizations o where o.slug = lower(p_slug);
+  else
+    select t.organization_id into v_organization_id from provisioning.find_tenant(coalesce(p_email, p_id::text)) t;
+  end if;
+  return provisioning.tenant_summary(v_organization_id);
+end
+$$;
+revoke execute on function provisioning.find_tenant_as_operator(text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function provisioning.find_tenant_as_operator(text, uuid, text) to authenticated, service_role;
+comment on function provisioning.find_tenant_as_operator(text, uuid, text) is
+  'tenant_summary of the tenant that one of these means (the id of the organization or of a user), for operators and the service
+role; null when there is none. Raises TP403.';

@@ -53,7 +53,7 @@ begin
   select organization_id, user_id, 'owner', created_at from growth.people;
   insert into public.wallets (user_id, currency) select user_id, 'usd' from growth.people;
   insert into public.organization_databases (organization_id, neon_project_id, region, size, status, health_status)
-  select organization_id, 'project-' || n, 'aws-eu-central-1', 'small', 'ready', 'sleeping' from growth.people;
+  select organization_id, 'project-' || n, 'aws-eu-central-1', 'small', 'active', 'sleeping' from growth.people;
   insert into public.tenant_health (organization_id, status, next_check_at)
   select organization_id, 'sleeping', now() + interval '1 day' from growth.people;
   commit;

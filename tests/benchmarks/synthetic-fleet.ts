@@ -19,7 +19,7 @@ export async function insertTenants(superuser: postgres.Sql, count: number): Pro
         '{"overall": "ready"}', now() from generate_series(1, ${count}) n
       on conflict do nothing;
     insert into public.organization_databases (organization_id, neon_project_id, region, size, status, health_status)
-      select md5('tenant' || n)::uuid, 'synthetic-project-' || n, 'aws-eu-central-1', 'small', 'ready', 'sleeping'
+      select md5('tenant' || n)::uuid, 'synthetic-project-' || n, 'aws-eu-central-1', 'small', 'active', 'sleeping'
       from generate_series(1, ${count}) n
       on conflict do nothing;
     insert into public.tenant_health (organization_id, status, checked_at, recorded_at)

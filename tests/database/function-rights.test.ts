@@ -45,6 +45,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.progress_of(uuid[])': ['authenticated', 'service_role'],
   'provisioning.list_tenants(jsonb,text,integer,text)': ['authenticated', 'service_role'],
   'provisioning.tenant_as_operator(uuid)': ['authenticated', 'service_role'],
+  'provisioning.find_tenant_as_operator(text,uuid,text)': ['authenticated', 'service_role'],
   'provisioning.tenant_counts()': ['authenticated', 'service_role'],
   'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
   'provisioning.resume_as_caller(text,text)': ['authenticated', 'service_role'],
@@ -92,6 +93,11 @@ const ASKING_FUNCTIONS: Readonly<
   },
   'provisioning.tenant_as_operator(uuid)': {
     call: (id) => `provisioning.tenant_as_operator('${id}')`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
+  'provisioning.find_tenant_as_operator(text,uuid,text)': {
+    call: (id) => `provisioning.find_tenant_as_operator(null, '${id}', null)`,
     works: ['service_role'],
     code: 'TP403',
   },

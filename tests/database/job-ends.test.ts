@@ -126,7 +126,7 @@ describe('provisioning_status', () => {
     if (ended) await engine.finish(lease)
     const { s, at, neon } = await status(organizationId)
     expect(s).toEqual({ ...expected, graphql: 'not_requested', changed_at: expect.any(String) })
-    expect(neon, 'organization_databases.status').toBe(expected.neon)
+    expect(neon, 'organization_databases.status').toBe(expected.neon === 'ready' ? 'active' : expected.neon)
     expect(at !== null).toBe(expected.overall === 'ready')
   })
 

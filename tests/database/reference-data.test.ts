@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blocked } from './blocked.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'
@@ -18,6 +19,28 @@ async function addPlan(plan: string): Promise<void> {
   await project.sql`insert into provisioning.plans (plan, default_size, sizes, history_retention_seconds) values (${plan}, 'small', '{small}', 0)`
   await project.sql`delete from provisioning.health_thresholds where plan = ${plan}`
 }
+
+describe('the table of states in docs/states.md', () => {
+  it.each([
+    ['provisioning_jobs.status', 'job_status_is_known'],
+    ['provisioning_steps.status', 'step_status_is_known'],
+    ['tenant_health.status', 'health_status_is_known'],
+    ['tenant_resources.state', 'resource_state_is_known'],
+    ['provider_status.state', 'state_is_known'],
+    ['reconciliation_runs.status', 'run_status_is_known'],
+  ])('has of %s the states that the database knows', async (column, constraint) => {
+    const page = await readFile(new URL('../../docs/states.md', import.meta.url), 'utf8')
+    const row = page.split('\n').find((line) => line.startsWith('|') && line.includes(column)) ?? ''
+    const told = [...(row.split('|')[2] ?? '').matchAll(/`(\w+)`/g)].map(([, state]) => state)
+    const { definition } = only(
+      await project.sql<{ definition: string }[]>`
+        select pg_get_constraintdef(oid) as definition from pg_constraint where conname = ${constraint}`,
+    )
+    const known = [...definition.matchAll(/'(\w+)'/g)].map(([, state]) => state)
+    expect(known.length).toBeGreaterThan(2)
+    expect(told.toSorted()).toEqual(known.toSorted())
+  })
+})
 
 // Sign-ups lock no row of the lookup tables; these are the checks that foreign keys would make.
 describe('the plan and the region of an organization', () => {

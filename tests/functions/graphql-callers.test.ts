@@ -86,7 +86,7 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
     answers: operatorsOnly,
   },
   'tenant, with history and health': {
-    query: `query ($id: ID!) { tenant(organizationId: $id) { name provisioning { organizationId }
+    query: `query ($id: ID!) { tenant(id: $id) { name provisioning { organizationId }
       events { id } alerts { organizationId } healthDetails { status } healthHistory { at } } }`,
     answers: operatorsOnly,
   },

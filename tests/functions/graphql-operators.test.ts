@@ -18,7 +18,7 @@ const asOperator = (query: string, variables: Record<string, unknown> = {}) =>
 
 describe('tenant', () => {
   it('shows an operator everything of a tenant that is not theirs', async () => {
-    const { data, errors } = await asOperator(`query ($id: ID!) { tenant(organizationId: $id) {
+    const { data, errors } = await asOperator(`query ($id: ID!) { tenant(id: $id) {
       name status ownerEmail jobStatus health databaseRegion
       provisioning { overall steps { step status } } healthDetails { status }
       events(first: 2) { eventType cursor } alerts { id } } }`)
@@ -35,7 +35,7 @@ describe('tenant', () => {
     })
     const [, last] = data.tenant.events
     const next = await asOperator(
-      `query ($id: ID!, $after: String) { tenant(organizationId: $id) { events(first: 100, after: $after) { id cursor } } }`,
+      `query ($id: ID!, $after: String) { tenant(id: $id) { events(first: 100, after: $after) { id cursor } } }`,
       { after: last.cursor },
     )
     const rows =
@@ -43,8 +43,43 @@ describe('tenant', () => {
     expect(next.data.tenant.events).toHaveLength(rows.length - 2)
   })
 
+  it('is found by an address in any case, by its slug, and by the id of the organization or of a user', async () => {
+    const [row] = await project.sql<{ slug: string }[]>`
+      select slug from public.organizations where id = ${cast.organizationId}`
+    const names = {
+      email: cast.owner.email.toUpperCase(),
+      slug: row?.slug,
+      organization: cast.organizationId,
+      user: cast.owner.userId,
+    }
+    const { data, errors } = await asOperator(
+      `query ($email: String, $slug: String, $organization: ID, $user: ID) {
+        email: tenant(email: $email) { id } slug: tenant(slug: $slug) { id }
+        organization: tenant(id: $organization) { id } user: tenant(id: $user) { id }
+        nobody: tenant(email: "nobody@example.com") { id } none: tenant(slug: "none") { id } }`,
+      names,
+    )
+    const ours = { id: cast.organizationId }
+    expect({ data, errors }).toEqual({
+      data: { email: ours, slug: ours, organization: ours, user: ours, nobody: null, none: null },
+      errors: [],
+    })
+  })
+
+  it.each([
+    ['nothing', '', 'exactly one'],
+    ['two names', '(email: "ann@example.com", slug: "ann")', 'exactly one'],
+    ['no id', '(id: "ann")', 'id: is not an id'],
+    ['no address', '(email: "ann")', 'email: is not an e-mail address'],
+  ])('is refused to whoever calls it by %s', async (_, given, message) => {
+    const { errors } = await asOperator(`{ tenant${given} { id } }`)
+    expect(errors).toMatchObject([
+      { message: expect.stringContaining(message), extensions: { code: 'invalid_argument' } },
+    ])
+  })
+
   it('is null for an organization that does not exist', async () => {
-    const { data } = await asOperator('query ($id: ID!) { tenant(organizationId: $id) { name } }', {
+    const { data } = await asOperator('query ($id: ID!) { tenant(id: $id) { name } }', {
       id: crypto.randomUUID(),
     })
     expect(data).toEqual({ tenant: null })
@@ -92,7 +127,7 @@ describe('before a worker has claimed the job', () => {
       expect(member.data.provisioningStatus).toMatchObject(expected)
       expect(member.data.provisioningStatus.services).toContainEqual({ service: 'neon', status: 'PENDING' })
       const operator = await asOperator(
-        `query ($id: ID!) { tenant(organizationId: $id) { status health provisioning { ${fields} } } }`,
+        `query ($id: ID!) { tenant(id: $id) { status health provisioning { ${fields} } } }`,
         { id },
       )
       expect(operator.data.tenant).toMatchObject({

@@ -8,9 +8,11 @@ export const TENANTS: Query = {
       ${argument} ->> 'after')`,
 }
 
+/** {email}, {id} or {slug}. */
 export const TENANT: Query = {
   name: 'tenant',
-  sql: (argument) => `select provisioning.tenant_as_operator((${argument} ->> 'organizationId')::uuid)`,
+  sql: (argument) => `
+    select provisioning.find_tenant_as_operator(${argument} ->> 'email', (${argument} ->> 'id')::uuid, ${argument} ->> 'slug')`,
 }
 
 export const TENANT_COUNTS: Query = {

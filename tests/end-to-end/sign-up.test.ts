@@ -108,7 +108,7 @@ describe('a person who signs up', () => {
     const database = await client.from('organization_databases').select().single()
     expect(database.data).toMatchObject({
       organization_id: organizationId,
-      status: 'ready',
+      status: 'active',
       health_status: 'healthy',
       region: 'aws-eu-central-1',
       size: 'small',

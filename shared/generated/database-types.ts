@@ -76,14 +76,14 @@ isOneToOne: false
                   ]
                 },"profiles": {
                   Row: {
-                    "avatar_url": string | null,"created_at": string,"email": string | null,"full_name": string | null,"id": string,"in_search_index": boolean,"organization_id": string | null,"updated_at": string
+                    "avatar_url": string | null,"created_at": string,"discoverable": boolean,"email": string | null,"full_name": string | null,"id": string,"in_search_index": boolean,"organization_id": string | null,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id": string,"in_search_index"?: boolean,"organization_id"?: string | null,"updated_at"?: string
+                    "avatar_url"?: string | null,"created_at"?: string,"discoverable"?: boolean,"email"?: string | null,"full_name"?: string | null,"id": string,"in_search_index"?: boolean,"organization_id"?: string | null,"updated_at"?: string
                   }
                   Update: {
-                    "avatar_url"?: string | null,"created_at"?: string,"email"?: string | null,"full_name"?: string | null,"id"?: string,"in_search_index"?: boolean,"organization_id"?: string | null,"updated_at"?: string
+                    "avatar_url"?: string | null,"created_at"?: string,"discoverable"?: boolean,"email"?: string | null,"full_name"?: string | null,"id"?: string,"in_search_index"?: boolean,"organization_id"?: string | null,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -289,6 +289,7 @@ isOneToOne: true
 { Args: { "query": string }; Returns: {
               "avatar_url": string | null,
 "created_at": string,
+"discoverable": boolean,
 "email": string | null,
 "full_name": string | null,
 "id": string,

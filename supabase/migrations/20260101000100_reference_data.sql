@@ -88,6 +88,8 @@ create table provisioning.settings (
   sign_up_failures_retention_days integer default 400,
   -- Rows of each kind that one run of the retention, once a minute, looks at.
   retention_batch_rows integer not null default 500,
+  -- Whom search_profiles finds besides the own profile and colleagues: nobody, or everybody whose profile is discoverable.
+  profile_search text not null default 'colleagues',
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (reconcile_grace_hours >= 0),
@@ -95,6 +97,7 @@ create table provisioning.settings (
   -- Whoever wants more deleted orders it by id.
   constraint reconcile_delete_percent_is_at_most_one check (reconcile_delete_percent between 0 and 1),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
+  constraint profile_search_is_known check (profile_search in ('colleagues', 'everyone')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
     and worker_look_again_milliseconds > 0 and least(worker_linger_milliseconds, doorbell_interval_milliseconds) >= 0

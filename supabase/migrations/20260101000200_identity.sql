@@ -81,6 +81,7 @@ create table public.profiles (
   avatar_url provisioning.avatar_url,
   organization_id uuid references public.organizations (id) on delete set null,
   in_search_index boolean not null default true,
+  discoverable boolean not null default true,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
@@ -88,6 +89,8 @@ comment on column public.profiles.id is 'The id of the auth user; there is no se
 comment on column public.profiles.in_search_index is
   'False from the sign-up until a worker begins with the tenant: putting a text into a trigram index takes longer than the rest of
 a profile. search_profiles finds both.';
+comment on column public.profiles.discoverable is
+  'Whether strangers may find the profile by its name, where settings.profile_search is everyone. The person decides.';
 create index profiles_organization_id_idx on public.profiles (organization_id);
 select provisioning.with_trigrams($create$
 create index profiles_search_idx on public.profiles
@@ -209,8 +212,8 @@ create policy "owners and admins edit their organization" on public.organization
 
 alter table public.profiles enable row level security;
 revoke all on public.profiles from anon, authenticated, service_role;
-grant select, update (full_name, avatar_url) on public.profiles to authenticated;
-grant select, update (full_name, avatar_url) on public.profiles to service_role;
+grant select, update (full_name, avatar_url, discoverable) on public.profiles to authenticated;
+grant select, update (full_name, avatar_url, discoverable) on public.profiles to service_role;
 create policy "users read their own profile and their colleagues'" on public.profiles for select to authenticated
   using (id = (select auth.uid()) or id = any (array(select provisioning.my_colleague_ids())));
 create policy "users edit their own profile" on public.profiles for update to authenticated
@@ -230,6 +233,44 @@ create policy "users read their own wallet" on public.wallets for select to auth
   using (user_id = (select auth.uid()));
 
 select provisioning.with_trigrams($create$
+create function provisioning.discoverable_profiles(p_query text, p_limit integer) returns setof public.profiles
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = 'force_custom_plan' rows 20 as $$
+declare
+  v_candidates constant integer := 1000;
+  v_user_id constant uuid := auth.uid();
+  v_like text := '%' || replace(replace(replace(left(p_query, 200), '\', '\\'), '%', '\%'), '_', '\_') || '%';
+begin
+  if v_user_id is null or left(p_query, 200) !~ '[[:alnum:]]{3}'
+    or (select s.profile_search from provisioning.settings s) <> 'everyone' then
+    return;
+  end if;
+  return query
+  with candidates as materialized (
+    (select i.* from public.profiles i
+      where i.in_search_index and coalesce(i.full_name, '') || ' ' || coalesce(i.email, '') ilike v_like
+      limit v_candidates)
+    union all
+    (select w.* from public.profiles w where not w.in_search_index order by w.created_at desc limit v_candidates)
+  )
+  select shown.* from candidates c
+  cross join lateral jsonb_populate_record(null::public.profiles, jsonb_build_object(
+    'id', c.id, 'full_name', c.full_name, 'avatar_url', c.avatar_url)) shown
+  -- An address tells nobody who has it: only the name is compared.
+  where c.discoverable and c.full_name ilike v_like and c.id <> v_user_id
+    and c.id <> all (array(select provisioning.my_colleague_ids()))
+  order by extensions.similarity(c.full_name, left(p_query, 200)) desc, c.created_at desc
+  limit p_limit;
+end
+$$
+$create$);
+revoke execute on function provisioning.discoverable_profiles(text, integer) from public, anon, authenticated, service_role;
+grant execute on function provisioning.discoverable_profiles(text, integer) to authenticated, service_role;
+comment on function provisioning.discoverable_profiles(text, integer) is
+  'Strangers whose name has the text, which needs three letters or digits in a row: id, name and picture, and null in each other
+column. Nobody unless settings.profile_search is everyone. Looks at 1000 profiles that have the text in name or address, and at
+the newest 1000 that are not in the index yet.';
+
+select provisioning.with_trigrams($create$
 create function public.search_profiles(query text) returns setof public.profiles
 -- Planned anew at each call: which way is the shortest depends on how frequent the text is.
 language plpgsql stable security invoker set search_path = '' set plan_cache_mode = 'force_custom_plan' rows 20 as $$
@@ -244,6 +285,7 @@ declare
   v_letters integer := case
     when v_query ~ '[[:alnum:]]{3}' then 3 when v_query ~ '[A-Za-z0-9]{2}' then 2
     when v_query ~ '[[:alnum:]]' then 1 else 0 end;
+  v_found integer;
 begin
   return query
   with anywhere as materialized (
@@ -274,6 +316,8 @@ begin
   select p.* from found p
   order by extensions.similarity(coalesce(p.full_name, '') || ' ' || coalesce(p.email, ''), v_query) desc, p.created_at desc
   limit 20;
+  get diagnostics v_found = row_count;
+  return query select * from provisioning.discoverable_profiles(v_query, 20 - v_found);
 end
 $$
 $create$);
@@ -282,4 +326,5 @@ grant execute on function public.search_profiles(text) to authenticated, service
 comment on function public.search_profiles(text) is
   'The 20 best matches of a part of a name or e-mail address (its first 200 characters), among the profiles that the caller may
 see. A text that many have is looked for in a bounded number of them: 250 that have it anywhere, 250 in which a word begins with
-it, and the newest 1000 that are not in the index yet. One or two letters or digits are found where a word begins with them.';
+it, and the newest 1000 that are not in the index yet. One or two letters or digits are found where a word begins with them. Where
+settings.profile_search is everyone, discoverable strangers come after them, with id, name and picture only.';

@@ -155,14 +155,17 @@ describe('what a member asks for over the Data API costs as much as their organi
 })
 
 describe('a search for a profile reads an index, not everybody, when asked by', () => {
-  it.each<[string, () => Caller]>([
-    ['a service', () => ({ role: 'service_role' })],
-    ['a user', () => ({ role: 'authenticated', userId: tenant.user.id })],
-  ])('%s', async (_, caller) => {
+  it.each<[string, () => Caller, string]>([
+    ['a service', () => ({ role: 'service_role' }), 'colleagues'],
+    ['a user', () => ({ role: 'authenticated', userId: tenant.user.id }), 'colleagues'],
+    ['a user who may find everybody', () => ({ role: 'authenticated', userId: tenant.user.id }), 'everyone'],
+  ])('%s', async (_, caller, profileSearch) => {
+    await project.sql`update provisioning.settings set profile_search = ${profileSearch}`
     const scanned = await rowsScanned(async (tx) => {
       await enterRole(tx, caller())
       await tx`select id from public.search_profiles('4711@many')`
     })
+    await project.sql`update provisioning.settings set profile_search = default`
     expect(scanned).toEqual({})
   })
 })

@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
-import { type Caller, runAs } from '../support/roles.ts'
+import { type Caller, enterRole, runAs } from '../support/roles.ts'
 import { API_ROLES, type Cast, openCast, PEOPLE, type Person, THE_HEADS, Undo, unlessUndone } from './cast.ts'
 import { fingerprint } from './fingerprint.ts'
 import { createTenant, only, type Project, refusal, type Tenant } from './project.ts'
@@ -30,6 +30,7 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
 const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
+  'provisioning.discoverable_profiles(text,integer)': ['authenticated', 'service_role'],
   'provisioning.my_colleague_ids()': ['authenticated'],
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
@@ -174,6 +175,7 @@ const TELLING_FUNCTIONS = [
   'provisioning.audited_details(uuid)',
   'provisioning.is_operator()',
   'provisioning.progress_of(uuid[])',
+  'provisioning.discoverable_profiles(text,integer)',
   'provisioning.my_colleague_ids()',
   'provisioning.my_organization_ids(text[])',
   'search_profiles(text)',
@@ -260,6 +262,80 @@ describe('search_profiles', () => {
     expect(await search(people.stranger, 'Xaver')).toEqual([])
     expect(await search(people.owner, user.email ?? '')).toEqual([])
     expect(await search(people.member, 'Olga Owner')).toEqual([ours.user.id])
+  })
+
+  describe('where everybody may be found', () => {
+    /** With the settings changed for it alone. */
+    async function rowsFor(person: Caller, query: string) {
+      let rows: Record<string, unknown>[] = []
+      await project.sql
+        .begin(async (tx) => {
+          await tx`update provisioning.settings set profile_search = 'everyone'`
+          await enterRole(tx, person)
+          rows = [...(await tx`select * from public.search_profiles(${query})`)]
+          throw new Undo()
+        })
+        .catch(unlessUndone)
+      return rows
+    }
+
+    it('tells of strangers name, picture and id, and nothing else', async () => {
+      const { user } = await createTenant(project, {
+        metadata: { full_name: 'Wilma Wide', avatar_url: 'https://example.com/w.png' },
+      })
+      const [found, ...others] = await rowsFor(people.stranger, 'ilma wi')
+      expect(others).toEqual([])
+      const told = Object.entries(found ?? {}).filter(([, value]) => value !== null)
+      expect(Object.fromEntries(told)).toEqual({
+        id: user.id,
+        full_name: 'Wilma Wide',
+        avatar_url: 'https://example.com/w.png',
+      })
+    })
+
+    it('finds no stranger by the address, nor by less than three letters', async () => {
+      const { user } = await createTenant(project, {
+        email: 'vvvv@private.example',
+        metadata: { full_name: 'Vera Vast' },
+      })
+      for (const query of ['vvvv', 'vvvv@private.example', 'Ve', 'V', 'Vast vvvv'])
+        expect(await rowsFor(people.stranger, query), query).toEqual([])
+      expect(await rowsFor(people.stranger, 'vera')).toMatchObject([{ id: user.id }])
+    })
+
+    it('leaves out whoever has switched it off, which each can for the own profile alone', async () => {
+      const { user } = await createTenant(project, { metadata: { full_name: 'Ulla Unseen' } })
+      const self: Caller = { role: 'authenticated', userId: user.id }
+      const hide = (person: Caller) =>
+        runAs(
+          project.api,
+          person,
+          (tx) => tx`update public.profiles set discoverable = false where id = ${user.id}`,
+        )
+      expect((await hide(people.stranger)).count).toBe(0)
+      expect(await rowsFor(people.stranger, 'Ulla')).toHaveLength(1)
+      expect((await hide(self)).count).toBe(1)
+      expect(await rowsFor(people.stranger, 'Ulla')).toEqual([])
+    })
+
+    it('shows oneself and colleagues once, with everything, and before the others', async () => {
+      await createTenant(project, { metadata: { full_name: 'Olga Owner' } })
+      const rows = await rowsFor(people.member, 'Olga Owner')
+      expect(rows).toMatchObject([
+        { id: ours.user.id, email: ours.user.email, organization_id: ours.organizationId },
+        { email: null, organization_id: null },
+      ])
+      expect(await rowsFor(people.service_role, 'Olga Owner')).toHaveLength(2)
+    })
+
+    it('finds at most twenty in all', async () => {
+      await project.superuser.unsafe(`
+        set session_replication_role = replica;
+        insert into public.profiles (id, full_name) select gen_random_uuid(), 'Tamtam ' || n from generate_series(1, 30) n;
+        reset session_replication_role`)
+      expect(await rowsFor(people.stranger, 'tamtam')).toHaveLength(20)
+      await project.sql`delete from public.profiles where full_name ~ 'Tamtam'`
+    })
   })
 
   it.each(['%', '_', '\\', '%_%', '\\%'])('takes %s literally', async (special) => {

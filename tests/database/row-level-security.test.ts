@@ -52,7 +52,10 @@ const ACCESS: Readonly<Record<string, Access>> = {
   profiles: {
     ours: 'id is the owner',
     read: EVERYBODY_INSIDE,
-    update: { owner: ['full_name', 'avatar_url'], service_role: ['full_name', 'avatar_url'] },
+    update: {
+      owner: ['full_name', 'avatar_url', 'discoverable'],
+      service_role: ['full_name', 'avatar_url', 'discoverable'],
+    },
   },
   organization_members: {
     read: EVERYBODY_INSIDE,

@@ -9,12 +9,14 @@ interface CliOptions {
   /** The database to work on. Its password goes by the environment: `ps` shows arguments to everybody. */
   readonly databaseUrl?: string
   readonly env?: NodeJS.ProcessEnv
+  /** The directory that has supabase/config.toml; without it, this one. */
+  readonly workdir?: string
 }
 
-/** Runs the Supabase CLI of package.json in the project and returns what it printed. @throws Error with that */
+/** Runs the Supabase CLI of package.json in a project and returns what it printed. @throws Error with that */
 export async function supabaseCli(
   args: readonly string[],
-  { databaseUrl, env = {} }: CliOptions = {},
+  { databaseUrl, env = {}, workdir = projectRoot }: CliOptions = {},
 ): Promise<string> {
   const packageFile = require.resolve('supabase/package.json')
   const { bin } = require(packageFile) as { bin: { supabase: string } }
@@ -24,7 +26,7 @@ export async function supabaseCli(
     [
       path.resolve(path.dirname(packageFile), bin.supabase),
       '--workdir',
-      projectRoot,
+      workdir,
       ...args,
       ...(remote ? [`--remote=${remote.url}`] : []),
     ],

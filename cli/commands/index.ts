@@ -5,6 +5,7 @@ import { registerConnection } from './connection.ts'
 import { registerDoctor } from './doctor.ts'
 import { registerHealth } from './health.ts'
 import { registerAlerts, registerEvents } from './history.ts'
+import { registerInit } from './init.ts'
 import { registerList } from './list.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
@@ -31,4 +32,5 @@ export function registerCommands(program: Command, define: Define): void {
   registerResume(program, define)
   registerPauses(program, define)
   registerDoctor(program, define)
+  registerInit(program, define)
 }

@@ -5,6 +5,8 @@ export interface MigrateOptions {
   /** Base URL of the functions as the database reaches them; goes to Vault. */
   readonly functionsUrl?: string
   readonly seed?: boolean
+  /** The directory that has supabase/config.toml and the migrations; without it, this one. */
+  readonly workdir?: string
 }
 
 /**
@@ -17,6 +19,7 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
   await supabaseCli(['db', 'push', '--yes', ...seed], {
     databaseUrl: `${databaseUrl}?sslmode=disable`,
     env: { FUNCTIONS_BASE_URL: options.functionsUrl ?? 'http://127.0.0.1:9/functions/v1' },
+    ...(options.workdir === undefined ? {} : { workdir: options.workdir }),
   })
   if (options.functionsUrl !== undefined) await setFunctionsUrl(databaseUrl, options.functionsUrl)
 }

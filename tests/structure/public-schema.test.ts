@@ -20,6 +20,7 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'shared/tenant-database/roles.ts': ['from public', 'on schema public'],
   'local/demo/run.ts': ["where table_schema = 'public'"],
   // What the Supabase CLI and PostgREST take where nothing is configured.
+  'cli/install/config-toml.ts': ["EXPOSED = ['public', 'graphql_public']"],
   'local/gateway/config.ts': ["default(['public'])", "default(['public', 'extensions'])"],
   'local/gateway/rest/request.ts': ["exposed[0] ?? 'public'"],
   // The role PUBLIC.

@@ -1,0 +1,135 @@
+import path from 'node:path'
+import type { Command } from 'commander'
+import { bold, dim, green, red, yellow } from '../../tools/command.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { type Change, type Plan, planInstallation } from '../install/plan.ts'
+import { schemaNameProblem, TEMPLATE_SCHEMA } from '../install/render-schema.ts'
+import { writeChanges } from '../install/write-changes.ts'
+import { type Define, exit } from '../session.ts'
+
+interface Options {
+  readonly schema?: string
+  readonly dryRun?: true
+  readonly yes?: true
+}
+
+export function registerInit(program: Command, define: Define): void {
+  define(
+    program
+      .command('init')
+      .argument('[directory]', 'the directory with supabase/config.toml', '.')
+      .description('put tenant provisioning into a Supabase project: migrations, functions and configuration')
+      .option(
+        '--schema <name>',
+        'where our tables are to be; without it public, or tenancy where public has our names',
+      )
+      .option('--dry-run', 'show what would be written, and write nothing')
+      .option('--yes', 'do it without asking')
+      .addHelpText(
+        'after',
+        `
+Works on files alone: no database is changed. Migrations get versions after the project's newest one, the functions their own import
+map, supabase/config.toml and .env.example what we need; everything else in them is kept. What was written is remembered in
+supabase/tenant-provisioning.json. Run it again after an update: it writes what is new, or says why it cannot.`,
+      ),
+    async (session, directory: string, options: Options) => {
+      const project = path.resolve(directory)
+      const problem = schemaProblem(options.schema) ?? directoryProblem(project)
+      if (problem) throw new Error(problem)
+      session.standing = 'Nothing was written.'
+      const plan = await planInstallation({
+        project,
+        now: new Date(),
+        ...(options.schema === undefined ? {} : { schema: options.schema }),
+      })
+      const document = {
+        project,
+        ...plan,
+        changes: plan.changes.map(({ path: file, kind }) => ({ path: file, kind })),
+      }
+      const isDone = plan.changes.length === 0
+      if (plan.problems.length > 0 || isDone || options.dryRun) {
+        session.print({ ...document, written: false }, () => screen(project, plan, false))
+        return plan.problems.length > 0 ? exit.refused : exit.fine
+      }
+      if (!options.yes) session.note(screen(project, plan, false))
+      await session.confirm('Write these files?', options.yes ?? false)
+      await writeChanges(project, plan.changes, session.stop)
+      session.print({ ...document, written: true }, () => screen(project, plan, true))
+      return exit.fine
+    },
+  )
+}
+
+const schemaProblem = (schema: string | undefined) =>
+  schema === undefined ? undefined : schemaNameProblem(schema)
+
+const directoryProblem = (project: string) =>
+  path.relative(project, projectRoot) === ''
+    ? 'This is the directory of tenant provisioning itself. Name that of your project.'
+    : undefined
+
+/** Folders with more of our files than this are told as one line. */
+const SINGLE_FILES = 3
+
+function screen(project: string, { schema, reason, changes, problems }: Plan, isWritten: boolean): string {
+  if (problems.length > 0)
+    return [`${red('Nothing was written.')}`, ...problems.map((problem) => `  ${red('✗')} ${problem}`)].join(
+      '\n',
+    )
+  if (changes.length === 0) return `${green('✓')} ${project} has all of it already, in the schema ${schema}.`
+  return [
+    `${bold(isWritten ? 'Written' : 'To be written')} into ${project}`,
+    `  our tables go to the schema ${bold(schema)}: ${reason}`,
+    ...summary(changes).map((line) => `  ${line}`),
+    ...(isWritten ? ['', ...nextSteps(schema)] : []),
+  ].join('\n')
+}
+
+const SIGNS = { create: green('+'), change: yellow('~'), delete: red('-') } as const
+
+function summary(changes: readonly Change[]): string[] {
+  const groups = new Map<string, Change[]>()
+  for (const change of changes) {
+    const key = `${change.kind} ${groupOf(change.path)}`
+    groups.set(key, [...(groups.get(key) ?? []), change])
+  }
+  return [...groups.values()].flatMap((group) =>
+    group.length <= SINGLE_FILES
+      ? group.map(({ kind, path: file }) => `${SIGNS[kind]} ${file}`)
+      : many(group),
+  )
+}
+
+/** Migrations together, and what the functions share. */
+function groupOf(file: string): string {
+  const [top = '', second = '', third = ''] = file.split('/')
+  return third.startsWith('_') ? `${top}/${second}/${third}` : path.dirname(file)
+}
+
+function many(group: readonly Change[]): string[] {
+  const [first] = group
+  const last = group.at(-1)
+  if (!first || !last) return []
+  const folder = groupOf(first.path)
+  const range =
+    path.dirname(first.path) === folder && path.dirname(last.path) === folder
+      ? dim(` ${path.basename(first.path)} … ${path.basename(last.path)}`)
+      : ''
+  return [`${SIGNS[first.kind]} ${folder}/ ${group.length} files${range}`]
+}
+
+function nextSteps(schema: string): string[] {
+  const steps = [
+    'Look at what changed (git diff), and commit it.',
+    'Set the secrets of the functions: npx supabase secrets set STRIPE_SECRET_KEY=… NEON_API_KEY=…',
+    'npx supabase functions deploy --use-api',
+    'FUNCTIONS_BASE_URL=https://YOUR-PROJECT.supabase.co/functions/v1 npx supabase db push --remote',
+    ...(schema === TEMPLATE_SCHEMA
+      ? []
+      : [
+          `Expose the schema ${schema}: Dashboard, Settings, Data API, Exposed schemas (config.toml does it for the local stack).`,
+        ]),
+  ]
+  return [bold('Next'), ...steps.map((step, index) => `  ${index + 1}. ${step}`)]
+}

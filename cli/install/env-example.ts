@@ -1,0 +1,22 @@
+const FIRST_LINE = '# Tenant provisioning'
+
+const BLOCK = `${FIRST_LINE} ---------------------------------------------------------------
+# Where the database finds the functions; \`supabase db push\` puts it into Vault.
+# Local stack of the Supabase CLI: http://host.docker.internal:54321/functions/v1
+FUNCTIONS_BASE_URL=https://YOUR-PROJECT.supabase.co/functions/v1
+# Secrets of the functions: \`supabase secrets set --env-file .env\`
+STRIPE_SECRET_KEY=
+NEON_API_KEY=
+# With a personal Neon key: the Neon organization that gets the projects.
+# NEON_ORG_ID=
+`
+
+/** The project's .env.example with the variables that we need and it has not, everything in it kept. */
+export function withOurVariables(text: string): string {
+  if (text.includes(FIRST_LINE)) return text
+  const has = (name: string) => new RegExp(`^#? ?${name}=`, 'm').test(text)
+  const block = BLOCK.split('\n')
+    .filter((line) => !has(/^(?:# )?([A-Z_]+)=/.exec(line)?.[1] ?? '-'))
+    .join('\n')
+  return text.trim() === '' ? block : `${text.trimEnd()}\n\n${block}`
+}

@@ -1,0 +1,241 @@
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { projectRoot } from '../../tools/project.ts'
+import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
+import { readFunctionNames } from '../doctor/migrations.ts'
+import { withOurConfig } from './config-toml.ts'
+import { withOurVariables } from './env-example.ts'
+import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
+import { type Migration, renderedMigrations } from './migrations.ts'
+import {
+  functionFiles,
+  IMPORT_MAP,
+  type OurFile,
+  TENANT_SCHEMA,
+  TENANT_SCHEMA_BUNDLE,
+  tenantSchemaFiles,
+} from './our-files.ts'
+import { TEMPLATE_SCHEMA } from './render-schema.ts'
+import { namesMadeIn, ourNames } from './taken-names.ts'
+import { versionOf, versionsAfter } from './versions.ts'
+
+const MIGRATIONS = 'supabase/migrations'
+const CONFIG = 'supabase/config.toml'
+const VARIABLES = '.env.example'
+/** Proposed, in this order, where `public` has names of ours. */
+const OWN_SCHEMAS = ['tenancy', 'tenant_provisioning']
+
+/** One file of the project that is made, changed or taken away. */
+export interface Change {
+  readonly path: string
+  readonly kind: 'create' | 'change' | 'delete'
+  /** As it is to be; undefined when it goes. */
+  readonly text?: string
+}
+
+export interface Plan {
+  readonly schema: string
+  /** Why this schema. */
+  readonly reason: string
+  readonly changes: readonly Change[]
+  /** Why nothing can be done; empty when it can. */
+  readonly problems: readonly string[]
+}
+
+export interface PlanOptions {
+  /** The directory that has supabase/config.toml. */
+  readonly project: string
+  /** Asked for; without it, one is proposed. */
+  readonly schema?: string
+  readonly now: Date
+}
+
+/** What an installation would do to a project. It reads files and changes nothing. @throws Error when it is no Supabase project */
+export async function planInstallation({ project, schema: wanted, now }: PlanOptions): Promise<Plan> {
+  const config = await textOf(project, CONFIG)
+  if (config === undefined)
+    throw new Error(`${project} has no ${CONFIG}. Run this in the directory of a Supabase project.`)
+  const manifest = await readManifest(project)
+  const theirs = await theirMigrations(project, manifest)
+  const { schema, reason } = await chosenSchema(wanted, manifest, theirs)
+  const migrations = await renderedMigrations(schema)
+  const functions = await readFunctionNames()
+  const placed = placedMigrations(migrations, manifest, theirs, now)
+  const wantedFiles = [
+    ...placed.files,
+    ...(await withTheirTenantSchema(project, await functionFiles(schema, functions))),
+  ]
+  const current = await Promise.all(wantedFiles.map((file) => textOf(project, file.path)))
+  const changes = [
+    ...wantedFiles.flatMap((file, index) => changeOf(file, current[index]) ?? []),
+    ...(await missingTenantSchema(project)),
+    ...(await obsoleteFiles(project, manifest, wantedFiles)),
+    ...mergedFile(CONFIG, config, withOurConfig(config, { schema, functions, importMap: IMPORT_MAP })),
+    ...(await mergedVariables(project)),
+  ]
+  const foreign = wantedFiles.flatMap((file, index) => conflictOf(file, current[index], manifest) ?? [])
+  return {
+    schema,
+    reason,
+    changes: [...changes, ...(await manifestChange(project, schema, placed.manifest, wantedFiles))],
+    problems: [
+      ...(wanted && manifest && wanted !== manifest.schema
+        ? [`Our tables are in the schema ${manifest.schema} already; they cannot move to ${wanted}.`]
+        : []),
+      ...placed.problems,
+      ...foreign,
+    ],
+  }
+}
+
+/** Their own migrations, by file name, in order. */
+async function theirMigrations(
+  project: string,
+  manifest: Manifest | undefined,
+): Promise<ReadonlyMap<string, string>> {
+  const ours = new Set(Object.values(manifest?.migrations ?? {}).map(({ file }) => file))
+  const names = await readdir(path.join(project, MIGRATIONS)).catch(() => [])
+  const files = names.filter((name) => versionOf(name) !== undefined && !ours.has(name)).sort()
+  const texts = await Promise.all(files.map((name) => readFile(path.join(project, MIGRATIONS, name), 'utf8')))
+  return new Map(files.map((name, index) => [name, texts[index] ?? '']))
+}
+
+async function chosenSchema(
+  wanted: string | undefined,
+  manifest: Manifest | undefined,
+  theirs: ReadonlyMap<string, string>,
+): Promise<{ schema: string; reason: string }> {
+  if (manifest) return { schema: manifest.schema, reason: 'as it was installed' }
+  if (wanted) return { schema: wanted, reason: 'as you said' }
+  const [foundation] = await renderedMigrations(TEMPLATE_SCHEMA)
+  const names = ourNames(foundation?.text ?? '')
+  const taken = (schema: string) => namesMadeIn(schema, [...theirs.values()], names)
+  const inPublic = taken(TEMPLATE_SCHEMA)
+  if (inPublic.length === 0)
+    return { schema: TEMPLATE_SCHEMA, reason: 'no migration of yours has names of ours there' }
+  const own = OWN_SCHEMAS.find((schema) => taken(schema).length === 0)
+  if (!own)
+    throw new Error('Every schema that could be proposed has names of ours; choose one with --schema.')
+  return { schema: own, reason: `your schema ${TEMPLATE_SCHEMA} has ${inPublic.join(', ')}` }
+}
+
+/** Our migrations under the names that they have, or get, in the project. */
+function placedMigrations(
+  migrations: readonly Migration[],
+  manifest: Manifest | undefined,
+  theirs: ReadonlyMap<string, string>,
+  now: Date,
+): { files: OurFile[]; manifest: Manifest['migrations']; problems: string[] } {
+  const known = manifest?.migrations ?? {}
+  const added = migrations.filter(({ name }) => !(name in known))
+  const taken = [...theirs.keys(), ...Object.values(known).map(({ file }) => file)].flatMap(
+    (name) => versionOf(name) ?? [],
+  )
+  const versions = versionsAfter(taken, added.length, now)
+  const placed = migrations.map(({ name, text }) => {
+    const file =
+      known[name]?.file ??
+      `${versions[added.findIndex((each) => each.name === name)]}_tenant_provisioning_${name.replace(/^\d+_/, '')}`
+    return { name, file, text }
+  })
+  const changed = placed.filter(({ name, text }) => known[name] && known[name].template !== checksum(text))
+  return {
+    files: placed.map(({ file, text }) => ({ path: `${MIGRATIONS}/${file}`, text })),
+    manifest: Object.fromEntries(
+      placed.map(({ name, file, text }) => [name, { file, template: checksum(text) }]),
+    ),
+    problems:
+      changed.length > 0
+        ? [
+            `This version has other texts in ${changed.length} migrations that the project has already (${changed[0]?.file} is the first). A database that has applied them would not get the changes: until 1.0.0 there is no upgrade for it. Where no database has applied them, delete ${MANIFEST_FILE} and our migrations, then run this again.`,
+          ]
+        : [],
+  }
+}
+
+/** What the functions have of the tenants' schema comes from the project's files as soon as there are some. */
+async function withTheirTenantSchema(project: string, files: readonly OurFile[]): Promise<OurFile[]> {
+  const folder = path.join(project, TENANT_SCHEMA)
+  const isThere = await readdir(folder).then(
+    (names) => names.length > 0,
+    () => false,
+  )
+  if (!isThere) return [...files]
+  const bundle = await bundleTenantSchema(folder)
+  return files.map((file) => (file.path === TENANT_SCHEMA_BUNDLE ? { ...file, text: bundle } : file))
+}
+
+/** The tenants' schema is the project's own from the beginning: it is laid down once, and never again. */
+async function missingTenantSchema(project: string): Promise<Change[]> {
+  const isThere = await readdir(path.join(project, TENANT_SCHEMA)).catch(() => undefined)
+  if (isThere) return []
+  return (await tenantSchemaFiles()).map((file) => ({ ...file, kind: 'create' }))
+}
+
+function changeOf({ path: file, text }: OurFile, current: string | undefined): Change | undefined {
+  if (current === text) return undefined
+  return { path: file, kind: current === undefined ? 'create' : 'change', text }
+}
+
+/** A file that is not as we wrote it is somebody's work. */
+function conflictOf(
+  { path: file, text }: OurFile,
+  current: string | undefined,
+  manifest: Manifest | undefined,
+): string | undefined {
+  if (current === undefined || current === text || file === TENANT_SCHEMA_BUNDLE) return undefined
+  const written = manifest?.files[file]
+  if (written === checksum(current)) return undefined
+  return written
+    ? `${file} was changed since it was written here. Bring it back as it was, or keep your change elsewhere.`
+    : `${file} is there already, and is yours. Give it another name.`
+}
+
+/** What an earlier version had and this one has not, as long as nobody changed it. Migrations stay: databases have applied them. */
+async function obsoleteFiles(
+  project: string,
+  manifest: Manifest | undefined,
+  wanted: readonly OurFile[],
+): Promise<Change[]> {
+  const paths = new Set(wanted.map((file) => file.path))
+  const old = Object.entries(manifest?.files ?? {}).filter(
+    ([file]) => !paths.has(file) && !file.startsWith(`${MIGRATIONS}/`),
+  )
+  const found = await Promise.all(
+    old.map(async ([file, written]) => {
+      const text = await textOf(project, file)
+      return text !== undefined && checksum(text) === written ? file : undefined
+    }),
+  )
+  return found.flatMap((file) => (file ? [{ path: file, kind: 'delete' as const }] : []))
+}
+
+async function mergedVariables(project: string): Promise<Change[]> {
+  const text = await textOf(project, VARIABLES)
+  return mergedFile(VARIABLES, text, withOurVariables(text ?? ''))
+}
+
+function mergedFile(file: string, current: string | undefined, text: string): Change[] {
+  const change = changeOf({ path: file, text }, current)
+  return change ? [change] : []
+}
+
+async function manifestChange(
+  project: string,
+  schema: string,
+  migrations: Manifest['migrations'],
+  files: readonly OurFile[],
+): Promise<Change[]> {
+  const { version } = JSON.parse(await readFile(path.join(projectRoot, 'package.json'), 'utf8'))
+  const manifest: Manifest = {
+    version,
+    schema,
+    migrations,
+    files: Object.fromEntries(files.map((file) => [file.path, checksum(file.text)])),
+  }
+  const text = `${JSON.stringify(manifest, null, 2)}\n`
+  return mergedFile(MANIFEST_FILE, await textOf(project, MANIFEST_FILE), text)
+}
+
+const textOf = (project: string, file: string): Promise<string | undefined> =>
+  readFile(path.join(project, file), 'utf8').catch(() => undefined)

@@ -1,0 +1,49 @@
+import { TEMPLATE_SCHEMA } from './render-schema.ts'
+
+/** Relations and functions that our migrations make in the schema, read from the check of names that the first of them does. */
+export function ourNames(foundation: string): string[] {
+  const lists = [...foundation.matchAll(/v_(?:relations|functions) text\[\] := array\[([^\]]+)\]/g)]
+  if (lists.length !== 2) throw new Error('The first migration does not have its lists of names.')
+  return lists.flatMap(([, list = '']) => [...list.matchAll(/'(\w+)'/g)].map(([, name = '']) => name))
+}
+
+const NAME = String.raw`(?:if\s+(?:not\s+)?exists\s+)?(?:"?(?<schema>\w+)"?\s*\.\s*)?"?(?<name>\w+)"?`
+const KIND = String.raw`(?:table|(?:materialized\s+)?view|type|domain|function|procedure)`
+const STATEMENT = new RegExp(
+  [
+    String.raw`\bcreate\s+(?:or\s+replace\s+)?(?:unlogged\s+)?(?<made>${KIND})\s+${NAME}`,
+    String.raw`\bdrop\s+(?<dropped>${KIND})\s+${NAME}`,
+    String.raw`\balter\s+(?<altered>${KIND})\s+(?:only\s+)?${NAME}\s*(?:\([^)]*\)\s*)?(?:rename\s+to\s+"?(?<renamed>\w+)"?|set\s+schema\s+\w+)`,
+  ]
+    .map((pattern, index) =>
+      pattern.replaceAll('?<schema>', `?<schema${index}>`).replaceAll('?<name>', `?<name${index}>`),
+    )
+    .join('|'),
+  'gi',
+)
+
+/**
+ * Which of the names the migrations of a project, in order, leave behind in a schema. It reads texts and no database: what was
+ * made by hand, or by a statement that a function puts together, it does not see.
+ */
+export function namesMadeIn(
+  schema: string,
+  migrations: readonly string[],
+  names: readonly string[],
+): string[] {
+  const wanted = new Set(names)
+  const made = new Set<string>()
+  for (const migration of migrations)
+    for (const { groups = {} } of withoutComments(migration).matchAll(STATEMENT)) {
+      const name = groups.name0 ?? groups.name1 ?? groups.name2 ?? ''
+      // A name without a schema is made in the first of the search path, which is `public` as the platform has it.
+      if ((groups.schema0 ?? groups.schema1 ?? groups.schema2 ?? TEMPLATE_SCHEMA).toLowerCase() !== schema)
+        continue
+      if (groups.made) made.add(name)
+      else made.delete(name)
+      if (groups.renamed) made.add(groups.renamed)
+    }
+  return [...made].filter((name) => wanted.has(name)).sort()
+}
+
+const withoutComments = (sql: string) => sql.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ')

@@ -1,0 +1,290 @@
+import { execFile } from 'node:child_process'
+import { readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import postgres from 'postgres'
+import { parse } from 'smol-toml'
+import { describe, expect, it, vi } from 'vitest'
+import { withOurConfig } from '../../cli/install/config-toml.ts'
+import { planInstallation } from '../../cli/install/plan.ts'
+import { namesMadeIn } from '../../cli/install/taken-names.ts'
+import { versionsAfter } from '../../cli/install/versions.ts'
+import { writeChanges } from '../../cli/install/write-changes.ts'
+import { migrate } from '../../local/postgres/migrate.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { tenants, tenantsJson } from '../cli/cli.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { signUp } from '../support/sign-up.ts'
+import { makeProject, SHAPES, type Shape } from './project-shapes.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
+
+const NEW = shape('that is new')
+const QUICK_START = shape('of the quick start')
+const COMPANIES = shape('with companies, numbered migrations and functions of its own')
+
+function shape(name: string): Shape {
+  const found = SHAPES.find((each) => each.name === name)
+  if (!found) throw new Error(`There is no project ${name}.`)
+  return found
+}
+
+/** Every file of a directory, by path. */
+async function filesIn(directory: string): Promise<Record<string, string>> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+  return Object.fromEntries(files.map((file, index) => [path.relative(directory, file), texts[index] ?? '']))
+}
+
+const init = (...args: string[]) => tenants(process.env, 'init', ...args)
+
+describe.each(SHAPES)('init in a project $name', (project) => {
+  it('keeps what is there, makes a history that replays from nothing, and gives who signs up a tenant', async () => {
+    const { directory, remove } = await makeProject(project)
+    await using database = await createTestDatabase('platform')
+    const sql = postgres(database.url(), { max: 2, onnotice: () => undefined })
+    const auth = postgres(database.url('supabase_auth_admin'), { max: 1 })
+    try {
+      const { code, document } = await tenantsJson(process.env, 'init', directory, '--yes')
+      expect({ code, schema: document.schema }).toEqual({ code: 0, schema: project.schema })
+      const files = await filesIn(directory)
+      for (const [file, text] of Object.entries(project.files))
+        if (file !== 'supabase/config.toml' && file !== '.env.example') expect(files[file], file).toBe(text)
+      // Every line of theirs is still there, but for the one list that one of ours joins.
+      const lines = (project.files['supabase/config.toml'] ?? '').split('\n')
+      const lost = lines.filter((line) => !files['supabase/config.toml']?.split('\n').includes(line))
+      expect(lost).toEqual(project.schema === 'public' ? [] : ['schemas = ["public", "graphql_public"]'])
+      await migrate(database.url(), { workdir: directory })
+      const { id } = await signUp(auth, { metadata: { organization_name: 'Engines' } })
+      const mine = await sql`select name from ${sql(project.schema)}.organizations where owner_id = ${id}`
+      expect([...mine]).toEqual([{ name: 'Engines' }])
+    } finally {
+      await Promise.all([sql.end(), auth.end(), remove()])
+    }
+  })
+
+  it('does nothing when it is run again, and with --dry-run shows all and writes nothing', async () => {
+    const { directory, remove } = await makeProject(project)
+    try {
+      const shown = await init(directory, '--dry-run')
+      expect(shown.code).toBe(0)
+      expect(shown.stdout).toMatch(
+        /^To be written[\s\S]*\+ supabase\/migrations\/ \d+ files[\s\S]*~ supabase\/config.toml/,
+      )
+      expect((await init(directory)).stderr).toContain('Say so with --yes')
+      expect(await filesIn(directory)).toEqual(project.files)
+      await init(directory, '--yes')
+      const written = await filesIn(directory)
+      const again = await init(directory, '--yes')
+      expect(again.stdout).toContain('has all of it already')
+      expect(await filesIn(directory)).toEqual(written)
+    } finally {
+      await remove()
+    }
+  })
+})
+
+describe('init', () => {
+  it('says why it proposes a schema of its own, and what comes next', async () => {
+    const { directory, remove } = await makeProject(QUICK_START)
+    try {
+      const { stdout } = await init(directory, '--yes')
+      expect(stdout).toContain('our tables go to the schema tenancy: your schema public has profiles')
+      expect(stdout).toContain('Expose the schema tenancy')
+      const config = parse(await readFile(path.join(directory, 'supabase/config.toml'), 'utf8'))
+      expect(config.api).toMatchObject({ schemas: ['public', 'graphql_public', 'tenancy'] })
+    } finally {
+      await remove()
+    }
+  })
+
+  it('writes functions that are sound where they are, with an import map of their own', async () => {
+    const { directory, remove } = await makeProject(COMPANIES)
+    try {
+      await init(directory, '--yes', '--schema', 'tenancy')
+      const config = parse(await readFile(path.join(directory, 'supabase/config.toml'), 'utf8'))
+      expect(config.functions).toMatchObject({
+        hello: { verify_jwt: true, import_map: './functions/hello/deno.json' },
+        graphql: { verify_jwt: false, import_map: './functions/_tenant-provisioning/import_map.json' },
+      })
+      const schema = await readFile(
+        path.join(directory, 'supabase/functions/_tenant-provisioning/shared/kernel/database/schema.ts'),
+        'utf8',
+      )
+      expect(schema).toContain("'tenancy'")
+      await symlink(path.join(projectRoot, 'node_modules'), path.join(directory, 'node_modules'))
+      await writeFile(
+        path.join(directory, 'deno.json'),
+        '{"nodeModulesDir": "manual", "importMap": "./supabase/functions/_tenant-provisioning/import_map.json"}',
+      )
+      const deno = path.join(projectRoot, 'node_modules/.bin/deno')
+      await promisify(execFile)(deno, ['check', '--quiet', 'supabase/functions'], { cwd: directory })
+    } finally {
+      await remove()
+    }
+  })
+
+  it('refuses files of theirs in its way, names that it cannot use, and places that are no project', async () => {
+    const { directory, remove } = await makeProject({
+      ...NEW,
+      files: { ...NEW.files, 'supabase/functions/graphql/index.ts': 'export {}\n' },
+    })
+    try {
+      const before = await filesIn(directory)
+      const taken = await init(directory, '--yes')
+      expect(taken.code).toBe(1)
+      expect(taken.stdout).toContain('supabase/functions/graphql/index.ts is there already, and is yours.')
+      expect((await init(directory, '--yes', '--schema', 'auth')).stderr).toContain('belongs to the platform')
+      expect((await init(path.join(directory, 'supabase'), '--yes')).stderr).toContain(
+        'has no supabase/config.toml',
+      )
+      expect((await init(projectRoot, '--yes')).stderr).toContain('itself')
+      expect(await filesIn(directory)).toEqual(before)
+    } finally {
+      await remove()
+    }
+  })
+
+  it('keeps the schema of the first time, and overwrites no work of theirs', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    try {
+      await init(directory, '--yes')
+      expect((await init(directory, '--yes', '--schema', 'tenancy')).stdout).toContain(
+        'cannot move to tenancy',
+      )
+      const entry = 'supabase/functions/graphql/index.ts'
+      await writeFile(path.join(directory, entry), '// mine\n')
+      expect((await init(directory, '--yes')).stdout).toContain(`${entry} was changed since`)
+      await rm(path.join(directory, entry))
+      await writeFile(path.join(directory, 'supabase/tenant-schema/0003_mine.sql'), 'create table mine ();\n')
+      expect((await init(directory, '--yes')).code).toBe(0)
+      const files = await filesIn(directory)
+      expect(files[entry]).toContain('createGraphqlFunction')
+      expect(
+        files['supabase/functions/_tenant-provisioning/shared/generated/tenant-schema-files.ts'],
+      ).toContain('create table mine')
+    } finally {
+      await remove()
+    }
+  })
+
+  it('takes away what an older version had and this one has not, and says when there is no upgrade', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    const file = path.join(directory, 'supabase/tenant-provisioning.json')
+    try {
+      await init(directory, '--yes')
+      const manifest = JSON.parse(await readFile(file, 'utf8'))
+      const old = 'supabase/functions/_tenant-provisioning/shared/old.ts'
+      const { createHash } = await import('node:crypto')
+      await writeFile(path.join(directory, old), 'export {}\n')
+      manifest.files[old] = createHash('sha256').update('export {}\n').digest('hex')
+      await writeFile(file, JSON.stringify(manifest))
+      await init(directory, '--yes')
+      expect(Object.keys(await filesIn(directory))).not.toContain(old)
+      manifest.migrations['20260101000000_foundation.sql'].template = '0'
+      await writeFile(file, JSON.stringify(manifest))
+      const refused = await init(directory, '--yes')
+      expect({ code: refused.code, text: refused.stdout }).toMatchObject({
+        code: 1,
+        text: expect.stringContaining('_tenant_provisioning_foundation.sql is the first'),
+      })
+    } finally {
+      await remove()
+    }
+  })
+
+  it('undoes what it has written when it fails or is stopped in the middle', async () => {
+    const { directory, remove } = await makeProject(COMPANIES)
+    try {
+      const { changes } = await planInstallation({ project: directory, now: new Date() })
+      const before = await filesIn(directory)
+      const folders = await readdir(directory, { recursive: true })
+      // A file where a folder has to be.
+      const impossible = { path: 'shared/theirs.ts/x.ts', kind: 'create', text: '' } as const
+      await expect(writeChanges(directory, [...changes, impossible])).rejects.toThrow()
+      expect(await filesIn(directory)).toEqual(before)
+      expect(await readdir(directory, { recursive: true })).toEqual(folders)
+      const stop = new AbortController()
+      const stopping = new Proxy([...changes], {
+        get(target, key, receiver) {
+          if (key === '30') stop.abort(new Error('Stopped.'))
+          return Reflect.get(target, key, receiver)
+        },
+      })
+      await expect(writeChanges(directory, stopping, stop.signal)).rejects.toThrow('Stopped.')
+      expect(await filesIn(directory)).toEqual(before)
+    } finally {
+      await remove()
+    }
+  })
+})
+
+describe('versions of migrations', () => {
+  const now = new Date('2026-11-29T08:59:59.500Z')
+  it.each([
+    [[], ['20261129085959', '20261129090000']],
+    [
+      ['0001', '0002'],
+      ['20261129085959', '20261129090000'],
+    ],
+    [['20261129235959'], ['20261130000000', '20261130000001']],
+    [['20269999999998'], ['20269999999999', '20270000000000']],
+    [['999'], undefined],
+  ])('after %j', (taken, expected) => {
+    if (expected) expect(versionsAfter(taken, 2, now)).toEqual(expected)
+    else expect(() => versionsAfter(taken, 2, now)).toThrow('no place for 2 more')
+  })
+})
+
+describe('names that migrations leave behind', () => {
+  it.each([
+    ['create table profiles (id int);', ['profiles']],
+    ['CREATE TABLE IF NOT EXISTS "public"."profiles" ();', ['profiles']],
+    ['create or replace view public.profiles as select 1;', ['profiles']],
+    ['create function public.profiles() returns int language sql as $$ select 1 $$;', ['profiles']],
+    ['create table app.profiles ();', []],
+    ['-- create table profiles ();\n/* create table profiles (); */', []],
+    ['create table profiles (); drop table if exists public.profiles cascade;', []],
+    ['create table profiles (); alter table profiles rename to people;', []],
+    ['create table people (); alter table only public.people rename to profiles;', ['profiles']],
+    ['create table profiles (); alter table profiles set schema app;', []],
+    ['create table user_profiles ();', []],
+  ])('%s', (sql, names) => {
+    expect(namesMadeIn('public', [sql], ['profiles'])).toEqual(names)
+  })
+})
+
+describe('supabase/config.toml', () => {
+  const wanted = { schema: 'tenancy', functions: ['graphql'], importMap: './x.json' }
+  const VAULT = `# Upserted into Vault before migrations. The database rings the functions at this address.
+[db.vault]
+functions_base_url = "env(FUNCTIONS_BASE_URL)"
+`
+  const GRAPHQL = '[functions.graphql]\nverify_jwt = false\nimport_map = "./x.json"\n'
+
+  it.each([
+    ['', `[api]\nschemas = ["public", "graphql_public", "tenancy"]\n\n${VAULT}\n${GRAPHQL}`],
+    [
+      '[api]\nschemas = [\n  "public", # a\n]\n[db.vault]\nkey = "x" # b\n[functions.graphql] # c\nverify_jwt = true\n',
+      '[api]\nschemas = [\n  "public", # a\n  "tenancy",\n]\n[db.vault]\nkey = "x" # b\nfunctions_base_url = "env(FUNCTIONS_BASE_URL)"\n[functions.graphql] # c\nverify_jwt = false\nimport_map = "./x.json"\n',
+    ],
+    [
+      'api.port = 1\ndb.port = 2\n',
+      `api.port = 1\ndb.port = 2\napi.schemas = [ "public", "graphql_public", "tenancy" ]\n\n${VAULT}\n${GRAPHQL}`,
+    ],
+  ])('%j gets what we need, and no more when it is asked again', (text, expected) => {
+    expect(withOurConfig(text, wanted)).toBe(expected)
+    expect(withOurConfig(expected, wanted)).toBe(expected)
+  })
+
+  it('that cannot be added to, or read, is refused with what to do', () => {
+    const inline = 'functions = { hello = { verify_jwt = false } }\n'
+    expect(() => withOurConfig(inline, wanted)).toThrow(
+      'Write its sections db, api and functions as [sections]',
+    )
+    expect(() => withOurConfig('[api', wanted)).toThrow('no TOML')
+  })
+})

@@ -14,8 +14,10 @@ create table provisioning.tiers (
   label text not null,
   -- What provisioning_status lists, in this order. A service without steps in the tier reads 'not_requested'.
   services text[] not null,
-  -- What provisioning_status says of a new organization of this tier; kept right by a trigger.
-  initial_status jsonb not null default '{}'
+  -- What provisioning_status says of a new organization of this tier, and the kind of job that provisions it. A trigger keeps
+  -- both right, so that a sign-up finds all that it needs to know of the tier in one row.
+  initial_status jsonb not null default '{}',
+  provisioned_by text
 );
 comment on table provisioning.tiers is 'What a tenant may consist of: a tier names the services that provisioning_status lists.';
 insert into provisioning.tiers (tier, label, services) values ('database', 'A database of its own', '{stripe,neon,graphql}');
@@ -117,10 +119,10 @@ of the same name does the work.';
 create index step_definitions_tier_idx on provisioning.step_definitions (tier);
 create index step_definitions_service_idx on provisioning.step_definitions (service);
 
-create function provisioning.refresh_initial_status() returns trigger
+create function provisioning.refresh_tiers() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  update provisioning.tiers t set initial_status = (
+  update provisioning.tiers t set provisioned_by = provisioning.kind_for('provision'), initial_status = (
     select jsonb_object_agg(s.service, case when exists (
       select from provisioning.step_definitions d
       where d.kind = provisioning.kind_for('provision') and d.tier = t.tier and d.service = s.service)
@@ -129,13 +131,15 @@ begin
   return null;
 end
 $$;
-revoke execute on function provisioning.refresh_initial_status() from public, anon, authenticated, service_role;
-comment on function provisioning.refresh_initial_status() is
-  'Trigger: keeps tiers.initial_status, so that a sign-up reads one row instead of the definitions.';
-create trigger tiers_have_an_initial_status after insert or update of services on provisioning.tiers
-  for each statement execute function provisioning.refresh_initial_status();
-create trigger step_definitions_set_initial_status after insert or update or delete on provisioning.step_definitions
-  for each statement execute function provisioning.refresh_initial_status();
+revoke execute on function provisioning.refresh_tiers() from public, anon, authenticated, service_role;
+comment on function provisioning.refresh_tiers() is
+  'Trigger: keeps what tiers repeat from the definitions of steps and the kinds of jobs.';
+create trigger tiers_are_refreshed after insert or update of services on provisioning.tiers
+  for each statement execute function provisioning.refresh_tiers();
+create trigger step_definitions_refresh_tiers after insert or update or delete on provisioning.step_definitions
+  for each statement execute function provisioning.refresh_tiers();
+create trigger job_kinds_refresh_tiers after insert or update or delete on provisioning.job_kinds
+  for each statement execute function provisioning.refresh_tiers();
 
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.services enable row level security;

@@ -19,8 +19,8 @@ create table public.organizations (
   -- Derived from the steps by provisioning.refresh_status, never written by hand.
   provisioning_status jsonb not null,
   provisioned_at timestamptz,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  created_at timestamptz not null default current_timestamp,
+  updated_at timestamptz not null default current_timestamp
 );
 create unique index organizations_slug_key on public.organizations (slug);
 create unique index organizations_stripe_customer_id_key on public.organizations (stripe_customer_id)
@@ -82,8 +82,8 @@ create table public.profiles (
   organization_id uuid references public.organizations (id) on delete set null,
   in_search_index boolean not null default true,
   discoverable boolean not null default true,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  created_at timestamptz not null default current_timestamp,
+  updated_at timestamptz not null default current_timestamp
 );
 comment on column public.profiles.id is 'The id of the auth user; there is no second id.';
 comment on column public.profiles.in_search_index is
@@ -106,7 +106,7 @@ create table public.organization_members (
   organization_id uuid not null references public.organizations (id) on delete cascade,
   user_id uuid not null references auth.users (id) on delete cascade,
   role provisioning.member_role not null default 'member',
-  created_at timestamptz not null default now(),
+  created_at timestamptz not null default current_timestamp,
   primary key (organization_id, user_id)
 );
 -- Serves every policy: a user's organizations and role without touching the table.
@@ -117,8 +117,8 @@ create table public.wallets (
   currency provisioning.currency not null,
   available_balance bigint not null default 0,
   pending_balance bigint not null default 0,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  created_at timestamptz not null default current_timestamp,
+  updated_at timestamptz not null default current_timestamp
 );
 comment on table public.wallets is 'Balances in minor units of the currency (cents).';
 

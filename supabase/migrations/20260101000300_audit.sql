@@ -99,6 +99,11 @@ as the persons are there. For its owners and admins, and the backend; nobody els
 create function provisioning.audit_member_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  -- The trigger of a sign-up adds owners all the time and has nothing to tell; complete_organization, which may run in a trigger
+  -- too, makes its own entry. As a condition of the trigger this would be parsed anew for each sign-up.
+  if tg_op = 'INSERT' and new.role = 'owner' and pg_trigger_depth() > 1 then
+    return null;
+  end if;
   -- Who arrives with the organization itself is no change of it: that is an event of its own, the sign-up. Both rows come in
   -- one transaction, and so with one time.
   if tg_op = 'INSERT' and new.role = 'owner' and exists (
@@ -117,11 +122,8 @@ $$;
 revoke execute on function provisioning.audit_member_change() from public, anon, authenticated, service_role;
 create trigger organization_members_audit after delete or update of role on public.organization_members
   for each row execute function provisioning.audit_member_change();
--- The trigger of a sign-up adds owners all the time and has nothing to tell; complete_organization, which may run in a trigger
--- too, makes its own entry.
 create trigger organization_members_audit_addition after insert on public.organization_members
-  for each row when (new.role <> 'owner' or pg_trigger_depth() = 0)
-  execute function provisioning.audit_member_change();
+  for each row execute function provisioning.audit_member_change();
 
 create function provisioning.audit_organization_change() returns trigger
 language plpgsql security definer set search_path = '' as $$

@@ -15,14 +15,13 @@ create table public.provisioning_jobs (
   -- Services asked for again while a worker was at it; they get another turn when it has finished.
   rerun_services text[],
   attempts integer not null default 0,
-  next_attempt_at timestamptz not null default now(),
+  next_attempt_at timestamptz not null default current_timestamp,
   -- {"code", "message", "step", "retryable"} of the newest failure.
   last_error jsonb,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
+  created_at timestamptz not null default current_timestamp,
+  updated_at timestamptz not null default current_timestamp,
   started_at timestamptz,
-  finished_at timestamptz,
-  constraint only_finished_jobs_have_an_end check ((status in ('queued', 'running')) = (finished_at is null))
+  finished_at timestamptz
 );
 create unique index provisioning_jobs_open_key on public.provisioning_jobs (organization_id, kind)
   where status in ('queued', 'running');
@@ -42,7 +41,7 @@ create table provisioning.job_leases (
   works_on text[] not null,
   -- Fencing token: every write of a worker carries it, and a stale one is refused.
   token uuid not null,
-  claimed_at timestamptz not null default now(),
+  claimed_at timestamptz not null default current_timestamp,
   expires_at timestamptz not null
 ) with (fillfactor = 50);
 comment on table provisioning.job_leases is
@@ -100,7 +99,7 @@ create table public.provisioning_events (
   status text not null,
   error_message provisioning.kept_text,
   metadata provisioning.kept_details not null default '{}',
-  started_at timestamptz not null default now(),
+  started_at timestamptz not null default current_timestamp,
   completed_at timestamptz,
   constraint completed_at_is_after_started_at check (completed_at >= started_at)
 );
@@ -110,8 +109,23 @@ create index provisioning_events_organization_id_idx on public.provisioning_even
 
 create trigger provisioning_events_are_append_only before update or delete or truncate on public.provisioning_events
   for each statement execute function provisioning.refuse_change();
+
+create function provisioning.touch_job() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if (new.status in ('queued', 'running')) <> (new.finished_at is null) then
+    raise exception 'Only finished jobs have an end.' using errcode = 'check_violation';
+  end if;
+  new.updated_at := now();
+  return new;
+end
+$$;
+revoke execute on function provisioning.touch_job() from public, anon, authenticated, service_role;
+comment on function provisioning.touch_job() is
+  'Trigger: stamps updated_at, and refuses a job that has ended without an end or the other way round. A CHECK would be parsed
+anew for each job that is made, and new ones are queued.';
 create trigger provisioning_jobs_touch before update on public.provisioning_jobs
-  for each row execute function provisioning.touch_updated_at();
+  for each row execute function provisioning.touch_job();
 
 alter table public.provisioning_jobs enable row level security;
 revoke all on public.provisioning_jobs from anon, authenticated, service_role;

@@ -78,20 +78,26 @@ create function provisioning.ring_doorbell(p_worker text) returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
   v_last_ring regclass := to_regclass('provisioning.last_ring_of_' || p_worker);
-  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_now bigint := date_part('epoch', clock_timestamp()) * 1000;
+  v_interval integer;
 begin
+  select s.doorbell_interval_milliseconds into v_interval from provisioning.settings s;
   -- In either direction, because the clock may have been put back, or the database restored.
-  if abs(v_now - pg_sequence_last_value(v_last_ring))
-    < (select s.doorbell_interval_milliseconds from provisioning.settings s) then
+  if abs(v_now - pg_sequence_last_value(v_last_ring)) < v_interval then
     return true;
   end if;
-  if not provisioning.send_doorbell(p_worker) then
-    return false;
-  end if;
+  -- Before the call, which takes longer than a sign-up: others who commit meanwhile need no call of their own.
   if v_last_ring is not null then
     perform setval(v_last_ring, v_now);
   end if;
-  return true;
+  if provisioning.send_doorbell(p_worker) then
+    return true;
+  end if;
+  -- The next one tries again at once.
+  if v_last_ring is not null then
+    perform setval(v_last_ring, 1, false);
+  end if;
+  return false;
 end
 $$;
 revoke execute on function provisioning.ring_doorbell(text) from public, anon, authenticated, service_role;
@@ -106,6 +112,10 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_worker text;
 begin
+  -- A condition of the trigger would be parsed anew for each job.
+  if new.lane not in ('sign_up', 'batch') then
+    return null;
+  end if;
   select k.worker into v_worker from provisioning.job_kinds k where k.kind = new.kind;
   perform provisioning.ring_doorbell(v_worker);
   return null;
@@ -116,7 +126,7 @@ comment on function provisioning.ring_at_commit() is
   'Trigger: jobs that are made in masses ring when their transaction is about to commit. Sooner, one that is rolled back, or an
 import that stays open for minutes, would keep others from ringing and be heard by nobody itself.';
 create constraint trigger provisioning_jobs_ring after insert on public.provisioning_jobs deferrable initially deferred
-  for each row when (new.lane in ('sign_up', 'batch')) execute function provisioning.ring_at_commit();
+  for each row execute function provisioning.ring_at_commit();
 
 -- A doorbell is good for one answer. Unlogged: what a crash forgets is at worst rung once more.
 create unlogged table provisioning.answered_doorbells (

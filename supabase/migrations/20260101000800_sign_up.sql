@@ -20,7 +20,6 @@ revoke all on provisioning.sign_up_failures from anon, authenticated, service_ro
 create function provisioning.slugify(p_text text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
-  -- One expression, because plpgsql prepares each of them anew in every transaction, and a sign-up is one.
   return coalesce(nullif(btrim(left(btrim(regexp_replace(lower(replace(
     case when p_text ~ '[^\x01-\x7f]' then regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f’]', '', 'g') else p_text end,
     '''', '')), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'organization');
@@ -33,8 +32,12 @@ comment on function provisioning.slugify(text) is
 create function provisioning.free_slug(p_name text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_slug text := provisioning.slugify(p_name);
+  -- What slugify makes of most names.
+  v_slug text := translate(lower(p_name), ' ''', '-');
 begin
+  if v_slug !~ '^[a-z0-9]+(-[a-z0-9]+)*$' or length(v_slug) > 48 then
+    v_slug := provisioning.slugify(p_name);
+  end if;
   -- The lock is only tried, never waited for: who loses the race for the plain name takes a suffix instead of
   -- queueing behind somebody else's uncommitted sign-up. There are 1024 locks for all names, because an import of 100,000 users
   -- in one transaction would fill the server's table of locks, and then nobody gets one. Names that share a lock by chance only
@@ -95,17 +98,6 @@ end
 $$;
 revoke execute on function provisioning.full_name_of(jsonb) from public, anon, authenticated, service_role;
 
-create function provisioning.organization_name(p_metadata jsonb, p_email text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return left(coalesce(provisioning.plain_text(p_metadata ->> 'organization_name', 200),
-    provisioning.full_name_of(p_metadata) || '''s organization',
-    provisioning.plain_text(split_part(p_email, '@', 1), 200),
-    'Organization'), 200);
-end
-$$;
-revoke execute on function provisioning.organization_name(jsonb, text) from public, anon, authenticated, service_role;
-
 create function provisioning.wanted_regions(
   p_metadata jsonb, p_default text, out data_region text, out hosting_region text, out unknown jsonb
 )
@@ -140,37 +132,48 @@ revoke execute on function provisioning.wanted_regions(jsonb, text) from public,
 comment on function provisioning.wanted_regions(jsonb, text) is
   'The regions that somebody asked for, or the default one, and in `unknown` what was asked for and is not known.';
 
-create function provisioning.create_organization(p_user_id uuid, p_email text, p_metadata jsonb, p_lane text) returns uuid
+create function provisioning.make_tenant(p_user_id uuid, p_email text, p_metadata jsonb, p_lane text) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_id uuid := provisioning.uuid_v7();
-  v_name text := provisioning.organization_name(p_metadata, p_email);
-  v_slug text := provisioning.free_slug(v_name);
+  v_full_name text := provisioning.full_name_of(p_metadata);
+  v_name text := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
+  v_slug text;
+  v_avatar_url text;
   v_plan text;
+  v_currency text;
   v_default_region text;
   v_tier text;
-  v_status jsonb;
   v_kind text;
+  v_status jsonb;
+  v_wanted text := p_metadata ->> 'data_region';
   v_data_region text;
   v_hosting_region text;
-  v_unknown jsonb;
-  v_wanted text;
+  v_unknown jsonb := '{}';
 begin
-  -- One after the other, because starting a join takes longer than reading these few rows.
-  select s.default_plan, s.default_data_region into v_plan, v_default_region from provisioning.settings s;
-  select t.tier, t.initial_status into v_tier, v_status from provisioning.tiers t where t.tier = 'database';
-  select k.kind into v_kind from provisioning.job_kinds k where k.purpose = 'provision';
-  if p_metadata ->> 'hosting_region' is null then
-    -- The usual case without the call: no region is named, or one that is known.
-    v_wanted := coalesce(nullif(lower(btrim(left(p_metadata ->> 'data_region', 63))), ''), v_default_region);
-    select r.data_region, r.hosting_region into v_data_region, v_hosting_region from provisioning.regions r
-    where r.data_region = v_wanted or r.neon_region = v_wanted or v_wanted = any (r.aliases);
+  if v_name is null then
+    v_name := left(v_full_name || '''s organization', 200);
   end if;
-  if v_data_region is null then
+  if v_name is null then
+    v_name := coalesce(provisioning.plain_text(split_part(p_email, '@', 1), 200), 'Organization');
+  end if;
+  v_slug := provisioning.free_slug(v_name);
+  if p_metadata ?| '{avatar_url,picture}' then
+    v_avatar_url := provisioning.avatar_of(p_metadata);
+  end if;
+  -- One after the other, because starting a join takes longer than reading these few rows.
+  select s.default_plan, s.default_currency, s.default_data_region into v_plan, v_currency, v_default_region
+  from provisioning.settings s;
+  select t.tier, t.provisioned_by, t.initial_status into v_tier, v_kind, v_status
+  from provisioning.tiers t where t.tier = 'database';
+  -- The usual case without a call: no region is named, or one as it is written here.
+  select r.data_region, r.hosting_region into v_data_region, v_hosting_region from provisioning.regions r
+  where r.data_region = coalesce(v_wanted, v_default_region) or r.neon_region = v_wanted or v_wanted = any (r.aliases);
+  if not found or p_metadata ? 'hosting_region' then
     select r.data_region, r.hosting_region, r.unknown into v_data_region, v_hosting_region, v_unknown
     from provisioning.wanted_regions(p_metadata, v_default_region) r;
   end if;
-  -- One statement instead of three: each would cost as much again as the row that it writes.
+  -- One statement instead of five: each would cost as much again as the row that it writes.
   with organization as (
     insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region,
       provisioning_status)
@@ -178,17 +181,26 @@ begin
       v_status || jsonb_build_object('changed_at', now()))
   ), membership as (
     insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
+  ), profile as (
+    insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
+    values (p_user_id, p_email, v_full_name, v_avatar_url, v_id, false)
+    on conflict (id) do nothing
+  ), wallet as (
+    insert into public.wallets (user_id, currency) values (p_user_id, v_currency)
+    on conflict (user_id) do nothing
   )
-  insert into public.provisioning_jobs (organization_id, kind, tier, lane, request, requested_by)
-  values (v_id, v_kind, v_tier, p_lane, coalesce(v_unknown, '{}'), p_user_id);
+  insert into public.provisioning_jobs (id, organization_id, kind, tier, lane, request, requested_by)
+  -- Its id begins with the time of the organization's.
+  values (overlay(gen_random_uuid()::text placing left(v_id::text, 15) from 1)::uuid, v_id, v_kind, v_tier, p_lane, v_unknown,
+    p_user_id);
   return v_id;
 end
 $$;
-revoke execute on function provisioning.create_organization(uuid, text, jsonb, text)
-  from public, anon, authenticated, service_role;
-comment on function provisioning.create_organization(uuid, text, jsonb, text) is
-  'A new organization with its owner and the job that provisions it. A region that is not known becomes the default one, and the
-job''s request says so. What nobody needs before a worker begins is made then: see begin_provisioning.';
+revoke execute on function provisioning.make_tenant(uuid, text, jsonb, text) from public, anon, authenticated, service_role;
+comment on function provisioning.make_tenant(uuid, text, jsonb, text) is
+  'A new organization with its owner, their profile and wallet, where they are missing, and the job that provisions it. A region
+that is not known becomes the default one, and the job''s request says so. What nobody needs before a worker begins is made then:
+see begin_provisioning.';
 
 create function provisioning.record_sign_up(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -309,7 +321,7 @@ begin
     if exists (select from provisioning.removed_tenants r where r.user_id = p_user_id) then
       return null;
     end if;
-    v_organization_id := provisioning.create_organization(p_user_id, v_email, v_metadata, p_lane);
+    v_organization_id := provisioning.make_tenant(p_user_id, v_email, v_metadata, p_lane);
   end if;
   perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata, p_lane);
   return v_organization_id;
@@ -416,28 +428,27 @@ server cancels a statement for its time only once. Without, somebody has asked f
 
 create function provisioning.handle_new_user() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
-declare
-  v_metadata jsonb;
-  v_organization_id uuid;
 begin
-  if new.is_anonymous or new.deleted_at is not null or (new.email_confirmed_at is null and new.phone_confirmed_at is null
-    and (select s.provision_on from provisioning.settings s) = 'email_confirmed') then
+  if new.is_anonymous or new.deleted_at is not null then
     return null;
   end if;
-  -- The setting is looked at here first, because a call costs each sign-up more than what it finds out.
-  if current_setting('statement_timeout') <> '0' and provisioning.statement_timed_out() then
-    -- Another user of the same statement has used up its time.
-    raise query_canceled using message = 'The statement had no time left.';
+  -- What a sign-up needs rarely has a condition of its own: of one expression each part is prepared, also what is not reached.
+  if new.email_confirmed_at is null and new.phone_confirmed_at is null then
+    if (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
+      return null;
+    end if;
   end if;
-  v_metadata := case when pg_column_size(new.raw_user_meta_data) > 1000
-    then provisioning.cut_metadata(new.raw_user_meta_data) else coalesce(new.raw_user_meta_data, '{}') end;
-  v_organization_id := provisioning.create_organization(new.id, new.email, v_metadata, 'sign_up');
-  with profile as (
-    insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
-    values (new.id, new.email, provisioning.full_name_of(v_metadata),
-      case when v_metadata ?| '{avatar_url,picture}' then provisioning.avatar_of(v_metadata) end, v_organization_id, false)
-  )
-  insert into public.wallets (user_id, currency) select new.id, s.default_currency from provisioning.settings s;
+  if current_setting('statement_timeout') <> '0' then
+    if provisioning.statement_timed_out() then
+      -- Another user of the same statement has used up its time.
+      raise query_canceled using message = 'The statement had no time left.';
+    end if;
+  end if;
+  if pg_column_size(new.raw_user_meta_data) > 1000 then
+    perform provisioning.make_tenant(new.id, new.email, provisioning.cut_metadata(new.raw_user_meta_data), 'sign_up');
+  else
+    perform provisioning.make_tenant(new.id, new.email, new.raw_user_meta_data, 'sign_up');
+  end if;
   return null;
 exception
   when query_canceled then

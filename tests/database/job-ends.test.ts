@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claimedJob, Engine, FINAL, type Lease, NEON_DOWN, secondsFromNow } from './engine.ts'
-import { only, openProject, type Project } from './project.ts'
+import { createTenant, only, openProject, type Project } from './project.ts'
 
 let project: Project
 let engine: Engine
@@ -72,6 +72,18 @@ describe('the end of a run', () => {
     await engine.start(lease, 'neon_project')
     await engine.fail(lease, 'neon_project', NEON_DOWN, 5)
     expect(await engine.finish(lease)).toBe('queued')
+  })
+})
+
+describe('a job', () => {
+  it.each([
+    ['an end without having ended', { status: 'queued', finished_at: new Date() }],
+    ['no end although it has ended', { status: 'failed', finished_at: null }],
+  ])('never has %s', async (_what, state) => {
+    const { jobId } = await createTenant(project)
+    const change = project.sql`
+      update public.provisioning_jobs set status = ${state.status}, finished_at = ${state.finished_at} where id = ${jobId}`
+    await expect(change).rejects.toMatchObject({ code: '23514', message: 'Only finished jobs have an end.' })
   })
 })
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runAs } from '../support/roles.ts'
 import { signUp } from '../support/sign-up.ts'
@@ -34,6 +35,36 @@ async function signUpWith(metadata: Record<string, string>): Promise<Texts> {
   expect([...(await project.sql`select message from provisioning.sign_up_failures`)]).toEqual([])
   return textsOf(id)
 }
+
+describe('the short way', () => {
+  // Where a rule matters: blanks, marks that nobody sees, apostrophes, hyphens, other scripts, and lengths about the limits.
+  const letters = fc.constantFrom(..."aZ9  '’-_.é\u0301日\t\n\u200b\u00a0~!")
+  const texts = fc.sample(
+    fc.oneof(
+      fc.string({ unit: letters, maxLength: 12 }),
+      fc.string({ unit: letters, minLength: 40, maxLength: 56 }),
+      fc.string({ unit: fc.constantFrom(...'ab '), maxLength: 60 }),
+      fc.string({ unit: fc.constantFrom(..."aZ9 '-"), maxLength: 12 }),
+    ),
+    2000,
+  )
+
+  it('of putting a text in order leads to the same as the long way', async () => {
+    const wrong = await project.superuser`
+      select t, provisioning.plain_text(t, 50) as short, provisioning.without_unseen(left(t, 200), 50) as long
+      from unnest(${texts}::text[]) t
+      where provisioning.plain_text(t, 50) is distinct from provisioning.without_unseen(left(t, 200), 50)`
+    expect([...wrong]).toEqual([])
+  })
+
+  it('from a name to its slug leads to the same as the long way', async () => {
+    const wrong = await project.superuser`
+      select * from (
+        select t, provisioning.free_slug(t) as short, provisioning.slugify(t) as long from unnest(${texts}::text[]) t) s
+      where regexp_replace(short, '-[0-9a-f]{10}$', '') <> long`
+    expect([...wrong]).toEqual([])
+  })
+})
 
 describe('the texts of a sign-up', () => {
   it('are cut where they are too long, and nothing fails', async () => {

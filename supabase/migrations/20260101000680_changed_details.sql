@@ -10,6 +10,8 @@ comment on table provisioning.changed_details is
 changes them holds the organization''s row, and must not wait for its jobs, whose workers may wait for that row.';
 create index changed_details_organization_id_idx on provisioning.changed_details (organization_id);
 alter table provisioning.changed_details enable row level security;
+revoke all on provisioning.changed_details from anon, authenticated, service_role;
+revoke all on sequence provisioning.changed_details_id_seq from anon, authenticated, service_role;
 
 create function provisioning.note_changed_details() returns trigger
 language plpgsql security definer set search_path = '' as $$

@@ -110,6 +110,11 @@ describe('the writes of a worker that lost its lease', () => {
         project.sql`select provisioning.record_stripe_customer(${jobId}, ${token}, 'cus_stale')`,
     ],
     [
+      'audit_unknown_stripe_customer',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.audit_unknown_stripe_customer(${jobId}, ${token}, 'cus_stale')`,
+    ],
+    [
       'record_neon_project',
       ({ jobId, token }) => project.sql`
         select provisioning.record_neon_project(${jobId}, ${token}, 'p', 'b', 'e', 'h', 'ph', 5432, 'd', 'require', 'n', null, null)`,

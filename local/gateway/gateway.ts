@@ -17,6 +17,7 @@ import { type FunctionsContext, handleFunction } from './functions/functions-api
 import { type FunctionLogLine, type FunctionProcess, FunctionProcesses } from './functions/processes.ts'
 import { watchFunctions } from './functions/watch.ts'
 import { type ProjectKeys, publicJwks } from './keys.ts'
+import { isRealtime, refuseChannels } from './realtime.ts'
 import { type RestServer, startRest } from './rest/server.ts'
 
 export interface GatewayOptions {
@@ -82,7 +83,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   refuseReservedNames(options.functionEnv)
   const config = await readProjectConfig(options.configFile)
   // Beyond Node's default of 16 KB, since filters travel in the URL.
-  const server = createServer({ maxHeaderSize: 64 * 1024 })
+  const server = createServer({ maxHeaderSize: 64 * 1024, shouldUpgradeCallback: isRealtime })
+  const endChannels = refuseChannels(server, missing('realtime'))
   const port = await listen(server, { port: options.port, host: options.host }, PORT_USES.api)
   const url = `http://${options.host}:${port}`
   const parts = await startParts(options, config, url).catch(async (error: unknown) => {
@@ -103,6 +105,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     stop: async () => {
       // Functions first: what they are still doing may need auth and the Data API.
       await parts.stopFunctions()
+      endChannels()
       await close(server)
       await parts.stop()
     },
@@ -277,15 +280,13 @@ function preflight(call: Call): Reply {
   }
 }
 
+function missing(product: string): string {
+  return `The local stack has no ${product} API. It has Auth, the Data API and Edge Functions; use a hosted project for the rest.`
+}
+
 function unknownRoute(path: string): Reply {
   const product = /^\/(storage|realtime|graphql|pg|analytics)\/v1/.exec(path)?.[1]
-  if (product)
-    return {
-      status: 501,
-      body: {
-        message: `The local stack has no ${product} API. It has Auth, the Data API and Edge Functions; use a hosted project for the rest.`,
-      },
-    }
+  if (product) return { status: 501, body: { message: missing(product) } }
   return { status: 404, body: { message: 'no Route matched with those values' } }
 }
 

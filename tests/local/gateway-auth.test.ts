@@ -793,6 +793,24 @@ describe('the stand-in', () => {
       expect(await reply.json()).toEqual({ message: expect.stringContaining('The local stack has no') })
     }
     expect((await fetch(`${fixture.gateway.url}/nowhere`)).status).toBe(404)
+    expect((await person().storage.from('files').list()).error?.message).toContain('no storage API')
+  })
+
+  test('refuses a channel of Realtime with the reason, and does not wait for it when it stops', async () => {
+    const own = await startFixtureGateway()
+    const supabase = supabaseClient(own.gateway.url, own.keys.publishableKey)
+    const changes = { event: '*', schema: 'public', table: 'organizations' } as const
+    const refused = new Promise<readonly [status: string, said: string | undefined]>((resolve) => {
+      supabase
+        .channel('any')
+        .on('postgres_changes', changes, () => undefined)
+        .subscribe((status, error) => resolve([status, error?.message]))
+    })
+    const [status, said] = await refused
+    await own.stop()
+    await supabase.removeAllChannels()
+    expect(status).toBe('CHANNEL_ERROR')
+    expect(said).toContain('The local stack has no realtime API.')
   })
 
   test('shows its mail on a page that no other page can read, and keeps it in the folder', async () => {

@@ -225,6 +225,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_organization_id uuid := (select j.organization_id from public.provisioning_jobs j where j.id = p_job_id);
 begin
+  -- The user before the profile, as Auth has it when it changes a user: the index refers to both.
+  perform from auth.users u join public.organizations o on o.owner_id = u.id where o.id = v_organization_id for key share of u;
   perform provisioning.record_sign_up(v_organization_id);
   -- The profile before the database, as in complete_organization, which may run for the same organization at the same time.
   update public.profiles p set in_search_index = true

@@ -317,6 +317,23 @@ describe('when something of ours is locked', () => {
   })
 })
 
+it('whoever begins to provision a user waits for Auth that holds them, and not the other way round', async () => {
+  const { user, jobId } = await createTenant(project)
+  let begun: Promise<unknown> = Promise.resolve()
+  await project.superuser.begin(async (tx) => {
+    await tx`select from auth.users where id = ${user.id} for update`
+    begun = project.sql`select provisioning.begin_provisioning(${jobId})`.execute()
+    await blocked(project, 1)
+    await tx`set local lock_timeout = '500ms'`
+    await tx`update auth.users set email = 'changed.' || email where id = ${user.id}`
+  })
+  await begun
+  const { email } = only(
+    await project.sql<{ email: string }[]>`select email from auth.users where id = ${user.id}`,
+  )
+  expect(only(await project.sql`select email from public.profiles where id = ${user.id}`)).toEqual({ email })
+})
+
 describe('when a sign-up takes longer than its statement may', () => {
   const slow = (seconds: number) =>
     project.sql.unsafe(`

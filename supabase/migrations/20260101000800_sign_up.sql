@@ -17,17 +17,38 @@ create index sign_up_failures_due_idx on provisioning.sign_up_failures (next_att
 alter table provisioning.sign_up_failures enable row level security;
 revoke all on provisioning.sign_up_failures from anon, authenticated, service_role;
 
+create function provisioning.transliterate(p_text text) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  -- Much as passports have them. Capitals are listed too, because lower() leaves them alone where the database's locale is C.
+  v_small constant text := 'абвгдежзиклмнопрстуфхцчшщъыьэюяґєіјљњћџђѕαβγδεζηθικλμνξοπρσςτυφχψωßæœøłđðþıħŋ';
+  v_capital constant text := 'АБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯҐЄІЈЉЊЋЏЂЅΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΣΤΥΦΧΨΩẞÆŒØŁĐÐÞIĦŊ';
+  v_latin constant text[] := '{a,b,v,g,d,e,zh,z,i,k,l,m,n,o,p,r,s,t,u,f,kh,ts,ch,sh,shch,"",y,"",e,iu,ia,g,ie,i,j,lj,nj,c,dz,'
+    'dj,dz,a,v,g,d,e,z,i,th,i,k,l,m,n,x,o,p,r,s,s,t,y,f,ch,ps,o,ss,ae,oe,o,l,d,d,th,i,h,n}';
+begin
+  return (
+    select string_agg(coalesce(v_latin[(position(c.letter in v_small || v_capital) - 1) % length(v_small) + 1], c.letter), ''
+      order by c.place)
+    from regexp_split_to_table(left(p_text, 200), '') with ordinality c (letter, place));
+end
+$$;
+revoke execute on function provisioning.transliterate(text) from public, anon, authenticated, service_role;
+comment on function provisioning.transliterate(text) is
+  'The text with Cyrillic and Greek letters, and Latin ones without an accent that could be taken away, in letters from a to z.
+Other scripts stay as they are.';
+
 create function provisioning.slugify(p_text text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
   return coalesce(nullif(btrim(left(btrim(regexp_replace(lower(replace(
-    case when p_text ~ '[^\x01-\x7f]' then regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f’]', '', 'g') else p_text end,
-    '''', '')), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'organization');
+    case when p_text ~ '[^\x01-\x7f]' then provisioning.transliterate(
+      regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f’]', '', 'g')) else p_text end,
+    '''', '')), '[^a-z0-9]+', '-', 'g'), '-'), 48), '-'), ''), 'org');
 end
 $$;
 revoke execute on function provisioning.slugify(text) from public, anon, authenticated, service_role;
 comment on function provisioning.slugify(text) is
-  'Lower-case ASCII letters and digits with single hyphens, at most 48 characters.';
+  'Lower-case ASCII letters and digits with single hyphens, at most 48 characters; "org" for a name that has none.';
 
 create function provisioning.free_slug(p_name text) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -60,34 +81,50 @@ create function provisioning.cut_metadata(p_metadata jsonb) returns jsonb
 language plpgsql immutable set search_path = '' as $$
 declare
   -- Each look at a large value would unpack it as a whole. The concatenation does that once.
-  v_metadata jsonb := '{}'::jsonb || p_metadata;
+  v_all jsonb := '{}'::jsonb || p_metadata;
+  v_texts jsonb;
 begin
-  return jsonb_strip_nulls(jsonb_build_object(
-    'full_name', left(v_metadata ->> 'full_name', 1000), 'name', left(v_metadata ->> 'name', 1000),
-    'avatar_url', left(v_metadata ->> 'avatar_url', 2049), 'picture', left(v_metadata ->> 'picture', 2049),
-    'organization_name', left(v_metadata ->> 'organization_name', 1000),
-    'data_region', left(v_metadata ->> 'data_region', 100), 'hosting_region', left(v_metadata ->> 'hosting_region', 100)));
+  select coalesce(jsonb_object_agg(k.key, left(v_all ->> k.key, k.length)), '{}') into v_texts
+  from (values ('full_name', 1000), ('name', 1000), ('organization_name', 1000), ('user_name', 1000),
+    ('preferred_username', 1000), ('avatar_url', 2049), ('picture', 2049), ('data_region', 100), ('hosting_region', 100))
+    k (key, length)
+  where jsonb_typeof(v_all -> k.key) = 'string' and provisioning.trimmed(left(v_all ->> k.key, k.length)) is not null;
+  if not v_texts ?| '{full_name,name}' then
+    -- GitHub tells it of who has given no name.
+    v_texts := v_texts || jsonb_strip_nulls(jsonb_build_object(
+      'name', coalesce(v_texts ->> 'user_name', v_texts ->> 'preferred_username')));
+  end if;
+  return v_texts - '{user_name,preferred_username}'::text[];
 end
 $$;
 revoke execute on function provisioning.cut_metadata(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.cut_metadata(jsonb) is
-  'What we read of a user''s metadata, cut to a size that costs nothing.';
+  'What we read of a user''s metadata: texts that are not blank, cut to a size that costs nothing. A user name stands for a name
+that is missing.';
+
+create function provisioning.name_in_address(p_email text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_email not ilike '%@privaterelay.appleid.com' then split_part(p_email, '@', 1) end;
+end
+$$;
+revoke execute on function provisioning.name_in_address(text) from public, anon, authenticated, service_role;
+comment on function provisioning.name_in_address(text) is
+  'What stands before the @; null for an address that Apple has made up to forward mail.';
 
 create function provisioning.avatar_of(p_metadata jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
-declare
-  v_url text := coalesce(p_metadata ->> 'avatar_url', p_metadata ->> 'picture');
 begin
-  if v_url is null or length(v_url) > 2048 then
-    return null;
-  end if;
-  v_url := provisioning.plain_text(v_url, 2048);
-  return case when v_url ~* '^https?://[^\s<>"]+$' then v_url end;
+  return (
+    select a.url from (
+      select 1 as place, provisioning.plain_text(left(p_metadata ->> 'avatar_url', 2049), 2049) as url
+      union all select 2, provisioning.plain_text(left(p_metadata ->> 'picture', 2049), 2049)) a
+    where length(a.url) <= 2048 and a.url ~* '^https?://[^\s<>"]+$' order by a.place limit 1);
 end
 $$;
 revoke execute on function provisioning.avatar_of(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.avatar_of(jsonb) is
-  'The address of a user''s picture; null when it is not one of http or https, or longer than an address may be.';
+  'The address of a user''s picture; null when there is none of http or https that is as short as an address may be.';
 
 create function provisioning.full_name_of(p_metadata jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -155,7 +192,7 @@ begin
     v_name := left(v_full_name || '''s organization', 200);
   end if;
   if v_name is null then
-    v_name := coalesce(provisioning.plain_text(split_part(p_email, '@', 1), 200), 'Organization');
+    v_name := coalesce(provisioning.plain_text(provisioning.name_in_address(p_email), 200), 'Organization');
   end if;
   v_slug := provisioning.free_slug(v_name);
   if p_metadata ?| '{avatar_url,picture}' then
@@ -177,13 +214,13 @@ begin
   with organization as (
     insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region,
       provisioning_status)
-    values (v_id, v_name, v_slug, p_user_id, v_plan, p_email, v_data_region, v_hosting_region,
+    values (v_id, v_name, v_slug, p_user_id, v_plan, nullif(btrim(p_email), ''), v_data_region, v_hosting_region,
       v_status || jsonb_build_object('changed_at', now()))
   ), membership as (
     insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
   ), profile as (
     insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
-    values (p_user_id, p_email, v_full_name, v_avatar_url, v_id, false)
+    values (p_user_id, nullif(btrim(p_email), ''), v_full_name, v_avatar_url, v_id, false)
     on conflict (id) do nothing
   ), wallet as (
     insert into public.wallets (user_id, currency) values (p_user_id, v_currency)
@@ -305,7 +342,7 @@ begin
   -- Two entries for the same user (webhook, repair, backfill) take turns; different users never meet here. The trigger of the
   -- sign-up comes before them all: nobody else sees the user before it has committed.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
-  select u.email, provisioning.cut_metadata(coalesce(u.raw_user_meta_data, '{}') || p_metadata),
+  select nullif(btrim(u.email), ''), provisioning.cut_metadata(coalesce(u.raw_user_meta_data, '{}') || p_metadata),
     not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
     coalesce(
@@ -446,7 +483,10 @@ begin
       raise query_canceled using message = 'The statement had no time left.';
     end if;
   end if;
-  if pg_column_size(new.raw_user_meta_data) > 1000 then
+  -- Most metadata can be read as they are: short, and with nothing but texts under the names that we read.
+  if pg_column_size(new.raw_user_meta_data) > 1000 or new.raw_user_meta_data::text ~
+    '"((full_|organization_)?name|avatar_url|picture|(data|hosting)_region)": ([^"]|"[^!-~]*")|"(user_name|preferred_username)"'
+  then
     perform provisioning.make_tenant(new.id, new.email, provisioning.cut_metadata(new.raw_user_meta_data), 'sign_up');
   else
     perform provisioning.make_tenant(new.id, new.email, new.raw_user_meta_data, 'sign_up');
@@ -472,25 +512,64 @@ each sign-up waits for it: it uses NEW, asks for nothing that cannot exist yet a
 create trigger tenant_provisioning_user_created after insert on auth.users
   for each row execute function provisioning.handle_new_user();
 
+-- Who was anonymous until now. Auth writes in one statement that somebody no longer is, and the address in the next one of the
+-- same transaction; the organization gets its name when both are there.
+create table provisioning.converted_users (
+  user_id uuid primary key
+);
+comment on table provisioning.converted_users is
+  'Users who are provisioned when their transaction is about to commit; empty in between.';
+alter table provisioning.converted_users enable row level security;
+revoke all on provisioning.converted_users from public, anon, authenticated, service_role;
+
+create function provisioning.provision_converted_user() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from provisioning.converted_users c where c.user_id = new.user_id;
+  if provisioning.profile_organization(new.user_id) is null then
+    perform provisioning.try_to_provision_user(new.user_id);
+  end if;
+  return null;
+exception when query_canceled then
+  if not provisioning.statement_timed_out() then
+    raise;
+  end if;
+  perform provisioning.record_sign_up_failure(new.user_id, sqlstate, sqlerrm);
+  return null;
+end
+$$;
+revoke execute on function provisioning.provision_converted_user() from public, anon, authenticated, service_role;
+comment on function provisioning.provision_converted_user() is
+  'Trigger at the end of the transaction in which an anonymous user became a permanent one.';
+create constraint trigger converted_users_are_provisioned after insert on provisioning.converted_users
+  deferrable initially deferred for each row execute function provisioning.provision_converted_user();
+
 create function provisioning.follow_user(p_old auth.users, p_new auth.users) returns void
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 declare
-  v_metadata jsonb;
+  v_old_email text := nullif(btrim(p_old.email), '');
+  v_email text := nullif(btrim(p_new.email), '');
+  v_old jsonb;
+  v_new jsonb;
 begin
   if p_new.raw_user_meta_data is distinct from p_old.raw_user_meta_data then
-    v_metadata := provisioning.cut_metadata(p_new.raw_user_meta_data);
+    v_old := provisioning.cut_metadata(p_old.raw_user_meta_data);
+    v_new := provisioning.cut_metadata(p_new.raw_user_meta_data);
   end if;
+  if p_old.is_anonymous and not p_new.is_anonymous then
+    insert into provisioning.converted_users (user_id) values (p_new.id) on conflict do nothing;
   -- Only for those who have nothing yet: the lock that it takes for each user would add up in an update of many.
-  if provisioning.profile_organization(p_new.id) is null then
+  elsif provisioning.profile_organization(p_new.id) is null then
     perform provisioning.try_to_provision_user(p_new.id);
   end if;
-  update public.profiles p set email = p_new.email,
-    full_name = coalesce(provisioning.full_name_of(v_metadata), p.full_name),
-    avatar_url = coalesce(provisioning.avatar_of(v_metadata), p.avatar_url)
+  -- What is as it was is not copied: the person may have written something else into the profile since.
+  update public.profiles p set email = v_email,
+    full_name = coalesce(nullif(provisioning.full_name_of(v_new), provisioning.full_name_of(v_old)), p.full_name),
+    avatar_url = coalesce(nullif(provisioning.avatar_of(v_new), provisioning.avatar_of(v_old)), p.avatar_url)
   where p.id = p_new.id;
-  if p_new.email is distinct from p_old.email then
-    update public.organizations o set billing_email = p_new.email
-    where o.owner_id = p_new.id and o.billing_email is not distinct from p_old.email;
+  if v_email is distinct from v_old_email then
+    update public.organizations o set billing_email = v_email
+    where o.owner_id = p_new.id and o.billing_email is not distinct from v_old_email;
   end if;
 -- A change of address or name must go through even when its copy cannot be made; the sweep makes up for it.
 exception

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type NewUser, signUp } from '../support/sign-up.ts'
 import { createOnlyJob, Engine } from './engine.ts'
@@ -219,7 +220,6 @@ describe('the name of the organization', () => {
     [{ organization_name: '   ', full_name: 'Ann' }, "Ann's organization"],
     [{ full_name: '', name: 'Bob' }, "Bob's organization"],
     [{ organization_name: '  Padded  ' }, 'Padded'],
-    [{ organization_name: 42 }, '42'],
     [{ organization_name: '🚀🚀' }, '🚀🚀'],
   ])('comes from the metadata: %j', async (metadata, name) => {
     expect((await signUpOrganization({ metadata })).name).toBe(name)
@@ -232,6 +232,7 @@ describe('the name of the organization', () => {
     ['a string', 'organization_name'],
     ['a number', 7],
     ['a blank name', { name: ' ' }],
+    ['a number for a name', { organization_name: 42 }],
     ['null names', { organization_name: null, full_name: null, name: null }],
   ])('is the local part of the address when the metadata is %s', async (_, metadata) => {
     const email = `solo.${crypto.randomUUID()}@example.com`
@@ -257,6 +258,97 @@ describe('the name of the organization', () => {
   })
 })
 
+/** What anybody may have written into the metadata, by key. */
+const anyValue = fc.oneof(
+  fc.constantFrom('Ann Lee', 'Bob', '  Padded  ', '', ' ', '\u00a0', 'Zoë'),
+  fc.constantFrom(null, 42, 0, true, false, [], ['A'], {}, { givenName: 'Ann' }, 'x'.repeat(1_500)),
+)
+const NAME_KEYS = ['full_name', 'name', 'user_name', 'preferred_username', 'organization_name'] as const
+const anyMetadata = fc.record(
+  Object.fromEntries([...NAME_KEYS, 'theme', 'email_verified'].map((key) => [key, anyValue])),
+  { requiredKeys: [] },
+)
+type Metadata = Readonly<Record<string, unknown>>
+
+/** The first of these keys under which there is a text that is not blank. */
+function textOf(metadata: Metadata, keys: readonly string[]): string | null {
+  const texts = keys.map((key) => metadata[key]).filter((value) => typeof value === 'string')
+  return texts.map((text) => text.trim().slice(0, 200)).find((text) => text !== '') ?? null
+}
+const fullNameOf = (metadata: Metadata) =>
+  textOf(metadata, ['full_name', 'name', 'user_name', 'preferred_username'])
+
+describe('names in metadata of any kind', () => {
+  interface Named {
+    readonly id: string
+    readonly profile: string | null
+    readonly organization: string
+  }
+  const namesOf = (ids: readonly string[]) =>
+    project.sql<Named[]>`
+      select p.id, p.full_name as profile, o.name as organization from public.profiles p
+      join public.organizations o on o.owner_id = p.id where p.id = any (${[...ids]}) order by p.id`
+
+  async function signUpAll(all: readonly Metadata[], email: (id: string) => string) {
+    const rows = all.map((metadata) => ({ id: crypto.randomUUID(), metadata: JSON.stringify(metadata) }))
+    await project.sql`
+      insert into auth.users (id, aud, role, email, raw_app_meta_data, raw_user_meta_data, email_confirmed_at, is_anonymous)
+      select id, 'authenticated', 'authenticated', email, '{}', metadata::jsonb, now(), false
+      from unnest(${rows.map(({ id }) => id)}::uuid[], ${rows.map(({ id }) => email(id))}::text[],
+        ${rows.map(({ metadata }) => metadata)}::text[]) u (id, email, metadata)`
+    return rows.map(({ id }, at) => ({ id, metadata: all[at] ?? {} }))
+  }
+
+  const expected = (metadata: Metadata, email: string) => {
+    const fullName = fullNameOf(metadata)
+    const local = email.endsWith('@privaterelay.appleid.com') ? 'Organization' : (email.split('@')[0] ?? '')
+    const own = textOf(metadata, ['organization_name'])
+    const named = fullName === null ? local : `${fullName}'s organization`.slice(0, 200)
+    return { profile: fullName, organization: own ?? named }
+  }
+
+  it.each([
+    ['sign-up', (id: string) => `${id}@example.com`],
+    ['sign-up behind Apple’s relay', (id: string) => `${id}@privaterelay.appleid.com`],
+  ])('are texts or nothing, for profile and organization alike, at %s and in a repair', async (_, email) => {
+    const people = await signUpAll(fc.sample(anyMetadata, 300), email)
+    const ids = people.map(({ id }) => id)
+    const wanted = people
+      .map(({ id, metadata }) => ({ id, ...expected(metadata, email(id)) }))
+      .sort((one, other) => (one.id < other.id ? -1 : 1))
+    expect([...(await namesOf(ids))]).toEqual(wanted)
+
+    await project.sql`delete from public.organizations where owner_id = any (${ids})`
+    await project.sql`delete from public.profiles where id = any (${ids})`
+    await project.sql`delete from provisioning.removed_tenants where user_id = any (${ids})`
+    await project.sql`select provisioning.ensure_user_provisioned(id) from unnest(${ids}::uuid[]) id`
+    expect([...(await namesOf(ids))]).toEqual(wanted)
+  })
+
+  it('reach the profile later only when they have changed', async () => {
+    const all = fc.sample(fc.tuple(anyMetadata, anyMetadata, fc.boolean()), 300)
+    const people = await signUpAll(
+      all.map(([before]) => before),
+      (id) => `${id}@example.com`,
+    )
+    const ids = people.map(({ id }) => id)
+    const later = all.map(([before, after, same]) => (same ? { ...before, theme: 'dark' } : after))
+    await project.sql`update public.profiles set full_name = 'Edited' where id = any (${ids})`
+    await project.sql`update auth.users u set raw_user_meta_data = c.metadata::jsonb
+      from unnest(${ids}::uuid[], ${later.map((metadata) => JSON.stringify(metadata))}::text[]) c (id, metadata)
+      where u.id = c.id`
+    const wanted = all.map(([before], at) => {
+      const name = fullNameOf(later[at] ?? {})
+      return { id: ids[at] ?? '', name: name === fullNameOf(before) ? 'Edited' : (name ?? 'Edited') }
+    })
+    const rows = await project.sql`
+      select id, full_name as name from public.profiles where id = any (${ids}) order by id`
+    expect([...rows]).toEqual(wanted.sort((one, other) => (one.id < other.id ? -1 : 1)))
+    expect(new Set(wanted.map(({ name }) => name === 'Edited'))).toEqual(new Set([true, false]))
+    await expectNoTrouble()
+  })
+})
+
 describe('the slug', () => {
   it.each([
     ['Müller & Söhne', 'muller-sohne'],
@@ -267,9 +359,22 @@ describe('the slug', () => {
     expect((await signUpOrganization({ metadata: { organization_name: name } })).slug).toBe(slug)
   })
 
-  it('of a name without Latin letters or digits says organization', async () => {
+  it.each([
+    ['Иван Щукин', 'ivan-shchukin'],
+    ['ООО «Ёлка»', 'ooo-elka'],
+    ['Київ Цемент', 'kiiv-tsement'],
+    ['Ελλάς Ψάρι', 'ellas-psari'],
+    ['Straße Łódź Ærø', 'strasse-lodz-aero'],
+    ['日本 2', '2'],
+  ])('of %j is written in Latin letters: %s', async (name, slug) => {
+    const [row] =
+      await project.sql`select provisioning.slugify(${name}) as slug, provisioning.slugify(${name.toUpperCase()}) as upper`
+    expect(row).toEqual({ slug, upper: slug })
+  })
+
+  it('of a name in a script that we cannot write in Latin letters is short', async () => {
     expect((await signUpOrganization({ metadata: { organization_name: '日本 🚀' } })).slug).toMatch(
-      /^organization(-[0-9a-f]{10})?$/,
+      /^org(-[0-9a-f]{10})?$/,
     )
   })
 
@@ -423,6 +528,47 @@ describe('who is provisioned when', () => {
     expect(only(await organizationsOf(id)).billing_email).toBe(`${id}@example.com`)
   })
 
+  it.each([
+    ['with the metadata', { full_name: 'Ann Lee' }, "Ann Lee's organization"],
+    ['without any', {}, undefined],
+  ])(
+    'a converted user is named as any sign-up is, though Auth writes the address last: %s',
+    async (_, metadata, name) => {
+      const { id } = await signUp(project.auth, { anonymous: true, email: null, emailConfirmed: false })
+      const email = `ann.${id}@example.com`
+      await project.auth.begin(async (sql) => {
+        await sql`update users set raw_user_meta_data = ${JSON.stringify(metadata)}::text::jsonb where id = ${id}`
+        await sql`update users set is_anonymous = false where id = ${id}`
+        await sql`update users set email = ${email} where id = ${id}`
+        await sql`update users set email_confirmed_at = now() where id = ${id}`
+      })
+      expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+      const organization = only(await organizationsOf(id))
+      expect(organization).toMatchObject({ name: name ?? `ann.${id}`, billing_email: email })
+      expect(organization.slug).toMatch(name ? /^ann-lees-organization/ : /^ann-/)
+      expect(await project.sql`select from provisioning.converted_users`).toHaveLength(0)
+    },
+  )
+
+  it('a converted user without an address has a tenant too, and trouble with it does not fail the conversion', async () => {
+    const [one, other] = [
+      await signUp(project.auth, { anonymous: true, email: null, emailConfirmed: false }),
+      await signUp(project.auth, { anonymous: true, email: null, emailConfirmed: false }),
+    ]
+    await project.auth`update users set is_anonymous = false where id = ${one.id}`
+    expect(await rowsOf(one.id)).toEqual(ONE_OF_EACH)
+    await project.sql`alter table public.wallets add constraint trouble check (user_id <> ${project.sql.unsafe(`'${other.id}'`)})`
+    try {
+      await project.auth`update users set is_anonymous = false where id = ${other.id}`
+    } finally {
+      await project.sql`alter table public.wallets drop constraint trouble`
+    }
+    expect(await rowsOf(other.id)).toEqual(NOTHING)
+    await project.sql`select provisioning.repair_sign_ups(10)`
+    expect(await rowsOf(other.id)).toEqual(ONE_OF_EACH)
+    await expectNoTrouble()
+  })
+
   it("waits for the confirmation when settings.provision_on is 'email_confirmed'", async () => {
     await project.sql`update provisioning.settings set provision_on = 'email_confirmed'`
     try {
@@ -469,6 +615,35 @@ describe('a change of the user', () => {
     const { id } = await signUp(project.auth, { metadata: { full_name: 'Old', avatar_url: 'https://a/1' } })
     await project.auth`update users set raw_user_meta_data = '{"name": "New"}' where id = ${id}`
     expect(await profileOf(id)).toMatchObject({ full_name: 'New', avatar_url: 'https://a/1' })
+  })
+
+  it.each([
+    ['', null],
+    ['  ', null],
+    [' ann@example.com ', 'ann@example.com'],
+  ])('and a sign-up with the address %j have the billing address %j', async (email, stored) => {
+    const { id } = await signUp(project.auth, { email })
+    expect(only(await organizationsOf(id)).billing_email).toBe(stored)
+    expect((await profileOf(id)).email).toBe(stored)
+    await project.auth`update users set email = ${`${id}@example.com`} where id = ${id}`
+    await project.auth`update users set email = ${email} where id = ${id}`
+    expect(only(await organizationsOf(id)).billing_email).toBe(stored)
+    expect((await profileOf(id)).email).toBe(stored)
+    await project.auth`delete from users where id = ${id}`
+  })
+
+  it.each([
+    [{ avatar_url: '', picture: 'https://a/1' }, 'https://a/1'],
+    [{ avatar_url: ['https://a/2'], picture: 'https://a/1' }, 'https://a/1'],
+    [{ avatar_url: 'data:image/png;base64,AA', picture: 'https://a/1' }, 'https://a/1'],
+    [{ avatar_url: 'https://a/1', picture: 'https://a/2' }, 'https://a/1'],
+    [{ avatar_url: 7 }, null],
+  ])('of the picture, and a sign-up, take the first that is one: %j', async (metadata, url) => {
+    const { id } = await signUp(project.auth, { metadata })
+    expect((await profileOf(id)).avatar_url).toBe(url)
+    const { id: later } = await signUp(project.auth)
+    await project.auth`update users set raw_user_meta_data = ${JSON.stringify(metadata)}::text::jsonb where id = ${later}`
+    expect((await profileOf(later)).avatar_url).toBe(url)
   })
 
   it('that is only a sign-in touches nothing of ours', async () => {

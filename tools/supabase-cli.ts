@@ -18,7 +18,7 @@ export async function supabaseCli(
   args: readonly string[],
   { databaseUrl, env = {}, workdir = projectRoot }: CliOptions = {},
 ): Promise<string> {
-  const packageFile = require.resolve('supabase/package.json')
+  const packageFile = packageOfTheCli()
   const { bin } = require(packageFile) as { bin: { supabase: string } }
   const remote = databaseUrl === undefined ? undefined : withoutPassword(databaseUrl)
   return runProgram(
@@ -32,6 +32,15 @@ export async function supabaseCli(
     ],
     { env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', ...(remote?.env ?? {}), ...env } },
   )
+}
+
+/** Ours, or where this is installed as a package, that of the project. */
+function packageOfTheCli(): string {
+  for (const from of [require, createRequire(path.join(process.cwd(), 'package.json'))])
+    try {
+      return from.resolve('supabase/package.json')
+    } catch {}
+  throw new Error('The Supabase CLI is not installed here: npm install --save-dev supabase')
 }
 
 function withoutPassword(databaseUrl: string): { url: string; env: NodeJS.ProcessEnv } {

@@ -1,6 +1,7 @@
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { ago } from '../../tools/terminal.ts'
+import { INSTALLED_PREFIX } from '../install/migrations.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { type Finding, finding } from './finding.ts'
 import type { BundledMigrations, CronJob } from './migrations.ts'
@@ -57,23 +58,24 @@ export function installationFindings(
 }
 
 function migrationFinding(
-  { migrations }: Diagnosis,
-  { versions }: BundledMigrations,
+  { migrations: applied }: Diagnosis,
+  { migrations }: BundledMigrations,
   { isLocal }: ProjectAddress,
 ): Finding {
   const about = { area: 'database', check: 'migrations' }
-  if (migrations === null)
+  if (applied === null)
     return {
       ...about,
       status: 'skipped',
       found: 'The project keeps no record of migrations (supabase_migrations.schema_migrations).',
     }
-  const missing = versions.filter((version) => !migrations.includes(version))
+  const missing = migrations.filter(({ version, name }) => !applied.some(isMigration(version, name)))
   return finding(
     about.area,
     about.check,
-    missing.length > 0 && `Not applied: ${missing.join(', ')}.`,
-    `all ${versions.length} applied`,
+    missing.length > 0 &&
+      `Not applied: ${missing.map(({ version, name }) => `${version}_${name}`).join(', ')}.`,
+    `all ${migrations.length} applied`,
     {
       fix: isLocal
         ? 'Start the local stack again; it applies them.'
@@ -82,6 +84,10 @@ function migrationFinding(
     },
   )
 }
+
+/** Under its own version, or under the one that `init` has given it, by which its name is told. */
+const isMigration = (version: string, name: string) => (applied: string) =>
+  applied.startsWith(version) || applied.endsWith(`_${INSTALLED_PREFIX}${name}`)
 
 /** What goes wrong while the trigger that calls the function is missing or switched off. */
 const WITHOUT_TRIGGER: Readonly<Record<string, string>> = {

@@ -1,10 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { projectRoot } from '../../tools/project.ts'
+import { renderFile } from '../install/render-schema.ts'
 
 /** What this checkout brings: a project may be behind it. */
 export interface BundledMigrations {
-  readonly versions: readonly string[]
+  readonly migrations: readonly { readonly version: string; readonly name: string }[]
   /** As the migrations schedule them; quotes in commands are doubled, as in SQL. */
   readonly cronJobs: readonly CronJob[]
   /** By the function that each calls: the statement that makes it again, and switches it on. */
@@ -28,9 +30,20 @@ const POLICY = /^create policy "([^"]+)" on \w+\.(\w+)/gm
 export async function readMigrations(root = projectRoot): Promise<BundledMigrations> {
   const directory = path.join(root, 'supabase/migrations')
   const files = (await readdir(directory)).filter((name) => /^\d+_.+\.sql$/.test(name)).sort()
-  const texts = await Promise.all(files.map((name) => readFile(path.join(directory, name), 'utf8')))
+  const texts = await Promise.all(
+    files.map(async (name) =>
+      renderFile(
+        `supabase/migrations/${name}`,
+        await readFile(path.join(directory, name), 'utf8'),
+        PUBLIC_SCHEMA,
+      ),
+    ),
+  )
   return {
-    versions: files.map((name) => name.split('_')[0] ?? name),
+    migrations: files.map((file) => {
+      const [, version = '', name = ''] = /^(\d+)_(.+)\.sql$/.exec(file) ?? []
+      return { version, name }
+    }),
     cronJobs: texts.flatMap((text) =>
       [...text.matchAll(SCHEDULED)].map(([, name = '', schedule = '', command = '']) => ({
         name,

@@ -7,6 +7,9 @@ const FOLDER = 'supabase/migrations'
 /** After the check of names in the foundation, and before the first table. */
 const OWN_SCHEMA = '20260101000050_own_schema.sql'
 
+/** What the name of a migration begins with in the project, after its version. */
+export const INSTALLED_PREFIX = 'tenant_provisioning_'
+
 /** A migration of ours, written for one schema. */
 export interface Migration {
   /** Of the file, with its version. */

@@ -6,7 +6,7 @@ import { readFunctionNames } from '../doctor/migrations.ts'
 import { withOurConfig } from './config-toml.ts'
 import { withOurVariables } from './env-example.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
-import { type Migration, renderedMigrations } from './migrations.ts'
+import { INSTALLED_PREFIX, type Migration, renderedMigrations } from './migrations.ts'
 import {
   functionFiles,
   IMPORT_MAP,
@@ -135,7 +135,7 @@ function placedMigrations(
   const placed = migrations.map(({ name, text }) => {
     const file =
       known[name]?.file ??
-      `${versions[added.findIndex((each) => each.name === name)]}_tenant_provisioning_${name.replace(/^\d+_/, '')}`
+      `${versions[added.findIndex((each) => each.name === name)]}_${INSTALLED_PREFIX}${name.replace(/^\d+_/, '')}`
     return { name, file, text }
   })
   const changed = placed.filter(({ name, text }) => known[name] && known[name].template !== checksum(text))

@@ -157,7 +157,9 @@ begin
   if to_regclass('supabase_migrations.schema_migrations') is null then
     return null;
   end if;
-  return array(select m.version from supabase_migrations.schema_migrations m order by m.version);
+  -- Names came later than versions: the column may be missing.
+  return array(
+    select concat_ws('_', m.version, to_jsonb(m) ->> 'name') from supabase_migrations.schema_migrations m order by m.version);
 end
 $$;
 revoke execute on function provisioning.applied_migrations() from public, anon, authenticated, service_role;

@@ -131,9 +131,15 @@ describe('npm run tenants', () => {
 
 /** Without the CLI, whose commands are above. */
 const SCRIPTS = [
-  ...['local/start.ts', 'local/reset.ts', 'local/demo.ts', 'local/invoke.ts', 'local/advisors.ts'],
+  ...['local/start.ts', 'local/reset.ts', 'local/demo.ts', 'cli/invoke.ts', 'local/advisors.ts'],
   ...['local/database-types.ts', 'tools/api-docs.ts', 'tools/failure-codes.ts', 'tools/tenant-schema.ts'],
-  ...['tools/verify-user.ts', 'tests/benchmarks/run.ts', 'tests/chaos/run.ts', 'tests/long/run.ts'],
+  ...[
+    'tools/verify-user.ts',
+    'tools/package.ts',
+    'tests/benchmarks/run.ts',
+    'tests/chaos/run.ts',
+    'tests/long/run.ts',
+  ],
 ]
 
 test('every other script only explains itself on --help, and does nothing with an option that it does not know', async () => {

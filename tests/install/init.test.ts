@@ -15,7 +15,7 @@ import { projectRoot } from '../../tools/project.ts'
 import { tenants, tenantsJson } from '../cli/cli.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { signUp } from '../support/sign-up.ts'
-import { makeProject, SHAPES, type Shape } from './project-shapes.ts'
+import { filesIn, makeProject, SHAPES, type Shape } from './project-shapes.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -27,16 +27,6 @@ function shape(name: string): Shape {
   const found = SHAPES.find((each) => each.name === name)
   if (!found) throw new Error(`There is no project ${name}.`)
   return found
-}
-
-/** Every file of a directory, by path. */
-async function filesIn(directory: string): Promise<Record<string, string>> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath, entry.name))
-  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
-  return Object.fromEntries(files.map((file, index) => [path.relative(directory, file), texts[index] ?? '']))
 }
 
 const init = (...args: string[]) => tenants(process.env, 'init', ...args)

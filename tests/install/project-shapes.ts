@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -117,4 +117,14 @@ export async function makeProject({ files }: Shape): Promise<{ directory: string
     await writeFile(path.join(directory, file), text)
   }
   return { directory, remove: () => rm(directory, { recursive: true, force: true }) }
+}
+
+/** Every file of a directory, by path. */
+export async function filesIn(directory: string): Promise<Record<string, string>> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+  return Object.fromEntries(files.map((file, index) => [path.relative(directory, file), texts[index] ?? '']))
 }

@@ -14,7 +14,7 @@ vi.setConfig({ testTimeout: 90_000 })
 
 const FUNCTION = 'provision-tenant-resources'
 const invoke = (environment: NodeJS.ProcessEnv, ...args: string[]) =>
-  runCommand('local/invoke.ts', args, environment)
+  runCommand('cli/invoke.ts', args, environment)
 
 describe('npm run functions:invoke', () => {
   let workplace: Workplace

@@ -14,14 +14,19 @@ export interface ProjectAddress {
 const runningStack = z.object({ url: z.url(), secretKey: z.string().min(1) })
 
 /**
- * The project that a command is for: SUPABASE_URL with SUPABASE_SECRET_KEY (or the legacy SUPABASE_SERVICE_ROLE_KEY), else
- * the running local stack. @throws Error that says what to set
+ * The project that a command is for: SUPABASE_URL (or VITE_SUPABASE_URL, as an application has it) with SUPABASE_SECRET_KEY (or the
+ * legacy SUPABASE_SERVICE_ROLE_KEY), else the running local stack. @throws Error that says what to set
  */
 export async function findProject(environment: NodeJS.ProcessEnv = process.env): Promise<ProjectAddress> {
-  const url = environment.SUPABASE_URL?.trim()
+  const { VITE_SUPABASE_URL: applicationUrl, VITE_SUPABASE_ANON_KEY: applicationKey } = environment
   const secretKey = (environment.SUPABASE_SECRET_KEY || environment.SUPABASE_SERVICE_ROLE_KEY)?.trim()
+  const url = (environment.SUPABASE_URL || applicationUrl)?.trim()
   if (url && secretKey) return remoteProject(url, secretKey)
-  if (url)
+  if (url && applicationKey)
+    throw new Error(
+      'VITE_SUPABASE_ANON_KEY is for browsers, and may not look after tenants: set SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY), too.',
+    )
+  if (environment.SUPABASE_URL)
     throw new Error(
       'SUPABASE_URL is set, SUPABASE_SECRET_KEY is not: set both, or neither for the local stack.',
     )

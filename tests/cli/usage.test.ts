@@ -99,17 +99,28 @@ describe('npm run tenants', () => {
 
   test('says what to set when there is no project, or when half of it is set', async () => {
     const elsewhere = { ...workplace.environment, SUPABASE_URL: 'http://127.0.0.1:9' }
-    const [none, half, publishable, bad] = await Promise.all([
+    const { SUPABASE_URL: applicationUrl, ...rest } = elsewhere
+    const application = {
+      ...rest,
+      VITE_SUPABASE_URL: applicationUrl,
+      VITE_SUPABASE_ANON_KEY: 'sb_publishable_x',
+    }
+    const [none, half, publishable, bad, browser, backend] = await Promise.all([
       run('list'),
       tenants(elsewhere, 'list'),
       tenants({ ...elsewhere, SUPABASE_SECRET_KEY: 'sb_publishable_x' }, 'list'),
       tenants({ ...elsewhere, SUPABASE_SECRET_KEY: 'sb_secret_a\nb' }, 'list'),
+      tenants(application, 'list'),
+      tenants({ ...application, SUPABASE_SERVICE_ROLE_KEY: 'sb_secret_x' }, 'list'),
     ])
     expect(none.stderr).toContain('npm start')
     expect(half.stderr).toContain('SUPABASE_SECRET_KEY is not')
     expect(publishable.stderr).toContain('publishable')
     expect(bad.stderr).not.toContain('sb_secret_a')
-    for (const ending of [none, half, publishable, bad]) expect(ending).toMatchObject({ code: 1, stdout: '' })
+    expect(browser.stderr).toContain('VITE_SUPABASE_ANON_KEY is for browsers')
+    expect(backend.stderr).toContain('http://127.0.0.1:9 cannot be reached')
+    for (const ending of [none, half, publishable, bad, browser, backend])
+      expect(ending).toMatchObject({ code: 1, stdout: '' })
   })
 
   test('ends with 1 when the project cannot be reached, and with --json says so as JSON', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
 import type { Database } from '../../shared/generated/database-types.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
+import { ownEnvironment, startCommand } from '../local/commands/command.ts'
 import { AUTH_SERVER } from '../support/auth-servers.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
@@ -118,6 +119,73 @@ describe('a person who signs up', () => {
     const types = events.data?.map(({ event_type }) => event_type) ?? []
     expect(types.filter((type) => type === 'step.succeeded')).toHaveLength(5)
     expect(types).toEqual(expect.arrayContaining(['sign_up', 'job.succeeded']))
+  })
+})
+
+describe('the examples', () => {
+  /** As somebody runs it against this project. */
+  const run = (script: string, argument: string, environment: Readonly<Record<string, string>>) =>
+    startCommand(`examples/${script}.ts`, [argument], { ...ownEnvironment(), ...environment }).ended
+  const backend = () => ({
+    SUPABASE_URL: project.services.url,
+    SUPABASE_SERVICE_ROLE_KEY: project.keys.secretKey,
+  })
+
+  it('(sign-up.ts, which the README shows) signs somebody up in a browser’s way and waits until the tenant is ready', async () => {
+    const email = `${crypto.randomUUID()}@example.com`
+    const { code, stdout, stderr } = await run('sign-up', email, {
+      VITE_SUPABASE_URL: project.services.url,
+      VITE_SUPABASE_ANON_KEY: project.keys.publishableKey,
+    })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/\nready\n$/)
+    const rows =
+      await project.sql`select from public.profiles p join public.organizations o on o.id = p.organization_id
+      where p.email = ${email} and o.provisioning_status ->> 'overall' = 'ready'`
+    expect(rows).toHaveLength(1)
+    const [readme, example] = await Promise.all(
+      ['README.md', 'examples/sign-up.ts'].map((name) =>
+        readFile(new URL(`../../${name}`, import.meta.url), 'utf8'),
+      ),
+    )
+    const shown = /```ts\n([\s\S]+?)```/.exec(readme ?? '')?.[1]
+    expect(example?.endsWith(`\n${shown}`)).toBe(true)
+  })
+
+  it('(verify-user.ts) verifies a user by GraphQL, in thirty lines', async () => {
+    const { code, stdout, stderr } = await run('verify-user', ada.email, backend())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(JSON.parse(stdout)).toMatchObject({
+      tenant: { slug: 'analytical-engines', status: 'READY', provisioning: { percent: 100 } },
+      tenantVerification: { verdict: { ready: true } },
+    })
+    const vite = {
+      VITE_SUPABASE_URL: project.services.url,
+      VITE_SUPABASE_ANON_KEY: project.keys.publishableKey,
+    }
+    const { SUPABASE_SERVICE_ROLE_KEY } = backend()
+    const nobody = await run('verify-user', 'nobody@example.com', { ...vite, SUPABASE_SERVICE_ROLE_KEY })
+    expect(nobody.code).toBe(3)
+    expect(JSON.parse(nobody.stdout).tenant).toBeNull()
+    const text = await readFile(new URL('../../examples/verify-user.ts', import.meta.url), 'utf8')
+    expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(30)
+  })
+
+  it('(tenant-database.ts) writes into a tenant’s database as an application’s server', async () => {
+    const { code, stdout, stderr } = await run('tenant-database', ada.organizationId, backend())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain("type: 'note'")
+    expect(stdout).not.toContain(await revealedPassword(ada))
+  })
+
+  it('reveal no password where a browser could run them', async () => {
+    const folder = new URL('../../examples/', import.meta.url)
+    for (const name of await readdir(folder)) {
+      const text = await readFile(new URL(name, folder), 'utf8')
+      const isServer = text.includes('SUPABASE_SERVICE_ROLE_KEY')
+      expect({ name, reveals: /reveal_?password/i.test(text) && !isServer }).toEqual({ name, reveals: false })
+      if (isServer) expect(text).toMatch(/^.*\n?.*never in a browser/im)
+    }
   })
 })
 

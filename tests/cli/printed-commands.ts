@@ -8,8 +8,8 @@ import { projectRoot } from '../../tools/project.ts'
 
 /** What stands for a value in a text that is printed, such as `${slug}`. */
 const VALUE = /\$\{[^}`]*(?:\}|(?=`)|$)/g
-/** Where a command ends that stands in a text: at a comment, at whatever the shell does with it, and at the next sentence. */
-const END = /\s(?:#|>|\||&&)|;|\.(?:\s|$)|\\?`|\)|\\(?:n|$)/
+/** Where a command ends that stands in a text: at a comment, at whatever the shell does with it, at the next sentence, with a pattern. */
+const END = /\s(?:#|>|\||&&)|\/g\b|;|\.(?:\s|$)|\\?`|\)|\\(?:n|$)/
 
 /** The words of a command as a shell would make them of it. */
 function wordsOf(text: string): string[] {

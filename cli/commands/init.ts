@@ -28,18 +28,21 @@ export function registerInit(program: Command, define: Define): void {
       .addHelpText(
         'after',
         `
-Works on files alone: no database is changed. Migrations get versions after the project's newest one, the functions their own import
-map, supabase/config.toml and .env.example what we need; everything else in them is kept. What was written is remembered in
-supabase/tenant-provisioning.json. Run it again after an update: it writes what is new, or says why it cannot.`,
+Works on files alone. With SUPABASE_DB_URL it also looks at the database, for names that the migrations do not tell; nothing is
+changed there. Migrations get versions after the project's newest one, the functions their own import map, supabase/config.toml and
+.env.example what we need; everything else in them is kept. What was written is remembered in supabase/tenant-provisioning.json.
+Run it again after an update: it writes what is new, or says why it cannot.`,
       ),
     async (session, directory: string, options: Options) => {
       const project = path.resolve(directory)
       const problem = schemaProblem(options.schema) ?? directoryProblem(project)
       if (problem) throw new Error(problem)
       session.standing = 'Nothing was written.'
+      const { SUPABASE_DB_URL: databaseUrl } = session.environment
       const plan = await planInstallation({
         project,
         now: new Date(),
+        ...(databaseUrl ? { databaseUrl } : {}),
         ...(options.schema === undefined ? {} : { schema: options.schema }),
       })
       const document = {
@@ -72,7 +75,8 @@ const directoryProblem = (project: string) =>
 /** Folders with more of our files than this are told as one line. */
 const SINGLE_FILES = 3
 
-function screen(project: string, { schema, reason, changes, problems }: Plan, isWritten: boolean): string {
+function screen(project: string, plan: Plan, isWritten: boolean): string {
+  const { schema, reason, changes, problems } = plan
   if (problems.length > 0)
     return [`${red('Nothing was written.')}`, ...problems.map((problem) => `  ${red('✗')} ${problem}`)].join(
       '\n',
@@ -81,6 +85,13 @@ function screen(project: string, { schema, reason, changes, problems }: Plan, is
   return [
     `${bold(isWritten ? 'Written' : 'To be written')} into ${project}`,
     `  our tables go to the schema ${bold(schema)}: ${reason}`,
+    ...(plan.sawDatabase
+      ? []
+      : [
+          dim(
+            '  the database was not looked at; with SUPABASE_DB_URL it is, for names that no migration tells',
+          ),
+        ]),
     ...summary(changes).map((line) => `  ${line}`),
     ...(isWritten ? ['', ...nextSteps(schema)] : []),
   ].join('\n')

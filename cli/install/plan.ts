@@ -17,6 +17,7 @@ import {
 } from './our-files.ts'
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
 import { namesMadeIn, ourNames } from './taken-names.ts'
+import { openTheirDatabase, type TheirDatabase } from './their-database.ts'
 import { versionOf, versionsAfter } from './versions.ts'
 
 const MIGRATIONS = 'supabase/migrations'
@@ -38,6 +39,8 @@ export interface Plan {
   /** Why this schema. */
   readonly reason: string
   readonly changes: readonly Change[]
+  /** Whether its database was looked at, too. */
+  readonly sawDatabase: boolean
   /** Why nothing can be done; empty when it can. */
   readonly problems: readonly string[]
 }
@@ -47,20 +50,33 @@ export interface PlanOptions {
   readonly project: string
   /** Asked for; without it, one is proposed. */
   readonly schema?: string
+  /** Of the project's database, to look for names that its migrations do not tell. */
+  readonly databaseUrl?: string
   readonly now: Date
 }
 
-/** What an installation would do to a project. It reads files and changes nothing. @throws Error when it is no Supabase project */
-export async function planInstallation({ project, schema: wanted, now }: PlanOptions): Promise<Plan> {
+/**
+ * What an installation would do to a project. It reads and changes nothing. @throws Error when it is no Supabase project, or
+ * its database cannot be looked at
+ */
+export async function planInstallation(options: PlanOptions): Promise<Plan> {
+  const { project, schema: wanted, now } = options
   const config = await textOf(project, CONFIG)
   if (config === undefined)
     throw new Error(`${project} has no ${CONFIG}. Run this in the directory of a Supabase project.`)
   const manifest = await readManifest(project)
   const theirs = await theirMigrations(project, manifest)
-  const { schema, reason } = await chosenSchema(wanted, manifest, theirs)
+  await using database = options.databaseUrl ? await openTheirDatabase(options.databaseUrl) : undefined
+  const chosen = await chosenSchema(wanted, manifest, [...theirs.values()], database)
+  const { schema } = chosen
   const migrations = await renderedMigrations(schema)
   const functions = await readFunctionNames()
-  const placed = placedMigrations(migrations, manifest, theirs, now)
+  const placed = placedMigrations(
+    migrations,
+    manifest,
+    [...versionsIn(theirs.keys()), ...(database?.versions ?? [])],
+    now,
+  )
   const wantedFiles = [
     ...placed.files,
     ...(await withTheirTenantSchema(project, await functionFiles(schema, functions))),
@@ -76,12 +92,14 @@ export async function planInstallation({ project, schema: wanted, now }: PlanOpt
   const foreign = wantedFiles.flatMap((file, index) => conflictOf(file, current[index], manifest) ?? [])
   return {
     schema,
-    reason,
+    reason: chosen.reason,
+    sawDatabase: database !== undefined,
     changes: [...changes, ...(await manifestChange(project, schema, placed.manifest, wantedFiles))],
     problems: [
       ...(wanted && manifest && wanted !== manifest.schema
         ? [`Our tables are in the schema ${manifest.schema} already; they cannot move to ${wanted}.`]
         : []),
+      ...chosen.problems,
       ...placed.problems,
       ...foreign,
     ],
@@ -100,38 +118,58 @@ async function theirMigrations(
   return new Map(files.map((name, index) => [name, texts[index] ?? '']))
 }
 
+interface ChosenSchema {
+  readonly schema: string
+  readonly reason: string
+  readonly problems: readonly string[]
+}
+
 async function chosenSchema(
   wanted: string | undefined,
   manifest: Manifest | undefined,
-  theirs: ReadonlyMap<string, string>,
-): Promise<{ schema: string; reason: string }> {
-  if (manifest) return { schema: manifest.schema, reason: 'as it was installed' }
-  if (wanted) return { schema: wanted, reason: 'as you said' }
+  theirs: readonly string[],
+  database: TheirDatabase | undefined,
+): Promise<ChosenSchema> {
+  if (manifest) return { schema: manifest.schema, reason: 'as it was installed', problems: [] }
   const [foundation] = await renderedMigrations(TEMPLATE_SCHEMA)
   const names = ourNames(foundation?.text ?? '')
-  const taken = (schema: string) => namesMadeIn(schema, [...theirs.values()], names)
-  const inPublic = taken(TEMPLATE_SCHEMA)
-  if (inPublic.length === 0)
-    return { schema: TEMPLATE_SCHEMA, reason: 'no migration of yours has names of ours there' }
-  const own = OWN_SCHEMAS.find((schema) => taken(schema).length === 0)
-  if (!own)
-    throw new Error('Every schema that could be proposed has names of ours; choose one with --schema.')
-  return { schema: own, reason: `your schema ${TEMPLATE_SCHEMA} has ${inPublic.join(', ')}` }
+  const obstacle = async (schema: string) => {
+    const made = namesMadeIn(schema, theirs, names)
+    return made.length > 0
+      ? `your migrations make ${made.join(', ')} in the schema ${schema}`
+      : database?.refusal(schema)
+  }
+  const candidates = wanted ? [wanted] : [TEMPLATE_SCHEMA, ...OWN_SCHEMAS]
+  const obstacles: string[] = []
+  for (const schema of candidates) {
+    const problem = await obstacle(schema)
+    if (!problem)
+      return {
+        schema,
+        reason: wanted ? 'as you said' : (obstacles[0] ?? 'there is nothing in its way'),
+        problems: [],
+      }
+    obstacles.push(problem)
+  }
+  // That of the last: what the schemas have in common is no matter of the schema.
+  const problems = obstacles.slice(-1).map((problem) => `Not possible: ${problem}.`)
+  return { schema: candidates.at(-1) ?? TEMPLATE_SCHEMA, reason: '', problems }
 }
 
-/** Our migrations under the names that they have, or get, in the project. */
+/**
+ * Our migrations under the names that they have, or get, in the project.
+ * @param theirs versions of migrations that are not ours
+ */
 function placedMigrations(
   migrations: readonly Migration[],
   manifest: Manifest | undefined,
-  theirs: ReadonlyMap<string, string>,
+  theirs: readonly string[],
   now: Date,
 ): { files: OurFile[]; manifest: Manifest['migrations']; problems: string[] } {
   const known = manifest?.migrations ?? {}
   const added = migrations.filter(({ name }) => !(name in known))
-  const taken = [...theirs.keys(), ...Object.values(known).map(({ file }) => file)].flatMap(
-    (name) => versionOf(name) ?? [],
-  )
-  const versions = versionsAfter(taken, added.length, now)
+  const taken = versionsIn(Object.values(known).map(({ file }) => file))
+  const versions = versionsAfter([...theirs, ...taken], added.length, now)
   const placed = migrations.map(({ name, text }) => {
     const file =
       known[name]?.file ??
@@ -152,6 +190,8 @@ function placedMigrations(
         : [],
   }
 }
+
+const versionsIn = (files: Iterable<string>) => [...files].flatMap((name) => versionOf(name) ?? [])
 
 /** What the functions have of the tenants' schema comes from the project's files as soon as there are some. */
 async function withTheirTenantSchema(project: string, files: readonly OurFile[]): Promise<OurFile[]> {

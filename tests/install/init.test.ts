@@ -5,6 +5,9 @@ import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { parse } from 'smol-toml'
 import { describe, expect, it, vi } from 'vitest'
+import { diagnosisSchema } from '../../cli/doctor/diagnosis.ts'
+import { installationFindings } from '../../cli/doctor/installation.ts'
+import { readMigrations } from '../../cli/doctor/migrations.ts'
 import { withOurConfig } from '../../cli/install/config-toml.ts'
 import { planInstallation } from '../../cli/install/plan.ts'
 import { namesMadeIn } from '../../cli/install/taken-names.ts'
@@ -51,6 +54,15 @@ describe.each(SHAPES)('init in a project $name', (project) => {
       const { id } = await signUp(auth, { metadata: { organization_name: 'Engines' } })
       const mine = await sql`select name from ${sql(project.schema)}.organizations where owner_id = ${id}`
       expect([...mine]).toEqual([{ name: 'Engines' }])
+      const [told] = await sql`select provisioning.diagnose_provisioning() as diagnosis`
+      const address = { url: 'http://127.0.0.1:9', secretKey: '', isLocal: false, hint: '' }
+      const findings = installationFindings(
+        diagnosisSchema.parse(told?.diagnosis),
+        await readMigrations(),
+        address,
+        Date.now(),
+      )
+      expect(findings.find(({ check }) => check === 'migrations')).toMatchObject({ status: 'ok' })
     } finally {
       await Promise.all([sql.end(), auth.end(), remove()])
     }
@@ -82,7 +94,9 @@ describe('init', () => {
     const { directory, remove } = await makeProject(QUICK_START)
     try {
       const { stdout } = await init(directory, '--yes')
-      expect(stdout).toContain('our tables go to the schema tenancy: your schema public has profiles')
+      expect(stdout).toContain(
+        'our tables go to the schema tenancy: your migrations make profiles in the schema public',
+      )
       expect(stdout).toContain('Expose the schema tenancy')
       const config = parse(await readFile(path.join(directory, 'supabase/config.toml'), 'utf8'))
       expect(config.api).toMatchObject({ schemas: ['public', 'graphql_public', 'tenancy'] })
@@ -206,6 +220,57 @@ describe('init', () => {
       })
       await expect(writeChanges(directory, stopping, stop.signal)).rejects.toThrow('Stopped.')
       expect(await filesIn(directory)).toEqual(before)
+    } finally {
+      await remove()
+    }
+  })
+})
+
+describe('init that looks at the database', () => {
+  const at = (database: { url(role?: string): string }, role?: string) => ({
+    ...process.env,
+    SUPABASE_DB_URL: database.url(role),
+  })
+
+  it('finds what no migration tells: names, versions, and an installation that is there already', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    await using database = await createTestDatabase('platform')
+    const sql = postgres(database.url(), { max: 1, onnotice: () => undefined })
+    try {
+      await sql.unsafe(`create table public.profiles (id integer); create schema supabase_migrations;
+        create table supabase_migrations.schema_migrations (version text primary key);
+        insert into supabase_migrations.schema_migrations values ('20991231000000')`)
+      const plan = async (...args: string[]) =>
+        tenantsJson(at(database), 'init', directory, '--dry-run', ...args)
+      const { document } = await plan()
+      expect(document).toMatchObject({ schema: 'tenancy', reason: 'the database has public.profiles' })
+      expect(JSON.stringify(document.changes)).toContain('/20991231000001_tenant_provisioning_foundation.sql')
+      expect(await plan('--schema', 'public')).toMatchObject({
+        code: 1,
+        document: { problems: ['Not possible: the database has public.profiles.'] },
+      })
+      await sql`create schema provisioning`
+      expect((await plan()).document.problems).toEqual([
+        'Not possible: the database has schema provisioning.',
+      ])
+      const [left] = await sql`select count(*)::int as schemas from pg_namespace where nspname = 'tenancy'`
+      expect(left).toEqual({ schemas: 0 })
+    } finally {
+      await Promise.all([sql.end(), remove()])
+    }
+  })
+
+  it('says when it cannot look, or may not do what it would have to', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    await using database = await createTestDatabase('platform')
+    try {
+      const few = await tenants(at(database, 'authenticator'), 'init', directory, '--yes')
+      expect(few.stderr).toContain('The role authenticator may not make schemas')
+      const nowhere = { ...process.env, SUPABASE_DB_URL: 'postgresql://postgres:geheim@127.0.0.1:9/postgres' }
+      const unreached = await tenants(nowhere, 'init', directory, '--yes')
+      expect(unreached).toMatchObject({ code: 1, stderr: expect.stringContaining('Check SUPABASE_DB_URL') })
+      expect(unreached.stderr).not.toContain('geheim')
+      expect(await filesIn(directory)).toEqual(NEW.files)
     } finally {
       await remove()
     }

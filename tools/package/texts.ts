@@ -1,16 +1,19 @@
 const COMMAND = 'npx supabase-tenant-provisioning'
 
-/** What is printed in this repository, and how whoever has the package says it. */
-const TEXTS: readonly (readonly [RegExp, string])[] = [
-  [/npm run tenants --/g, COMMAND],
-  [/npm run functions:invoke --/g, `${COMMAND} invoke`],
+/** Scripts of this repository that are printed, and what whoever has the package calls instead. */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  'tenants --': COMMAND,
+  'functions:invoke --': `${COMMAND} invoke`,
   // It writes what the functions have of the tenants' schema, too.
-  [/npm run tenant-schema/g, `${COMMAND} init`],
-  // There is no local stack of ours.
-  [/run `npm start` in another terminal first, or set/g, 'set'],
-]
+  'tenant-schema': `${COMMAND} init`,
+}
 
 /** A compiled file with the commands that it prints as the reader has them. */
 export function asInstalled(text: string): string {
-  return TEXTS.reduce((changed, [from, to]) => changed.replaceAll(from, to), text)
+  const changed = Object.entries(SCRIPTS).reduce(
+    (left, [script, command]) => left.replaceAll(['npm', 'run', script].join(' '), command),
+    text,
+  )
+  // There is no local stack of ours.
+  return changed.replaceAll('run `npm start` in another terminal first, or set', 'set')
 }

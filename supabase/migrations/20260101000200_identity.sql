@@ -138,13 +138,18 @@ begin
   end if;
   new.name := coalesce(provisioning.plain_text(new.name, 200), '');
   new.billing_email := provisioning.plain_text(new.billing_email, 320);
+  -- What Auth has taken for an address comes without claims, and stays what it is.
+  if new.billing_email !~ '^[^\s@,]+@[^\s@,]+$' and auth.role() is not null then
+    raise exception '"%" is no e-mail address.', left(new.billing_email, 100) using errcode = 'invalid_parameter_value';
+  end if;
   return new;
 end
 $$;
 revoke execute on function provisioning.put_organization_texts_in_order() from public, anon, authenticated, service_role;
 comment on function provisioning.put_organization_texts_in_order() is
   'Trigger: what nobody sees is taken out of the name and the address. Texts that are too long never come here: their domains
-refuse them. Raises PT429, which the Data API answers as HTTP 429, for members who have changed too much today.';
+refuse them. Raises 22023 for a billing address that people give and that is none, and PT429, which the Data API answers as HTTP
+429, for members who have changed too much today.';
 create trigger organizations_put_texts_in_order before update on public.organizations
   for each row when ((old.name, old.billing_email) is distinct from (new.name, new.billing_email))
   execute function provisioning.put_organization_texts_in_order();

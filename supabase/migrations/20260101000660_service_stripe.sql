@@ -23,7 +23,7 @@ insert into provisioning.resource_kinds (kind, service, label, kept_on_deletion)
 -- What the steps write beside their own rows. Each is called in the same statement as complete_step.
 
 create function provisioning.record_stripe_customer(p_job_id uuid, p_lease_token uuid, p_customer_id text,
-  p_url text default null)
+  p_url text default null, p_address_refused boolean default false)
 returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -36,13 +36,14 @@ begin
   where o.id = v_job.organization_id
     and o.stripe_customer_id is distinct from p_customer_id;
   perform provisioning.record_resource(v_job.organization_id, 'stripe_customer', v_job.organization_id::text, p_customer_id,
-    p_url);
+    p_url, case when p_address_refused then '{"billing_email": "refused by Stripe"}' else '{}' end::jsonb);
 end
 $$;
-revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text, text)
+revoke execute on function provisioning.record_stripe_customer(uuid, uuid, text, text, boolean)
   from public, anon, authenticated, service_role;
-comment on function provisioning.record_stripe_customer(uuid, uuid, text, text) is
-  'The organization has this customer. It is found by its metadata, which hold the organization''s id.';
+comment on function provisioning.record_stripe_customer(uuid, uuid, text, text, boolean) is
+  'The organization has this customer. It is found by its metadata, which hold the organization''s id.
+p_address_refused: it has no address, because Stripe does not take the billing address.';
 
 create function provisioning.forget_stripe_customer(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -250,7 +250,8 @@ declare
 begin
   return next provisioning.resource_check(p_facts, 'stripe_customer', 'stripe',
     case when v_organization ->> 'stripe_customer_id' is null then 'The organization has no customer at Stripe.' end,
-    concat_ws(', ', v_organization ->> 'stripe_customer_id', v_organization ->> 'billing_email',
+    concat_ws(', ', v_organization ->> 'stripe_customer_id', v_organization ->> 'billing_email'
+        || coalesce(' (' || (v_organization ->> 'billing_email_problem') || ')', ''),
       'subscription ' || (v_organization ->> 'stripe_subscription_status')));
   return next provisioning.resource_check(p_facts, 'database', 'neon',
     case when v_database ->> 'organization_id' is null then 'There is no row in organization_databases.'

@@ -198,9 +198,31 @@ describe('what members write over the Data API', () => {
     })
   })
 
+  it('is a billing address only when it looks like one; what Auth has taken for one stays', async () => {
+    const { user, organizationId } = await createTenant(project)
+    const owner = { role: 'authenticated', userId: user.id } as const
+    const set = (billing_email: string) =>
+      runAs(project.api, owner, async (sql) => [
+        ...(await sql`update public.organizations set billing_email = ${billing_email} where id = ${organizationId}
+          returning billing_email as stored`),
+      ])
+    for (const wrong of ['ann', 'ann@', '@example.com', 'a b@example.com', 'a@example.com, b@example.com'])
+      await expect(set(wrong)).rejects.toMatchObject({
+        code: '22023',
+        message: `"${wrong}" is no e-mail address.`,
+      })
+    expect(await set(' books@example.com\t')).toEqual([{ stored: 'books@example.com' }])
+    expect(await set('zoë@intranet')).toEqual([{ stored: 'zoë@intranet' }])
+    expect(await set(' ')).toEqual([{ stored: null }])
+    await set(user.email ?? '')
+    await project.auth`update users set email = 'no address' where id = ${user.id}`
+    expect((await textsOf(user.id)).billing_email).toBe('no address')
+    expect([...(await project.sql`select message from provisioning.sign_up_failures`)]).toEqual([])
+  })
+
   it('leaves little in the history, which nobody can delete', async () => {
     const before = await historyBytes()
-    for (const letter of 'abcd') await asOwner(organization('billing_email'), letter.repeat(320))
+    for (const letter of 'abcd') await asOwner(organization('billing_email'), `${letter.repeat(318)}@x`)
     for (const letter of 'abcd') await asOwner(organization('name'), letter.repeat(200))
     expect((await historyBytes()) - before).toBeLessThan(20_000)
     for (const letter of 'abcd')

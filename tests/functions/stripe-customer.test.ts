@@ -277,4 +277,42 @@ describe('a Stripe customer', () => {
     const { customers } = await project.resources(person.organizationId)
     expect(customers.map(({ id }) => id)).toEqual([row?.id])
   })
+
+  it('has no address when Stripe takes none of what Auth has taken: event and status say so, and nothing fails', async () => {
+    const refused = ['ann@intranet', `zoë.${crypto.randomUUID()}@example.com`]
+    for (const billing_email of refused) {
+      const person = await signUpWith({ billing_email })
+      await project.waitFor(person.organizationId)
+      const { customers } = await project.resources(person.organizationId)
+      expect(customers.map(({ email }) => email)).toEqual([null])
+      const events = async () =>
+        project.sql`select metadata ->> 'billingEmail' as said from public.provisioning_events
+          where organization_id = ${person.organizationId} and event_type = 'step.succeeded'
+            and resource_type like '%stripe_customer' order by completed_at`
+      expect(await events()).toEqual([{ said: 'refused by Stripe' }])
+      const status = async () => {
+        const [row] = await project.sql<{ text: string }[]>`
+          select provisioning.describe_tenant(${person.organizationId})::text as text`
+        return row?.text
+      }
+      expect(await status()).toContain(`${billing_email} (refused by Stripe)`)
+
+      await change(person, { billing_email: 'books@example.com' })
+      expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'succeeded' })
+      const corrected = await project.resources(person.organizationId)
+      expect(corrected.customers.map(({ id, email }) => ({ id, email }))).toEqual([
+        { id: customers[0]?.id, email: 'books@example.com' },
+      ])
+      expect((await events()).at(-1)).toEqual({ said: null })
+      expect(await status()).not.toContain('refused by Stripe')
+
+      await change(person, { billing_email, name: 'Renamed' })
+      expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'succeeded' })
+      const again = await project.resources(person.organizationId)
+      expect(again.customers.map(({ name, email }) => ({ name, email }))).toEqual([
+        { name: 'Renamed', email: null },
+      ])
+      expect(await status()).toContain(`${billing_email} (refused by Stripe)`)
+    }
+  })
 })

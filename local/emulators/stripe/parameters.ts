@@ -26,7 +26,8 @@ export type Shape =
 
 export type Shapes = Readonly<Record<string, Shape>>
 
-const EMAIL = /^[^\s@,]+@[^\s@,.]+(\.[^\s@,.]+)+$/
+/** An ASCII name before the @, a dot in the domain, and no blanks: Auth takes addresses that Stripe refuses. */
+const EMAIL = /^(?:(?![@,])[!-~])+@[^\s@,.]+(\.[^\s@,.]+)+$/
 const MAX_EMAIL = 512
 const MAX_METADATA_KEYS = 50
 const MAX_METADATA_KEY = 40

@@ -55,13 +55,13 @@ export interface StripeProvider {
    * date, and when `thorough` also by Stripe's search, which is about a minute behind.
    */
   findCustomer(details: CustomerDetails, thorough: boolean): Promise<Result<StripeCustomer | undefined>>
-  /** Fails with stripe_key_reused when the key belongs to other details, or stripe_customer_deleted. */
+  /** Fails with stripe_key_reused when the key belongs to other details, stripe_customer_deleted, or stripe_email_refused. */
   createCustomer(
     details: CustomerDetails,
     idempotencyKey: string,
     assertLease: AssertLease,
   ): Promise<Result<string>>
-  /** Gives a customer this name and address, whatever it had. */
+  /** Gives a customer this name and address, whatever it had. Fails with stripe_email_refused. */
   updateCustomer(customer: StripeCustomer, assertLease: AssertLease): Promise<Result<void>>
   /** A page of up to 100 of all customers, the newest first. */
   customerPage(cursor?: string): Promise<Result<CustomerPage>>
@@ -240,7 +240,7 @@ function classify(error: unknown): Failure {
   if (error.statusCode === 409) return failure('stripe_request_in_progress', undefined, retryAfter)
   if (error instanceof Stripe.errors.StripeIdempotencyError) return failure('stripe_key_reused')
   if (error instanceof Stripe.errors.StripeInvalidRequestError)
-    return failure('stripe_request_refused', error.message)
+    return failure(error.param === 'email' ? 'stripe_email_refused' : 'stripe_request_refused', error.message)
   if (error.statusCode !== undefined && error.statusCode < 500)
     return failure('stripe_request_refused', error.message)
   return failure('stripe_unavailable', `status ${error.statusCode ?? 'unknown'}`, retryAfter)

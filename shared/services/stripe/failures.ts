@@ -34,6 +34,12 @@ export const stripeFailures = {
       commands: [{ command: 'retry', service: 'stripe' }],
     },
   },
+  stripe_email_refused: {
+    retryable: false,
+    sentence: 'Stripe does not take the billing e-mail address.',
+    docs: 'The customer is made, or kept, without an address: the event and `status` say so, and nothing fails.',
+    remedy: { text: 'Correct the billing e-mail; Stripe hears of it by itself.', commands: [] },
+  },
   stripe_rate_limited: {
     retryable: true,
     sentence: 'Stripe asks for fewer requests.',

@@ -46,15 +46,27 @@ export const updateStripeCustomer: StripeStep = async (context) => {
   return bringUpToDate(context, recorded.value)
 }
 
-async function bringUpToDate(context: StripeStepContext, customer: StripeCustomer): Promise<StepOutcome> {
+/** `email` is the billing address, or null when Stripe has refused it: then the customer has none. */
+async function bringUpToDate(
+  context: StripeStepContext,
+  customer: StripeCustomer,
+  email = context.tenant.billingEmail,
+): Promise<StepOutcome> {
   const { tenant, stripe } = context
   const { customerId } = customer
-  const wanted = { customerId, name: tenant.organizationName, email: tenant.billingEmail }
-  if (customer.name === wanted.name && customer.email === wanted.email) return succeeded(context, customerId)
+  const wanted = { customerId, name: tenant.organizationName, email }
+  const end = () => succeeded(context, customerId, email !== tenant.billingEmail)
+  if (customer.name === wanted.name && customer.email === wanted.email) return end()
   // First, so that nobody looks for it again when Stripe refuses the change.
-  if (tenant.stripeCustomerId !== customerId) await context.saveRecord(recordOf(context, customerId))
+  if (tenant.stripeCustomerId !== customerId) await context.saveRecord(recordOf(context, customerId, false))
   const updated = await stripe.updateCustomer(wanted, context.assertLease)
-  return updated.ok ? succeeded(context, customerId) : { type: 'failed', failure: updated.failure }
+  if (updated.ok) return end()
+  if (isAddressRefused(updated.failure, email)) return bringUpToDate(context, customer, null)
+  return { type: 'failed', failure: updated.failure }
+}
+
+function isAddressRefused({ code }: Failure, email: string | null): boolean {
+  return code === 'stripe_email_refused' && email !== null
 }
 
 /** Somebody pays through this customer. Whoever changes the account says so: see leave_stripe_customer. */
@@ -68,17 +80,20 @@ async function refused(
   return { type: 'failed', failure: failure('stripe_customer_unknown', customerId) }
 }
 
-async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
+async function findOrCreate(
+  context: StripeStepContext,
+  email = context.tenant.billingEmail,
+): Promise<StepOutcome> {
   const { tenant, stripe } = context
   const { organizationId, openRequest: open } = tenant
   const wanted = {
-    key: idempotencyKey(context),
+    key: idempotencyKey(context) + (email === tenant.billingEmail ? '' : '-without-address'),
     name: tenant.organizationName,
-    email: tenant.billingEmail,
+    email,
   }
   const found = await stripe.findCustomer({ organizationId, ...(open ?? wanted) }, open !== undefined)
   if (!found.ok) return { type: 'failed', failure: found.failure }
-  if (found.value) return bringUpToDate(context, found.value)
+  if (found.value) return bringUpToDate(context, found.value, email)
 
   // With other details the same key would be refused, and a new one could make a second customer.
   const request = open?.key === wanted.key ? open : wanted
@@ -87,9 +102,10 @@ async function findOrCreate(context: StripeStepContext): Promise<StepOutcome> {
     await context.planResource(STRIPE_CUSTOMER, organizationId, { request })
     planned = true
   })
-  if (created.ok) return bringUpToDate(context, { ...request, customerId: created.value })
+  if (created.ok) return bringUpToDate(context, { ...request, customerId: created.value }, email)
   if (planned && !leavesOpen(created.failure, stripeFailures))
     await context.unplanResource(STRIPE_CUSTOMER, { request: stillOpen(created.failure, open) })
+  if (isAddressRefused(created.failure, email)) return findOrCreate(context, null)
   return failed(context, created.failure, request)
 }
 
@@ -121,11 +137,19 @@ function generation({ output }: StripeStepContext): number {
   return typeof output.keyGeneration === 'number' ? output.keyGeneration : 0
 }
 
-function succeeded(context: StripeStepContext, customerId: string): StepOutcome {
-  return { type: 'succeeded', output: { resourceId: customerId }, record: recordOf(context, customerId) }
+function succeeded(context: StripeStepContext, customerId: string, addressRefused: boolean): StepOutcome {
+  return {
+    type: 'succeeded',
+    output: { resourceId: customerId, billingEmail: addressRefused ? 'refused by Stripe' : null },
+    record: recordOf(context, customerId, addressRefused),
+  }
 }
 
-function recordOf({ sql, job, stripe }: StripeStepContext, customerId: string): SideRecord {
+function recordOf(
+  { sql, job, stripe }: StripeStepContext,
+  customerId: string,
+  addressRefused: boolean,
+): SideRecord {
   return sql`provisioning.record_stripe_customer(${job.id}, ${job.leaseToken}, ${customerId},
-    ${stripe.customerUrl(customerId)})`
+    ${stripe.customerUrl(customerId)}, ${addressRefused})`
 }

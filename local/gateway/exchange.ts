@@ -23,9 +23,13 @@ export interface Reply {
 /** Ends the handling of a request with this reply. */
 export class Refusal extends Error {
   readonly reply: Reply
-  constructor(status: number, body: { readonly message: string } & Record<string, unknown>) {
+  constructor(
+    status: number,
+    body: { readonly message: string } & Record<string, unknown>,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     super(body.message)
-    this.reply = { status, body }
+    this.reply = { status, headers, body }
   }
 }
 

@@ -40,6 +40,22 @@ const SCHEMA = `
   create function public.label(public.people) returns text language sql stable as $$ select $1.id || ' ' || $1.name $$;
   create function public.those_named(pattern text) returns setof public.people language sql stable
     as 'select * from public.people where name like pattern';
+  -- On a hosted project nobody but the API's roles has a right on a schema that an app has made.
+  revoke usage on schema public from public;
+  create domain public.vector as tsvector;
+  create table public.papers (id int primary key generated always as identity, words public.vector);
+  create function public.whole(json) returns json language sql immutable as 'select $1';
+  create function public.plain(text) returns text language sql immutable as $$ select 'got ' || $1 $$;
+  create function public.joined(variadic words text[]) returns text language sql immutable
+    as $$ select array_to_string(words, '+') $$;
+  create function public.anything() returns record language sql immutable as $$ select 1 as one, 'b'::text as two $$;
+  create function public.below(id int) returns setof public.people language sql stable
+    as 'select * from public.people p where p.id < below.id';
+  create function public.double(amount numeric) returns numeric language sql immutable as 'select amount * 2';
+  create function public.bad_state() returns void language plpgsql as $$ begin
+    raise sqlstate 'PT40A' using message = 'no number'; end $$;
+  create function public.cookie() returns text language sql stable
+    as $$ select current_setting('request.cookies', true)::json ->> 'taste' $$;
   create function public.teapot() returns void language plpgsql as $$ begin
     perform set_config('response.status', '418', true);
     perform set_config('response.headers', '[{"X-Tea": "green"}]', true); end $$;
@@ -133,6 +149,12 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
         body: '{"name": "Ed", "balance": 123456789012345678.91}',
       })
       expect(await long.text()).toBe('[{"balance":123456789012345678.91}]')
+    })
+
+    test('of no rows is no upsert of new ones', async () => {
+      expect((await service.from('teams').upsert([])).status).toBe(200)
+      const nothing = await service.from('papers').upsert([], { onConflict: 'id' })
+      expect(nothing.status).toBe(200)
     })
 
     test('may be of nothing but defaults, or of no rows', async () => {
@@ -364,6 +386,13 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
       expect({ error, ids: ids(data) }).toEqual({ error: null, ids: expected })
     })
 
+    test('text search finds in a domain of a tsvector what it finds in a tsvector', async () => {
+      await sql`insert into public.papers (words) values (to_tsvector('english', 'quick foxes'))`
+      const { data, error } = await service.from('papers').select('words').textSearch('words', 'fox')
+      await sql`delete from public.papers`
+      expect({ error, found: data?.length }).toEqual({ error: null, found: 1 })
+    })
+
     test('with an unknown operator is refused with its place', async () => {
       const reply = await people().filter('id', 'resembles', '1')
       expect(reply).toMatchObject({
@@ -531,6 +560,66 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
     })
   })
 
+  describe('a function', () => {
+    const call = async (
+      name: string,
+      body: string,
+      type = 'application/json',
+      headers: Record<string, string> = {},
+    ) => {
+      const reply = await fetch(`${fixture.gateway.url}/rest/v1/rpc/${name}`, {
+        method: 'POST',
+        headers: { apikey: fixture.keys.secretKey, 'content-type': type, ...headers },
+        body,
+      })
+      return { status: reply.status, text: await reply.text() }
+    }
+
+    test('with one parameter that has no name takes the whole body', async () => {
+      expect((await service.rpc('whole', { a: 1, b: [2] })).data).toEqual({ a: 1, b: [2] })
+      expect(await call('plain', 'a text', 'text/plain')).toEqual({ status: 200, text: '"got a text"' })
+      expect(await call('plain', '{"a": 1}')).toMatchObject({ status: 404 })
+    })
+
+    test('takes many values for one parameter, from JSON, a form and the query string', async () => {
+      expect((await service.rpc('joined', { words: ['x', 'y'] })).data).toBe('x+y')
+      expect(await call('joined', 'words=x&words=y', 'application/x-www-form-urlencoded')).toMatchObject({
+        text: '"x+y"',
+      })
+      const reply = await fetch(`${fixture.gateway.url}/rest/v1/rpc/joined?words=x&words=y`, {
+        headers: { apikey: fixture.keys.secretKey },
+      })
+      expect(await reply.json()).toBe('x+y')
+    })
+
+    test('gets numbers with all their digits, the first of several objects, and the named keys only', async () => {
+      const long = '12345678901234567890.12'
+      expect(await call('double', `{"amount": ${long}}`)).toMatchObject({ text: '24691357802469135780.24' })
+      expect(await call('double', '[{"amount": 2}, {"amount": 3}]')).toMatchObject({ text: '4' })
+      expect(await call('double?columns=amount', '{"amount": 2, "other": 1}')).toMatchObject({ text: '4' })
+    })
+
+    test('can return a record whose columns nobody has declared', async () => {
+      expect((await service.rpc('anything')).data).toEqual({ one: 1, two: 'b' })
+    })
+
+    test('called with GET has as arguments what is no filter', async () => {
+      const { data } = await service.rpc('below', { id: 3 }, { get: true }).select('id').gt('id', 1)
+      expect(data).toEqual([{ id: 2 }])
+      expect(await service.rpc('below', { id: 3, more: 'x' }, { get: true })).toMatchObject({
+        status: 404,
+        error: { code: 'PGRST202', message: expect.stringContaining('public.below(id, more)') },
+      })
+    })
+
+    test('sees the cookies, and fails with 500 when it raises a status that is none', async () => {
+      expect(await call('cookie', '', 'application/json', { cookie: 'a=b; taste=sweet' })).toMatchObject({
+        text: '"sweet"',
+      })
+      expect(await service.rpc('bad_state')).toMatchObject({ status: 500, error: { code: 'PT40A' } })
+    })
+  })
+
   describe('a reply', () => {
     test('counts exactly, by plan, or by plan when there is much', async () => {
       const count = async (how: 'exact' | 'planned' | 'estimated') =>
@@ -562,6 +651,7 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
       expect(await read(counted, '&limit=0')).toMatchObject({ status: 206, range: '*/3', body: [] })
       expect(await read({}, '&offset=7')).toMatchObject({ status: 200, range: '*/*' })
       expect(await read(counted, '&offset=7')).toMatchObject({ status: 416, body: { code: 'PGRST103' } })
+      expect((await read(counted, '&offset=7')).range).toBe('*/3')
       expect(await read({ range: '5-2' })).toMatchObject({ status: 416, body: { code: 'PGRST103' } })
       expect(await read({}, '&limit=-1')).toMatchObject({ status: 416, body: { code: 'PGRST103' } })
     })
@@ -623,6 +713,10 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
         'resolution=merge-duplicates, return=headers-only',
       )
       expect(heeded.headers.get('location')).toBe('/teams?id=eq.77')
+      const lenient = await post('handling=lenient, return=minimal, resolution=merge-duplicates')
+      expect(lenient.headers.get('preference-applied')).toBe(
+        'resolution=merge-duplicates, return=minimal, handling=lenient',
+      )
       const strict = await post('handling=strict, colour=red')
       expect(await strict.json()).toMatchObject({
         code: 'PGRST122',

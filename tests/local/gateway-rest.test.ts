@@ -231,6 +231,27 @@ describe('reading tables', () => {
       code: 'LOCAL_NOT_IMPLEMENTED',
       message: expect.stringContaining('does not support PUT'),
     })
+    await sql.unsafe(`
+      create table public.shops (id int primary key);
+      create view public.open_shops as select * from public.shops;
+      create function public.wares(public.shops) returns setof public.shops language sql as 'select $1';
+      create domain public.colour as int;
+      create function public.shown(public.colour) returns json language sql as 'select to_json($1::int)';
+      set client_min_messages = error;
+      create cast (public.colour as json) with function public.shown(public.colour) as implicit;
+      create table public.paints (id int primary key, colour public.colour);
+      create domain public."text/plain" as text;
+      create function public.page() returns public."text/plain" language sql as 'select ''x''';`)
+    await sql`notify pgrst, 'reload schema'`
+    await expect.poll(async () => (await service().from('shops').select()).data).toEqual([])
+    const lacking = [
+      await service().from('shops').select('id, wares(id)'),
+      await service().from('shops').select('id, open_shops(id)'),
+      await service().from('paints').select(),
+      await service().rpc('page'),
+    ]
+    for (const { status, error } of lacking)
+      expect({ status, code: error?.code }).toEqual({ status: 501, code: 'LOCAL_NOT_IMPLEMENTED' })
   })
 })
 

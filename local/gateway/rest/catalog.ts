@@ -7,6 +7,10 @@ export interface Column {
   readonly type: string
   /** The expression of its default. */
   readonly default: string | null
+  /** A tsvector, or a domain of one. */
+  readonly isVector: boolean
+  /** A domain with casts of its own, by which PostgREST reads and writes its values. */
+  readonly hasCasts: boolean
 }
 
 export interface Relation {
@@ -36,6 +40,7 @@ export interface FunctionArgument {
   readonly name: string
   readonly type: string
   readonly optional: boolean
+  readonly variadic: boolean
 }
 
 export interface DatabaseFunction {
@@ -49,6 +54,8 @@ export interface DatabaseFunction {
   /** The table whose rows it returns, and whose relations can therefore be embedded. */
   readonly rowsOf: { readonly schema: string; readonly name: string } | undefined
   readonly volatile: boolean
+  /** It returns a domain with the name of a media type, and decides by it what the reply is. */
+  readonly makesMediaType: boolean
 }
 
 /** What PostgREST calls the schema cache. */
@@ -119,10 +126,16 @@ async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalo
     select n.nspname as schema, c.relname as name, c.relkind in ('v', 'm') as "isView", (
         select coalesce(json_agg(json_build_object('name', a.attname,
           'type', pg_catalog.format_type(a.atttypid, -1),
+          'isVector', pg_catalog.pg_basetype(a.atttypid) = 'pg_catalog.tsvector'::pg_catalog.regtype,
+          'hasCasts', t.typtype = 'd' and exists (select from pg_catalog.pg_cast k
+            where t.oid in (k.castsource, k.casttarget) and k.castmethod = 'f'),
           'default', case
-            when a.attgenerated <> '' then null
-            when a.attidentity <> '' then format('nextval(%L)',
-              pg_catalog.pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname))
+            when a.attgenerated <> '' or a.attidentity = 'a' then null
+            -- Not by pg_get_serial_sequence, which asks for rights on the schema that authenticator seldom has.
+            when a.attidentity = 'd' then (
+              select format('nextval(%L)', s.objid::pg_catalog.regclass) from pg_catalog.pg_depend s
+              where s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and s.refobjid = c.oid
+                and s.refobjsubid = a.attnum and s.classid = s.refclassid and s.deptype = 'i')
             else coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0))
           end) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
@@ -163,15 +176,18 @@ async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalo
           with ordinality as a(type, name, mode, position)
       ) as parameters, (
         select json_agg(json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, -1),
-          'default', null) order by a.attnum)
+          'isVector', pg_catalog.pg_basetype(a.atttypid) = 'pg_catalog.tsvector'::pg_catalog.regtype,
+          'hasCasts', false, 'default', null) order by a.attnum)
         from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
-        where t.oid = p.prorettype and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
+        where t.oid = pg_catalog.pg_basetype(p.prorettype) and t.typtype = 'c' and a.attnum > 0 and not a.attisdropped
       ) as "rowColumns", (
         select json_build_object('schema', cn.nspname, 'name', c.relname)
         from pg_catalog.pg_type t join pg_catalog.pg_class c on c.oid = t.typrelid and c.relkind <> 'c'
           join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace
-        where t.oid = p.prorettype
-      ) as "rowsOf"
+        where t.oid = pg_catalog.pg_basetype(p.prorettype)
+      ) as "rowsOf", exists (
+        select from pg_catalog.pg_type t where t.oid = p.prorettype and t.typtype = 'd' and t.typname like '%/%'
+      ) as "makesMediaType"
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = any(${[...schemas]}::text[]) and p.prokind = 'f'
       and p.prorettype not in ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype)`
@@ -199,19 +215,29 @@ interface FunctionRow {
   readonly parameters: readonly { name: string; mode: 'i' | 'o' | 'b' | 'v' | 't'; type: string }[]
   readonly rowColumns: readonly Column[] | null
   readonly rowsOf: { readonly schema: string; readonly name: string } | null
+  readonly makesMediaType: boolean
 }
 
 function describeFunction(row: FunctionRow): DatabaseFunction {
   const inputs = row.parameters.filter(({ mode }) => mode !== 'o' && mode !== 't')
   const outputs = row.parameters.filter(({ mode }) => mode !== 'i' && mode !== 'v')
-  const columns = row.rowColumns ?? outputs.map(({ name, type }) => ({ name, type, default: null }))
+  const columns =
+    row.rowColumns ??
+    outputs.map(({ name, type }) => ({
+      name,
+      type,
+      default: null,
+      isVector: type === 'tsvector',
+      hasCasts: false,
+    }))
   const composite = row.rowColumns !== null || outputs.length > 0
   return {
     schema: row.schema,
     name: row.name,
-    arguments: inputs.map(({ name, type }, index) => ({
+    arguments: inputs.map(({ name, type, mode }, index) => ({
       name,
       type,
+      variadic: mode === 'v',
       optional: index >= inputs.length - row.defaults,
     })),
     returns: row.returnsVoid ? 'void' : composite ? 'composite' : 'scalar',
@@ -219,5 +245,6 @@ function describeFunction(row: FunctionRow): DatabaseFunction {
     columns,
     rowsOf: row.rowsOf ?? undefined,
     volatile: row.volatile,
+    makesMediaType: row.makesMediaType,
   }
 }

@@ -10,8 +10,9 @@ export class RestError extends Refusal {
     message: string,
     details: string | null | readonly Readonly<Record<string, string>>[] = null,
     hint: string | null = null,
+    headers: Readonly<Record<string, string>> = {},
   ) {
-    super(status, { code, message, details, hint })
+    super(status, { code, message, details, hint }, headers)
   }
 }
 
@@ -61,6 +62,9 @@ function raisedReply(error: postgres.PostgresError): Reply {
   if (message.success && detail.success)
     return { status: detail.data.status, headers: detail.data.headers, body: message.data }
   const [part, text] = message.success ? ['DETAIL', error.detail] : ['MESSAGE', error.message]
+  const hint = message.success
+    ? "DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and optional key: 'status_text'."
+    : "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: 'details', 'hint'."
   return {
     status: 500,
     body: {
@@ -70,7 +74,7 @@ function raisedReply(error: postgres.PostgresError): Reply {
         text === undefined
           ? 'DETAIL is missing in the RAISE statement'
           : `Invalid JSON value for ${part}: '${text}'`,
-      hint: null,
+      hint,
     },
   }
 }
@@ -126,5 +130,6 @@ function statusOf(error: postgres.PostgresError, role: string): number {
   if (code === '21000') return error.message.endsWith('requires a WHERE clause') ? 400 : 500
   const custom = /^PT([1-5]\d\d)$/.exec(code)?.[1]
   if (custom) return Number(custom)
+  if (code.startsWith('PT')) return 500
   return exactStatuses[code] ?? classStatuses[code.slice(0, 2)] ?? 400
 }

@@ -95,6 +95,8 @@ export function readReply(
       'PGRST103',
       'Requested range not satisfiable',
       `An offset of ${offset} was requested, but there are only ${page.total} rows.`,
+      null,
+      { 'content-range': `*/${page.total}` },
     )
   return {
     status: page.total !== null && page.rows < page.total ? 206 : 200,

@@ -9,6 +9,7 @@ export interface Preferences {
   /** What a key that a row lacks is: the column's default, or null. */
   readonly missing: 'default' | 'null' | undefined
   readonly strict: boolean
+  readonly lenient: boolean
   /** With `strict`, more rows than this are not changed. */
   readonly maxAffected: number | undefined
 }
@@ -35,7 +36,8 @@ export function parsePreferences(call: Call): Preferences {
     const [name = '', value = ''] = each.split('=')
     return name !== 'max-affected' && !KNOWN[name]?.includes(value)
   })
-  const strict = pick('handling', ['strict', 'lenient']) === 'strict'
+  const handling = pick('handling', ['strict', 'lenient'])
+  const strict = handling === 'strict'
   if (strict && invalid.length > 0)
     throw new RestError(
       400,
@@ -50,6 +52,7 @@ export function parsePreferences(call: Call): Preferences {
     count: pick('count', ['exact', 'planned', 'estimated']),
     missing: pick('missing', ['default', 'null']),
     strict,
+    lenient: handling === 'lenient',
     maxAffected: maxAffected === undefined ? undefined : Number(maxAffected),
   }
 }
@@ -65,6 +68,7 @@ export function appliedPreferences(
     ...(preferences.representation ? { representation: `return=${preferences.representation}` } : {}),
     ...(preferences.count ? { count: `count=${preferences.count}` } : {}),
     ...(preferences.strict ? { strict: 'handling=strict' } : {}),
+    ...(preferences.lenient ? { strict: 'handling=lenient' } : {}),
     ...(preferences.strict && preferences.maxAffected !== undefined
       ? { maxAffected: `max-affected=${preferences.maxAffected}` }
       : {}),

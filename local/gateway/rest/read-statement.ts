@@ -215,7 +215,7 @@ function searchVector(
   column: Column | undefined,
   parameters: Parameters,
 ): string {
-  if (column?.type === 'tsvector') return text
+  if (column?.isVector) return text
   return `to_tsvector(${languageArgument(operation.language, parameters)}${text})`
 }
 

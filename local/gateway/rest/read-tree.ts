@@ -1,5 +1,5 @@
 import type { Catalog, Column, Relation } from './catalog.ts'
-import { RestError } from './errors.ts'
+import { notImplemented, RestError } from './errors.ts'
 import type { Filter, OrderTerm, Placed } from './filter-syntax.ts'
 import { findRelationship, isToOne, type Relationship } from './relationships.ts'
 import type { SelectField, SelectItem, SelectRelation } from './select-syntax.ts'
@@ -77,6 +77,8 @@ function node(
   maxRows: number | undefined,
   depth: number,
 ): ReadNode {
+  const special = source.columns.find(({ hasCasts }) => hasCasts)
+  if (special) throw notImplemented(`the casts of a column's domain ("${special.name}")`)
   const relations = items.filter((item) => item.kind === 'relation')
   const range = own(modifiers.ranges).at(-1) ?? { offset: 0, limit: undefined }
   const groups = relations.map((each) => modifiersFor(each, relations, modifiers))

@@ -96,8 +96,7 @@ async function insertWork(request: WriteRequest, call: Call): Promise<Work> {
   const heeded: (keyof Preferences)[] = ['missing', 'representation', 'count', 'strict']
   if (conflict.length > 0) heeded.push('resolution')
   return writeWork(request, statement, tree, (page) => {
-    const merged =
-      preferences.resolution === 'merge-duplicates' && page.inserted !== null && page.inserted <= 0
+    const merged = preferences.resolution === 'merge-duplicates' && (page.inserted ?? 0) <= 0
     return {
       status: merged ? 200 : 201,
       headers: {

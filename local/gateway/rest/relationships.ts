@@ -1,6 +1,7 @@
-import type { Catalog, ForeignKey, Relation } from './catalog.ts'
+import type { Catalog, DatabaseFunction, ForeignKey, Relation } from './catalog.ts'
 import { notImplemented, RestError } from './errors.ts'
 import type { SelectRelation } from './select-syntax.ts'
+import { quoted } from './sql-text.ts'
 
 /** How rows of one table belong to those of another; the rules are PostgREST's (SchemaCache.hs, Plan.hs). */
 export interface Relationship {
@@ -40,6 +41,10 @@ export function findRelationship(
   const views = catalog.relations.filter(({ schema, isView }) => schema === origin.schema && isView)
   if (views.some(({ name }) => name === origin.name || name === wanted.name))
     throw notImplemented(`embedding of or into views ("${wanted.name}")`)
+  if (views.some(({ name }) => name === wanted.hint))
+    throw notImplemented(`embedding through views ("${wanted.hint}")`)
+  if (catalog.functions.some((each) => isComputed(each, origin, wanted.name)))
+    throw notImplemented(`embedding of computed relationships ("${wanted.name}")`)
   const hint = wanted.hint === undefined ? '' : ` using the hint '${wanted.hint}'`
   throw new RestError(
     400,
@@ -47,6 +52,18 @@ export function findRelationship(
     `Could not find a relationship between '${origin.name}' and '${wanted.name}' in the schema cache`,
     `Searched for a foreign key relationship between '${origin.name}' and '${wanted.name}'${hint} in the schema '${origin.schema}', but no matches were found.`,
   )
+}
+
+/** A function that finds rows for one of the origin. */
+function isComputed(
+  each: DatabaseFunction,
+  origin: Pick<Relation, 'schema' | 'name'>,
+  name: string,
+): boolean {
+  const [only, ...others] = each.arguments
+  const types = [`${origin.schema}.${origin.name}`, `${quoted(origin.schema)}.${quoted(origin.name)}`]
+  const takesRow = only !== undefined && others.length === 0 && types.includes(only.type)
+  return each.name === name && takesRow && each.returns === 'composite'
 }
 
 function matches(each: Relationship, name: string, hint: string | undefined): boolean {

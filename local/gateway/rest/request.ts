@@ -28,12 +28,15 @@ export interface Query {
 const RESERVED = new Set(['select', 'columns', 'on_conflict', 'apikey'])
 
 /**
- * @param ignored names of query parameters that are not filters, namely a function's arguments
+ * @param isIgnored finds query parameters that are not filters, namely a function's arguments
  * @throws RestError (PGRST100, PGRST103)
  */
-export function parseQuery(call: Call, ignored: ReadonlySet<string> = new Set()): Query {
+export function parseQuery(
+  call: Call,
+  isIgnored: (parameter: readonly [name: string, value: string]) => boolean = () => false,
+): Query {
   const query = call.url.searchParams
-  const parameters = [...query].filter(([name]) => !RESERVED.has(name) && !ignored.has(name))
+  const parameters = [...query].filter((each) => !RESERVED.has(each[0]) && !isIgnored(each))
   const endingIn = (pattern: RegExp) => parameters.filter(([name]) => pattern.test(name))
   const columns = query.get('columns')
   const onConflict = query.get('on_conflict')

@@ -1,7 +1,7 @@
 import postgres, { type Sql } from 'postgres'
 import { type Caller, type Callers, InvalidTokenError } from '../callers.ts'
 import type { ProjectConfig } from '../config.ts'
-import type { Call, Reply } from '../exchange.ts'
+import { type Call, header, type Reply } from '../exchange.ts'
 import type { Catalog, CatalogCache, Relation } from './catalog.ts'
 import { badRequest, databaseErrorReply, notImplemented, RestError } from './errors.ts'
 import { functionWork } from './functions.ts'
@@ -64,6 +64,13 @@ function decodedSegment(segment: string): string {
   }
 }
 
+function cookiesOf(call: Call): Record<string, string> {
+  const pairs = (header(call, 'cookie') ?? '').split(';').map((each) => each.trim().split('='))
+  return Object.fromEntries(
+    pairs.flatMap(([name = '', ...value]) => (name === '' ? [] : [[name, value.join('=')]])),
+  )
+}
+
 /** One transaction with the role, the claims and the settings that PostgREST gives its queries. */
 async function asCaller(
   context: RestContext,
@@ -79,6 +86,7 @@ async function asCaller(
     'request.method': call.method,
     'request.path': call.path,
     'request.headers': JSON.stringify(call.headers),
+    'request.cookies': JSON.stringify(cookiesOf(call)),
     ...(catalog.statementTimeouts[caller.role]
       ? { statement_timeout: catalog.statementTimeouts[caller.role] }
       : {}),

@@ -70,12 +70,12 @@ async function startStandIn(
     types: { text: untouched },
     onnotice: () => undefined,
   })
-  // With no search path every type name comes out qualified, and means the same under any caller's path.
+  // So every type name of an app comes out qualified, and means the same under any caller's path. postgres.js drops an empty one.
   const catalogSql = postgres(options.database('authenticator'), {
     max: 1,
     ...knownArrays,
     onnotice: () => undefined,
-    connection: { search_path: '' },
+    connection: { search_path: 'pg_catalog' },
   })
   const catalog = await createCatalogCache(catalogSql, config.schemas, log)
   const context = { sql, catalog, callers, config }

@@ -26,7 +26,7 @@ export function insertStatement(
   const values = columns.map((name) => `_body.${name}`).join(', ')
   const list = columns.length === 0 ? '' : ` (${columns.join(', ')})`
   const merges = preferences.resolution === 'merge-duplicates' && conflictColumns.length > 0
-  const counted = merges ? ` where ${countInserted(1)}` : ''
+  const counted = preferences.resolution === 'merge-duplicates' ? ` where ${countInserted(1)}` : ''
   const conflict = preferences.resolution ? conflictClause(columns, conflictColumns, merges) : ''
   return `insert into ${relationSource(relation).from}${list} select ${values} from ${rows}${counted}${conflict}${returningClause(relation, returning)}`
 }

@@ -11,6 +11,7 @@ import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
 import { registerStatus } from './status.ts'
+import { registerUninstall } from './uninstall.ts'
 import { registerWatch } from './watch.ts'
 
 /** Every command, in the order of --help. */
@@ -33,4 +34,5 @@ export function registerCommands(program: Command, define: Define): void {
   registerPauses(program, define)
   registerDoctor(program, define)
   registerInit(program, define)
+  registerUninstall(program, define)
 }

@@ -32,6 +32,32 @@ export function withOurConfig(text: string, wanted: WantedConfig): string {
   return changed
 }
 
+/** The file without what withOurConfig has added. @throws Error when it cannot be read */
+export function withoutOurConfig(text: string, { schema, functions }: WantedConfig): string {
+  const config = parsed(text)
+  if (!config) throw new Error('supabase/config.toml is no TOML that can be read.')
+  const { vault, ...db } = table(config.db)
+  const { functions_base_url: _, ...secrets } = table(vault)
+  const api = table(config.api)
+  const schemas = Array.isArray(api.schemas) ? api.schemas : []
+  const left = {
+    ...config,
+    ...(schema !== TEMPLATE_SCHEMA && schemas.includes(schema)
+      ? { api: { ...api, schemas: schemas.filter((each) => each !== schema) } }
+      : {}),
+    db: { ...db, ...(Object.keys(secrets).length > 0 ? { vault: secrets } : {}) },
+    functions: Object.fromEntries(
+      Object.entries(table(config.functions)).filter(([name]) => !functions.includes(name)),
+    ),
+  }
+  const filled = Object.entries(left).filter(
+    ([name, value]) => !['db', 'functions'].includes(name) || Object.keys(table(value)).length > 0,
+  )
+  return patch(text, Object.fromEntries(filled))
+    .replace(/\n{3,}/g, '\n\n')
+    .replace(/\n+$/, '\n')
+}
+
 function withWanted(config: TomlTable, { schema, functions, importMap }: WantedConfig): TomlTable {
   const api = table(config.api)
   const exposed = Array.isArray(api.schemas) ? api.schemas : EXPOSED

@@ -20,3 +20,14 @@ export function withOurVariables(text: string): string {
     .join('\n')
   return text.trim() === '' ? block : `${text.trimEnd()}\n\n${block}`
 }
+
+/** The file without what withOurVariables has added; empty when nothing else was in it. */
+export function withoutOurVariables(text: string): string {
+  const lines = text.split('\n')
+  const from = lines.findIndex((line) => line.startsWith(FIRST_LINE))
+  if (from < 0) return text
+  const ours = new Set(BLOCK.split('\n').filter((line) => line !== ''))
+  const length = lines.slice(from).findIndex((line) => !ours.has(line))
+  const left = [...lines.slice(0, from), ...(length < 0 ? [] : lines.slice(from + length))].join('\n')
+  return left.trim() === '' ? '' : `${left.trimEnd()}\n`
+}

@@ -2,8 +2,9 @@ import postgres from 'postgres'
 import { maskSecrets } from '../../shared/kernel/masking.ts'
 import { renderedMigrations } from './migrations.ts'
 
-/** What the database of a project says about an installation. It is only looked at. */
+/** The database of a project, and what it says about an installation. */
 export interface TheirDatabase extends AsyncDisposable {
+  readonly sql: postgres.Sql
   /** Of the migrations that it has applied. */
   readonly versions: readonly string[]
   /** Why the first migration would refuse to install into this schema, as a part of a sentence; undefined when it would not. */
@@ -22,6 +23,7 @@ export async function openTheirDatabase(url: string): Promise<TheirDatabase> {
   try {
     await checkRights(sql)
     return {
+      sql,
       versions: await appliedVersions(sql),
       refusal: (schema) => refusalOf(sql, schema),
       [Symbol.asyncDispose]: close,

@@ -15,7 +15,7 @@ export async function writeChanges(
   try {
     for (const change of changes) {
       stop?.throwIfAborted()
-      await carryOut(path.join(project, change.path), change, undo)
+      await carryOut(project, change, undo)
     }
     stop?.throwIfAborted()
   } catch (error) {
@@ -25,10 +25,11 @@ export async function writeChanges(
 }
 
 async function carryOut(
-  file: string,
-  { kind, text = '' }: Change,
+  project: string,
+  { path: place, kind, text = '' }: Change,
   undo: (() => Promise<unknown>)[],
 ): Promise<void> {
+  const file = path.join(project, place)
   if (kind === 'create') {
     // The topmost folder that is made; those below it are empty again when the files are gone.
     const made = await mkdir(path.dirname(file), { recursive: true })
@@ -42,8 +43,14 @@ async function carryOut(
     return
   }
   const before = await readFile(file)
-  undo.push(() => writeFile(file, before))
-  if (kind === 'delete') return rm(file)
+  undo.push(async () => {
+    await mkdir(path.dirname(file), { recursive: true })
+    await writeFile(file, before)
+  })
+  if (kind === 'delete') {
+    await rm(file)
+    return removeEmpty(path.dirname(file), path.join(project, 'supabase'))
+  }
   // Whoever reads the file meanwhile finds the old text or the new one.
   const beside = `${file}.new`
   undo.push(() => rm(beside, { force: true }))

@@ -16,6 +16,7 @@ import { writeChanges } from '../../cli/install/write-changes.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { tenants, tenantsJson } from '../cli/cli.ts'
+import { catalogue } from '../database/catalogue.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { signUp } from '../support/sign-up.ts'
 import { filesIn, makeProject, SHAPES, type Shape } from './project-shapes.ts'
@@ -271,6 +272,79 @@ describe('init that looks at the database', () => {
       expect(unreached).toMatchObject({ code: 1, stderr: expect.stringContaining('Check SUPABASE_DB_URL') })
       expect(unreached.stderr).not.toContain('geheim')
       expect(await filesIn(directory)).toEqual(NEW.files)
+    } finally {
+      await remove()
+    }
+  })
+})
+
+describe('uninstall', () => {
+  it('leaves a project, files and database, as it was before, and it can be installed again', async () => {
+    const { directory, remove } = await makeProject(COMPANIES)
+    await using database = await createTestDatabase('platform')
+    const sql = postgres(database.url(), { max: 2, onnotice: () => undefined })
+    const superuser = postgres(database.url('supabase_admin'), { max: 1, onnotice: () => undefined })
+    const auth = postgres(database.url('supabase_auth_admin'), { max: 1 })
+    const environment = { ...process.env, SUPABASE_DB_URL: `${database.url()}?sslmode=disable` }
+    const uninstall = (...args: string[]) => tenants(environment, 'uninstall', directory, ...args)
+    try {
+      await migrate(database.url(), { workdir: directory })
+      const before = await catalogue(superuser)
+      await init(directory, '--yes', '--schema', 'tenancy')
+      await migrate(database.url(), { workdir: directory })
+      const { id } = await signUp(auth, { metadata: { company: 'Engines' } })
+      await sql`
+        insert into tenancy.tenant_resources (organization_id, service, kind, name, external_id, state)
+        select id, 'stripe', 'stripe_customer', 'c', 'cus_1', 'active' from tenancy.organizations`
+
+      const held = await uninstall('--yes')
+      expect(held).toMatchObject({ code: 1, stdout: expect.stringContaining('stripe stripe_customer cus_1') })
+      await sql`create view public.names as select name from tenancy.organizations`
+      await sql`create policy seen on public.companies for select using (id in (select provisioning.my_organization_ids()))`
+      const refused = await uninstall('--yes', '--leave-resources')
+      expect(refused.stderr).toMatch(
+        /what is yours depends on it: .*policy seen on public\.companies.*view public\.names/,
+      )
+      expect(await sql`select from tenancy.organizations where owner_id = ${id}`).toHaveLength(1)
+      await sql`drop view public.names`
+      await sql`drop policy seen on public.companies`
+      const written = await filesIn(directory)
+      expect((await uninstall('--dry-run')).code).toBe(0)
+      expect(await filesIn(directory)).toEqual(written)
+
+      await writeFile(path.join(directory, 'supabase/functions/graphql/index.ts'), '// mine\n')
+      const done = await uninstall('--yes', '--leave-resources')
+      expect({ code: done.code, said: done.stderr }).toMatchObject({
+        code: 0,
+        said: expect.stringContaining('supabase/functions/graphql/index.ts was changed since, and stays'),
+      })
+      await rm(path.join(directory, 'supabase/functions/graphql'), { recursive: true })
+      await rm(path.join(directory, 'supabase/tenant-schema'), { recursive: true })
+      expect(await filesIn(directory)).toEqual(COMPANIES.files)
+      const after = await catalogue(superuser)
+      expect(before.filter((line) => !after.includes(line))).toEqual([])
+      const left = after.filter((line) => !before.includes(line) && /provisioning|tenancy|tenant/.test(line))
+      expect(left).toEqual([])
+      expect(await sql`select name from public.companies where owner_id = ${id}`).toHaveLength(1)
+
+      await init(directory, '--yes')
+      await migrate(database.url(), { workdir: directory })
+      expect(await sql`select from public.profiles`).toEqual([])
+      expect((await uninstall('--dry-run', '--json')).stdout).toContain('"organizations": 0')
+    } finally {
+      await Promise.all([sql.end(), superuser.end(), auth.end(), remove()])
+    }
+  })
+
+  it('says what it needs, and when there is nothing that it could take away', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    try {
+      const { SUPABASE_DB_URL: _, ...environment } = process.env
+      expect((await tenants(environment, 'uninstall', directory)).stderr).toContain('Set SUPABASE_DB_URL')
+      const nowhere = { ...environment, SUPABASE_DB_URL: 'postgresql://127.0.0.1:9/postgres' }
+      expect((await tenants(nowhere, 'uninstall', directory)).stderr).toContain(
+        'nothing there that could be taken',
+      )
     } finally {
       await remove()
     }

@@ -119,11 +119,11 @@ export async function makeProject({ files }: Shape): Promise<{ directory: string
   return { directory, remove: () => rm(directory, { recursive: true, force: true }) }
 }
 
-/** Every file of a directory, by path. */
+/** Every file of a directory, by path, without what the Supabase CLI keeps for itself. */
 export async function filesIn(directory: string): Promise<Record<string, string>> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true })
   const files = entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && !entry.parentPath.endsWith('.temp'))
     .map((entry) => path.join(entry.parentPath, entry.name))
   const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
   return Object.fromEntries(files.map((file, index) => [path.relative(directory, file), texts[index] ?? '']))

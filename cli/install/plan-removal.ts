@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { readFunctionNames } from '../doctor/migrations.ts'
+import { withoutOurConfig } from './config-toml.ts'
+import { withoutOurVariables } from './env-example.ts'
+import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
+import { IMPORT_MAP, TENANT_SCHEMA_BUNDLE } from './our-files.ts'
+import type { Change } from './plan.ts'
+
+export interface Removal {
+  readonly manifest: Manifest
+  readonly changes: readonly Change[]
+  /** Files that were changed since they were written: they stay. */
+  readonly kept: readonly string[]
+}
+
+/** What of our files goes from a project. It changes nothing. @throws Error when `init` has not put any there */
+export async function planRemoval(project: string): Promise<Removal> {
+  const manifest = await readManifest(project)
+  if (!manifest)
+    throw new Error(
+      `${project} has no ${MANIFEST_FILE}: init has put nothing there that could be taken away.`,
+    )
+  const files = await Promise.all(
+    Object.entries(manifest.files).map(async ([file, written]) => ({
+      file,
+      written,
+      text: await textOf(project, file),
+    })),
+  )
+  const there = files.filter(({ text }) => text !== undefined)
+  const isOurs = ({ file, written, text = '' }: (typeof there)[number]) =>
+    file === TENANT_SCHEMA_BUNDLE || checksum(text) === written
+  const config = await textOf(project, 'supabase/config.toml')
+  const wanted = { schema: manifest.schema, functions: await readFunctionNames(), importMap: IMPORT_MAP }
+  const variables = await textOf(project, '.env.example')
+  return {
+    manifest,
+    changes: [
+      ...there.filter(isOurs).map(({ file }) => ({ path: file, kind: 'delete' as const })),
+      ...changed('supabase/config.toml', config, config && withoutOurConfig(config, wanted)),
+      ...changed('.env.example', variables, variables && withoutOurVariables(variables)),
+      { path: MANIFEST_FILE, kind: 'delete' },
+    ],
+    kept: there.filter((file) => !isOurs(file)).map(({ file }) => file),
+  }
+}
+
+function changed(file: string, before: string | undefined, after: string | undefined): Change[] {
+  if (before === undefined || after === undefined || before === after) return []
+  return after === '' ? [{ path: file, kind: 'delete' }] : [{ path: file, kind: 'change', text: after }]
+}
+
+const textOf = (project: string, file: string): Promise<string | undefined> =>
+  readFile(path.join(project, file), 'utf8').catch(() => undefined)

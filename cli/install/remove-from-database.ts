@@ -1,0 +1,148 @@
+import type postgres from 'postgres'
+import { INSTALLED_PREFIX, renderedMigrations } from './migrations.ts'
+import { TEMPLATE_SCHEMA } from './render-schema.ts'
+import { ourNames } from './taken-names.ts'
+
+/** What goes with an installation, and what will exist outside without it. */
+export interface Inventory {
+  readonly organizations: number
+  readonly databasePasswords: number
+  readonly resources: readonly Resource[]
+}
+
+interface Resource {
+  readonly service: string
+  readonly kind: string
+  readonly id: string
+}
+
+const PASSWORDS = 'tenant_database_password/%'
+const SECRETS = [
+  ...['functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key'],
+  ...['alert_webhook_url', 'alert_webhook_secret'],
+]
+const CRON_JOBS = 'tenant-provisioning-%'
+
+/** @returns undefined when nothing of ours is in the database */
+export async function readInventory(sql: postgres.Sql, schema: string): Promise<Inventory | undefined> {
+  const [installed] = await sql`select to_regnamespace('provisioning') is not null as is_there`
+  if (!installed?.is_there) return undefined
+  const [counted] = await sql<{ organizations: number; passwords: number }[]>`
+    select (select count(*)::int from ${sql(schema)}.organizations) as organizations,
+      (select count(*)::int from vault.secrets s where s.name like ${PASSWORDS}) as passwords`
+  const resources = await sql<Resource[]>`
+    select r.service, r.kind, coalesce(r.external_id, r.name) as id from ${sql(schema)}.tenant_resources r
+    where r.state <> 'removed' order by r.service, r.kind, r.created_at`
+  return {
+    organizations: counted?.organizations ?? 0,
+    databasePasswords: counted?.passwords ?? 0,
+    resources: [...resources],
+  }
+}
+
+/**
+ * Takes away all that our migrations have made, in one transaction: functions, tables with their rows, triggers on auth.users,
+ * cron jobs, secrets, and the history of the migrations. Extensions stay.
+ * @throws Error that lists what is the project's own and would go, too; then nothing is changed
+ */
+export async function removeFromDatabase(
+  sql: postgres.Sql,
+  schema: string,
+  versions: readonly string[],
+): Promise<void> {
+  const [foundation] = await renderedMigrations(schema)
+  const names = ourNames(foundation?.text ?? '')
+  await sql.begin(async (tx) => {
+    await tx`select provisioning.lock_users()`
+    const before = await objectsOfTheirs(tx, schema, names)
+    await tx`select cron.unschedule(j.jobid) from cron.job j where j.jobname like ${CRON_JOBS}`
+    await tx`delete from vault.secrets s where s.name in ${tx(SECRETS)} or s.name like ${PASSWORDS}`
+    await dropFunctions(tx, schema, names)
+    await tx`drop schema provisioning cascade`
+    await dropTables(tx, schema, names)
+    if (schema !== TEMPLATE_SCHEMA) await dropEmptySchema(tx, schema)
+    await forgetMigrations(tx, versions)
+    const left = new Set(await objectsOfTheirs(tx, schema, names))
+    const lost = before.filter((name) => !left.has(name))
+    if (lost.length > 0)
+      throw new Error(
+        `Nothing was removed, because what is yours depends on it: ${lost.join('; ')}. Drop or change that first.`,
+      )
+    await tx`notify pgrst, 'reload schema'`
+  })
+}
+
+async function dropFunctions(
+  tx: postgres.TransactionSql,
+  schema: string,
+  names: readonly string[],
+): Promise<void> {
+  const functions = await tx<{ name: string }[]>`
+    select p.oid::regprocedure::text as name from pg_catalog.pg_proc p
+    where p.pronamespace = to_regnamespace(${schema}) and p.proname in ${tx(names)}`
+  for (const { name } of functions) await tx.unsafe(`drop function ${name} cascade`)
+}
+
+async function dropTables(
+  tx: postgres.TransactionSql,
+  schema: string,
+  names: readonly string[],
+): Promise<void> {
+  const tables = await tx<{ name: string }[]>`
+    select c.oid::regclass::text as name from pg_catalog.pg_class c
+    where c.relnamespace = to_regnamespace(${schema}) and c.relname in ${tx(names)} and c.relkind in ('r', 'p')`
+  if (tables.length > 0) await tx.unsafe(`drop table ${tables.map(({ name }) => name).join(', ')} cascade`)
+}
+
+/** What somebody has put beside our tables keeps the schema. */
+async function dropEmptySchema(tx: postgres.TransactionSql, schema: string): Promise<void> {
+  const [others] = await tx`
+    select exists (select from pg_catalog.pg_class where relnamespace = to_regnamespace(${schema}))
+      or exists (select from pg_catalog.pg_proc where pronamespace = to_regnamespace(${schema}))
+      or exists (select from pg_catalog.pg_type where typnamespace = to_regnamespace(${schema})) as are_there`
+  if (!others?.are_there) await tx`drop schema if exists ${tx(schema)}`
+}
+
+async function forgetMigrations(tx: postgres.TransactionSql, versions: readonly string[]): Promise<void> {
+  const [history] =
+    await tx`select to_regclass('supabase_migrations.schema_migrations') is not null as is_there`
+  if (!history?.is_there) return
+  await tx`
+    delete from supabase_migrations.schema_migrations m
+    where m.version = any (${[...versions]}::text[]) or to_jsonb(m) ->> 'name' like ${`${INSTALLED_PREFIX}%`}`
+}
+
+/** Everything that is defined in the database and is not ours, by what it is called. */
+async function objectsOfTheirs(
+  tx: postgres.TransactionSql,
+  schema: string,
+  names: readonly string[],
+): Promise<string[]> {
+  const rows = await tx<{ name: string }[]>`
+    with spaces as (
+      select n.oid from pg_catalog.pg_namespace n
+      where n.nspname <> all ('{pg_catalog,information_schema,provisioning}') and n.nspname !~ '^pg_(toast|temp)'
+    ), named as (
+      select c.oid from pg_catalog.pg_class c
+      where c.relnamespace = to_regnamespace(${schema}) and c.relname in ${tx(names)}
+    ), theirs as (
+      select c.oid from pg_catalog.pg_class c join spaces s on s.oid = c.relnamespace
+      where c.oid not in (select oid from named)
+        and not exists (select from pg_catalog.pg_index i where i.indexrelid = c.oid and i.indrelid in (select oid from named))
+    ), objects as (
+      select 'pg_class'::regclass as class, t.oid, 0 as part from theirs t
+      union all select 'pg_class'::regclass, a.attrelid, a.attnum from pg_catalog.pg_attribute a join theirs t on t.oid = a.attrelid
+        where a.attnum > 0 and not a.attisdropped
+      union all select 'pg_proc'::regclass, p.oid, 0 from pg_catalog.pg_proc p join spaces s on s.oid = p.pronamespace
+        where p.pronamespace <> to_regnamespace(${schema}) or p.proname not in ${tx(names)}
+      union all select 'pg_policy'::regclass, p.oid, 0 from pg_catalog.pg_policy p join theirs t on t.oid = p.polrelid
+      union all select 'pg_constraint'::regclass, k.oid, 0 from pg_catalog.pg_constraint k join theirs t on t.oid = k.conrelid
+      union all select 'pg_attrdef'::regclass, d.oid, 0 from pg_catalog.pg_attrdef d join theirs t on t.oid = d.adrelid
+      union all select 'pg_trigger'::regclass, g.oid, 0 from pg_catalog.pg_trigger g join theirs t on t.oid = g.tgrelid
+        join pg_catalog.pg_proc p on p.oid = g.tgfoid
+        where not g.tgisinternal and p.pronamespace <> coalesce(to_regnamespace('provisioning'), 0::regnamespace)
+    )
+    select i.type || ' ' || i.identity as name from objects o
+    cross join lateral pg_catalog.pg_identify_object(o.class, o.oid, o.part) i order by 1`
+  return rows.map(({ name }) => name)
+}

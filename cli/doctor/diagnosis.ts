@@ -8,7 +8,17 @@ export const diagnosisSchema = z.looseObject({
   vault: z.array(
     z.object({ name: z.string(), state: z.enum(['fine', 'missing', 'unreadable', 'implausible']) }),
   ),
-  triggers: z.array(z.object({ function: z.string(), table: z.string(), enabled: z.boolean() })),
+  triggers: z.array(
+    z.object({
+      function: z.string(),
+      table: z.string(),
+      enabled: z.boolean(),
+      /** Triggers on the same table whose functions have this name too, in another schema. */
+      namesakes: z.array(z.object({ trigger: z.string(), function: z.string() })),
+    }),
+  ),
+  /** Passwords in Vault of organizations of which there is no other trace. */
+  left_behind: z.object({ passwords: z.number(), organizations: z.number() }),
   functions_url: z.string().nullable(),
   policies: z.array(
     z.object({

@@ -108,17 +108,20 @@ const WITHOUT_TRIGGER: Readonly<Record<string, string>> = {
 const MISSED_BY = ['handle_new_user', 'handle_user_updated']
 
 function triggerFinding(
-  { function: name, table, enabled }: Diagnosis['triggers'][number],
+  { function: name, table, enabled, namesakes }: Diagnosis['triggers'][number],
   { triggers }: BundledMigrations,
 ): Finding {
   const without = WITHOUT_TRIGGER[name]
   const statement = triggers.get(name)
+  // The quick start of Supabase and many starters have a handle_new_user of their own, in public.
+  const others = namesakes.map(
+    (other) => ` ${other.trigger} calls ${other.function}, which is your application’s and another one.`,
+  )
   return finding(
     'database',
-    // With its schema: the quick start of Supabase has a handle_new_user of its own, in public.
     `trigger of provisioning.${name}`,
-    !enabled && `No enabled trigger on ${table} calls provisioning.${name}.`,
-    `on ${table}`,
+    !enabled && `No enabled trigger on ${table} calls provisioning.${name}.${others.join('')}`,
+    others.length > 0 ? `on ${table}, ours.${others.join('')}` : `on ${table}`,
     {
       fix: `Make it again with the statement, which also switches it on.${without ? ` Until then ${without}.` : ''}`,
       ...(MISSED_BY.includes(name) ? { command: 'npm run tenants -- backfill' } : {}),

@@ -16,6 +16,7 @@ export function neighbourFindings(
     ...policyFindings(diagnosis, bundled),
     ...userTriggerFindings(diagnosis),
     ...copyFindings(diagnosis, project),
+    ...leftBehindFindings(diagnosis),
   ]
 }
 
@@ -82,6 +83,27 @@ function copyFindings({ functions_url: rung }: Diagnosis, project: ProjectAddres
         sql: `select vault.update_secret(id, '${own}') from vault.secrets where name = 'functions_base_url';`,
       },
       areHosted ? 'failed' : 'warning',
+    ),
+  ]
+}
+
+/** `db reset --linked` empties our tables; Vault, Neon and Stripe keep what they have. */
+function leftBehindFindings({ left_behind: { passwords, organizations } }: Diagnosis): Finding[] {
+  if (passwords === 0) return []
+  const unknown = (table: string, column: string) =>
+    `not exists (select from ${PUBLIC_SCHEMA}.${table} t where t.${column}::text = split_part(s.name, '/', 2))`
+  return [
+    finding(
+      'Vault',
+      'left behind',
+      `${passwords} passwords of databases of ${organizations} organizations that are not here, as after a reset of the database.`,
+      '',
+      {
+        fix: 'Their Neon projects and Stripe customers may be there, too: the command lists them as strangers. When nobody needs the databases, delete the passwords.',
+        command: 'npm run functions:invoke -- reconcile-tenants \'{"wait": true}\'',
+        sql: `delete from vault.secrets s where s.name like 'tenant_database_password/%' and ${unknown('organizations', 'id')} and ${unknown('provisioning_jobs', 'organization_id')};`,
+      },
+      'warning',
     ),
   ]
 }

@@ -3,6 +3,7 @@ import { Problem, type ProblemCode } from './http/problem.ts'
 
 /** What the `provisioning` functions refuse, by SQLSTATE. Their messages are for the caller. */
 const REFUSALS: Readonly<Record<string, ProblemCode>> = {
+  TP300: 'several_accounts',
   TP402: 'size_not_in_plan',
   TP403: 'forbidden',
   TP404: 'organization_not_found',

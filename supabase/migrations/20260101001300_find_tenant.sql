@@ -1,5 +1,36 @@
 -- Finds a user and their organization by what people call them.
 
+create function provisioning.find_user(p_email text) returns uuid
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_email text := lower(provisioning.trimmed(p_email));
+  -- Auth writes addresses in lower case, and this instance, by which an index goes. Its unique index leaves out users of single
+  -- sign-on.
+  v_ids uuid[] := array(
+    select u.id from auth.users u where u.email = v_email and not u.is_sso_user and u.deleted_at is null
+    union
+    select u.id from auth.users u
+    where u.instance_id = '00000000-0000-0000-0000-000000000000' and lower(u.email) = v_email and u.deleted_at is null);
+begin
+  if v_ids = '{}' then
+    -- Rows that something else than Auth has written, and the deleted, are looked for among all users.
+    v_ids := array(select u.id from auth.users u where lower(u.email) = v_email and u.deleted_at is null);
+  end if;
+  if cardinality(v_ids) > 1 then
+    raise exception '% accounts have the address %: %. Say by its id which one you mean.', cardinality(v_ids), v_email, (
+      select string_agg(u.id || case when u.is_sso_user then ' (single sign-on)' else ' (password or social sign-in)' end, ', '
+        order by u.created_at, u.id)
+      from auth.users u where u.id = any (v_ids)) using errcode = 'TP300';
+  end if;
+  return coalesce(v_ids[1], (
+    select u.id from auth.users u where lower(u.email) = v_email order by u.created_at limit 1));
+end
+$$;
+revoke execute on function provisioning.find_user(text) from public, anon, authenticated, service_role;
+comment on function provisioning.find_user(text) is
+  'The user with this e-mail address, in any case; a deleted one when no other has it, and null when nobody has. Raises TP300,
+which names them, when several have it: one who signs in with a password and one of single sign-on.';
+
 create function provisioning.find_tenant(p_subject text, out user_id uuid, out organization_id uuid)
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -14,13 +45,7 @@ begin
       select j.organization_id from public.provisioning_jobs j where j.organization_id = v_subject::uuid) j limit 1;
   end if;
   if strpos(v_subject, '@') > 0 then
-    -- Auth writes addresses in lower case, and its unique index leaves out users of single sign-on. So a second look goes through
-    -- all users, for those and for rows that something else than Auth has written.
-    select u.id into user_id from auth.users u where u.email = v_subject and not u.is_sso_user and u.deleted_at is null;
-    if user_id is null then
-      select u.id into user_id from auth.users u where lower(u.email) = v_subject
-      order by u.deleted_at is not null, u.created_at limit 1;
-    end if;
+    user_id := provisioning.find_user(v_subject);
   elsif user_id is null and organization_id is null then
     -- This is tried for a text that looks like an id as well: a slug may look like one.
     select o.id into organization_id from public.organizations o where o.slug = v_subject;
@@ -44,8 +69,8 @@ $$;
 revoke execute on function provisioning.find_tenant(text) from public, anon, authenticated, service_role;
 comment on function provisioning.find_tenant(text) is
   'The user and the organization that an e-mail address (in any case), a slug, or the id of either one means; null for what
-there is none of. A deleted organization is found by its id as long as its jobs are there, and by its slug as long as its last
-owner is there, too.';
+there is none of. Raises TP300 for an address that several accounts have. A deleted organization is found by its id as long as
+its jobs are there, and by its slug as long as its last owner is there, too.';
 
 create function provisioning.find_tenant_as_operator(p_email text, p_id uuid, p_slug text) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$

@@ -26,7 +26,13 @@ begin
     'triggers', (
       select jsonb_agg(jsonb_build_object('function', w.name, 'table', w.relation::text, 'enabled', exists (
         select from pg_catalog.pg_trigger t
-        where t.tgrelid = w.relation and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')))
+        where t.tgrelid = w.relation and t.tgfoid = ('provisioning.' || w.name)::regproc and t.tgenabled in ('O', 'A')),
+        -- The quick start of Supabase and starters have a public.handle_new_user.
+        'namesakes', (
+          select coalesce(jsonb_agg(jsonb_build_object('trigger', t.tgname,
+            'function', p.pronamespace::regnamespace || '.' || p.proname) order by t.tgname), '[]')
+          from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid
+          where t.tgrelid = w.relation and p.proname = w.name and p.pronamespace <> 'provisioning'::regnamespace))
         order by w.name)
       from (values ('handle_new_user', 'auth.users'::regclass), ('handle_user_updated', 'auth.users'),
         ('handle_user_deleted', 'auth.users'), ('handle_user_soft_deleted', 'auth.users'),
@@ -71,6 +77,13 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object('table', p.tablename, 'name', p.policyname, 'command', lower(p.cmd),
         'permissive', p.permissive = 'PERMISSIVE', 'roles', p.roles) order by p.tablename, p.policyname), '[]')
       from pg_catalog.pg_policies p where p.schemaname = v_schema and p.tablename = any (v_tables)),
+    -- What a reset of the database left: nothing of ours knows these organizations any more.
+    'left_behind', (
+      select jsonb_build_object('passwords', count(*), 'organizations', count(distinct split_part(s.name, '/', 2)))
+      from vault.secrets s
+      where s.name like 'tenant_database_password/%'
+        and not exists (select from public.organizations o where o.id::text = split_part(s.name, '/', 2))
+        and not exists (select from public.provisioning_jobs j where j.organization_id::text = split_part(s.name, '/', 2))),
     -- The quick start's trigger makes a profile. When the table is ours, it is there already and every sign-up fails.
     'user_triggers', (
       select coalesce(jsonb_agg(jsonb_build_object('name', t.tgname, 'function', t.tgfoid::regprocedure, 'inserts_into', w.tables)

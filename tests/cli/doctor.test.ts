@@ -9,7 +9,7 @@ import { providerFindings } from '../../cli/doctor/providers.ts'
 import { workFindings } from '../../cli/doctor/work.ts'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { Undo, unlessUndone } from '../database/cast.ts'
-import { startTestProject, type TestProject } from '../support/project.ts'
+import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { operatorOf, tenants, tenantsJson } from './cli.ts'
 import { problemWith } from './printed-commands.ts'
 
@@ -56,6 +56,7 @@ function everythingWrong(fine: Diagnosis): Diagnosis[] {
     extensions: fine.extensions.map((each) => ({ ...each, version: null })),
     vault: fine.vault.map((each) => ({ ...each, state: 'missing' as const })),
     triggers: fine.triggers.map((each) => ({ ...each, enabled: false })),
+    left_behind: { passwords: 3, organizations: 1 },
     functions_url: `https://${'a'.repeat(20)}.supabase.co/functions/v1`,
     policies: [
       ...fine.policies,
@@ -292,6 +293,50 @@ describe('doctor', () => {
     expect((await findings()).failed).toEqual([])
   })
 
+  test('says which handle_new_user is ours beside that of a starter, whether ours is there or not', async () => {
+    const starter = `create function public.handle_new_user() returns trigger language plpgsql set search_path = '' as $$
+      begin return new; end $$;
+      create trigger on_auth_user_created after insert on auth.users for each row execute function public.handle_new_user();`
+    const theirs =
+      'on_auth_user_created calls public.handle_new_user, which is your application’s and another one.'
+    const about = ({ found }: { found: Found[] }) =>
+      found.find(({ check }) => check === 'trigger of provisioning.handle_new_user')
+    expect(about(await whileWrong(starter, 'select 1'))).toMatchObject({
+      status: 'ok',
+      found: `on auth.users, ours. ${theirs}`,
+    })
+    await project.superuser`alter table auth.users disable trigger tenant_provisioning_user_created`
+    try {
+      expect(about(await findings())).toMatchObject({
+        status: 'failed',
+        found: `No enabled trigger on auth.users calls provisioning.handle_new_user. ${theirs}`,
+      })
+    } finally {
+      await project.superuser`alter table auth.users enable trigger tenant_provisioning_user_created`
+      await project.sql`drop function public.handle_new_user() cascade`
+    }
+  })
+
+  test('tells of passwords that a reset of the database left in Vault, with the statement that deletes them', async () => {
+    const secrets = () => project.sql`select name from vault.secrets order by name`
+    const person = await project.signUp()
+    await project.waitFor(person.organizationId)
+    const before = await secrets()
+    const { found } = await whileWrong(
+      `select vault.create_secret('x', 'tenant_database_password/' || gen_random_uuid() || '/' || login)
+         from unnest(array['app_1', 'health']) login`,
+      'select 1',
+    )
+    const left = found.find(({ check }) => check === 'left behind')
+    expect(left).toMatchObject({
+      status: 'warning',
+      found: expect.stringMatching(/^2 passwords of databases of 2 organizations/),
+    })
+    await project.sql.unsafe(left?.sql ?? '')
+    expect(await secrets()).toEqual(before)
+    expect((await findings()).found.find(({ check }) => check === 'left behind')).toBeUndefined()
+  })
+
   test('tells that a copy calls the functions of its original', async () => {
     const fine = diagnosisSchema.parse(
       (await project.sql`select provisioning.diagnose_provisioning() as document`)[0]?.document,
@@ -426,10 +471,19 @@ describe('doctor', () => {
 
   // The last one: functions notice the new keys only after a while.
   test('brings back all that a restored dump lacks, with the statements that it prints', async () => {
+    // A worker at an earlier test's tenant would miss the passwords.
+    await until('end of all work', async () => {
+      await project.sweep()
+      const open =
+        await project.sql`select from public.provisioning_jobs where status in ('queued', 'running')`
+      return open.length === 0 || undefined
+    })
     const mine = `select tgname from pg_trigger where tgrelid = 'auth.users'::regclass and not tgisinternal order by 1`
     const jobs = `select jobname, schedule, command from cron.job order by 1`
     const before = [await project.sql.unsafe(mine), await project.sql.unsafe(jobs)]
-    const secrets = await project.sql`select name from vault.secrets order by 1`
+    // Passwords of tenants come back by a retry.
+    const ours = `select name from vault.secrets where name not like 'tenant_database_password/%' order by 1`
+    const secrets = await project.sql.unsafe(ours)
     await project.superuser.unsafe(`
       do $$ declare v_name text; begin
         for v_name in ${mine} loop execute format('drop trigger %I on auth.users', v_name); end loop;
@@ -441,7 +495,7 @@ describe('doctor', () => {
     expect([await project.sql.unsafe(mine), await project.sql.unsafe(jobs)]).toEqual(before)
     await project.sweep()
     expect((await findings()).failed).toEqual([])
-    expect(await project.sql`select name from vault.secrets order by 1`).toEqual(secrets)
+    expect(await project.sql.unsafe(ours)).toEqual(secrets)
     await project.signUp()
   })
 })

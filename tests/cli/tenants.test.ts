@@ -134,6 +134,23 @@ describe('status', () => {
     expect(stdout).toContain('--service neon')
   })
 
+  test('names both accounts of one address, as does provision, and asks which is meant', async () => {
+    const person = await project.signUp()
+    const { id } = await signUp(auth, { email: person.email, sso: true })
+    for (const command of ['status', 'provision']) {
+      const ending = await run(command, person.email.toUpperCase())
+      expect(ending).toMatchObject({ code: 1, stdout: '' })
+      expect(ending.stderr).toContain(`${person.userId} (password or social sign-in), ${id} (single sign-on)`)
+      expect(ending.stderr).toContain('Say by its id which one you mean.')
+    }
+    expect((await runJson('status', id)).document).toMatchObject({ user: { id } })
+    await project.waitFor(person.organizationId)
+    expect((await run('provision', person.userId)).code).toBe(0)
+    // Who has deleted one of them is not asked.
+    await project.superuser`update auth.users set deleted_at = now() where id = ${id}`
+    expect((await runJson('status', person.email)).document).toMatchObject({ user: { id: person.userId } })
+  })
+
   test('finds an organization whose slug looks like an id', async () => {
     const id = crypto.randomUUID()
     const person = await project.signUp({ organization_name: id })

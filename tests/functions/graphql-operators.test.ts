@@ -78,6 +78,17 @@ describe('tenant', () => {
     ])
   })
 
+  it('is not guessed when several accounts have the address', async () => {
+    const { email } = await project.signUp()
+    await project.superuser`insert into auth.users (instance_id, id, email, is_sso_user, created_at)
+      values ('00000000-0000-0000-0000-000000000000', gen_random_uuid(), ${email}, true, now())`
+    const { errors } = await asOperator('query ($email: String!) { tenant(email: $email) { id } }', { email })
+    expect(errors).toMatchObject([
+      { message: expect.stringContaining('(single sign-on)'), extensions: { code: 'several_accounts' } },
+    ])
+    await project.superuser`delete from auth.users where email = ${email} and is_sso_user`
+  })
+
   it('is null for an organization that does not exist', async () => {
     const { data } = await asOperator('query ($id: ID!) { tenant(id: $id) { name } }', {
       id: crypto.randomUUID(),

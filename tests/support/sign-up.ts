@@ -7,6 +7,8 @@ export interface NewUser {
   readonly metadata: postgres.JSONValue
   readonly emailConfirmed: boolean
   readonly anonymous: boolean
+  /** Of single sign-on; another account may have the same address. */
+  readonly sso: boolean
 }
 
 /**
@@ -21,13 +23,14 @@ export async function signUp(auth: postgres.ISql, user: Partial<NewUser> = {}): 
     metadata: {},
     emailConfirmed: true,
     anonymous: false,
+    sso: false,
     ...user,
   }
-  const { email, metadata, emailConfirmed, anonymous } = complete
+  const { email, metadata, emailConfirmed, anonymous, sso } = complete
   await auth`
-    insert into users (id, aud, role, email, raw_app_meta_data, raw_user_meta_data, email_confirmed_at, is_anonymous,
-      created_at, updated_at)
-    values (${id}, 'authenticated', 'authenticated', ${email}, '{}', ${JSON.stringify(metadata)}::text::jsonb,
-      ${emailConfirmed ? new Date() : null}, ${anonymous}, now(), now())`
+    insert into users (instance_id, id, aud, role, email, raw_app_meta_data, raw_user_meta_data, email_confirmed_at, is_anonymous,
+      is_sso_user, created_at, updated_at)
+    values ('00000000-0000-0000-0000-000000000000', ${id}, 'authenticated', 'authenticated', ${email}, '{}', ${JSON.stringify(metadata)}::text::jsonb,
+      ${emailConfirmed ? new Date() : null}, ${anonymous}, ${sso}, now(), now())`
   return complete
 }

@@ -33,6 +33,7 @@ allows no answer) are \`application/problem+json\`. Each error has a \`requestId
 | \`organization_not_found\` | there is no such organization; in mutations a stranger is told \`forbidden\`, whether there is one or not |
 | \`database_not_found\` | the organization has no database yet |
 | \`region_is_fixed\`, \`unknown_choice\` | the region or size cannot be had |
+| \`several_accounts\` | the e-mail address belongs to several accounts, one of them of single sign-on; the message has their ids |
 | \`nothing_to_cancel\` | no provisioning is under way |
 | \`undo_in_progress\` | what was cancelled is still being removed: again after \`extensions.retryAfterSeconds\` |
 | \`size_not_in_plan\` | the organization's plan does not have this size |

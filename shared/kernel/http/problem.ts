@@ -25,6 +25,7 @@ const problems = {
   user_too_old: [422, 'Not a new user'],
   confirmation_required: [428, 'Confirm that you mean it'],
   under_legal_hold: [451, 'The organization is under a legal hold'],
+  several_accounts: [409, 'Several accounts have this address'],
   service_just_redone: [429, 'The service was done again just now'],
   too_many_attempts: [429, 'Too many attempts'],
   too_many_waiting: [429, 'Too many are waiting'],

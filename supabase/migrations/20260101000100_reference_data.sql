@@ -3,6 +3,9 @@
 create table provisioning.settings (
   id boolean primary key default true,
   provision_on text not null default 'sign_up',
+  -- When the only owner's account goes and others are in the organization: transfer gives it to the longest-serving admin, else
+  -- member; delete removes it; refuse keeps the account.
+  on_owner_deleted text not null default 'transfer',
   default_plan text not null default 'free',
   default_data_region text not null default 'us-east-1',
   default_currency provisioning.currency not null default 'usd',
@@ -96,6 +99,7 @@ create table provisioning.settings (
   constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
   -- Whoever wants more deleted orders it by id.
   constraint reconcile_delete_percent_is_at_most_one check (reconcile_delete_percent between 0 and 1),
+  constraint on_owner_deleted_is_known check (on_owner_deleted in ('transfer', 'delete', 'refuse')),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint profile_search_is_known check (profile_search in ('colleagues', 'everyone')),
   constraint limits_are_positive check (

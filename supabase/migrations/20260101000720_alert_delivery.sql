@@ -16,7 +16,8 @@ create table provisioning.alert_deliveries (
   next_attempt_at timestamptz default now(),
   last_error text,
   delivered_at timestamptz,
-  created_at timestamptz not null default now(),
+  -- Not that of the transaction, in which an alert may come and go.
+  created_at timestamptz not null default clock_timestamp(),
   constraint event_is_known check (event in ('opened', 'escalated', 'resolved')),
   constraint delivery_is_once unique (alert_id, event),
   constraint delivered_is_done check (delivered_at is null or next_attempt_at is null)

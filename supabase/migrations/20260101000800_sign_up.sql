@@ -84,11 +84,14 @@ declare
   v_all jsonb := '{}'::jsonb || p_metadata;
   v_texts jsonb;
 begin
-  select coalesce(jsonb_object_agg(k.key, left(v_all ->> k.key, k.length)), '{}') into v_texts
+  select coalesce(jsonb_object_agg(k.key, t.beginning), '{}') into v_texts
   from (values ('full_name', 1000), ('name', 1000), ('organization_name', 1000), ('user_name', 1000),
     ('preferred_username', 1000), ('avatar_url', 2049), ('picture', 2049), ('data_region', 100), ('hosting_region', 100))
     k (key, length)
-  where jsonb_typeof(v_all -> k.key) = 'string' and provisioning.trimmed(left(v_all ->> k.key, k.length)) is not null;
+  cross join lateral (select left(v_all ->> k.key, k.length) as beginning offset 0) t
+  where provisioning.trimmed(t.beginning) is not null
+    -- A path finds the type without a copy of the value.
+    and jsonb_path_exists(v_all, format('strict $.%s ? (@.type() == "string")', k.key)::jsonpath, silent => true);
   if not v_texts ?| '{full_name,name}' then
     -- GitHub tells it of who has given no name.
     v_texts := v_texts || jsonb_strip_nulls(jsonb_build_object(

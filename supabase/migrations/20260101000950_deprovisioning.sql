@@ -127,29 +127,77 @@ revoke execute on function provisioning.remove_organization(uuid) from public, a
 comment on function provisioning.remove_organization(uuid) is
   'Deletes an organization while its workers may be at it. A plain delete would take the locks the other way round than they do.';
 
+create function provisioning.possible_heirs(p_organization_id uuid, p_user_id uuid) returns table (user_id uuid, place bigint)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query
+    select m.user_id, row_number() over (order by array_position('{owner,admin,member}', m.role::text), m.created_at, m.user_id)
+    from public.organization_members m
+    where m.organization_id = p_organization_id and m.user_id <> p_user_id
+      and (m.role = 'owner' or (select s.on_owner_deleted from provisioning.settings s) = 'transfer')
+    -- Of a large organization the first ones are enough, however many of them go at the same moment.
+    order by 2 limit 50;
+end
+$$;
+revoke execute on function provisioning.possible_heirs(uuid, uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.possible_heirs(uuid, uuid) is
+  'To whom an organization may pass when the user goes: its other owners and, where settings.on_owner_deleted says so, its admins
+and then its members; of each the longest-serving first.';
+
+create function provisioning.bequeath_organization(p_organization_id uuid, p_heir uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_role text := (
+    select m.role from public.organization_members m where m.organization_id = p_organization_id and m.user_id = p_heir);
+begin
+  update public.organization_members m set role = 'owner'
+  where m.organization_id = p_organization_id and m.user_id = p_heir and m.role <> 'owner';
+  update public.organizations o set owner_id = p_heir where o.id = p_organization_id;
+  if v_role <> 'owner' then
+    -- News, and no state that could pass.
+    perform provisioning.open_alert(p_organization_id, 'owner_inherited', 'warning',
+      format('The account of the only owner was deleted, and the organization belongs to its longest-serving %s now.', v_role),
+      jsonb_build_object('user_id', p_heir, 'role', v_role));
+    perform provisioning.resolve_alert(p_organization_id, 'owner_inherited');
+  end if;
+end
+$$;
+revoke execute on function provisioning.bequeath_organization(uuid, uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.bequeath_organization(uuid, uuid) is
+  'Makes a member the owner of an organization whose owner goes. An alert tells of one who was no owner before.';
+
 create function provisioning.release_organizations(p_user_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_organization_id uuid;
+  v_wish constant text := (select s.on_owner_deleted from provisioning.settings s);
+  v_organization record;
   v_heir uuid;
 begin
-  for v_organization_id in select o.id from public.organizations o where o.owner_id = p_user_id loop
+  for v_organization in select o.id, o.slug from public.organizations o where o.owner_id = p_user_id loop
     -- Not one who goes in the same statement: the membership is still there, the user is not. One whose account somebody
     -- else is deleting at this moment is waited for, because they stay if that is rolled back.
-    select u.id into v_heir from public.organization_members m join auth.users u on u.id = m.user_id
-    where m.organization_id = v_organization_id and m.user_id <> p_user_id and m.role = 'owner' and u.deleted_at is null
-    order by m.created_at limit 1 for share of u;
-    if v_heir is null then
-      perform provisioning.remove_organization(v_organization_id);
+    select u.id into v_heir from provisioning.possible_heirs(v_organization.id, p_user_id) h
+    join auth.users u on u.id = h.user_id where u.deleted_at is null
+    order by h.place limit 1 for share of u;
+    if v_heir is not null then
+      perform provisioning.bequeath_organization(v_organization.id, v_heir);
+    elsif v_wish = 'refuse' and exists (
+      select from public.organization_members m join auth.users u on u.id = m.user_id
+      where m.organization_id = v_organization.id and m.user_id <> p_user_id and u.deleted_at is null) then
+      raise exception 'The user is the only owner of the organization "%", in which others are. Make one of them an owner first, '
+        'or delete the organization.', v_organization.slug using errcode = 'TP452';
     else
-      update public.organizations o set owner_id = v_heir where o.id = v_organization_id;
+      perform provisioning.remove_organization(v_organization.id);
     end if;
   end loop;
 end
 $$;
 revoke execute on function provisioning.release_organizations(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.release_organizations(uuid) is
-  'What happens to a user''s organizations when the user goes: they pass to another owner, or are removed with an undo job.';
+  'What happens to a user''s organizations when the user goes: they pass to another owner. Where there is none,
+settings.on_owner_deleted says whether they pass to the longest-serving admin or else member (transfer), are removed with an undo
+job (delete), or keep the user from going as long as others are in them (refuse), which raises TP452. When nobody is left, they
+are removed.';
 
 create function provisioning.handle_user_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$

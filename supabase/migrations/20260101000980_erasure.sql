@@ -219,9 +219,11 @@ declare
 begin
   perform provisioning.assert_not_held(v_around);
   -- Accounts come before jobs in the order of locks: whoever may inherit is locked first, or waited for when just being deleted.
-  perform from public.organizations o join public.organization_members m on m.organization_id = o.id
-    join auth.users u on u.id = m.user_id
-  where o.owner_id = p_user_id and m.user_id <> p_user_id and m.role = 'owner' order by u.id for share of u;
+  perform from auth.users u
+  where u.id in (
+    select h.user_id from public.organizations o cross join provisioning.possible_heirs(o.id, p_user_id) h
+    where o.owner_id = p_user_id)
+  order by u.id for share of u;
   -- Jobs are locked before their organization, as workers do, and a provision job before what undoes it.
   perform from public.provisioning_jobs j where j.organization_id = any (v_around)
   order by j.organization_id, j.kind <> provisioning.kind_for('provision'), j.created_at for update;

@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import type postgres from 'postgres'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
 import { blocked } from './blocked.ts'
 import { createOnlyJob, Engine } from './engine.ts'
@@ -121,6 +122,10 @@ describe('the removal of a user whose organization has no other owner', () => {
   })
 
   it('leaves the other members their accounts, profiles and wallets', async () => {
+    await project.sql`update provisioning.settings set on_owner_deleted = 'delete'`
+    onTestFinished(async () => {
+      await project.sql`update provisioning.settings set on_owner_deleted = 'transfer'`
+    })
     const { user, organizationId } = await createTenant(project)
     const colleague = await createTenant(project)
     await addMember(organizationId, colleague.user.id, 'admin')
@@ -222,6 +227,96 @@ describe('the removal of a user whose organization has another owner', () => {
         await project.sql`select role from public.organization_members where organization_id = ${organizationId} order by role`
       ).map((row) => row.role),
     ).toEqual(['admin', 'owner', 'owner'])
+  })
+})
+
+describe('the removal of an owner', () => {
+  const RANKS = ['owner', 'admin', 'member'] as const
+  interface Case {
+    readonly wish: 'transfer' | 'delete' | 'refuse'
+    readonly soft: boolean
+    /** Of the others, in the order in which they joined; those who are gone have been deleted softly. */
+    readonly others: readonly { readonly role: (typeof RANKS)[number]; readonly gone: boolean }[]
+  }
+  const cases = fc.sample(
+    fc.record<Case>({
+      wish: fc.constantFrom('transfer', 'delete', 'refuse'),
+      soft: fc.boolean(),
+      others: fc.array(fc.record({ role: fc.constantFrom(...RANKS, 'member'), gone: fc.boolean() }), {
+        maxLength: 4,
+      }),
+    }),
+    60,
+  )
+
+  /** What is to become of the organization: the place of who inherits it, or what else happens. */
+  function outcomeOf({ wish, others }: Case): number | 'removed' | 'refused' {
+    const there = others.map((other, place) => ({ ...other, place })).filter(({ gone }) => !gone)
+    const heirs = RANKS.filter((role) => role === 'owner' || wish === 'transfer').flatMap((rank) =>
+      there.filter(({ role }) => role === rank),
+    )
+    return heirs[0]?.place ?? (wish === 'refuse' && there.length > 0 ? 'refused' : 'removed')
+  }
+
+  async function happens({ wish, soft, others }: Case) {
+    const { user, organizationId } = await createTenant(project)
+    const ids: string[] = []
+    for (const [place, { role, gone }] of others.entries()) {
+      const { id } = await signUp(project.auth)
+      ids.push(id)
+      await project.sql`insert into public.organization_members (organization_id, user_id, role, created_at)
+        values (${organizationId}, ${id}, ${role}, now() + make_interval(secs => ${place}))`
+      // As a trigger of the project could leave it: gone, and still a member.
+      if (gone)
+        await project.superuser.begin(async (tx) => {
+          await tx`set local session_replication_role = replica`
+          await tx`update auth.users set deleted_at = now() where id = ${id}`
+        })
+    }
+    await project.sql`update provisioning.settings set on_owner_deleted = ${wish}`
+    const code = await refusal(
+      soft ? project.auth`update users set deleted_at = now() where id = ${user.id}` : removeUser(user.id),
+    )
+    const [row] = await organization(organizationId)
+    const refused = code === 'TP452' && row?.owner_id === user.id
+    const outcome = refused ? 'refused' : row ? ids.indexOf(row.owner_id) : 'removed'
+    const roles = await project.sql<{ role: string }[]>`select m.role from public.organization_members m
+      join public.organizations o on o.id = m.organization_id and o.owner_id = m.user_id where o.id = ${organizationId}`
+    const alerts = await project.sql<
+      { open: boolean }[]
+    >`select resolved_at is null as open from public.tenant_alerts
+      where organization_id = ${organizationId} and kind = 'owner_inherited'`
+    return { code, outcome, roles: roles.map(({ role }) => role), alerts: alerts.map(({ open }) => open) }
+  }
+
+  it.each(cases)('ends as it must: %j', async (each) => {
+    onTestFinished(async () => {
+      await project.sql`update provisioning.settings set on_owner_deleted = 'transfer'`
+    })
+    const outcome = outcomeOf(each)
+    const risen = typeof outcome === 'number' && each.others[outcome]?.role !== 'owner'
+    expect(await happens(each)).toEqual({
+      code: outcome === 'refused' ? 'TP452' : undefined,
+      outcome,
+      roles: outcome === 'removed' ? [] : ['owner'],
+      alerts: risen ? [false] : [],
+    })
+  })
+
+  it('is told to the webhook: the alert has come and gone, in this order', async () => {
+    await project.sql`select vault.create_secret('http://alerts.example.com', 'alert_webhook_url')`
+    onTestFinished(async () => {
+      await project.sql`delete from vault.secrets where name = 'alert_webhook_url'`
+    })
+    const { user, organizationId } = await createTenant(project)
+    await addMember(organizationId, (await signUp(project.auth)).id, 'member')
+    await removeUser(user.id)
+    const told = await project.sql`select d.event from provisioning.alert_deliveries d
+      join public.tenant_alerts a on a.id = d.alert_id where a.organization_id = ${organizationId} order by d.created_at`
+    expect(told.map(({ event }) => event)).toEqual(['opened', 'resolved'])
+    const first =
+      await project.sql`select payload ->> 'type' as type from provisioning.claim_alert_deliveries(10)`
+    expect(first.map(({ type }) => type)).toEqual(['tenant.alert.opened'])
   })
 })
 

@@ -6,6 +6,7 @@ import { graphql } from './graphql.ts'
 import { growth } from './growth.ts'
 import { health } from './health.ts'
 import { hostile } from './hostile.ts'
+import { install } from './install.ts'
 import { lanes } from './lanes.ts'
 import { neighbours } from './neighbours.ts'
 import { ready } from './ready.ts'
@@ -24,6 +25,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   hostile,
   neighbours,
   start,
+  install,
 ]
 const USAGE_ERROR = 2
 

@@ -381,6 +381,10 @@ describe('names that migrations leave behind', () => {
     ['create table people (); alter table only public.people rename to profiles;', ['profiles']],
     ['create table profiles (); alter table profiles set schema app;', []],
     ['create table user_profiles ();', []],
+    ['create unique index concurrently if not exists profiles on only public.people (id);', ['profiles']],
+    ['create index profiles on people (id); drop index profiles;', []],
+    ['create index profiles on people (id); alter index public.profiles rename to people_idx;', []],
+    ['create index profiles on app.people (id);', []],
   ])('%s', (sql, names) => {
     expect(namesMadeIn('public', [sql], ['profiles'])).toEqual(names)
   })

@@ -44,7 +44,7 @@ CREATE TRIGGER zz_company AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTI
 `
 
 /** What \`supabase init\` writes, cut down to what the tests need. */
-const CONFIG = `# A string used to distinguish different Supabase projects on the same host.
+export const CONFIG = `# A string used to distinguish different Supabase projects on the same host.
 project_id = "shop"
 
 [api]

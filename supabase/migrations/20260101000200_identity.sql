@@ -204,6 +204,17 @@ revoke execute on function provisioning.my_colleague_ids() from public, anon, au
 grant execute on function provisioning.my_colleague_ids() to authenticated;
 comment on function provisioning.my_colleague_ids() is 'Everybody who is a member of one of the caller''s organizations.';
 
+create function provisioning.has_profile() returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (select from public.profiles p where p.id = (select auth.uid()));
+end
+$$;
+revoke execute on function provisioning.has_profile() from public, anon, authenticated, service_role;
+grant execute on function provisioning.has_profile() to authenticated;
+comment on function provisioning.has_profile() is
+  'Whether the caller has a profile. One that a user could make would be taken for that of a provisioned user.';
+
 alter table public.organizations enable row level security;
 revoke all on public.organizations from anon, authenticated, service_role;
 grant select, update (name, billing_email) on public.organizations to authenticated;
@@ -217,12 +228,17 @@ create policy "owners and admins edit their organization" on public.organization
 
 alter table public.profiles enable row level security;
 revoke all on public.profiles from anon, authenticated, service_role;
-grant select, update (full_name, avatar_url, discoverable) on public.profiles to authenticated;
+-- An upsert, as Supabase's quick start has it, needs the rights to insert and to change all that it names, also the id and the
+-- time that a trigger sets.
+grant select, insert (id, full_name, avatar_url, updated_at), update (id, full_name, avatar_url, discoverable, updated_at)
+  on public.profiles to authenticated;
 grant select, update (full_name, avatar_url, discoverable) on public.profiles to service_role;
 create policy "users read their own profile and their colleagues'" on public.profiles for select to authenticated
   using (id = (select auth.uid()) or id = any (array(select provisioning.my_colleague_ids())));
 create policy "users edit their own profile" on public.profiles for update to authenticated
   using (id = (select auth.uid())) with check (id = (select auth.uid()));
+create policy "users upsert their own profile, and make none" on public.profiles for insert to authenticated
+  with check (id = (select auth.uid()) and (select provisioning.has_profile()));
 
 alter table public.organization_members enable row level security;
 revoke all on public.organization_members from anon, authenticated, service_role;

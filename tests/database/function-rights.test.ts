@@ -32,6 +32,7 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
 const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.discoverable_profiles(text,integer)': ['authenticated', 'service_role'],
   'provisioning.my_colleague_ids()': ['authenticated'],
+  'provisioning.has_profile()': ['authenticated'],
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
   // Each checks by itself who calls.
@@ -177,6 +178,7 @@ const TELLING_FUNCTIONS = [
   'provisioning.progress_of(uuid[])',
   'provisioning.discoverable_profiles(text,integer)',
   'provisioning.my_colleague_ids()',
+  'provisioning.has_profile()',
   'provisioning.my_organization_ids(text[])',
   'search_profiles(text)',
 ]

@@ -28,6 +28,8 @@ interface Access {
   readonly update?: Partial<Record<Person, readonly string[]>>
   /** Who may insert, with any column. */
   readonly insert?: readonly Person[]
+  /** Columns that may be inserted where not all may be. */
+  readonly insertColumns?: Partial<Record<Person, readonly string[]>>
   readonly remove?: readonly Person[]
 }
 
@@ -53,9 +55,10 @@ const ACCESS: Readonly<Record<string, Access>> = {
     ours: 'id is the owner',
     read: EVERYBODY_INSIDE,
     update: {
-      owner: ['full_name', 'avatar_url', 'discoverable'],
+      owner: ['id', 'full_name', 'avatar_url', 'discoverable', 'updated_at'],
       service_role: ['full_name', 'avatar_url', 'discoverable'],
     },
+    insertColumns: { owner: ['id', 'full_name', 'avatar_url', 'updated_at'] },
   },
   organization_members: {
     read: EVERYBODY_INSIDE,
@@ -253,7 +256,9 @@ describe('every table in public', () => {
         const may = (list: readonly Person[] = []) => persons.some((person) => list.includes(person))
         const ofColumn = (column: string) => [
           ...(may(access.read) && !access.hidden?.includes(column) ? ['select'] : []),
-          ...(may(access.insert) ? ['insert'] : []),
+          ...(may(access.insert) || persons.some((person) => access.insertColumns?.[person]?.includes(column))
+            ? ['insert']
+            : []),
           ...(persons.some((person) => access.update?.[person]?.includes(column)) ? ['update'] : []),
         ]
         return [
@@ -413,6 +418,35 @@ describe('an edit', () => {
     })
     for (const action of ['member.added', 'member.role_changed', 'member.removed'])
       expect((await audited(action)).at(-1), action).toMatchObject({ actor_type: 'service', actor_id: null })
+  })
+
+  it('of a profile by an upsert as the quick start has it is done, for the own profile and for one that is there', async () => {
+    const upsert = (person: Caller, id: string) =>
+      refusal(
+        runAs(
+          project.api,
+          person,
+          (tx) => tx`insert into public.profiles (id, full_name, avatar_url, updated_at)
+            values (${id}, 'Upserted', 'https://a/1', '2001-01-01')
+            on conflict (id) do update set id = excluded.id, full_name = excluded.full_name,
+              avatar_url = excluded.avatar_url, updated_at = excluded.updated_at`,
+        ),
+      )
+    const before = await fingerprint(project.sql)
+    expect(await upsert(people.stranger, ours.user.id)).toBe('42501')
+    expect(await upsert(people.admin, ours.user.id)).toBe('42501')
+    expect(await upsert(people.anon, ours.user.id)).toBe('42501')
+    // Who has no profile yet would not be provisioned any more with one.
+    expect(await upsert({ role: 'authenticated', userId: cast.newcomer }, cast.newcomer)).toBe('42501')
+    expect(await fingerprint(project.sql)).toEqual(before)
+    expect(await upsert(people.owner, ours.user.id)).toBeUndefined()
+    const profile = only(await project.sql`select * from public.profiles where id = ${ours.user.id}`)
+    expect(profile).toMatchObject({
+      full_name: 'Upserted',
+      avatar_url: 'https://a/1',
+      email: ours.user.email,
+    })
+    expect(profile.updated_at.getFullYear()).toBeGreaterThan(2001)
   })
 
   it('of a profile by its user is done', async () => {

@@ -38,6 +38,10 @@ const SCHEMA = `
   grant select (id, open), insert (id, open), update (open) on public.guarded to authenticated;
   create view public.calm_people as select * from public.people where mood = 'calm';
   create function public.label(public.people) returns text language sql stable as $$ select $1.id || ' ' || $1.name $$;
+  create function public.reports(public.people) returns setof public.people language sql stable
+    as 'select * from public.people p where p.boss_id = $1.id';
+  create function public.superior(public.people) returns setof public.people rows 1 language sql stable
+    as 'select * from public.people p where p.id = $1.boss_id';
   create function public.those_named(pattern text) returns setof public.people language sql stable
     as 'select * from public.people where name like pattern';
   -- On a hosted project nobody but the API's roles has a right on a schema that an app has made.
@@ -525,6 +529,23 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
         .select('id, memberships(role)')
         .order('memberships(role)')
       expect(impossible.error).toMatchObject({ code: 'PGRST118' })
+    })
+
+    test('can be of what a function finds for a row', async () => {
+      expect(await one('name, reports(name)')).toEqual({
+        name: 'Ada',
+        reports: expect.arrayContaining([{ name: 'Bob' }, { name: 'Cy' }]),
+      })
+      expect(await one('name, boss:superior(name, desks(room))', 2)).toEqual({
+        name: 'Bob',
+        boss: { name: 'Ada', desks: { room: 'A1' } },
+      })
+      const led = await service
+        .from('people')
+        .select('id, superior!inner(name)', { count: 'exact' })
+        .eq('superior.name', 'Ada')
+        .order('id')
+      expect({ ids: ids(led.data), count: led.count }).toEqual({ ids: [2, 3], count: 2 })
     })
 
     test('spreads a single row into its parent', async () => {

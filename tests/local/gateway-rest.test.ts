@@ -245,7 +245,7 @@ describe('reading tables', () => {
     await sql`notify pgrst, 'reload schema'`
     await expect.poll(async () => (await service().from('shops').select()).data).toEqual([])
     const lacking = [
-      await service().from('shops').select('id, wares(id)'),
+      await service().from('shops').insert({ id: 1 }).select('id, wares(id)'),
       await service().from('shops').select('id, open_shops(id)'),
       await service().from('paints').select(),
       await service().rpc('page'),

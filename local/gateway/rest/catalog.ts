@@ -49,6 +49,10 @@ export interface DatabaseFunction {
   readonly arguments: readonly FunctionArgument[]
   readonly returns: 'void' | 'scalar' | 'composite'
   readonly returnsSet: boolean
+  /** It returns one row at most, or says so (`rows 1`). */
+  readonly returnsOne: boolean
+  /** The table whose row is its first argument. */
+  readonly takesRowOf: { readonly schema: string; readonly name: string } | undefined
   /** Of the rows it returns, when `returns` is composite. */
   readonly columns: readonly Column[]
   /** The table whose rows it returns, and whose relations can therefore be embedded. */
@@ -169,6 +173,12 @@ async function readCatalog(sql: Sql, schemas: readonly string[]): Promise<Catalo
     order by k.conname, c.relname`
   const functions = await sql<FunctionRow[]>`
     select n.nspname as schema, p.proname as name, p.provolatile = 'v' as volatile, p.proretset as "returnsSet",
+      not p.proretset or p.prorows = 1 as "returnsOne", (
+        select json_build_object('schema', cn.nspname, 'name', c.relname)
+        from pg_catalog.pg_type t join pg_catalog.pg_class c on c.oid = t.typrelid and c.relkind <> 'c'
+          join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace
+        where t.oid = p.proargtypes[0]
+      ) as "takesRowOf",
       p.pronargdefaults as "defaults", p.prorettype = 'void'::pg_catalog.regtype as "returnsVoid", (
         select coalesce(json_agg(json_build_object('name', coalesce(a.name, ''), 'mode', coalesce(a.mode, 'i'),
           'type', pg_catalog.format_type(a.type, -1)) order by a.position), '[]')
@@ -208,6 +218,8 @@ interface FunctionRow {
   readonly name: string
   readonly volatile: boolean
   readonly returnsSet: boolean
+  readonly returnsOne: boolean
+  readonly takesRowOf: { readonly schema: string; readonly name: string } | null
   readonly returnsVoid: boolean
   /** How many of the last input parameters have a default. */
   readonly defaults: number
@@ -242,6 +254,8 @@ function describeFunction(row: FunctionRow): DatabaseFunction {
     })),
     returns: row.returnsVoid ? 'void' : composite ? 'composite' : 'scalar',
     returnsSet: row.returnsSet,
+    returnsOne: row.returnsOne,
+    takesRowOf: row.takesRowOf ?? undefined,
     columns,
     rowsOf: row.rowsOf ?? undefined,
     volatile: row.volatile,

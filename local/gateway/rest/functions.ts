@@ -50,6 +50,7 @@ function calling(
     columns: target.columns,
     from: `_called as ${alias}`,
     alias,
+    isWhole: false,
   }
   const ranges = [...query.embeddedRanges, { path: [], value: query.range }]
   const tree = buildReadTree(catalog, source, query.items, { ...query, ranges }, maxRows)

@@ -148,7 +148,7 @@ function orderClause(terms: readonly OrderTerm[], source: Source, parameters: Pa
 }
 
 function relatedSource(aggregate: string): Source {
-  return { schema: '', name: aggregate, columns: [], from: '', alias: quoted(aggregate) }
+  return { schema: '', name: aggregate, columns: [], from: '', alias: quoted(aggregate), isWhole: false }
 }
 
 /** Whether a row of the parent has any rows of the embed (or none, if `absent`). */

@@ -14,6 +14,8 @@ export interface Source {
   readonly from: string
   /** What stands before its columns. */
   readonly alias: string
+  /** Its rows are of the relation's own type, so that a function of that type takes them. */
+  readonly isWhole: boolean
 }
 
 export interface PageRange {
@@ -66,7 +68,7 @@ export function buildReadTree(
 /** The source of a whole relation, read by its own name. */
 export function relationSource(relation: Relation): Source {
   const name = `${quoted(relation.schema)}.${quoted(relation.name)}`
-  return { ...relation, from: name, alias: name }
+  return { ...relation, from: name, alias: name, isWhole: true }
 }
 
 function node(
@@ -108,7 +110,15 @@ function embed(
   const relationship = findRelationship(catalog, parent, wanted)
   const { target } = relationship
   const alias = `${target.name}_${depth}`
-  const source = { ...relationSource(target), from: `${relationSource(target).from} as ${quoted(alias)}` }
+  if (relationship.computedBy !== undefined && !parent.isWhole)
+    throw notImplemented(
+      `embedding of what the function "${wanted.name}" finds, in rows that were written or returned`,
+    )
+  const rows =
+    relationship.computedBy === undefined
+      ? relationSource(target).from
+      : `${relationship.computedBy}(${parent.alias}.*)`
+  const source = { ...relationSource(target), from: `${rows} as ${quoted(alias)}` }
   const key = wanted.alias ?? wanted.name
   if (wanted.spread && !isToOne(relationship))
     throw new RestError(

@@ -148,7 +148,7 @@ function deleteWork(request: WriteRequest): Work {
 function changedRows(request: WriteRequest): { tree: ReadNode; returning: Returning } {
   const { catalog, relation, query, preferences } = request
   const alias = quoted(relation.name)
-  const source = { ...relation, from: `_changed as ${alias}`, alias }
+  const source = { ...relation, from: `_changed as ${alias}`, alias, isWhole: false }
   const filters = query.filters.filter(({ path }) => path.length > 0)
   const tree = buildReadTree(catalog, source, query.items, { ...query, filters, ranges: [] }, undefined)
   const isReturned = preferences.representation !== undefined && preferences.representation !== 'minimal'

@@ -1,4 +1,4 @@
-import type { Catalog, DatabaseFunction, ForeignKey, Relation } from './catalog.ts'
+import type { Catalog, ForeignKey, Relation } from './catalog.ts'
 import { notImplemented, RestError } from './errors.ts'
 import type { SelectRelation } from './select-syntax.ts'
 import { quoted } from './sql-text.ts'
@@ -13,6 +13,8 @@ export interface Relationship {
   readonly constraints: readonly string[]
   readonly isSelf: boolean
   readonly junction: Junction | undefined
+  /** The function that finds the rows, ready to be called with a row of the origin. */
+  readonly computedBy?: string
 }
 
 interface Junction {
@@ -33,6 +35,8 @@ export function findRelationship(
   origin: Pick<Relation, 'schema' | 'name'>,
   wanted: SelectRelation,
 ): Relationship {
+  const special = wanted.hint === undefined ? computed(catalog, origin, wanted.name) : undefined
+  if (special) return special
   const known = relationshipsOf(catalog, origin)
   const found = known.filter((each) => matches(each, wanted.name, wanted.hint))
   const [only] = found
@@ -43,8 +47,6 @@ export function findRelationship(
     throw notImplemented(`embedding of or into views ("${wanted.name}")`)
   if (views.some(({ name }) => name === wanted.hint))
     throw notImplemented(`embedding through views ("${wanted.hint}")`)
-  if (catalog.functions.some((each) => isComputed(each, origin, wanted.name)))
-    throw notImplemented(`embedding of computed relationships ("${wanted.name}")`)
   const hint = wanted.hint === undefined ? '' : ` using the hint '${wanted.hint}'`
   throw new RestError(
     400,
@@ -54,16 +56,34 @@ export function findRelationship(
   )
 }
 
-/** A function that finds rows for one of the origin. */
-function isComputed(
-  each: DatabaseFunction,
+/** What a function finds for a row of the origin, if there is one of that name. */
+function computed(
+  catalog: Catalog,
   origin: Pick<Relation, 'schema' | 'name'>,
   name: string,
-): boolean {
-  const [only, ...others] = each.arguments
-  const types = [`${origin.schema}.${origin.name}`, `${quoted(origin.schema)}.${quoted(origin.name)}`]
-  const takesRow = only !== undefined && others.length === 0 && types.includes(only.type)
-  return each.name === name && takesRow && each.returns === 'composite'
+): Relationship | undefined {
+  const found = catalog.functions.find(
+    (each) =>
+      each.name === name &&
+      each.schema === origin.schema &&
+      each.arguments.length === 1 &&
+      each.takesRowOf?.schema === origin.schema &&
+      each.takesRowOf.name === origin.name &&
+      each.rowsOf !== undefined,
+  )
+  const target = catalog.relations.find(
+    (each) => each.schema === found?.rowsOf?.schema && each.name === found.rowsOf.name,
+  )
+  if (!found || !target) return undefined
+  return {
+    cardinality: found.returnsOne ? 'many-to-one' : 'one-to-many',
+    target,
+    columns: [],
+    constraints: [],
+    isSelf: false,
+    junction: undefined,
+    computedBy: `${quoted(found.schema)}.${quoted(found.name)}`,
+  }
 }
 
 function matches(each: Relationship, name: string, hint: string | undefined): boolean {

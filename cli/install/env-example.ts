@@ -2,7 +2,7 @@ const FIRST_LINE = '# Tenant provisioning'
 
 const BLOCK = `${FIRST_LINE} ---------------------------------------------------------------
 # Where the database finds the functions; \`supabase db push --remote\` puts it into Vault.
-# Local stack of the Supabase CLI: http://host.docker.internal:54321/functions/v1
+# Local stack of the Supabase CLI: http://kong:8000/functions/v1
 FUNCTIONS_BASE_URL=https://YOUR-PROJECT.supabase.co/functions/v1
 # Secrets of the functions: \`supabase secrets set --env-file .env\`
 STRIPE_SECRET_KEY=

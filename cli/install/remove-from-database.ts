@@ -60,6 +60,7 @@ export async function removeFromDatabase(
     await dropFunctions(tx, schema, names)
     await tx`drop schema provisioning cascade`
     await dropTables(tx, schema, names)
+    await tx`drop schema if exists provisioning_types cascade`
     if (schema !== TEMPLATE_SCHEMA) await dropEmptySchema(tx, schema)
     await forgetMigrations(tx, versions)
     const left = new Set(await objectsOfTheirs(tx, schema, names))

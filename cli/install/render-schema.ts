@@ -18,6 +18,7 @@ const TAKEN = [
   'pgmq',
   'pgsodium',
   'provisioning',
+  'provisioning_types',
   'realtime',
   'storage',
   'supabase_functions',

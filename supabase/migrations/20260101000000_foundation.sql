@@ -54,7 +54,7 @@ says what else is missing; see docs/installation.md, "Copies and dumps".' using 
     select 'trigger ' || t.tgname from pg_catalog.pg_trigger t
     where t.tgrelid = 'auth.users'::regclass and t.tgname ~ '^(A_)?tenant_provisioning_'
     union
-    select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname = 'provisioning');
+    select 'schema ' || n.nspname from pg_catalog.pg_namespace n where n.nspname in ('provisioning', 'provisioning_types'));
   if to_regclass('cron.job') is not null then
     v_taken := v_taken || array(select 'cron job ' || j.jobname from cron.job j where j.jobname like 'tenant-provisioning-%');
   end if;
@@ -107,39 +107,45 @@ revoke execute on function provisioning.with_trigrams(text) from public, anon, a
 comment on function provisioning.with_trigrams(text) is
   'For migrations: runs a statement that has pg_trgm in the schema "extensions", for the schema that the project has it in.';
 
+-- Types of columns that people's data stand in have a schema of their own: whoever drops the engine with "cascade" would drop
+-- those columns otherwise.
+create schema provisioning_types;
+revoke all on schema provisioning_types from public, anon, authenticated, service_role;
+grant usage on schema provisioning_types to authenticated, service_role;
+
 -- States are text whose values a domain checks. A CHECK on the table would be parsed from its catalogue form in every
 -- statement that writes the table, which for a list of words costs more than writing the row; a domain's is kept.
-create domain provisioning.job_status as text
+create domain provisioning_types.job_status as text
   constraint job_status_is_known check (value in ('queued', 'running', 'succeeded', 'failed', 'cancelled'));
-create domain provisioning.step_status as text
+create domain provisioning_types.step_status as text
   constraint step_status_is_known check (value in ('pending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled'));
-create domain provisioning.member_role as text
+create domain provisioning_types.member_role as text
   constraint role_is_known check (value in ('owner', 'admin', 'member'));
-create domain provisioning.health_status as text
+create domain provisioning_types.health_status as text
   constraint health_status_is_known check (value in ('unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping'));
-create domain provisioning.ssl_mode as text
+create domain provisioning_types.ssl_mode as text
   constraint ssl_mode_is_known check (value in ('disable', 'require', 'verify-full'));
-create domain provisioning.currency as text
+create domain provisioning_types.currency as text
   constraint currency_is_iso_4217 check (value ~ '^[a-z]{3}$');
-create domain provisioning.slug as text
+create domain provisioning_types.slug as text
   constraint slug_is_url_safe check (value ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(value) <= 63);
 -- Texts that people give have an end, whichever way they come: rows, indexes and a history that nobody can delete hold them.
-create domain provisioning.organization_name as text
+create domain provisioning_types.organization_name as text
   constraint name_is_at_most_200_characters check (length(value) <= 200)
   constraint name_is_not_blank check (btrim(value) <> '');
-create domain provisioning.person_name as text
+create domain provisioning_types.person_name as text
   constraint name_is_at_most_200_characters check (length(value) <= 200);
-create domain provisioning.email_address as text
+create domain provisioning_types.email_address as text
   constraint email_is_at_most_320_characters check (length(value) <= 320);
-create domain provisioning.avatar_url as text
+create domain provisioning_types.avatar_url as text
   constraint avatar_url_is_at_most_2048_characters check (length(value) <= 2048)
   constraint avatar_url_is_http_or_https check (value ~* '^https?://[^\s<>"]+$');
-create domain provisioning.region as text
+create domain provisioning_types.region as text
   constraint region_is_at_most_63_characters check (length(value) <= 63);
 -- What history keeps. The number is that of the row as it is stored, in bytes.
-create domain provisioning.kept_text as text
+create domain provisioning_types.kept_text as text
   constraint kept_text_is_at_most_4000_characters check (length(value) <= 4000);
-create domain provisioning.kept_details as jsonb
+create domain provisioning_types.kept_details as jsonb
   constraint kept_details_are_at_most_16_kilobytes check (pg_column_size(value) <= 16384);
 
 -- Functions that are called often are plpgsql even for a single query: plpgsql keeps its plan for the session, while one in

@@ -8,7 +8,7 @@ create table provisioning.settings (
   on_owner_deleted text not null default 'transfer',
   default_plan text not null default 'free',
   default_data_region text not null default 'us-east-1',
-  default_currency provisioning.currency not null default 'usd',
+  default_currency provisioning_types.currency not null default 'usd',
   -- Jobs under a live lease at once, over all workers: bounds database connections and provider calls.
   max_running_jobs integer not null default 40,
   -- One worker stops claiming after this many jobs or seconds, well inside the 2 s CPU and 150 s wall clock of a function.
@@ -135,11 +135,11 @@ create trigger settings_touch before update on provisioning.settings
   for each row execute function provisioning.touch_updated_at();
 
 create table provisioning.regions (
-  data_region provisioning.region primary key,
+  data_region provisioning_types.region primary key,
   label text not null,
   aliases text[] not null default '{}',
-  neon_region provisioning.region not null,
-  hosting_region provisioning.region not null
+  neon_region provisioning_types.region not null,
+  hosting_region provisioning_types.region not null
 );
 comment on table provisioning.regions is
   'Data region → Neon region (fixed once a project exists) and Supabase region. Aliases are what sign-up forms tend to send.';

@@ -6,11 +6,11 @@ select provisioning.lock_users();
 -- burn a multixact id each. The values come from those tables, and triggers below keep them true.
 create table public.organizations (
   id uuid primary key default provisioning.uuid_v7(),
-  name provisioning.organization_name not null,
-  slug provisioning.slug not null,
+  name provisioning_types.organization_name not null,
+  slug provisioning_types.slug not null,
   owner_id uuid not null references auth.users (id),
   plan text not null default 'free',
-  billing_email provisioning.email_address,
+  billing_email provisioning_types.email_address,
   data_region text not null,
   hosting_region text not null,
   stripe_customer_id text,
@@ -76,9 +76,9 @@ create trigger regions_in_use_stay after delete or update of data_region on prov
 
 create table public.profiles (
   id uuid primary key references auth.users (id) on delete cascade,
-  email provisioning.email_address,
-  full_name provisioning.person_name,
-  avatar_url provisioning.avatar_url,
+  email provisioning_types.email_address,
+  full_name provisioning_types.person_name,
+  avatar_url provisioning_types.avatar_url,
   organization_id uuid references public.organizations (id) on delete set null,
   in_search_index boolean not null default true,
   discoverable boolean not null default true,
@@ -105,7 +105,7 @@ create index profiles_not_in_search_index_idx on public.profiles (created_at) wh
 create table public.organization_members (
   organization_id uuid not null references public.organizations (id) on delete cascade,
   user_id uuid not null references auth.users (id) on delete cascade,
-  role provisioning.member_role not null default 'member',
+  role provisioning_types.member_role not null default 'member',
   created_at timestamptz not null default current_timestamp,
   primary key (organization_id, user_id)
 );
@@ -114,7 +114,7 @@ create index organization_members_user_id_idx on public.organization_members (us
 
 create table public.wallets (
   user_id uuid primary key references auth.users (id) on delete cascade,
-  currency provisioning.currency not null,
+  currency provisioning_types.currency not null,
   available_balance bigint not null default 0,
   pending_balance bigint not null default 0,
   created_at timestamptz not null default current_timestamp,

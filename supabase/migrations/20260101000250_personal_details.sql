@@ -6,7 +6,7 @@ create table provisioning.personal_details (
   row_id uuid not null,
   person_id uuid not null,
   organization_id uuid not null,
-  details provisioning.kept_details not null,
+  details provisioning_types.kept_details not null,
   primary key (row_id, person_id)
 );
 comment on table provisioning.personal_details is

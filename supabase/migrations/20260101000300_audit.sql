@@ -9,8 +9,8 @@ create table public.audit_logs (
   actor_id uuid,
   action text not null,
   resource_type text not null,
-  resource_id provisioning.kept_text,
-  metadata provisioning.kept_details not null default '{}',
+  resource_id provisioning_types.kept_text,
+  metadata provisioning_types.kept_details not null default '{}',
   created_at timestamptz not null default now(),
   constraint actor_type_is_known check (actor_type in ('user', 'service', 'system'))
 );

@@ -8,7 +8,7 @@ create table public.provisioning_jobs (
   -- Fixed when the job is made. It says which steps the job has.
   tier text not null default 'database',
   lane text not null default 'request',
-  status provisioning.job_status not null default 'queued',
+  status provisioning_types.job_status not null default 'queued',
   -- What was asked for. Never a secret.
   request jsonb not null default '{}',
   requested_by uuid,
@@ -70,7 +70,7 @@ create table public.provisioning_steps (
   service text not null,
   position smallint not null,
   depends_on text[] not null,
-  status provisioning.step_status not null default 'pending',
+  status provisioning_types.step_status not null default 'pending',
   attempts integer not null default 0,
   next_attempt_at timestamptz,
   -- Until then a request of the last attempt whose answer is open may still take effect, or not be findable yet: whoever looked
@@ -95,10 +95,10 @@ create table public.provisioning_events (
   job_id uuid,
   event_type text not null,
   resource_type text not null,
-  resource_id provisioning.kept_text,
+  resource_id provisioning_types.kept_text,
   status text not null,
-  error_message provisioning.kept_text,
-  metadata provisioning.kept_details not null default '{}',
+  error_message provisioning_types.kept_text,
+  metadata provisioning_types.kept_details not null default '{}',
   started_at timestamptz not null default current_timestamp,
   completed_at timestamptz,
   constraint completed_at_is_after_started_at check (completed_at >= started_at)

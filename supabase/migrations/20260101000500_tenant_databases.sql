@@ -12,7 +12,7 @@ create table public.organization_databases (
   port integer,
   database_name text,
   role_name text,
-  ssl_mode provisioning.ssl_mode not null default 'require',
+  ssl_mode provisioning_types.ssl_mode not null default 'require',
   ssl_verified_at timestamptz,
   graphql_enabled boolean not null default false,
   graphql_endpoint text,
@@ -20,7 +20,7 @@ create table public.organization_databases (
   -- Derived from the steps, as the state of the service neon is: active when it is ready, otherwise the same word.
   status text not null default 'pending',
   -- A copy of tenant_health.status, where the whole of it is.
-  health_status provisioning.health_status not null default 'unknown',
+  health_status provisioning_types.health_status not null default 'unknown',
   credentials_secret_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()

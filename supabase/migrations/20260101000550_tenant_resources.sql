@@ -20,7 +20,7 @@ comment on table provisioning.resource_kinds is
 alter table provisioning.resource_kinds enable row level security;
 revoke all on provisioning.resource_kinds from anon, authenticated, service_role;
 
-create domain provisioning.resource_state as text
+create domain provisioning_types.resource_state as text
   constraint resource_state_is_known check (value in ('planned', 'active', 'kept', 'removed'));
 
 create table public.tenant_resources (
@@ -38,7 +38,7 @@ create table public.tenant_resources (
   details jsonb not null default '{}',
   -- planned: it may exist, because a request that makes it was sent. active: it exists. kept: its organization is deleted, and
   -- it was left on purpose. removed: it is gone.
-  state provisioning.resource_state not null default 'planned',
+  state provisioning_types.resource_state not null default 'planned',
   -- How many requests that make it were begun while it was not known to exist.
   requests integer not null default 0,
   -- When it may be removed; null as long as it is wanted.

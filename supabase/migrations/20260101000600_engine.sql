@@ -57,7 +57,7 @@ begin
   end if;
   return query
     select j.id, d.step, j.organization_id, d.service, d.position, d.depends_on,
-      case when j.status = 'cancelled' then 'cancelled' else 'pending' end::provisioning.step_status, 0, null::timestamptz,
+      case when j.status = 'cancelled' then 'cancelled' else 'pending' end::provisioning_types.step_status, 0, null::timestamptz,
       null::timestamptz, '{}'::jsonb, null::jsonb, null::timestamptz, case when j.status = 'cancelled' then j.finished_at end
     from public.provisioning_jobs j join provisioning.step_definitions d using (kind, tier)
     where j.id = p_job_id order by d.position;

@@ -1,6 +1,6 @@
 -- What needs a person. One open alert per organization and kind; it is resolved when the state that opened it has passed.
 
-create domain provisioning.alert_severity as text
+create domain provisioning_types.alert_severity as text
   constraint severity_is_known check (value in ('warning', 'critical'));
 
 create table public.tenant_alerts (
@@ -8,7 +8,7 @@ create table public.tenant_alerts (
   -- No foreign key: the failed undo of a deleted organization is an alert too.
   organization_id uuid not null,
   kind text not null,
-  severity provisioning.alert_severity not null,
+  severity provisioning_types.alert_severity not null,
   message text not null,
   -- {"job_id", "code", "step"}. Never a secret.
   metadata jsonb not null default '{}',
@@ -77,7 +77,7 @@ create trigger provisioning_jobs_alert after update of status on public.provisio
   execute function provisioning.alert_on_job_end();
 
 create table provisioning.alert_policies (
-  severity provisioning.alert_severity primary key,
+  severity provisioning_types.alert_severity primary key,
   -- A tenant's trouble becomes an alert of this severity after so many checks in a row: degraded or unhealthy ones
   -- for a warning, unhealthy ones for a critical alert.
   open_after_checks integer not null,

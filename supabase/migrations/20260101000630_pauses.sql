@@ -1,11 +1,11 @@
 -- What an operator has stopped for a while: all work, one kind of job, or all calls to one provider. Nothing is lost by it: jobs
 -- wait in their rows, and whoever waits is told why.
 
-create domain provisioning.pause_scope as text
+create domain provisioning_types.pause_scope as text
   constraint pause_scope_is_known check (value in ('everything', 'kind', 'provider'));
 
 create table provisioning.pauses (
-  scope provisioning.pause_scope not null,
+  scope provisioning_types.pause_scope not null,
   -- A kind of job, or a service, whose providers are not called then. Empty for everything.
   name text not null default '',
   reason text not null,

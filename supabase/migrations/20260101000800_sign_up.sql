@@ -5,7 +5,7 @@ select provisioning.lock_users();
 create table provisioning.sign_up_failures (
   user_id uuid primary key references auth.users (id) on delete cascade,
   sqlstate text not null,
-  message provisioning.kept_text not null,
+  message provisioning_types.kept_text not null,
   attempts integer not null default 1,
   next_attempt_at timestamptz not null default now(),
   created_at timestamptz not null default now()

@@ -5,7 +5,7 @@ insert into provisioning.workers (worker, function_name) values ('health', 'chec
 
 create table public.tenant_health (
   organization_id uuid primary key references public.organizations (id) on delete cascade,
-  status provisioning.health_status not null default 'unknown',
+  status provisioning_types.health_status not null default 'unknown',
   -- [{"code", "severity", "message"}]: why it is not simply healthy.
   reasons jsonb not null default '[]',
   -- What the newest connection measured, and what the provider says of a sleeper. Units are in the names.
@@ -44,7 +44,7 @@ grant select on public.tenant_health to authenticated, service_role;
 create policy "members read their organization's health" on public.tenant_health for select to authenticated
   using (organization_id = any (array(select provisioning.my_organization_ids())));
 
-create domain provisioning.health_probe as text
+create domain provisioning_types.health_probe as text
   -- state: the provider was asked. connection: the database was.
   constraint health_probe_is_known check (value in ('state', 'connection'));
 
@@ -52,8 +52,8 @@ create domain provisioning.health_probe as text
 create table public.tenant_health_checks (
   organization_id uuid not null,
   checked_at timestamptz not null,
-  probe provisioning.health_probe not null,
-  status provisioning.health_status not null,
+  probe provisioning_types.health_probe not null,
+  status provisioning_types.health_status not null,
   reasons jsonb,
   latency_ms real,
   connect_ms real,

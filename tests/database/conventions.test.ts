@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { Undo, unlessUndone } from './cast.ts'
@@ -223,4 +224,20 @@ describe('Realtime', () => {
       ).toHaveLength(1)
     expect(shown).toHaveLength(2)
   })
+})
+
+it('no column of a table that people read goes when the schema of the engine is dropped, with all that depends on it', async () => {
+  const columns = (sql: postgres.ISql) =>
+    sql`select attrelid::regclass || '.' || attname as name from pg_attribute join pg_class c on c.oid = attrelid
+      where c.relkind in ('r', 'p') and c.relnamespace = ${PUBLIC_SCHEMA}::regnamespace and attnum > 0 and not attisdropped
+      order by 1`
+  const before = await columns(project.sql)
+  expect(before.length).toBeGreaterThan(100)
+  const dropped = project.sql.begin(async (sql) => {
+    await sql`set local client_min_messages = 'error'`
+    await sql`drop schema provisioning cascade`
+    expect([...(await columns(sql))]).toEqual([...before])
+    throw new Undo()
+  })
+  await dropped.catch(unlessUndone)
 })

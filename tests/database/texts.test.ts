@@ -253,9 +253,9 @@ describe('what history keeps', () => {
         select atttypid::regtype::text as type from pg_attribute
         where attrelid = ${table}::regclass and attname = ${column}`,
     )
-    expect(type).toBe('provisioning.kept_details')
+    expect(type).toBe('provisioning_types.kept_details')
     await expect(
-      project.sql`select jsonb_build_object('a', repeat('x', 17000))::provisioning.kept_details`,
+      project.sql`select jsonb_build_object('a', repeat('x', 17000))::provisioning_types.kept_details`,
     ).rejects.toMatchObject({ constraint_name: 'kept_details_are_at_most_16_kilobytes' })
   })
 

@@ -166,6 +166,7 @@ describe('the rendering', () => {
     'user',
     'auth',
     'provisioning',
+    'provisioning_types',
     'pg_mine',
     'a'.repeat(64),
   ])('refuses the name "%s"', (name) => expect(schemaNameProblem(name)).toMatch(/\.$/))

@@ -179,6 +179,7 @@ declare
   v_full_name text := provisioning.full_name_of(p_metadata);
   v_name text := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
   v_slug text;
+  v_email text := nullif(btrim(p_email), '');
   v_avatar_url text;
   v_plan text;
   v_currency text;
@@ -217,13 +218,13 @@ begin
   with organization as (
     insert into public.organizations (id, name, slug, owner_id, plan, billing_email, data_region, hosting_region,
       provisioning_status)
-    values (v_id, v_name, v_slug, p_user_id, v_plan, nullif(btrim(p_email), ''), v_data_region, v_hosting_region,
+    values (v_id, v_name, v_slug, p_user_id, v_plan, v_email, v_data_region, v_hosting_region,
       v_status || jsonb_build_object('changed_at', now()))
   ), membership as (
     insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
   ), profile as (
     insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
-    values (p_user_id, nullif(btrim(p_email), ''), v_full_name, v_avatar_url, v_id, false)
+    values (p_user_id, v_email, v_full_name, v_avatar_url, v_id, false)
     on conflict (id) do nothing
   ), wallet as (
     insert into public.wallets (user_id, currency) values (p_user_id, v_currency)
@@ -487,8 +488,10 @@ begin
     end if;
   end if;
   -- Most metadata can be read as they are: short, and with nothing but texts under the names that we read.
-  if pg_column_size(new.raw_user_meta_data) > 1000 or new.raw_user_meta_data::text ~
-    '"((full_|organization_)?name|avatar_url|picture|(data|hosting)_region)": ([^"]|"[^!-~]*")|"(user_name|preferred_username)"'
+  if pg_column_size(new.raw_user_meta_data) > 1000 or new.raw_user_meta_data @? '$ ? (
+    @.full_name.type() != "string" || @.name.type() != "string" || @.organization_name.type() != "string"
+    || @.avatar_url.type() != "string" || @.picture.type() != "string" || @.data_region.type() != "string"
+    || @.hosting_region.type() != "string" || exists(@.user_name) || exists(@.preferred_username))'
   then
     perform provisioning.make_tenant(new.id, new.email, provisioning.cut_metadata(new.raw_user_meta_data), 'sign_up');
   else

@@ -23,11 +23,12 @@ begin
   left join lateral (
     select i.organization_id from public.organization_databases i where i.organization_id = p.organization_id limit 1) d on true
   left join lateral (
-    select i.id, i.started_at from public.provisioning_jobs i
+    select i.id, i.started_at, i.status from public.provisioning_jobs i
     where i.organization_id = p.organization_id and i.kind = v_kind order by i.created_at desc limit 1) j on true
   where not u.is_anonymous and u.deleted_at is null
     and (w.user_id is null or j.id is null or m.role is null or o.owner_id is null
-      or (d.organization_id is null and j.started_at is not null) or (o.owner_id = u.id and m.role <> 'owner'));
+      or (d.organization_id is null and j.started_at is not null and j.status <> 'running')
+      or (o.owner_id = u.id and m.role <> 'owner'));
 end
 $$;
 revoke execute on function provisioning.users_not_whole(uuid, integer) from public, anon, authenticated, service_role;
@@ -60,8 +61,9 @@ begin
         then 'profile_organization' end,
       case when o.owner_id = p.id and m.role is distinct from 'owner' then 'membership' end,
       case when w.user_id is null then 'wallet' end,
-      -- It comes when a worker takes the job.
-      case when o.id is not null and d.organization_id is null and j.started_at is not null then 'database' end,
+      -- It comes a moment after a worker has taken the job.
+      case when o.id is not null and d.organization_id is null and j.started_at is not null and j.status <> 'running'
+        then 'database' end,
       case when o.id is not null and j.id is null then 'job' end], null) as missing
     from placed p
     left join public.organizations o on o.id = p.organization_id
@@ -69,7 +71,7 @@ begin
     left join public.wallets w on w.user_id = p.id
     left join public.organization_databases d on d.organization_id = p.organization_id
     left join lateral (
-      select i.id, i.started_at from public.provisioning_jobs i
+      select i.id, i.started_at, i.status from public.provisioning_jobs i
       where i.organization_id = p.organization_id and i.kind = v_kind order by i.created_at desc limit 1) j on true
   )
   select c.id, c.email, c.missing from counted c

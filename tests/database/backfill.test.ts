@@ -92,7 +92,12 @@ describe('the look for missing rows', () => {
     await project.sql`delete from public.organization_databases d using public.organizations o
       where o.id = d.organization_id and o.owner_id = ${id}`
     expect(await missing(id)).toEqual([])
-    await project.sql`update public.provisioning_jobs set started_at = now() where requested_by = ${id}`
+    const set = (status: string) =>
+      project.sql`update public.provisioning_jobs set started_at = now(), status = ${status} where requested_by = ${id}`
+    // A worker that has just taken the job makes it in its next statement.
+    await set('running')
+    expect(await missing(id)).toEqual([])
+    await set('queued')
     expect(await missing(id)).toEqual(['database'])
   })
 

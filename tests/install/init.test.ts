@@ -7,7 +7,7 @@ import { parse } from 'smol-toml'
 import { describe, expect, it, vi } from 'vitest'
 import { diagnosisSchema } from '../../cli/doctor/diagnosis.ts'
 import { installationFindings } from '../../cli/doctor/installation.ts'
-import { readMigrations } from '../../cli/doctor/migrations.ts'
+import { readFunctionNames, readMigrations } from '../../cli/doctor/migrations.ts'
 import { withOurConfig } from '../../cli/install/config-toml.ts'
 import { planInstallation } from '../../cli/install/plan.ts'
 import { namesMadeIn } from '../../cli/install/taken-names.ts'
@@ -125,8 +125,18 @@ describe('init', () => {
         path.join(directory, 'deno.json'),
         '{"nodeModulesDir": "manual", "importMap": "./supabase/functions/_tenant-provisioning/import_map.json"}',
       )
+      // That the types agree is checked here in the repository; what changes is where everything lies.
       const deno = path.join(projectRoot, 'node_modules/.bin/deno')
-      await promisify(execFile)(deno, ['check', '--quiet', 'supabase/functions'], { cwd: directory })
+      for (const name of await readFunctionNames()) {
+        const entry = `supabase/functions/${name}/index.ts`
+        const { stdout } = await promisify(execFile)(deno, ['info', '--json', entry], { cwd: directory })
+        const { modules } = JSON.parse(stdout) as { modules: { specifier: string; error?: string }[] }
+        expect(modules.length, name).toBeGreaterThan(10)
+        expect(
+          modules.filter(({ error }) => error),
+          name,
+        ).toEqual([])
+      }
     } finally {
       await remove()
     }

@@ -292,7 +292,7 @@ describe('a Stripe customer', () => {
       expect(await events()).toEqual([{ said: 'refused by Stripe' }])
       const status = async () => {
         const [row] = await project.sql<{ text: string }[]>`
-          select provisioning.describe_tenant(${person.organizationId})::text as text`
+          select (provisioning.describe_tenant(${person.organizationId}) -> 'checks')::text as text`
         return row?.text
       }
       expect(await status()).toContain(`${billing_email} (refused by Stripe)`)

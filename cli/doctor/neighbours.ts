@@ -68,7 +68,7 @@ const HOSTED = /^https:\/\/([a-z]{20})\.supabase\.co\b/
 function copyFindings({ functions_url: rung }: Diagnosis, project: ProjectAddress): Finding[] {
   if (rung === null) return []
   const own = functionsUrl(project)
-  const isSame = rung.replace(/\/+$/, '') === own
+  const isSame = rung.replace(/\/{1,9}$/, '') === own
   const areHosted = HOSTED.test(rung) && HOSTED.test(own)
   return [
     finding(

@@ -53,9 +53,8 @@ export function withoutOurConfig(text: string, { schema, functions }: WantedConf
   const filled = Object.entries(left).filter(
     ([name, value]) => !['db', 'functions'].includes(name) || Object.keys(table(value)).length > 0,
   )
-  return patch(text, Object.fromEntries(filled))
-    .replace(/\n{3,}/g, '\n\n')
-    .replace(/\n+$/, '\n')
+  const rest = patch(text, Object.fromEntries(filled)).replace(/\n{3,}/g, '\n\n')
+  return `${rest.trimEnd()}\n`
 }
 
 function withWanted(config: TomlTable, { schema, functions, importMap }: WantedConfig): TomlTable {

@@ -4,7 +4,7 @@ const PROTOCOL_VIOLATION = '08P01'
 const REFUSALS: readonly (readonly [said: RegExp, sqlState: string])[] = [
   [/not permitted to log in/i, '28000'],
   [/password authentication failed|SASL authentication failed|no such user/i, '28P01'],
-  [/database .* does not exist|no such database/i, '3D000'],
+  [/database "[^"]{1,63}" does not exist|no such database/i, '3D000'],
   [/too many (connections|clients)|connection slots are reserved|no more connections allowed/i, '53300'],
 ]
 

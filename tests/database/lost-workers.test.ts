@@ -79,6 +79,21 @@ describe('a job whose worker died', () => {
   })
 })
 
+describe('a lease', () => {
+  it('that is as old as settings.lease_max_seconds is not renewed any more', async () => {
+    const { jobId, lease } = await claimedJob(project)
+    const age = (seconds: number) =>
+      project.sql`update provisioning.job_leases set claimed_at = clock_timestamp() - make_interval(secs => ${seconds})
+        where job_id = ${jobId}`
+    await age(590)
+    await engine.extend(lease)
+    await age(601)
+    await expect(engine.extend(lease)).rejects.toMatchObject({ code: 'TP001' })
+    await project.sql`update provisioning.job_leases set expires_at = now() where job_id = ${jobId}`
+    await engine.extend(only(await engine.claim()))
+  })
+})
+
 describe('the writes of a worker that lost its lease', () => {
   const writes: [string, (lease: Lease) => Promise<unknown>][] = [
     ['extend_lease', (lease) => engine.extend(lease)],

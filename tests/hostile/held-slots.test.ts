@@ -2,8 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { withinDeadline } from '../../shared/engine/deadline.ts'
-import { Engine } from '../database/engine.ts'
-import { only } from '../database/project.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 import { apiConnection, loginConnection, strongestConnection } from '../support/tenant-logins.ts'
 import { retryNeon } from './tenants.ts'
@@ -80,27 +78,6 @@ describe('as many tenants as there are places, each with a lock in its own datab
           where organization_id = any (${people.map(({ organizationId }) => organizationId)})) as before`
     expect(row).toEqual({ before: true })
   }, 120_000)
-})
-
-describe('a lease', () => {
-  it('that is as old as settings.lease_max_seconds is not renewed any more', async () => {
-    const engine = new Engine(project.sql)
-    const lease = await project.whileHeld(async () => {
-      const { jobId } = await project.signUp()
-      return only((await engine.claim()).filter((claimed) => claimed.jobId === jobId))
-    })
-    const extend = () => project.sql`select provisioning.extend_lease(${lease.jobId}, ${lease.token})`
-    const age = (seconds: number) =>
-      project.sql`update provisioning.job_leases set claimed_at = clock_timestamp() - make_interval(secs => ${seconds})
-        where job_id = ${lease.jobId}`
-    await age(590)
-    await extend()
-    await age(601)
-    await expect(extend()).rejects.toMatchObject({ code: 'TP001' })
-    await project.sql`update provisioning.job_leases set expires_at = now() where job_id = ${lease.jobId}`
-    const next = only((await engine.claim()).filter(({ jobId }) => jobId === lease.jobId))
-    await project.sql`select provisioning.extend_lease(${next.jobId}, ${next.token})`
-  })
 })
 
 describe('work with a deadline', () => {

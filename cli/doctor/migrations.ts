@@ -1,8 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { projectRoot } from '../../tools/project.ts'
-import { renderFile } from '../install/render-schema.ts'
+import { renderedMigrations } from '../install/migrations.ts'
 
 /** What this checkout brings: a project may be behind it. */
 export interface BundledMigrations {
@@ -27,20 +27,11 @@ const TRIGGER = /^create trigger ([^;]+ execute function provisioning\.(\w+)\(\)
 
 const POLICY = /^create policy "([^"]+)" on \w+\.(\w+)/gm
 
-export async function readMigrations(root = projectRoot): Promise<BundledMigrations> {
-  const directory = path.join(root, 'supabase/migrations')
-  const files = (await readdir(directory)).filter((name) => /^\d+_.+\.sql$/.test(name)).sort()
-  const texts = await Promise.all(
-    files.map(async (name) =>
-      renderFile(
-        `supabase/migrations/${name}`,
-        await readFile(path.join(directory, name), 'utf8'),
-        PUBLIC_SCHEMA,
-      ),
-    ),
-  )
+export async function readMigrations(): Promise<BundledMigrations> {
+  const migrations = await renderedMigrations(PUBLIC_SCHEMA)
+  const texts = migrations.map(({ text }) => text)
   return {
-    migrations: files.map((file) => {
+    migrations: migrations.map(({ name: file }) => {
       const [, version = '', name = ''] = /^(\d+)_(.+)\.sql$/.exec(file) ?? []
       return { version, name }
     }),
@@ -66,7 +57,7 @@ export async function readMigrations(root = projectRoot): Promise<BundledMigrati
 }
 
 /** The functions of this checkout, by name. */
-export async function readFunctionNames(root = projectRoot): Promise<string[]> {
-  const entries = await readdir(path.join(root, 'supabase/functions'), { withFileTypes: true })
+export async function readFunctionNames(): Promise<string[]> {
+  const entries = await readdir(path.join(projectRoot, 'supabase/functions'), { withFileTypes: true })
   return entries.filter((entry) => entry.isDirectory() && !/^[_.]/.test(entry.name)).map(({ name }) => name)
 }

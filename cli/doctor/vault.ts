@@ -32,6 +32,9 @@ const REPAIRS: Readonly<Record<string, Repair>> = {
   },
 }
 
+/** What the product keeps in Vault beside the passwords of tenants' databases. */
+export const VAULT_SECRETS = ['functions_base_url', ...Object.keys(REPAIRS)]
+
 /**
  * Whether Vault holds what the product needs.
  * @param url where the functions of this project are, without a quotation mark

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import path from 'node:path'
 import { z } from 'zod'
+import { textOf } from './their-files.ts'
 
 /** Where an installation remembers what it has written, in the project that it was put into. */
 export const MANIFEST_FILE = 'supabase/tenant-provisioning.json'
@@ -21,7 +20,7 @@ export type Manifest = z.infer<typeof manifestSchema>
 
 /** What an earlier installation has written; undefined when there was none. @throws Error when the file cannot be read */
 export async function readManifest(project: string): Promise<Manifest | undefined> {
-  const text = await readFile(path.join(project, MANIFEST_FILE), 'utf8').catch(() => undefined)
+  const text = await textOf(project, MANIFEST_FILE)
   if (text === undefined) return undefined
   try {
     return manifestSchema.parse(JSON.parse(text))

@@ -4,6 +4,7 @@ import { projectRoot } from '../../tools/project.ts'
 import { renderFile, TEMPLATE_SCHEMA } from './render-schema.ts'
 
 const FOLDER = 'supabase/migrations'
+const FOUNDATION = '20260101000000_foundation.sql'
 /** After the check of names in the foundation, and before the first table. */
 const OWN_SCHEMA = '20260101000050_own_schema.sql'
 
@@ -31,4 +32,10 @@ export async function renderedMigrations(schema: string): Promise<Migration[]> {
         text: renderFile(`${FOLDER}/${name}`, await readFile(source, 'utf8'), schema),
       })),
   )
+}
+
+/** The first of them, which looks before anything is made. */
+export async function foundationFor(schema: string): Promise<string> {
+  const file = `${FOLDER}/${FOUNDATION}`
+  return renderFile(file, await readFile(path.join(projectRoot, file), 'utf8'), schema)
 }

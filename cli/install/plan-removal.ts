@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises'
-import path from 'node:path'
 import { readFunctionNames } from '../doctor/migrations.ts'
 import { withoutOurConfig } from './config-toml.ts'
 import { withoutOurVariables } from './env-example.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
 import { IMPORT_MAP, TENANT_SCHEMA_BUNDLE } from './our-files.ts'
 import type { Change } from './plan.ts'
+import { CONFIG, textOf, VARIABLES } from './their-files.ts'
 
 export interface Removal {
   readonly manifest: Manifest
@@ -31,15 +30,15 @@ export async function planRemoval(project: string): Promise<Removal> {
   const there = files.filter(({ text }) => text !== undefined)
   const isOurs = ({ file, written, text = '' }: (typeof there)[number]) =>
     file === TENANT_SCHEMA_BUNDLE || checksum(text) === written
-  const config = await textOf(project, 'supabase/config.toml')
+  const config = await textOf(project, CONFIG)
   const wanted = { schema: manifest.schema, functions: await readFunctionNames(), importMap: IMPORT_MAP }
-  const variables = await textOf(project, '.env.example')
+  const variables = await textOf(project, VARIABLES)
   return {
     manifest,
     changes: [
       ...there.filter(isOurs).map(({ file }) => ({ path: file, kind: 'delete' as const })),
-      ...changed('supabase/config.toml', config, config && withoutOurConfig(config, wanted)),
-      ...changed('.env.example', variables, variables && withoutOurVariables(variables)),
+      ...changed(CONFIG, config, config && withoutOurConfig(config, wanted)),
+      ...changed(VARIABLES, variables, variables && withoutOurVariables(variables)),
       { path: MANIFEST_FILE, kind: 'delete' },
     ],
     kept: there.filter((file) => !isOurs(file)).map(({ file }) => file),
@@ -50,6 +49,3 @@ function changed(file: string, before: string | undefined, after: string | undef
   if (before === undefined || after === undefined || before === after) return []
   return after === '' ? [{ path: file, kind: 'delete' }] : [{ path: file, kind: 'change', text: after }]
 }
-
-const textOf = (project: string, file: string): Promise<string | undefined> =>
-  readFile(path.join(project, file), 'utf8').catch(() => undefined)

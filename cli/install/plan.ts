@@ -18,11 +18,10 @@ import {
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
 import { namesMadeIn, ourNames } from './taken-names.ts'
 import { openTheirDatabase, type TheirDatabase } from './their-database.ts'
+import { CONFIG, textOf, VARIABLES } from './their-files.ts'
 import { versionOf, versionsAfter } from './versions.ts'
 
 const MIGRATIONS = 'supabase/migrations'
-const CONFIG = 'supabase/config.toml'
-const VARIABLES = '.env.example'
 /** Proposed, in this order, where `public` has names of ours. */
 const OWN_SCHEMAS = ['tenancy', 'tenant_provisioning']
 
@@ -131,8 +130,7 @@ async function chosenSchema(
   database: TheirDatabase | undefined,
 ): Promise<ChosenSchema> {
   if (manifest) return { schema: manifest.schema, reason: 'as it was installed', problems: [] }
-  const [foundation] = await renderedMigrations(TEMPLATE_SCHEMA)
-  const names = ourNames(foundation?.text ?? '')
+  const names = await ourNames()
   const obstacle = async (schema: string) => {
     const made = namesMadeIn(schema, theirs, names)
     return made.length > 0
@@ -276,6 +274,3 @@ async function manifestChange(
   const text = `${JSON.stringify(manifest, null, 2)}\n`
   return mergedFile(MANIFEST_FILE, await textOf(project, MANIFEST_FILE), text)
 }
-
-const textOf = (project: string, file: string): Promise<string | undefined> =>
-  readFile(path.join(project, file), 'utf8').catch(() => undefined)

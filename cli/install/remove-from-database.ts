@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
-import { INSTALLED_PREFIX, renderedMigrations } from './migrations.ts'
+import { VAULT_SECRETS } from '../doctor/vault.ts'
+import { INSTALLED_PREFIX } from './migrations.ts'
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
 import { ourNames } from './taken-names.ts'
 
@@ -17,10 +18,6 @@ interface Resource {
 }
 
 const PASSWORDS = 'tenant_database_password/%'
-const SECRETS = [
-  ...['functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key'],
-  ...['alert_webhook_url', 'alert_webhook_secret'],
-]
 const CRON_JOBS = 'tenant-provisioning-%'
 
 /** @returns undefined when nothing of ours is in the database */
@@ -50,13 +47,12 @@ export async function removeFromDatabase(
   schema: string,
   versions: readonly string[],
 ): Promise<void> {
-  const [foundation] = await renderedMigrations(schema)
-  const names = ourNames(foundation?.text ?? '')
+  const names = await ourNames()
   await sql.begin(async (tx) => {
     await tx`select provisioning.lock_users()`
     const before = await objectsOfTheirs(tx, schema, names)
     await tx`select cron.unschedule(j.jobid) from cron.job j where j.jobname like ${CRON_JOBS}`
-    await tx`delete from vault.secrets s where s.name in ${tx(SECRETS)} or s.name like ${PASSWORDS}`
+    await tx`delete from vault.secrets s where s.name in ${tx(VAULT_SECRETS)} or s.name like ${PASSWORDS}`
     await dropFunctions(tx, schema, names)
     await tx`drop schema provisioning cascade`
     await dropTables(tx, schema, names)

@@ -1,7 +1,9 @@
+import { foundationFor } from './migrations.ts'
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
 
 /** Relations, indexes and functions that our migrations make in the schema, read from the check of names that the first of them does. */
-export function ourNames(foundation: string): string[] {
+export async function ourNames(): Promise<string[]> {
+  const foundation = await foundationFor(TEMPLATE_SCHEMA)
   const lists = [...foundation.matchAll(/v_(?:relations|indexes|functions) text\[\] := array\[([^\]]+)\]/g)]
   if (lists.length !== 3) throw new Error('The first migration does not have its lists of names.')
   return lists.flatMap(([, list = '']) => [...list.matchAll(/'(\w+)'/g)].map(([, name = '']) => name))

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { maskSecrets } from '../../shared/kernel/masking.ts'
-import { renderedMigrations } from './migrations.ts'
+import { foundationFor } from './migrations.ts'
 
 /** The database of a project, and what it says about an installation. */
 export interface TheirDatabase extends AsyncDisposable {
@@ -65,8 +65,8 @@ async function appliedVersions(sql: postgres.Sql): Promise<string[]> {
 
 /** Lets the checks at the beginning of the first migration run, which make nothing. */
 async function refusalOf(sql: postgres.Sql, schema: string): Promise<string | undefined> {
-  const [foundation] = await renderedMigrations(schema)
-  const checks = foundation?.text.match(/^do \$(names|extensions)\$[\s\S]*?^\$\1\$;/gm) ?? []
+  const foundation = await foundationFor(schema)
+  const checks = foundation.match(/^do \$(names|extensions)\$[\s\S]*?^\$\1\$;/gm) ?? []
   if (checks.length !== 2) throw new Error('The first migration does not have its two checks.')
   try {
     await sql.begin('read only', async (tx) => {

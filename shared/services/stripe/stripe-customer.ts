@@ -24,25 +24,23 @@ const REMEMBERED: readonly string[] = [
  * customer is looked for as it was asked for, and exactly that is asked for again: its idempotency key covers the 24 h that
  * Stripe keeps keys, and the search, which has caught up by then, all later retries and those under a new key.
  */
-export const stripeCustomer: StripeStep = async (context) => {
-  const { tenant, stripe } = context
-  if (tenant.stripeCustomerId) {
-    const recorded = await stripe.recordedCustomer(tenant.stripeCustomerId)
-    if (!recorded.ok) return { type: 'failed', failure: recorded.failure }
-    if (recorded.value === 'unknown') return refused(context, tenant.stripeCustomerId)
-    if (recorded.value !== 'deleted') return bringUpToDate(context, recorded.value)
-  }
-  return findOrCreate(context)
-}
+export const stripeCustomer: StripeStep = (context) => keepRecorded(context, () => findOrCreate(context))
 
 /** Tells Stripe of a new name or billing address. Makes no customer: that is the provisioning's. */
-export const updateStripeCustomer: StripeStep = async (context) => {
+export const updateStripeCustomer: StripeStep = (context) =>
+  keepRecorded(context, async (customer) => ({ type: 'succeeded', output: { customer } }))
+
+/** Brings the recorded customer up to date. @param without what to do when none is recorded, or Stripe has deleted it */
+async function keepRecorded(
+  context: StripeStepContext,
+  without: (customer: 'none' | 'deleted') => Promise<StepOutcome>,
+): Promise<StepOutcome> {
   const { tenant, stripe } = context
-  if (!tenant.stripeCustomerId) return { type: 'succeeded', output: { customer: 'none' } }
+  if (!tenant.stripeCustomerId) return without('none')
   const recorded = await stripe.recordedCustomer(tenant.stripeCustomerId)
   if (!recorded.ok) return { type: 'failed', failure: recorded.failure }
   if (recorded.value === 'unknown') return refused(context, tenant.stripeCustomerId)
-  if (recorded.value === 'deleted') return { type: 'succeeded', output: { customer: 'deleted' } }
+  if (recorded.value === 'deleted') return without('deleted')
   return bringUpToDate(context, recorded.value)
 }
 

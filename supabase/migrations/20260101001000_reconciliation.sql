@@ -380,7 +380,8 @@ settings.reconcile_grace_hours. What no row of ours names never goes without an 
 create function provisioning.deletable_findings(p_run_id uuid) returns setof provisioning.reconciliation_findings
 language sql stable security definer set search_path = '' as $$
   select f.* from provisioning.due_findings(p_run_id) f
-  where f.ordered_at is not null or provisioning.reconciliation_allowance() > (
+  -- In a query of its own the allowance, which counts all organizations, is found out once and not for each finding.
+  where f.ordered_at is not null or (select provisioning.reconciliation_allowance()) > (
     select run.deletions from provisioning.reconciliation_runs run where run.id = p_run_id)
   order by f.ordered_at, f.first_seen_at, f.id
 $$;

@@ -18,7 +18,9 @@ export async function createPlatformDatabase(
     await sql.unsafe(await file('roles.sql'))
     const [existing] = await sql`select from pg_database where datname = ${name}`
     await sql.unsafe(
-      existing ? `alter database ${name} owner to postgres` : `create database ${name} owner postgres`,
+      existing
+        ? `alter database ${name} owner to postgres`
+        : `create database ${name} owner postgres template template0`,
     )
   })
   await asSuperuser(server, name, async (sql) => {

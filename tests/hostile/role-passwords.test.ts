@@ -40,7 +40,7 @@ beforeAll(async () => {
   const admin = postgres(server.url('template1'), { max: 1 })
   await admin.unsafe(`create role ${NAME} login createrole createdb bypassrls password '${API_PASSWORD}';
     grant pg_monitor to ${NAME} with admin option`)
-  await admin.unsafe(`create database ${NAME} owner ${NAME}`)
+  await admin.unsafe(`create database ${NAME} owner ${NAME} template template0`)
   await admin.end()
   superuser = postgres(server.url(NAME), { max: 1 })
   await superuser.unsafe(`create schema stats; create extension pg_stat_statements with schema stats;

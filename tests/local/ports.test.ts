@@ -75,7 +75,7 @@ test('a client that stops in the middle of its login holds up no new database fo
     client.write(Buffer.concat([length, startup]))
     // Postgres asks for the password, and gets none.
     await once(client, 'data')
-    await sql.unsafe(`create database ${name}`)
+    await sql.unsafe(`create database ${name} template template0`)
     await sql.unsafe(`drop database ${name}`)
   } finally {
     client.destroy()

@@ -159,7 +159,7 @@ async function watch(
   signUps: number,
   { signal }: BenchmarkOptions,
 ): Promise<{ readyMs: number[]; checks: Checks }> {
-  const due = await makeDue(project, attackers)
+  const due = await makeDue(project, attackers, signal)
   const [checks, readyMs] = await Promise.all([
     untilChecked(project, due, signal),
     signUpOneAfterAnother(project, signUps, signal),
@@ -185,15 +185,26 @@ interface Due {
   readonly at: Date
 }
 
-/** As if the fleet's list had just shown all of them awake. */
-async function makeDue({ superuser }: BenchProject, attackers: readonly Attacker[]): Promise<Due> {
-  const rows = await superuser<{ id: string; at: Date }[]>`
-    update public.tenant_health set next_check_at = clock_timestamp(), awake = true, leased_until = null
-    where organization_id <> all (${attackers.map(({ organizationId }) => organizationId)}::uuid[])
-    returning organization_id as id, clock_timestamp() as at`
-  const [first] = rows
-  if (!first) throw new Error('No tenant has a health to check.')
-  return { ids: rows.map(({ id }) => id), at: first.at }
+/**
+ * As if the fleet's list had just shown all of them awake. A check that is under way began before that and would not count, but puts
+ * the next one off: so none may be.
+ */
+async function makeDue(
+  { superuser }: BenchProject,
+  attackers: readonly Attacker[],
+  signal: AbortSignal,
+): Promise<Due> {
+  const others = attackers.map(({ organizationId }) => organizationId)
+  for (;;) {
+    const rows = await superuser<{ id: string; at: Date }[]>`
+      update public.tenant_health set next_check_at = clock_timestamp(), awake = true, leased_until = null
+      where organization_id <> all (${others}::uuid[]) and not exists (
+        select from public.tenant_health h where h.leased_until > clock_timestamp() and h.organization_id <> all (${others}::uuid[]))
+      returning organization_id as id, clock_timestamp() as at`
+    const [first] = rows
+    if (first) return { ids: rows.map(({ id }) => id), at: first.at }
+    await sleep(50, undefined, { signal })
+  }
 }
 
 async function untilChecked(

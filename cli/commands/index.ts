@@ -6,6 +6,7 @@ import { registerDoctor } from './doctor.ts'
 import { registerHealth } from './health.ts'
 import { registerAlerts, registerEvents } from './history.ts'
 import { registerInit } from './init.ts'
+import { registerKeys } from './keys.ts'
 import { registerList } from './list.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
@@ -23,6 +24,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerHealth(program, define)
   registerAlerts(program, define)
   registerConnection(program, define)
+  registerKeys(program, define)
   registerProvision(program, define)
   registerRetry(program, define)
   registerCancel(program, define)

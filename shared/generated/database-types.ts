@@ -156,6 +156,26 @@ isOneToOne: false
                   Relationships: [
                     
                   ]
+                },"tenant_api_keys": {
+                  Row: {
+                    "created_at": string,"created_by": string | null,"ended_at": string | null,"expires_at": string | null,"hash": string,"id": string,"last_used_at": string | null,"name": string,"organization_id": string,"prefix": string,"replaced_by": string | null,"requests_per_minute": number | null,"revoked_at": string | null,"scope": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"created_by"?: string | null,"ended_at"?: never,"expires_at"?: string | null,"hash": string,"id"?: string,"last_used_at"?: string | null,"name": string,"organization_id": string,"prefix": string,"replaced_by"?: string | null,"requests_per_minute"?: number | null,"revoked_at"?: string | null,"scope": string
+                  }
+                  Update: {
+                    "created_at"?: string,"created_by"?: string | null,"ended_at"?: never,"expires_at"?: string | null,"hash"?: string,"id"?: string,"last_used_at"?: string | null,"name"?: string,"organization_id"?: string,"prefix"?: string,"replaced_by"?: string | null,"requests_per_minute"?: number | null,"revoked_at"?: string | null,"scope"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "tenant_api_keys_organization_id_fkey"
+      columns: ["organization_id"]
+isOneToOne: false
+      referencedRelation: "organizations"
+      referencedColumns: ["id"]
+    }
+                  ]
                 },"tenant_health": {
                   Row: {
                     "awake": boolean,"calm_checks": number,"checked_at": string | null,"connected_at": string,"counted_at": string | null,"leased_until": string | null,"listed_at": string,"metrics": NonNullable<Json>,"next_check_at": string,"organization_id": string,"probed_at": string,"reasons": NonNullable<Json>,"recorded_at": string | null,"status": string,"troubled_checks": number,"unhealthy_checks": number,"used_at": string
@@ -246,6 +266,9 @@ isOneToOne: true
 "backfill_users":
 { Args: { "after"?: string,"dry_run"?: boolean,"max_users"?: number }; Returns: Json
                            },
+"create_api_key":
+{ Args: { "expires_at"?: string,"name": string,"organization_id": string,"requests_per_minute"?: number,"scope"?: string }; Returns: Json
+                           },
 "database_connection":
 { Args: { "organization_id": string,"reveal_password"?: boolean }; Returns: Json
                            },
@@ -279,11 +302,20 @@ isOneToOne: true
 "provisioning_progress":
 { Args: { "organization_id": string }; Returns: Json
                            },
+"rename_api_key":
+{ Args: { "key_id": string,"name": string }; Returns: Json
+                           },
 "repair_user":
 { Args: { "metadata"?: Json,"user_id": string }; Returns: Json
                            },
+"reroll_api_key":
+{ Args: { "grace_hours"?: number,"key_id": string }; Returns: Json
+                           },
 "resume_work":
 { Args: { "name"?: string,"scope": string }; Returns: boolean
+                           },
+"revoke_api_key":
+{ Args: { "key_id": string }; Returns: Json
                            },
 "search_profiles":
 { Args: { "query": string }; Returns: {

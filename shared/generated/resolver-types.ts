@@ -87,6 +87,11 @@ export type Query = {
   readonly tenantAlerts: ReadonlyArray<TenantAlert>;
   /** How to connect to an organization's own database. For its owners and admins (forbidden to others). */
   readonly tenantConnectionInfo?: Maybe<TenantConnectionInfo>;
+  /**
+   * The API keys of a tenant's own GraphQL endpoint, the newest first, ended ones included. For its owners and admins; nobody else
+   * is shown any.
+   */
+  readonly apiKeys: ReadonlyArray<ApiKey>;
   /** The tenants of everybody, page by page. For operators and the service role (forbidden to others). */
   readonly tenants?: Maybe<TenantPage>;
   /**
@@ -146,6 +151,11 @@ export type QueryTenantConnectionInfoArgs = {
 };
 
 
+export type QueryApiKeysArgs = {
+  organizationId: Scalars['ID']['input'];
+};
+
+
 export type QueryTenantsArgs = {
   filter?: InputMaybe<TenantFilter>;
   sort?: TenantSort;
@@ -198,6 +208,20 @@ export type Mutation = {
   readonly pauseWork?: Maybe<Scalars['Boolean']['output']>;
   /** Ends a pause; the work that has waited goes on. Returns whether there was one. For operators and the service role. */
   readonly resumeWork?: Maybe<Scalars['Boolean']['output']>;
+  /**
+   * Makes an API key for a tenant's own GraphQL endpoint. For owners and admins, within settings.key_acts_per_minute and
+   * keys_per_organization, as all that changes keys.
+   */
+  readonly createApiKey: NewApiKey;
+  /** Gives an API key another name. For owners and admins. */
+  readonly renameApiKey: ApiKey;
+  /**
+   * Makes another API key in the place of one, which stays valid for a while, so that programs can change over. For owners and
+   * admins.
+   */
+  readonly rerollApiKey: NewApiKey;
+  /** Ends an API key: no request that begins more than a second later is served. For owners and admins. */
+  readonly revokeApiKey: ApiKey;
 };
 
 
@@ -241,6 +265,32 @@ export type MutationPauseWorkArgs = {
 export type MutationResumeWorkArgs = {
   scope: PauseScope;
   name?: InputMaybe<Scalars['String']['input']>;
+};
+
+
+export type MutationCreateApiKeyArgs = {
+  organizationId: Scalars['ID']['input'];
+  name?: Scalars['String']['input'];
+  scope?: KeyScope;
+  expiresAt?: InputMaybe<Scalars['DateTime']['input']>;
+  requestsPerMinute?: InputMaybe<Scalars['Int']['input']>;
+};
+
+
+export type MutationRenameApiKeyArgs = {
+  id: Scalars['ID']['input'];
+  name: Scalars['String']['input'];
+};
+
+
+export type MutationRerollApiKeyArgs = {
+  id: Scalars['ID']['input'];
+  graceHours?: Scalars['Float']['input'];
+};
+
+
+export type MutationRevokeApiKeyArgs = {
+  id: Scalars['ID']['input'];
 };
 
 export type Subscription = {
@@ -448,6 +498,44 @@ export type TenantAlert = {
   readonly escalatedAt?: Maybe<Scalars['DateTime']['output']>;
   readonly resolvedAt?: Maybe<Scalars['DateTime']['output']>;
   readonly cursor: Scalars['String']['output'];
+};
+
+/** WRITE reads, too. */
+export type KeyScope =
+  | 'read'
+  | 'write';
+
+export type KeyState =
+  | 'active'
+  | 'expired'
+  | 'revoked';
+
+/** The key itself is not kept. */
+export type ApiKey = {
+  readonly id: Scalars['ID']['output'];
+  readonly organizationId: Scalars['ID']['output'];
+  readonly name: Scalars['String']['output'];
+  /** With which the key begins. */
+  readonly prefix: Scalars['String']['output'];
+  readonly scope: KeyScope;
+  readonly status: KeyState;
+  /** Null: as many as any key may make. */
+  readonly requestsPerMinute?: Maybe<Scalars['Int']['output']>;
+  /** The user who made it; null for the backend. */
+  readonly createdBy?: Maybe<Scalars['ID']['output']>;
+  readonly createdAt: Scalars['DateTime']['output'];
+  /** To the minute. */
+  readonly lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
+  readonly expiresAt?: Maybe<Scalars['DateTime']['output']>;
+  readonly revokedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** The key that has taken its place, while both are valid and afterwards. */
+  readonly replacedBy?: Maybe<Scalars['ID']['output']>;
+};
+
+export type NewApiKey = {
+  /** Shown this once. */
+  readonly key: Scalars['String']['output'];
+  readonly apiKey: ApiKey;
 };
 
 export type TenantConnectionInfo = {
@@ -776,6 +864,7 @@ export type ResolversTypes = {
   String: ResolverTypeWrapper<Scalars['String']['output']>;
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
   Mutation: ResolverTypeWrapper<Record<PropertyKey, never>>;
+  Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   Subscription: ResolverTypeWrapper<Record<PropertyKey, never>>;
   PauseScope: null;
   Pause: ResolverTypeWrapper<Pause>;
@@ -788,10 +877,13 @@ export type ResolversTypes = {
   TenantHealth: ResolverTypeWrapper<TenantHealth>;
   HealthReason: ResolverTypeWrapper<HealthReason>;
   HealthMetrics: ResolverTypeWrapper<HealthMetrics>;
-  Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   HealthBucket: HealthBucket;
   TenantHealthPoint: ResolverTypeWrapper<TenantHealthPoint>;
   TenantAlert: ResolverTypeWrapper<TenantAlert>;
+  KeyScope: null;
+  KeyState: null;
+  ApiKey: ResolverTypeWrapper<ApiKey>;
+  NewApiKey: ResolverTypeWrapper<NewApiKey>;
   TenantConnectionInfo: ResolverTypeWrapper<TenantConnectionInfo>;
   TenantFilter: TenantFilter;
   TenantSort: null;
@@ -825,6 +917,7 @@ export type ResolversParentTypes = {
   String: Scalars['String']['output'];
   Boolean: Scalars['Boolean']['output'];
   Mutation: Record<PropertyKey, never>;
+  Float: Scalars['Float']['output'];
   Subscription: Record<PropertyKey, never>;
   Pause: Pause;
   Organization: Organization;
@@ -836,9 +929,10 @@ export type ResolversParentTypes = {
   TenantHealth: TenantHealth;
   HealthReason: HealthReason;
   HealthMetrics: HealthMetrics;
-  Float: Scalars['Float']['output'];
   TenantHealthPoint: TenantHealthPoint;
   TenantAlert: TenantAlert;
+  ApiKey: ApiKey;
+  NewApiKey: NewApiKey;
   TenantConnectionInfo: TenantConnectionInfo;
   TenantFilter: TenantFilter;
   PageInput: PageInput;
@@ -891,6 +985,7 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   tenantHealthHistory?: Resolver<ReadonlyArray<ResolversTypes['TenantHealthPoint']>, ParentType, ContextType, RequireFields<QueryTenantHealthHistoryArgs, 'organizationId' | 'bucket'>>;
   tenantAlerts?: Resolver<ReadonlyArray<ResolversTypes['TenantAlert']>, ParentType, ContextType, RequireFields<QueryTenantAlertsArgs, 'includeResolved' | 'first'>>;
   tenantConnectionInfo?: Resolver<Maybe<ResolversTypes['TenantConnectionInfo']>, ParentType, ContextType, RequireFields<QueryTenantConnectionInfoArgs, 'organizationId' | 'revealPassword'>>;
+  apiKeys?: Resolver<ReadonlyArray<ResolversTypes['ApiKey']>, ParentType, ContextType, RequireFields<QueryApiKeysArgs, 'organizationId'>>;
   tenants?: Resolver<Maybe<ResolversTypes['TenantPage']>, ParentType, ContextType, RequireFields<QueryTenantsArgs, 'sort'>>;
   tenant?: Resolver<Maybe<ResolversTypes['Tenant']>, ParentType, ContextType, Partial<QueryTenantArgs>>;
   tenantCounts?: Resolver<Maybe<ResolversTypes['TenantCounts']>, ParentType, ContextType>;
@@ -907,6 +1002,10 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
   provisionUserResources?: Resolver<ResolversTypes['ProvisionUserResult'], ParentType, ContextType, RequireFields<MutationProvisionUserResourcesArgs, 'email'>>;
   pauseWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationPauseWorkArgs, 'scope' | 'reason'>>;
   resumeWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationResumeWorkArgs, 'scope'>>;
+  createApiKey?: Resolver<ResolversTypes['NewApiKey'], ParentType, ContextType, RequireFields<MutationCreateApiKeyArgs, 'organizationId' | 'name' | 'scope'>>;
+  renameApiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType, RequireFields<MutationRenameApiKeyArgs, 'id' | 'name'>>;
+  rerollApiKey?: Resolver<ResolversTypes['NewApiKey'], ParentType, ContextType, RequireFields<MutationRerollApiKeyArgs, 'id' | 'graceHours'>>;
+  revokeApiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType, RequireFields<MutationRevokeApiKeyArgs, 'id'>>;
 };
 
 export type SubscriptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Subscription'] = ResolversParentTypes['Subscription']> = {
@@ -1058,6 +1157,31 @@ export type TenantAlertResolvers<ContextType = unknown, ParentType extends Resol
   escalatedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   resolvedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   cursor?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+};
+
+export type KeyScopeResolvers = { READ: 'read', WRITE: 'write' };
+
+export type KeyStateResolvers = { ACTIVE: 'active', EXPIRED: 'expired', REVOKED: 'revoked' };
+
+export type ApiKeyResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ApiKey'] = ResolversParentTypes['ApiKey']> = {
+  id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  prefix?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  scope?: Resolver<ResolversTypes['KeyScope'], ParentType, ContextType>;
+  status?: Resolver<ResolversTypes['KeyState'], ParentType, ContextType>;
+  requestsPerMinute?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  createdBy?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
+  createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  lastUsedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  expiresAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  revokedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  replacedBy?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
+};
+
+export type NewApiKeyResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['NewApiKey'] = ResolversParentTypes['NewApiKey']> = {
+  key?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  apiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType>;
 };
 
 export type TenantConnectionInfoResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['TenantConnectionInfo'] = ResolversParentTypes['TenantConnectionInfo']> = {
@@ -1239,6 +1363,10 @@ export type Resolvers<ContextType = unknown> = {
   HealthMetrics?: HealthMetricsResolvers<ContextType>;
   TenantHealthPoint?: TenantHealthPointResolvers<ContextType>;
   TenantAlert?: TenantAlertResolvers<ContextType>;
+  KeyScope?: KeyScopeResolvers;
+  KeyState?: KeyStateResolvers;
+  ApiKey?: ApiKeyResolvers<ContextType>;
+  NewApiKey?: NewApiKeyResolvers<ContextType>;
   TenantConnectionInfo?: TenantConnectionInfoResolvers<ContextType>;
   TenantSort?: TenantSortResolvers;
   TenantPage?: TenantPageResolvers<ContextType>;

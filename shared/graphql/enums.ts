@@ -9,6 +9,8 @@ const SAME_WORDS = {
   MemberRole: ['OWNER', 'ADMIN', 'MEMBER'],
   VerdictState: ['READY', 'PROVISIONING', 'WAITING', 'FAILED', 'CANCELLED', 'DELETED', 'NOT_FOUND'],
   PauseScope: ['EVERYTHING', 'KIND', 'PROVIDER'],
+  KeyScope: ['READ', 'WRITE'],
+  KeyState: ['ACTIVE', 'EXPIRED', 'REVOKED'],
   CheckState: ['OK', 'WARNING', 'WAITING', 'FAILED'],
 } as const
 

@@ -3,6 +3,7 @@ import type { MutationResolvers } from '../generated/resolver-types.ts'
 import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
 import { check, organizationId } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
+import { keyMutations } from './keys.ts'
 import { pauseMutations } from './pauses.ts'
 import { provisionUserResources } from './provision-user-resources.ts'
 import { CANCEL, PROVISION } from './reads/provisioning.ts'
@@ -48,4 +49,5 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
   provisionUserResources,
 
   ...pauseMutations,
+  ...keyMutations,
 }

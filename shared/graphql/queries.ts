@@ -1,6 +1,7 @@
 import type { QueryResolvers, Resolvers } from '../generated/resolver-types.ts'
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
+import { keyQueries } from './keys.ts'
 import { camelCased } from './names.ts'
 import { pauseQueries } from './pauses.ts'
 import { provisioningStatus } from './provisioning-status.ts'
@@ -51,6 +52,7 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
 
   ...tenantQueries,
   ...pauseQueries,
+  ...keyQueries,
 
   isOperator: (_, __, { reader }) => reader.read(IS_OPERATOR),
 }

@@ -160,6 +160,12 @@ export const typeDefinitions = /* GraphQL */ `
     ): TenantConnectionInfo
 
     """
+    The API keys of a tenant's own GraphQL endpoint, the newest first, ended ones included. For its owners and admins; nobody else
+    is shown any.
+    """
+    apiKeys(organizationId: ID!): [ApiKey!]!
+
+    """
     The tenants of everybody, page by page. For operators and the service role (forbidden to others).
     """
     tenants(filter: TenantFilter, sort: TenantSort! = CREATED_AT_DESC, page: PageInput): TenantPage
@@ -290,6 +296,49 @@ export const typeDefinitions = /* GraphQL */ `
     Ends a pause; the work that has waited goes on. Returns whether there was one. For operators and the service role.
     """
     resumeWork(scope: PauseScope!, name: String): Boolean
+
+    """
+    Makes an API key for a tenant's own GraphQL endpoint. For owners and admins, within settings.key_acts_per_minute and
+    keys_per_organization, as all that changes keys.
+    """
+    createApiKey(
+      organizationId: ID!
+      """
+      By which people tell it from others.
+      """
+      name: String! = "API key"
+      scope: KeyScope! = READ
+      """
+      From then on it opens nothing. Without: it does not end by itself.
+      """
+      expiresAt: DateTime
+      """
+      Without: as many as any key may make.
+      """
+      requestsPerMinute: Int
+    ): NewApiKey!
+
+    """
+    Gives an API key another name. For owners and admins.
+    """
+    renameApiKey(id: ID!, name: String!): ApiKey!
+
+    """
+    Makes another API key in the place of one, which stays valid for a while, so that programs can change over. For owners and
+    admins.
+    """
+    rerollApiKey(
+      id: ID!
+      """
+      0 to 720.
+      """
+      graceHours: Float! = 24
+    ): NewApiKey!
+
+    """
+    Ends an API key: no request that begins more than a second later is served. For owners and admins.
+    """
+    revokeApiKey(id: ID!): ApiKey!
   }
 
   type Subscription {
@@ -555,6 +604,62 @@ export const typeDefinitions = /* GraphQL */ `
     escalatedAt: DateTime
     resolvedAt: DateTime
     cursor: String!
+  }
+
+  """
+  WRITE reads, too.
+  """
+  enum KeyScope {
+    READ
+    WRITE
+  }
+
+  enum KeyState {
+    ACTIVE
+    EXPIRED
+    REVOKED
+  }
+
+  """
+  The key itself is not kept.
+  """
+  type ApiKey {
+    id: ID!
+    organizationId: ID!
+    name: String!
+    """
+    With which the key begins.
+    """
+    prefix: String!
+    scope: KeyScope!
+    status: KeyState!
+    """
+    Null: as many as any key may make.
+    """
+    requestsPerMinute: Int
+    """
+    The user who made it; null for the backend.
+    """
+    createdBy: ID
+    createdAt: DateTime!
+    """
+    To the minute.
+    """
+    lastUsedAt: DateTime
+    expiresAt: DateTime
+    revokedAt: DateTime
+    """
+    The key that has taken its place, while both are valid and afterwards.
+    """
+    replacedBy: ID
+  }
+
+  type NewApiKey {
+    """
+    Shown this once.
+    """
+    key: String!
+    apiKey: ApiKey!
   }
 
   type TenantConnectionInfo {

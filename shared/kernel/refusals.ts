@@ -15,6 +15,8 @@ const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP425: 'service_just_redone',
   TP428: 'confirmation_required',
   TP429: 'too_many_attempts',
+  TP440: 'key_not_found',
+  TP441: 'key_has_ended',
   TP451: 'under_legal_hold',
   PT404: 'database_not_found',
   '42501': 'forbidden',

@@ -7,8 +7,8 @@ declare
   -- Where what the Data API exposes is about to be made; there may be no such schema yet.
   v_schema constant text := 'public';
   v_relations text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
-    'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
-    'tenant_health_hourly', 'tenant_resources', 'wallets'];
+    'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_api_keys', 'tenant_health',
+    'tenant_health_checks', 'tenant_health_hourly', 'tenant_resources', 'wallets'];
   -- Names of indexes live among those of tables, and an index keeps its own when its table gets another one.
   v_indexes text[] := array['audit_logs_created_at_idx', 'audit_logs_organization_id_idx', 'audit_logs_pkey',
     'organization_databases_ailing_idx', 'organization_databases_neon_project_id_key', 'organization_databases_pkey',
@@ -20,14 +20,16 @@ declare
     'provisioning_events_started_at_idx', 'provisioning_jobs_due_idx', 'provisioning_jobs_finished_at_idx',
     'provisioning_jobs_open_key', 'provisioning_jobs_organization_id_idx', 'provisioning_jobs_pkey',
     'provisioning_steps_organization_id_idx', 'provisioning_steps_pkey', 'tenant_alerts_open_key',
-    'tenant_alerts_organization_id_idx', 'tenant_alerts_pkey', 'tenant_alerts_resolved_at_idx', 'tenant_health_awake_idx',
+    'tenant_alerts_organization_id_idx', 'tenant_alerts_pkey', 'tenant_alerts_resolved_at_idx', 'tenant_api_keys_ended_at_idx',
+    'tenant_api_keys_organization_id_idx', 'tenant_api_keys_pkey', 'tenant_api_keys_prefix_key', 'tenant_health_awake_idx',
     'tenant_health_checks_pkey', 'tenant_health_due_idx', 'tenant_health_hourly_pkey', 'tenant_health_pkey',
     'tenant_resources_current_key', 'tenant_resources_external_id_key', 'tenant_resources_organization_id_idx',
     'tenant_resources_pkey', 'tenant_resources_removed_at_idx', 'tenant_resources_service_kind_idx', 'wallets_pkey'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
-  v_functions text[] := array['audit_trail', 'backfill_users', 'database_connection', 'describe_tenant', 'diagnose_provisioning',
-    'lift_legal_hold', 'lift_removal', 'list_tenants', 'pause_work', 'paused_work', 'probe_functions',
-    'probe_results', 'provisioning_progress', 'repair_user', 'resume_work', 'search_profiles', 'set_legal_hold', 'tenant_counts'];
+  v_functions text[] := array['audit_trail', 'backfill_users', 'create_api_key', 'database_connection', 'describe_tenant',
+    'diagnose_provisioning', 'lift_legal_hold', 'lift_removal', 'list_tenants', 'pause_work', 'paused_work', 'probe_functions',
+    'probe_results', 'provisioning_progress', 'rename_api_key', 'repair_user', 'reroll_api_key', 'resume_work', 'revoke_api_key',
+    'search_profiles', 'set_legal_hold', 'tenant_counts'];
   v_taken text[];
 begin
   if to_regproc('provisioning.apply_retention') is not null then
@@ -142,6 +144,11 @@ create domain provisioning_types.avatar_url as text
   constraint avatar_url_is_http_or_https check (value ~* '^https?://[^\s<>"]+$');
 create domain provisioning_types.region as text
   constraint region_is_at_most_63_characters check (length(value) <= 63);
+create domain provisioning_types.key_name as text
+  constraint name_is_at_most_100_characters check (length(value) <= 100)
+  constraint name_is_not_blank check (btrim(value) <> '');
+create domain provisioning_types.key_scope as text
+  constraint scope_is_known check (value in ('read', 'write'));
 -- What history keeps. The number is that of the row as it is stored, in bytes.
 create domain provisioning_types.kept_text as text
   constraint kept_text_is_at_most_4000_characters check (length(value) <= 4000);

@@ -46,6 +46,9 @@ create table provisioning.settings (
   organization_acts_per_minute integer not null default 5,
   user_acts_per_minute integer not null default 10,
   ready_service_redo_minutes integer not null default 10,
+  -- API keys of one organization that are valid at once, and how often its people may make, change and end such.
+  keys_per_organization integer not null default 50,
+  key_acts_per_minute integer not null default 20,
   -- Organizations that one user may own. Those that a leaving owner passes on are not counted.
   organizations_per_user integer not null default 10,
   -- How often its people may change the name or the billing address of an organization. Each change stays in the history, and
@@ -89,6 +92,8 @@ create table provisioning.settings (
   resources_retention_days integer default 400,
   reconciliation_retention_days integer default 400,
   sign_up_failures_retention_days integer default 400,
+  -- After their end.
+  api_keys_retention_days integer default 400,
   -- Rows of each kind that one run of the retention, once a minute, looks at.
   retention_batch_rows integer not null default 500,
   -- Whom search_profiles finds besides the own profile and colleagues: nobody, or everybody whose profile is discoverable.
@@ -109,6 +114,7 @@ create table provisioning.settings (
       sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes, organization_changes_per_day) > 0
     and least(organization_acts_per_minute, user_acts_per_minute, ready_service_redo_minutes, organizations_per_user) > 0
+    and least(keys_per_organization, key_acts_per_minute) > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
       health_worker_max_seconds) > 0
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0
@@ -117,6 +123,7 @@ create table provisioning.settings (
   constraint retention_is_positive check (
     least(events_retention_days, jobs_retention_days, alerts_retention_days, audit_retention_days) > 0
     and least(resources_retention_days, reconciliation_retention_days, sign_up_failures_retention_days) > 0
+    and api_keys_retention_days > 0
     and retention_batch_rows > 0),
   constraint health_deep_check_is_not_negative check (health_deep_check_hours >= 0),
   constraint health_interval_is_ordered check (health_interval_cap_seconds >= health_interval_seconds),

@@ -182,6 +182,8 @@ begin
   from public.tenant_alerts a
   where a.organization_id = p_organization_id and d.alert_id = a.id
     and d.last_error is distinct from provisioning.without_names(d.last_error, p_names);
+  update public.tenant_api_keys k set name = left(provisioning.without_names(k.name, p_names), 100)
+  where k.organization_id = p_organization_id and k.name is distinct from provisioning.without_names(k.name, p_names);
   update public.tenant_health_checks h set reasons = provisioning.without_names(h.reasons, p_names)
   where h.organization_id = p_organization_id and h.reasons is distinct from provisioning.without_names(h.reasons, p_names);
 end

@@ -12,7 +12,7 @@ create table provisioning.retention_progress (
 comment on table provisioning.retention_progress is
   'How far the present round has come through each kind of old rows, and how many have gone in all.';
 insert into provisioning.retention_progress (subject) values
-  ('events'), ('jobs'), ('resources'), ('alerts'), ('audit'), ('reconciliation'), ('sign_up_failures');
+  ('events'), ('jobs'), ('resources'), ('alerts'), ('audit'), ('reconciliation'), ('sign_up_failures'), ('api_keys');
 alter table provisioning.retention_progress enable row level security;
 revoke all on provisioning.retention_progress from anon, authenticated, service_role;
 
@@ -206,6 +206,30 @@ revoke execute on function provisioning.expire_sign_up_failures(timestamptz, tim
 comment on function provisioning.expire_sign_up_failures(timestamptz, timestamptz, integer) is
   'Gives up repairs that have failed for so long. A backfill still finds the user, whose rows are missing as before.';
 
+create function provisioning.expire_api_keys(p_before timestamptz, p_from timestamptz, p_limit integer)
+returns provisioning.expiry
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_done provisioning.expiry;
+begin
+  with examined as materialized (
+    select k.id, k.ended_at from public.tenant_api_keys k
+    where k.ended_at >= p_from and k.ended_at < p_before order by k.ended_at limit p_limit
+  ), deletable as materialized (
+    select k.id from public.tenant_api_keys k join examined x using (id)
+    where not provisioning.is_held(k.organization_id) for update of k skip locked
+  ), expired as (
+    delete from public.tenant_api_keys k using deletable x where k.id = x.id returning k.id
+  )
+  select (select count(*) from examined), (select count(*) from expired), (select max(x.ended_at) from examined x) into v_done;
+  return v_done;
+end
+$$;
+revoke execute on function provisioning.expire_api_keys(timestamptz, timestamptz, integer)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.expire_api_keys(timestamptz, timestamptz, integer) is
+  'Deletes the rows of API keys that ended long ago.';
+
 create function provisioning.expire(p_subject text, p_before timestamptz, p_from timestamptz, p_limit integer)
 returns provisioning.expiry
 language plpgsql security definer set search_path = '' as $$
@@ -217,7 +241,8 @@ begin
     when 'alerts' then provisioning.expire_alerts(p_before, p_from, p_limit)
     when 'audit' then provisioning.expire_audit_logs(p_before, p_from, p_limit)
     when 'reconciliation' then provisioning.expire_reconciliation(p_before, p_from, p_limit)
-    when 'sign_up_failures' then provisioning.expire_sign_up_failures(p_before, p_from, p_limit) end;
+    when 'sign_up_failures' then provisioning.expire_sign_up_failures(p_before, p_from, p_limit)
+    when 'api_keys' then provisioning.expire_api_keys(p_before, p_from, p_limit) end;
 end
 $$;
 revoke execute on function provisioning.expire(text, timestamptz, timestamptz, integer)

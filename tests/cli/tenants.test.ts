@@ -572,4 +572,24 @@ describe('list, events, alerts and connection', () => {
     })
     expect(audited).toEqual([{ actor_type: 'service' }])
   })
+
+  test('keys are made, shown once, renamed, rerolled and revoked', async () => {
+    const made = (
+      await runJson('keys', slug, 'create', 'Website', '--scope', 'write', '--expires-in-days', '7')
+    ).document
+    expect(made).toMatchObject({ key: expect.stringMatching(/^tdk_[0-9a-f]{48}$/), scope: 'write' })
+    const prefix = String(made.prefix)
+    expect((await run('keys', slug, 'rename', prefix, 'Shop')).stdout).toContain('is called Shop now.')
+    const rerolled = (await runJson('keys', slug, 'reroll', prefix, '--grace-hours', '2')).document
+    expect(rerolled).toMatchObject({ name: 'Shop', scope: 'write' })
+    expect((await run('keys', slug, 'revoke', String(rerolled.prefix))).code).toBe(0)
+    const listed = await run('keys', slug)
+    expect(listed.stdout).toMatch(new RegExp(`${prefix} +Shop +write +active`))
+    expect(listed.stdout).toMatch(new RegExp(`${rerolled.prefix} +Shop +write +revoked`))
+    expect(listed.stdout).not.toContain(String(made.key))
+    expect(await runJson('keys', slug, 'revoke', 'tdk_00000000')).toMatchObject({
+      code: 1,
+      document: { error: { code: 'key_not_found' } },
+    })
+  })
 })

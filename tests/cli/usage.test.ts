@@ -15,6 +15,7 @@ const COMMANDS = [
   'health',
   'alerts',
   'connection',
+  'keys',
   'provision',
   'retry',
   'cancel',

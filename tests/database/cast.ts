@@ -13,6 +13,8 @@ export const API_ROLES = ['anon', 'authenticated', 'service_role', 'authenticato
 export interface Cast {
   readonly project: Project
   readonly ours: Tenant
+  /** Of an API key of ours. */
+  readonly keyId: string
   readonly people: Readonly<Record<Person, Caller>>
   /** A user who has no rows at all, for rows that need one. */
   readonly newcomer: string
@@ -37,6 +39,8 @@ export async function openCast(): Promise<Cast> {
   await project.sql`insert into public.tenant_health_hourly (organization_id, hour, checks, available)
     values (${ours.organizationId}, date_trunc('hour', now()), 1, 1)`
   await project.sql`select provisioning.record_resource(${ours.organizationId}, 'neon_project', 'org', 'a-project')`
+  const [{ keyId } = { keyId: '' }] = await project.sql<{ keyId: string }[]>`
+    select provisioning.insert_api_key(${ours.organizationId}, 'A key', 'read', null, null) ->> 'id' as "keyId"`
   await project.sql`insert into public.organization_members (organization_id, user_id, role) values
     (${ours.organizationId}, ${member.user.id}, 'member'), (${ours.organizationId}, ${admin.user.id}, 'admin')`
   const people: Cast['people'] = {
@@ -52,7 +56,7 @@ export async function openCast(): Promise<Cast> {
     const caller: Caller = people[person]
     return caller.role === 'authenticated' ? caller.userId : userIdOf('stranger')
   }
-  return { project, ours, people, newcomer, userIdOf }
+  return { project, ours, keyId, people, newcomer, userIdOf }
 }
 
 /** Ends a transaction without leaving anything. */

@@ -100,6 +100,7 @@ async function leaveTraces(): Promise<void> {
   await project.sql`select provisioning.resolve_alert(${organizationId}, 'tenant_health')`
   await project.sql`insert into public.tenant_health_checks (organization_id, checked_at, probe, status, reasons)
     values (${organizationId}, now(), 'connection', 'unhealthy', jsonb_build_array(jsonb_build_object('message', ${text()}::text)))`
+  await project.sql`select provisioning.insert_api_key(${organizationId}, ${`Key of ${NAME}`}, 'read', null, null)`
   await project.sql`select provisioning.provision_user(${email})`
   await project.sql`select provisioning.record_sign_up_failure(${user.id}, 'P0001', ${text()})`
   await project.sql`select provisioning.grant_operator(${user.id}, ${`for ${NAME}`})`

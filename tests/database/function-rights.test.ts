@@ -22,6 +22,10 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'list_tenants(jsonb,text,integer,text)': ['service_role'],
   'provisioning_progress(uuid)': ['authenticated', 'service_role'],
   'tenant_counts()': ['service_role'],
+  'create_api_key(uuid,text,text,timestamp with time zone,integer)': ['authenticated', 'service_role'],
+  'rename_api_key(uuid,text)': ['authenticated', 'service_role'],
+  'reroll_api_key(uuid,numeric)': ['authenticated', 'service_role'],
+  'revoke_api_key(uuid)': ['authenticated', 'service_role'],
   'probe_functions(text[])': ['service_role'],
   'probe_results(bigint[])': ['service_role'],
   'repair_user(uuid,jsonb)': ['service_role'],
@@ -51,6 +55,13 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.tenant_counts()': ['authenticated', 'service_role'],
   'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
   'provisioning.resume_as_caller(text,text)': ['authenticated', 'service_role'],
+  'provisioning.create_api_key_as_caller(uuid,text,text,timestamp with time zone,integer)': [
+    'authenticated',
+    'service_role',
+  ],
+  'provisioning.rename_api_key_as_caller(uuid,text)': ['authenticated', 'service_role'],
+  'provisioning.reroll_api_key_as_caller(uuid,numeric)': ['authenticated', 'service_role'],
+  'provisioning.revoke_api_key_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.backfill_users(integer,boolean,uuid)': ['service_role'],
   'provisioning.describe_tenant(text)': ['service_role'],
   'provisioning.diagnose_provisioning()': ['service_role'],
@@ -168,6 +179,46 @@ const ASKING_FUNCTIONS: Readonly<
     works: ['service_role'],
     code: 'TP403',
   },
+  'create_api_key(uuid,text,text,timestamp with time zone,integer)': {
+    call: (id) => `public.create_api_key('${id}', 'A key', 'read', null, null)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.create_api_key_as_caller(uuid,text,text,timestamp with time zone,integer)': {
+    call: (id) => `provisioning.create_api_key_as_caller('${id}', 'A key', 'read', null, null)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'rename_api_key(uuid,text)': {
+    call: (id) => `public.rename_api_key('${keyOf(id)}', 'Another name')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.rename_api_key_as_caller(uuid,text)': {
+    call: (id) => `provisioning.rename_api_key_as_caller('${keyOf(id)}', 'Another name')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'reroll_api_key(uuid,numeric)': {
+    call: (id) => `public.reroll_api_key('${keyOf(id)}', 24)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.reroll_api_key_as_caller(uuid,numeric)': {
+    call: (id) => `provisioning.reroll_api_key_as_caller('${keyOf(id)}', 24)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'revoke_api_key(uuid)': {
+    call: (id) => `public.revoke_api_key('${keyOf(id)}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.revoke_api_key_as_caller(uuid)': {
+    call: (id) => `provisioning.revoke_api_key_as_caller('${keyOf(id)}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
 }
 
 /** And those that refuse nobody, because they tell callers what is theirs. */
@@ -184,6 +235,10 @@ const TELLING_FUNCTIONS = [
 ]
 
 let cast: Cast
+
+/** A key of ours; the id of none for another organization. */
+const keyOf = (organizationId: string) =>
+  organizationId === ours.organizationId ? cast.keyId : organizationId
 let project: Project
 let ours: Tenant
 let people: Cast['people']

@@ -73,6 +73,7 @@ const ACCESS: Readonly<Record<string, Access>> = {
   provisioning_events: { read: EVERYBODY_INSIDE },
   organization_databases: { read: THE_HEADS },
   tenant_alerts: { read: EVERYBODY_INSIDE },
+  tenant_api_keys: { read: THE_HEADS, hidden: ['hash'] },
   tenant_health: { read: EVERYBODY_INSIDE },
   tenant_health_checks: { read: EVERYBODY_INSIDE },
   tenant_health_hourly: { read: EVERYBODY_INSIDE },
@@ -141,6 +142,8 @@ async function tablesInPublic(): Promise<Table[]> {
         where k.conrelid = c.oid and k.contype = 'f' and k.confrelid <> 'auth.users'::regclass and a.attnum = any (k.conkey))
     ) order by a.attnum) as columns
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      -- What Postgres computes by itself nobody can write.
+      and a.attgenerated = ''
     join pg_type t on t.oid = a.atttypid
     where c.relnamespace = ${PUBLIC_SCHEMA}::regnamespace and c.relkind not in ('i', 'I', 't', 'c') and not c.relispartition
     group by 1, 2 order by 1`

@@ -103,6 +103,15 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
     query: 'mutation ($id: ID!) { retryTenantProvisioning(organizationId: $id) { organizationId jobId } }',
     answers: headsOnly,
   },
+  createApiKey: {
+    query:
+      'mutation ($id: ID!) { createApiKey(organizationId: $id, name: "Made here") { apiKey { organizationId } } }',
+    answers: headsOnly,
+  },
+  apiKeys: {
+    query: 'query ($id: ID!) { apiKeys(organizationId: $id) { id organizationId } }',
+    answers: { ...insideOnly, member: 'nothing' },
+  },
   provisionUserResources: {
     query: 'mutation ($email: String!) { provisionUserResources(email: $email) { success organizationId } }',
     variables: () => ({ email: cast.owner.email }),

@@ -35,6 +35,7 @@ allows no answer) are \`application/problem+json\`. Each error has a \`requestId
 | \`region_is_fixed\`, \`unknown_choice\` | the region or size cannot be had |
 | \`several_accounts\` | the e-mail address belongs to several accounts, one of them of single sign-on; the message has their ids |
 | \`nothing_to_cancel\` | no provisioning is under way |
+| \`key_not_found\`, \`key_has_ended\` | there is no such API key, or it has expired, was revoked or was replaced |
 | \`undo_in_progress\` | what was cancelled is still being removed: again after \`extensions.retryAfterSeconds\` |
 | \`size_not_in_plan\` | the organization's plan does not have this size |
 | \`service_just_redone\` | a ready service is done again once in ten minutes: again after \`extensions.retryAfterSeconds\` |

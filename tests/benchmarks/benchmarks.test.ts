@@ -20,7 +20,7 @@ describe('a benchmark', () => {
     )
     for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite)
     expect(stderr).toMatch(/wal_bytes +[\d.]+ +(met|missed) +\(aim: at most 4500\)/)
-  })
+  }, 120_000)
 
   it('of growth fills two databases and compares them', async () => {
     const { metrics } = JSON.parse((await bench('growth', '--quick', '--tenants', '200')).stdout)

@@ -47,7 +47,9 @@ export const credentials: NeonStep = async (context) => {
 
 /** Without its code, which would be taken for that of an error in the tenant's database. */
 function notTheTenants(error: unknown): never {
-  throw error instanceof LeaseLost ? error : new Error('Vault did not take the passwords', { cause: error })
+  if (error instanceof LeaseLost) throw error
+  const reason = error instanceof Error ? error.message : String(error)
+  throw new Error(`Vault did not take the passwords: ${reason}`, { cause: error })
 }
 
 /** Those that Vault knows nothing of, or that are refused with what it knows: somebody has changed it, or it is another's. */

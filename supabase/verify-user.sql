@@ -14,6 +14,8 @@ with asked as (
     ('account_missing', null::text, 'Check the spelling. Otherwise they have to sign up, or be invited, first.', null::text),
     ('account_anonymous', null::text, 'Nothing to do: the tenant is made when they link an e-mail address.', null::text),
     ('account_unconfirmed', null::text, 'The user has to follow the link in the confirmation mail; the rest happens by itself.', null::text),
+    ('account_expected', null::text, 'The user has to join or decline in your application; with the end, they get a tenant of their own by themselves.', null::text),
+    ('account_not_provisioned', null::text, 'Nothing to do: your backend has said so, and can take it back with the Auth admin API.', null::text),
     ('sign_up_failed', null::text, 'Mend the cause. The sweep tries again by itself; this does so now.', 'select provisioning.repair_user(''{user_id}'');'),
     ('rows_missing', null::text, 'Make what is missing.', 'select provisioning.repair_user(''{user_id}'');'),
     ('profile_email_differs', null::text, 'Copy the address of the account.', 'select provisioning.repair_user(''{user_id}'');'),

@@ -258,7 +258,10 @@ isOneToOne: true
             [_ in never]: never
           }
           Functions: {
-            "audit_trail":
+            "accept_membership":
+{ Args: { "organization_id": string }; Returns: string
+                           },
+"audit_trail":
 { Args: { "before"?: string,"organization_id": string,"page_size"?: number }; Returns: {
               "action": string,"actor_id": string,"actor_type": string,"created_at": string,"details": Json,"id": string,"metadata": Json,"resource_id": string,"resource_type": string
             }[]
@@ -272,11 +275,22 @@ isOneToOne: true
 "database_connection":
 { Args: { "organization_id": string,"reveal_password"?: boolean }; Returns: Json
                            },
+"decline_membership":
+{ Args: { "organization_id": string }; Returns: string
+                           },
 "describe_tenant":
 { Args: { "subject": string }; Returns: Json
                            },
 "diagnose_provisioning":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"expect_member":
+{ Args: { "email": string,"ends_at"?: string,"organization_id": string,"role"?: string }; Returns: Json
+                           },
+"expected_members":
+{ Args: { "organization_id": string }; Returns: {
+              "created_at": string,"email": string,"ends_at": string,"expected_by": string,"id": string,"role": string
+            }[]
                            },
 "lift_legal_hold":
 { Args: { "organization_id": string }; Returns: boolean
@@ -286,6 +300,11 @@ isOneToOne: true
                            },
 "list_tenants":
 { Args: { "after"?: string,"filter"?: Json,"page_size"?: number,"sort"?: string }; Returns: Json
+                           },
+"my_expected_memberships":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "ends_at": string,"organization_id": string,"organization_name": string,"role": string
+            }[]
                            },
 "pause_work":
 { Args: { "name"?: string,"reason": string,"scope": string }; Returns: boolean
@@ -340,6 +359,9 @@ isOneToOne: true
                            },
 "tenant_counts":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"withdraw_expected_member":
+{ Args: { "email": string,"organization_id": string }; Returns: boolean
                            }
           }
           Enums: {

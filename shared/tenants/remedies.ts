@@ -55,6 +55,14 @@ export const checkRemedies: Readonly<Record<string, TenantRemedy>> = {
     text: 'The user has to follow the link in the confirmation mail; the rest happens by itself.',
     commands: [],
   },
+  account_expected: {
+    text: 'The user has to join or decline in your application; with the end, they get a tenant of their own by themselves.',
+    commands: [],
+  },
+  account_not_provisioned: {
+    text: 'Nothing to do: your backend has said so, and can take it back with the Auth admin API.',
+    commands: [],
+  },
   sign_up_failed: {
     text: 'Mend the cause. The sweep tries again by itself; this does so now.',
     commands: provisionUser,

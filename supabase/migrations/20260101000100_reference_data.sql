@@ -51,6 +51,10 @@ create table provisioning.settings (
   key_acts_per_minute integer not null default 20,
   -- Organizations that one user may own. Those that a leaving owner passes on are not counted.
   organizations_per_user integer not null default 10,
+  -- How long an organization expects somebody, where nothing else is said, and how many an organization may come to expect in a
+  -- day; the same for one user over all organizations.
+  expected_member_days integer not null default 7,
+  expected_members_per_day integer not null default 50,
   -- How often its people may change the name or the billing address of an organization. Each change stays in the history, and
   -- each text about the organization is searched for all names that it had.
   organization_changes_per_day integer not null default 50,
@@ -104,6 +108,7 @@ create table provisioning.settings (
   constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
   -- Whoever wants more deleted orders it by id.
   constraint reconcile_delete_percent_is_at_most_one check (reconcile_delete_percent between 0 and 1),
+  constraint expecting_ends_within_30_days check (expected_member_days between 1 and 30),
   constraint on_owner_deleted_is_known check (on_owner_deleted in ('transfer', 'delete', 'refuse')),
   constraint provision_on_is_known check (provision_on in ('sign_up', 'email_confirmed')),
   constraint profile_search_is_known check (profile_search in ('colleagues', 'everyone')),
@@ -115,6 +120,7 @@ create table provisioning.settings (
     and least(user_calls_per_minute, user_calls_max_age_minutes, organization_changes_per_day) > 0
     and least(organization_acts_per_minute, user_acts_per_minute, ready_service_redo_minutes, organizations_per_user) > 0
     and least(keys_per_organization, key_acts_per_minute) > 0
+    and expected_members_per_day > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
       health_worker_max_seconds) > 0
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0

@@ -276,6 +276,7 @@ declare
 begin
   select * into v_settings from provisioning.settings;
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
+  perform provisioning.end_expectations(v_settings.sweep_repairs);
   perform provisioning.enqueue_updates(v_settings.sweep_repairs);
   perform provisioning.look_for_unsent_calls();
   v_problem := provisioning.dispatch_problem();
@@ -308,9 +309,9 @@ end
 $$;
 revoke execute on function provisioning.sweep() from public, anon, authenticated, service_role;
 comment on function provisioning.sweep() is
-  'Repairs recorded sign-up trouble, makes jobs of changed names and billing addresses, and rings the workers that have due jobs,
-each up to settings.sweep_doorbells times, less what pg_net has yet to send it; returns how many doorbells that were. Its work is
-bounded by settings and what is due.';
+  'Repairs recorded sign-up trouble, ends what nobody has answered, makes jobs of changed names and billing addresses, and rings
+the workers that have due jobs, each up to settings.sweep_doorbells times, less what pg_net has yet to send it; returns how many
+doorbells that were. Its work is bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$

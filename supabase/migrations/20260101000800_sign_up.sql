@@ -51,7 +51,9 @@ revoke execute on function provisioning.wanted_regions(jsonb, text) from public,
 comment on function provisioning.wanted_regions(jsonb, text) is
   'The regions that somebody asked for, or the default one, and in `unknown` what was asked for and is not known.';
 
-create function provisioning.make_tenant(p_user_id uuid, p_email text, p_metadata jsonb, p_lane text) returns uuid
+create function provisioning.make_tenant(
+  p_user_id uuid, p_email text, p_metadata jsonb, p_lane text, p_was_asked_for boolean default false
+) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_id uuid := provisioning.uuid_v7();
@@ -70,6 +72,7 @@ declare
   v_data_region text;
   v_hosting_region text;
   v_unknown jsonb := '{}';
+  v_is_expected boolean;
 begin
   if v_name is null then
     v_name := left(v_full_name || '''s organization', 200);
@@ -82,8 +85,15 @@ begin
     v_avatar_url := provisioning.avatar_of(p_metadata);
   end if;
   -- One after the other, because starting a join takes longer than reading these few rows.
-  select s.default_plan, s.default_currency, s.default_data_region into v_plan, v_currency, v_default_region
+  select s.default_plan, s.default_currency, s.default_data_region,
+    exists (select from provisioning.expected_members e where e.email = lower(p_email))
+  into v_plan, v_currency, v_default_region, v_is_expected
   from provisioning.settings s;
+  if v_is_expected then
+    if not p_was_asked_for and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
+      return null;
+    end if;
+  end if;
   select t.tier, t.provisioned_by, t.initial_status into v_tier, v_kind, v_status
   from provisioning.tiers t where t.tier = 'database';
   -- The usual case without a call: no region is named, or one as it is written here.
@@ -116,11 +126,13 @@ begin
   return v_id;
 end
 $$;
-revoke execute on function provisioning.make_tenant(uuid, text, jsonb, text) from public, anon, authenticated, service_role;
-comment on function provisioning.make_tenant(uuid, text, jsonb, text) is
+revoke execute on function provisioning.make_tenant(uuid, text, jsonb, text, boolean)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.make_tenant(uuid, text, jsonb, text, boolean) is
   'A new organization with its owner, their profile and wallet, where they are missing, and the job that provisions it. A region
 that is not known becomes the default one, and the job''s request says so. What nobody needs before a worker begins is made then:
-see begin_provisioning.';
+see begin_provisioning. Null for somebody whom an organization expects, see keep_waiting, unless they have asked for one of their
+own.';
 
 create function provisioning.record_sign_up(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -220,6 +232,7 @@ declare
   v_metadata jsonb;
   v_eligible boolean;
   v_confirmed boolean;
+  v_wanted boolean;
   v_organization_id uuid;
 begin
   -- Two entries for the same user (webhook, repair, backfill) take turns; different users never meet here. The trigger of the
@@ -228,11 +241,13 @@ begin
   select nullif(btrim(u.email), ''), provisioning.cut_metadata(coalesce(u.raw_user_meta_data, '{}') || p_metadata),
     not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,
+    -- Only the backend writes app metadata.
+    (u.raw_app_meta_data @> '{"provision": false}') is not true,
     coalesce(
       provisioning.profile_organization(p_user_id),
       (select m.organization_id from public.organization_members m where m.user_id = p_user_id order by m.created_at limit 1),
       (select o.id from public.organizations o where o.owner_id = p_user_id order by o.created_at limit 1))
-  into v_email, v_metadata, v_eligible, v_confirmed, v_organization_id
+  into v_email, v_metadata, v_eligible, v_confirmed, v_wanted, v_organization_id
   from auth.users u where u.id = p_user_id;
   if v_eligible is not true
     or not v_confirmed and (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
@@ -243,8 +258,16 @@ begin
     if exists (select from provisioning.removed_tenants r where r.user_id = p_user_id) then
       return null;
     end if;
+    if not v_wanted then
+      perform provisioning.make_profile(p_user_id, v_email, v_metadata);
+      return null;
+    end if;
     v_organization_id := provisioning.make_tenant(p_user_id, v_email, v_metadata, p_lane);
+    if v_organization_id is null then
+      return null;
+    end if;
   end if;
+  delete from provisioning.waiting_users w where w.user_id = p_user_id;
   perform provisioning.complete_organization(v_organization_id, p_user_id, v_email, v_metadata, p_lane);
   return v_organization_id;
 end
@@ -252,9 +275,10 @@ $$;
 revoke execute on function provisioning.ensure_user_provisioned(uuid, jsonb, text) from public, anon, authenticated, service_role;
 comment on function provisioning.ensure_user_provisioned(uuid, jsonb, text) is
   'Creates whatever is missing of a user''s profile, organization, membership, wallet, database row and provision job, and
-returns the organization; null for a user who is not to be provisioned (yet, or because the tenant was removed on purpose).
-Safe to repeat and to run twice at once.
-p_metadata goes over the user''s own, for what has still to be made; p_lane is that of a job that has to be made.';
+returns the organization; null for a user who is not to be provisioned: not yet, because the tenant was removed on purpose,
+because an organization expects the user as a member, or because the backend says so ("provision": false in the app metadata).
+The last two get a profile. Safe to repeat and to run twice at once. p_metadata goes over the user''s own, for what has still to
+be made; p_lane is that of a job that has to be made.';
 
 create function provisioning.record_sign_up_failure(p_user_id uuid, p_sqlstate text, p_message text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -351,7 +375,12 @@ server cancels a statement for its time only once. Without, somebody has asked f
 create function provisioning.handle_new_user() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 begin
-  if new.is_anonymous or new.deleted_at is not null then
+  if new.is_anonymous or new.deleted_at is not null or new.raw_app_meta_data @> '{"provision": false}' then
+    if not new.is_anonymous and new.deleted_at is null
+      and (coalesce(new.email_confirmed_at, new.phone_confirmed_at) is not null
+        or (select s.provision_on from provisioning.settings s) = 'sign_up') then
+      perform provisioning.make_profile(new.id, new.email, provisioning.cut_metadata(new.raw_user_meta_data));
+    end if;
     return null;
   end if;
   -- What a sign-up needs rarely has a condition of its own: of one expression each part is prepared, also what is not reached.
@@ -479,6 +508,7 @@ begin
   if new.deleted_at is null and (
     old.email is distinct from new.email
     or old.raw_user_meta_data is distinct from new.raw_user_meta_data
+    or old.raw_app_meta_data -> 'provision' is distinct from new.raw_app_meta_data -> 'provision'
     or old.is_anonymous is distinct from new.is_anonymous
     or old.email_confirmed_at is null and new.email_confirmed_at is not null
     or old.phone_confirmed_at is null and new.phone_confirmed_at is not null) then

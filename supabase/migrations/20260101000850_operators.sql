@@ -71,7 +71,7 @@ begin
     and p_organization_id not in (select provisioning.my_organization_ids(p_roles))
     and not ('operator' = any (p_roles) and provisioning.is_operator()) then
     raise exception 'Only % of the organization%may do this.',
-      case when 'member' = any (p_roles) then 'members' else 'owners and admins' end,
+      case when 'member' = any (p_roles) then 'members' when 'admin' = any (p_roles) then 'owners and admins' else 'owners' end,
       case when 'operator' = any (p_roles) then ', and operators, ' else ' ' end using errcode = 'TP403';
   end if;
   if not exists (select from public.organizations o where o.id = p_organization_id) then

@@ -240,6 +240,7 @@ begin
     array(select jsonb_array_elements_text(v_of_organizations -> around.id::text)) else '{}' end)
   from unnest(v_around) around (id);
   delete from provisioning.personal_details d where d.person_id = p_user_id or d.organization_id = any (v_gone);
+  delete from provisioning.expected_members e where e.email = lower(btrim(p_email));
   perform provisioning.forget_calls(p_email);
 end
 $$;

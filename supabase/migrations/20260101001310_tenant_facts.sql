@@ -8,10 +8,17 @@ begin
     'user', (
       select jsonb_build_object('id', u.id, 'email', u.email, 'created_at', u.created_at, 'last_sign_in_at', u.last_sign_in_at,
         'confirmed_at', coalesce(u.email_confirmed_at, u.phone_confirmed_at), 'is_anonymous', u.is_anonymous,
-        'deleted_at', u.deleted_at, 'banned_until', u.banned_until)
+        'deleted_at', u.deleted_at, 'banned_until', u.banned_until,
+        'is_provisioned', (u.raw_app_meta_data @> '{"provision": false}') is not true)
       from auth.users u where u.id = p_user_id),
     'sign_up_failure', (select to_jsonb(f) from provisioning.sign_up_failures f where f.user_id = p_user_id),
     'profile', (select to_jsonb(p) from public.profiles p where p.id = p_user_id),
+    'expected_by', (
+      select coalesce(jsonb_agg(jsonb_build_object('organization_id', e.organization_id, 'slug', o.slug, 'role', e.role,
+        'ends_at', e.ends_at) order by e.created_at), '[]')
+      from provisioning.waiting_users w join provisioning.expected_members e on e.email = w.email and e.ends_at > now()
+      join public.organizations o on o.id = e.organization_id
+      where w.user_id = p_user_id),
     'wallet', (select to_jsonb(w) from public.wallets w where w.user_id = p_user_id),
     'memberships', (
       select coalesce(jsonb_agg(jsonb_build_object('organization_id', m.organization_id, 'slug', o.slug, 'role', m.role)

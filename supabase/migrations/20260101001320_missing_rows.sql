@@ -79,6 +79,10 @@ begin
     -- Whose organization was deleted has lost it on purpose.
     and not ('organization' = any (c.missing)
       and exists (select from provisioning.removed_tenants r where r.user_id = c.id))
+    -- Who has a profile only, because that is all that they are to have now.
+    and not ('organization' = any (c.missing) and 'profile' <> all (c.missing) and (
+      exists (select from provisioning.waiting_users w where w.user_id = c.id)
+      or exists (select from auth.users u where u.id = c.id and u.raw_app_meta_data @> '{"provision": false}')))
   order by c.id;
 end
 $$;
@@ -108,6 +112,10 @@ begin
     return jsonb_build_object('user_id', p_user_id, 'email', v_email, 'missing', p_missing) || case
       when exists (select from provisioning.removed_tenants r where r.user_id = p_user_id)
         then '{"outcome": "removed", "message": "The tenant was removed on purpose. Lift that first, with lift_removal."}'::jsonb
+      when exists (select from provisioning.waiting_users w where w.user_id = p_user_id) then
+        '{"outcome": "not_eligible", "message": "An organization expects the user as a member, who has not answered."}'
+      when exists (select from auth.users u where u.id = p_user_id and u.raw_app_meta_data @> '{"provision": false}') then
+        '{"outcome": "not_eligible", "message": "The backend says so, with \"provision\": false in the app metadata."}'
       else '{"outcome": "not_eligible", "message": "Deleted, anonymous, or not confirmed yet (settings.provision_on)."}' end;
   end if;
   delete from provisioning.sign_up_failures f where f.user_id = p_user_id;

@@ -49,6 +49,14 @@ begin
   elsif v_user ->> 'confirmed_at' is null and (select s.provision_on from provisioning.settings s) = 'email_confirmed' then
     return provisioning.failed_check('user', 'account_unconfirmed',
       v_name || ' is not confirmed, and settings.provision_on asks for that.', 'waiting');
+  elsif not (v_user ->> 'is_provisioned')::boolean and p_facts -> 'memberships' = '[]' then
+    return provisioning.failed_check('user', 'account_not_provisioned',
+      v_name || ' has the profile only, because the app metadata say "provision": false.', 'waiting');
+  elsif p_facts #>> '{expected_by,0,slug}' is not null and p_facts -> 'memberships' = '[]' then
+    return provisioning.failed_check('user', 'account_expected', format(
+      '%s is expected as %s of "%s" until %s, and has not answered.', v_name,
+      p_facts #>> '{expected_by,0,role}', p_facts #>> '{expected_by,0,slug}',
+      provisioning.utc_text((p_facts #>> '{expected_by,0,ends_at}')::timestamptz)), 'waiting');
   elsif (v_user ->> 'banned_until')::timestamptz > now() then
     return provisioning.failed_check('user', 'account_banned',
       format('%s is banned until %s.', v_name, provisioning.utc_text((v_user ->> 'banned_until')::timestamptz)), 'warning');

@@ -8,6 +8,12 @@ import { createTenant, only, type Project, refusal, type Tenant } from './projec
 
 /** Who may call which function of `public`. */
 const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
+  'accept_membership(uuid)': ['authenticated'],
+  'decline_membership(uuid)': ['authenticated'],
+  'expect_member(text,uuid,text,timestamp with time zone)': ['authenticated', 'service_role'],
+  'expected_members(uuid)': ['authenticated', 'service_role'],
+  'my_expected_memberships()': ['authenticated'],
+  'withdraw_expected_member(text,uuid)': ['authenticated', 'service_role'],
   'audit_trail(uuid,integer,timestamp with time zone)': ['authenticated', 'service_role'],
   'search_profiles(text)': ['authenticated', 'service_role'],
   'lift_legal_hold(uuid)': ['authenticated', 'service_role'],
@@ -39,7 +45,16 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.has_profile()': ['authenticated'],
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
+  'provisioning.accept_membership_as_caller(uuid)': ['authenticated'],
+  'provisioning.decline_membership_as_caller(uuid)': ['authenticated'],
+  'provisioning.my_expected_memberships_as_caller()': ['authenticated'],
   // Each checks by itself who calls.
+  'provisioning.expect_member_as_caller(text,uuid,text,timestamp with time zone)': [
+    'authenticated',
+    'service_role',
+  ],
+  'provisioning.expected_members_as_caller(uuid)': ['authenticated', 'service_role'],
+  'provisioning.withdraw_expected_member_as_caller(text,uuid)': ['authenticated', 'service_role'],
   'provisioning.audited_details(uuid)': ['authenticated', 'service_role'],
   'provisioning.lift_legal_hold(uuid)': ['authenticated', 'service_role'],
   'provisioning.set_legal_hold(uuid,text)': ['authenticated', 'service_role'],
@@ -93,6 +108,57 @@ const ASKING_FUNCTIONS: Readonly<
     call: (id) => `provisioning.provision_as_caller('${id}', '{neon}', 'small', null)`,
     works: THE_HEADS,
     code: 'TP403',
+  },
+  'expect_member(text,uuid,text,timestamp with time zone)': {
+    call: (id) => `public.expect_member('ann@example.com', '${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.expect_member_as_caller(text,uuid,text,timestamp with time zone)': {
+    call: (id) => `provisioning.expect_member_as_caller('ann@example.com', '${id}', 'member', null)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'expected_members(uuid)': {
+    call: (id) => `public.expected_members('${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.expected_members_as_caller(uuid)': {
+    call: (id) => `provisioning.expected_members_as_caller('${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'withdraw_expected_member(text,uuid)': {
+    call: (id) => `public.withdraw_expected_member('ann@example.com', '${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.withdraw_expected_member_as_caller(text,uuid)': {
+    call: (id) => `provisioning.withdraw_expected_member_as_caller('ann@example.com', '${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  // They answer for the caller alone, and nobody in the cast is expected.
+  'accept_membership(uuid)': {
+    call: (id) => `public.accept_membership('${id}')`,
+    works: [],
+    code: 'TP405',
+  },
+  'provisioning.accept_membership_as_caller(uuid)': {
+    call: (id) => `provisioning.accept_membership_as_caller('${id}')`,
+    works: [],
+    code: 'TP405',
+  },
+  'decline_membership(uuid)': {
+    call: (id) => `public.decline_membership('${id}')`,
+    works: [],
+    code: 'TP405',
+  },
+  'provisioning.decline_membership_as_caller(uuid)': {
+    call: (id) => `provisioning.decline_membership_as_caller('${id}')`,
+    works: [],
+    code: 'TP405',
   },
   'provisioning_progress(uuid)': {
     call: (id) => `public.provisioning_progress('${id}')`,
@@ -223,6 +289,8 @@ const ASKING_FUNCTIONS: Readonly<
 
 /** And those that refuse nobody, because they tell callers what is theirs. */
 const TELLING_FUNCTIONS = [
+  'my_expected_memberships()',
+  'provisioning.my_expected_memberships_as_caller()',
   'audit_trail(uuid,integer,timestamp with time zone)',
   'provisioning.audited_details(uuid)',
   'provisioning.is_operator()',
@@ -563,7 +631,8 @@ describe('every function of ours', () => {
     expect([...Object.keys(ASKING_FUNCTIONS), ...TELLING_FUNCTIONS].sort()).toEqual(forUsers.sort())
   })
 
-  describe.each(Object.entries(ASKING_FUNCTIONS))('(%s)', (_, { call, works, code }) => {
+  describe.each(Object.entries(ASKING_FUNCTIONS))('(%s)', (name, { call, works, code }) => {
+    const callers = { ...FUNCTIONS, ...PRIVATE_FUNCTIONS }[name] ?? []
     it.each(PEOPLE)(
       'asked about our organization works for %s, or refuses and does nothing',
       async (person) => {
@@ -575,7 +644,9 @@ describe('every function of ours', () => {
           }).catch(unlessUndone),
         )
         if (works.includes(person)) expect(answer).toBeUndefined()
-        else expect(answer).toBe(person === 'anon' ? '42501' : code)
+        else if (person === 'anon' || person === 'service_role')
+          expect(answer).toBe(callers.includes(person) ? code : '42501')
+        else expect(answer).toBe(code)
         expect(await fingerprint(project.sql)).toEqual(before)
       },
     )

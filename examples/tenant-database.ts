@@ -28,7 +28,7 @@ const sql = postgres({
   prepare: false,
   max: 1,
 })
-const [record] =
-  await sql`insert into records (type, data) values ('note', ${sql.json({ text: 'Hello' })}) returning id, type`
-console.log(record)
+const [contact] =
+  await sql`insert into contacts (first_name, last_name) values ('Ada', 'Lovelace') returning id, last_name`
+console.log(contact)
 await sql.end()

@@ -155,7 +155,9 @@ async function proveDatabase(client: Client): Promise<void> {
     const tables =
       await sql`select table_name from information_schema.tables where table_schema = 'public' order by 1`
     console.log(`  ${green('✓')} ${address}`)
-    console.log(`  ${green('✓')} tables: ${tables.map((table) => table.table_name).join(', ')}`)
+    console.log(
+      `  ${green('✓')} ${tables.length} tables: ${tables.map((table) => table.table_name).join(', ')}`,
+    )
   })
   const { data: audit } = await client
     .from('audit_logs')

@@ -4,7 +4,9 @@ import type postgres from 'postgres'
 import { z } from 'zod'
 import { type SchemaFile, tenantSchemaFiles } from '../generated/tenant-schema-files.ts'
 import { failed, type Result, success } from '../kernel/result.ts'
+import { ACT_AS_OWNER, STOP_ACTING } from './as-owner.ts'
 import { failure } from './failures.ts'
+import { isOfTheTenant } from './tenants-error.ts'
 
 /**
  * Two workers on one tenant take turns; the lock's number is arbitrary, the database is the tenant's own. Its owner may hold
@@ -14,12 +16,25 @@ const TAKE_TURN = 'select pg_catalog.pg_try_advisory_lock(7221) as taken'
 const TURN_PAUSE_MS = 100
 const LONGEST_WAIT_MS = 5_000
 const READ = 'select version, checksum from provisioning.schema_migrations limit 10000'
-/** A file may build an index, and finds public as it would by hand. What it makes is the owner's. */
-const FOR_FILES = `select pg_catalog.set_config('role', pg_catalog.current_database() || '_owner', true);
-  set local search_path = public; set local statement_timeout = '60s';`
-/** What the tenant's triggers have put off until the end happens as the owner, and before the record is ours. */
-const AFTER_FILES = `set constraints all immediate; set local role none;
-  set local search_path to default; set local statement_timeout to default;`
+/**
+ * What the step fails with when a file leaves a table open to everybody who may connect; before the transaction ends, so that
+ * nothing of it stays. Nobody but a superuser can stand in the way of these catalogues.
+ */
+const UNPROTECTED = 'TD001'
+const PROVE = `do $prove$
+declare
+  v_tables text := (
+    select string_agg(left(c.relname, 63), ', ' order by c.relname) from (
+      select c.relname from pg_catalog.pg_class c
+      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+        and not (c.relrowsecurity and exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid))
+      order by 1 limit 20) c);
+begin
+  if v_tables is not null then
+    raise exception using errcode = '${UNPROTECTED}', message = v_tables;
+  end if;
+end
+$prove$;`
 const END = 'select pg_catalog.pg_advisory_unlock(7221)'
 const GIVE_UP = `rollback; ${END}`
 
@@ -31,9 +46,10 @@ const appliedFiles = z.array(
 type Applied = ReadonlyMap<number, string>
 
 /**
- * Applies the files that a tenant's database does not have yet, each with its record in one transaction, and returns the
- * version that the database is at: a newer one than the files' when another deployment has been here. Safe to interrupt
- * and to repeat. Wants a client with a single connection of the login `schema`, whose search_path is pg_catalog.
+ * Applies the files that a tenant's database does not have yet, with their records: all in one transaction to a new database, each
+ * in one of its own later. Returns the version that the database is at: a newer one than the files' when another deployment has
+ * been here. Fails when a table of the schema public has no row level security, or no policy. Safe to interrupt and to repeat.
+ * Wants a client with a single connection of the login `schema`, whose search_path is pg_catalog.
  */
 export async function applyTenantSchema(
   sql: postgres.Sql,
@@ -46,7 +62,8 @@ export async function applyTenantSchema(
     (file) => applied.has(file.version) && applied.get(file.version) !== checksum(file),
   )
   const pending = changed ? [] : files.filter((file) => !applied.has(file.version))
-  const outcome = await applyFiles(sql, pending)
+  const isNew = applied.size === 0
+  const outcome = await applyFiles(sql, pending, isNew)
   if (changed) return failed(failure('tenant_schema_changed', changed.name))
   return outcome.ok
     ? success(Math.max(0, ...applied.keys(), ...files.map(({ version }) => version)))
@@ -70,20 +87,34 @@ async function readApplied(sql: postgres.Sql): Promise<Applied | undefined> {
     : undefined
 }
 
-/** All files in one message, to save the round trips; the lock is given back in any case. */
-async function applyFiles(sql: postgres.Sql, files: readonly SchemaFile[]): Promise<Result<void>> {
-  const transactions = files.map(
-    (file) => `begin; ${FOR_FILES}\n${file.sql}\n;${AFTER_FILES}${recordOf(file)}\ncommit;\n`,
-  )
+/** One message for each file, the last of which also gives the lock back. @param together in one transaction */
+async function applyFiles(
+  sql: postgres.Sql,
+  files: readonly SchemaFile[],
+  together: boolean,
+): Promise<Result<void>> {
+  let culprit: SchemaFile | undefined
   try {
-    await sql.unsafe(transactions.join('') + END)
+    for (const [index, file] of files.entries()) {
+      culprit = file
+      const isLast = index === files.length - 1
+      await sql.unsafe(
+        [
+          together && index > 0 ? '' : 'begin;',
+          `${ACT_AS_OWNER}\n${file.sql}\n;${STOP_ACTING}${recordOf(file)}`,
+          together && !isLast ? '' : `${PROVE} commit;`,
+          isLast ? END : '',
+        ].join(''),
+      )
+    }
+    if (!culprit) await sql.unsafe(PROVE + END)
     return success(undefined)
   } catch (error) {
-    if (!isFilesFault(error)) throw error
+    if (!isOfTheTenant(error)) throw error
     await sql.unsafe(GIVE_UP)
-    const applied = await readApplied(sql)
-    const culprit = files.find(({ version }) => !applied?.has(version))
-    return failed(failure('tenant_schema_failed', `${culprit?.name}: ${error.message}`))
+    return error.code === UNPROTECTED
+      ? failed(failure('tenant_schema_unprotected', error.message))
+      : failed(failure('tenant_schema_failed', `${culprit?.name}: ${error.message}`))
   }
 }
 
@@ -95,13 +126,4 @@ function recordOf(file: SchemaFile): string {
 
 function checksum(file: SchemaFile): string {
   return createHash('sha256').update(file.sql).digest('hex')
-}
-
-/** Not when the server went away under the file, or somebody held what it needs. */
-function isFilesFault(error: unknown): error is Error {
-  return (
-    error instanceof Error &&
-    error.name === 'PostgresError' &&
-    !('code' in error && /^(57|08|53|55P03)/.test(String(error.code)))
-  )
 }

@@ -33,6 +33,24 @@ export const tenantDatabaseFailures = {
       commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }, { command: 'retry' }],
     },
   },
+  tenant_schema_unprotected: {
+    retryable: false,
+    sentence: 'Tables in the tenant database are without row level security, or have it and no policy.',
+    docs: 'The message names them. Nothing of the file that made them was kept; or the owner of the database has made them.',
+    remedy: {
+      text: 'Give them row level security and a policy in tenant-schema/, deploy, then retry. What the owner has made, the owner protects.',
+      commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }, { command: 'retry' }],
+    },
+  },
+  tenant_people_refused: {
+    retryable: false,
+    sentence: 'The tenant database does not take the rows of the organization and its members.',
+    docs: 'The message quotes Postgres. The owner of the database, or a file of the tenant schema, has changed the tables organizations, users or subscription_history, or put a trigger on them.',
+    remedy: {
+      text: 'Make these tables take the columns that tenant-schema/README.md names, then retry the service neon.',
+      commands: [{ command: 'retry', service: 'neon' }],
+    },
+  },
   tenant_schema_changed: {
     retryable: false,
     sentence: 'A file of the tenant schema was changed after this tenant received it.',

@@ -141,6 +141,26 @@ revoke execute on function provisioning.record_schema_version(uuid, uuid, intege
 comment on function provisioning.record_schema_version(uuid, uuid, integer) is
   'The tenant''s database has the files of tenant-schema/ up to this number.';
 
+create function provisioning.tenant_people(p_organization_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select jsonb_build_object(
+      'organization', jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'plan', o.plan),
+      'subscription', jsonb_build_object('organization_id', o.id, 'plan', o.plan,
+        'status', coalesce(o.stripe_subscription_status, 'free'), 'stripe_subscription_id', o.stripe_subscription_id),
+      'users', (
+        select coalesce(jsonb_agg(jsonb_build_object('id', m.user_id, 'email', p.email, 'full_name', p.full_name,
+          'avatar_url', p.avatar_url, 'role', m.role) order by m.created_at, m.user_id), '[]')
+        from public.organization_members m left join public.profiles p on p.id = m.user_id
+        where m.organization_id = o.id))
+    from public.organizations o where o.id = p_organization_id);
+end
+$$;
+revoke execute on function provisioning.tenant_people(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.tenant_people(uuid) is
+  'What the tenant''s own database is told of the organization: its row, its subscription and its members. Null when it is gone.';
+
 create function provisioning.login_secret(p_organization_id uuid, p_login text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin

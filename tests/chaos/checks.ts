@@ -210,7 +210,7 @@ async function connectionProblem({
 }: Credentials): Promise<string | undefined> {
   const sql = postgres({ ...credentials, max: 1, connect_timeout: 10, onnotice: () => undefined })
   try {
-    const { count } = await sql`select where to_regclass('public.records') is not null`
+    const { count } = await sql`select where to_regclass('public.contacts') is not null`
     return count > 0 ? undefined : `organization ${organizationId}: its database has no tenant schema`
   } catch (error) {
     return `organization ${organizationId}: ${String(error)}`

@@ -6,6 +6,7 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
 import type { Database } from '../../shared/generated/database-types.ts'
+import { latestSchemaVersion } from '../../shared/tenant-database/latest-schema-version.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { ownEnvironment, startCommand } from '../local/commands/command.ts'
 import { AUTH_SERVER } from '../support/auth-servers.ts'
@@ -113,7 +114,7 @@ describe('a person who signs up', () => {
       health_status: 'healthy',
       region: 'aws-eu-central-1',
       size: 'small',
-      schema_version: 2,
+      schema_version: latestSchemaVersion,
     })
     const events = await client.from('provisioning_events').select('event_type')
     const types = events.data?.map(({ event_type }) => event_type) ?? []
@@ -174,7 +175,7 @@ describe('the examples', () => {
   it('(tenant-database.ts) writes into a tenant’s database as an application’s server', async () => {
     const { code, stdout, stderr } = await run('tenant-database', ada.organizationId, backend())
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toContain("type: 'note'")
+    expect(stdout).toContain("last_name: 'Lovelace'")
     expect(stdout).not.toContain(await revealedPassword(ada))
   })
 
@@ -204,10 +205,13 @@ describe('the tenant database', () => {
     try {
       const tables = await tenant<{ name: string }[]>`
         select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1`
-      expect(tables.map(({ name }) => name)).toEqual(['activity', 'records', 'settings'])
-      const [record] =
-        await tenant`insert into records (type, data) values ('note', '{"n": 1}') returning data`
-      expect(record?.data).toEqual({ n: 1 })
+      expect(tables).toHaveLength(21)
+      const [contact] =
+        await tenant`insert into contacts (last_name) values ('Babbage') returning organization_id as of`
+      expect(contact).toEqual({ of: ada.organizationId })
+      expect(await tenant`select o.name, u.email, u.role from organizations o, users u`).toEqual([
+        { name: 'Analytical Engines', email: ada.email, role: 'owner' },
+      ])
     } finally {
       await tenant.end({ timeout: 1 })
     }

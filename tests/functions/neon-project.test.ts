@@ -228,7 +228,7 @@ const tenantRole = ({ organizationId }: SignedUp) => `tenant_${organizationId.re
 /** With the password that is in Vault. */
 async function expectOpen({ organizationId }: SignedUp): Promise<void> {
   const sql = await loginConnection(project, organizationId)
-  expect(await sql`select from public.records`.finally(() => sql.end({ timeout: 1 }))).toEqual([])
+  expect(await sql`select from public.contacts`.finally(() => sql.end({ timeout: 1 }))).toEqual([])
 }
 
 describe('a tenant database', () => {
@@ -269,13 +269,13 @@ describe('a tenant database', () => {
   it('whose schema cannot be applied fails with the file and what Postgres said', async () => {
     const { person, physicalName } = await project.whileHeld(async () => {
       const created = await signUpWithDatabase()
-      await onTenantDatabase(created.physicalName, 'create table public.settings (other text)')
+      await onTenantDatabase(created.physicalName, 'create table public.contacts (other text)')
       return created
     })
     const failed = await project.waitFor(person.organizationId, 'failed')
     expect(failed.error?.code).toBe('tenant_schema_failed')
-    expect(failed.error?.message).toMatch(/0001_settings\.sql.*"settings" already exists/)
-    await onTenantDatabase(physicalName, 'drop table public.settings')
+    expect(failed.error?.message).toMatch(/0001_crm_and_marketing\.sql.*"contacts" already exists/)
+    await onTenantDatabase(physicalName, 'drop table public.contacts')
     expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
   })
 

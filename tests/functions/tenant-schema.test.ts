@@ -41,13 +41,16 @@ afterAll(async () => {
 // A tenant's database as the step `credentials` leaves it: empty but for roles and the record.
 beforeEach(async () => {
   await admin`drop schema if exists provisioning cascade`
-  await admin`drop schema if exists public cascade`
+  await admin`drop schema if exists public, tenant cascade`
   await admin`create schema public`
   await makeRolesOf(admin, [])
 })
 
-const one: SchemaFile = { version: 1, name: '0001_one.sql', sql: 'create table public.one (id int)' }
-const two: SchemaFile = { version: 2, name: '0002_two.sql', sql: 'create table public.two (id int)' }
+const table = (name: string) =>
+  `create table public.${name} (id int); alter table public.${name} enable row level security;
+   create policy own on public.${name} using (true)`
+const one: SchemaFile = { version: 1, name: '0001_one.sql', sql: table('one') }
+const two: SchemaFile = { version: 2, name: '0002_two.sql', sql: table('two') }
 
 async function tables(): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
@@ -64,7 +67,7 @@ async function applied(): Promise<number[]> {
 describe('the tenant schema', () => {
   it('that is shipped applies to an empty database', async () => {
     expect(await applyTenantSchema(sql)).toEqual({ ok: true, value: tenantSchemaFiles.length })
-    expect(await tables()).toEqual(['activity', 'records', 'settings'])
+    expect(await tables()).toHaveLength(21)
   })
 
   it('is applied once, however often it is asked for', async () => {
@@ -77,7 +80,7 @@ describe('the tenant schema', () => {
   it('is the owner’s, whom the login that applies it becomes for no longer than a file', async () => {
     const roles: SchemaFile = {
       ...{ version: 1, name: '0001_roles.sql' },
-      sql: 'create table public.roles as select current_user::text as role',
+      sql: `${table('roles')}; alter table public.roles add role text; insert into public.roles values (1, current_user)`,
     }
     await applyTenantSchema(sql, [roles])
     const [row] =
@@ -116,8 +119,48 @@ describe('the tenant schema', () => {
     expect(await tables()).toEqual(['one'])
   })
 
-  it('keeps nothing of a file that fails in the middle, and goes on from there when it is mended', async () => {
+  it('is applied to a new database as a whole or not at all', async () => {
+    const outcome = await applyTenantSchema(sql, [one, { ...two, sql: `${two.sql}; select 1 / 0` }])
+    expect(outcome).toMatchObject({ ok: false, failure: { code: 'tenant_schema_failed', retryable: false } })
+    expect(outcome.ok ? '' : outcome.failure.message).toMatch(/0002_two\.sql: division by zero/)
+    expect(await tables()).toEqual([])
+    expect(await applied()).toEqual([])
+    expect(await applyTenantSchema(sql, [one, two])).toEqual({ ok: true, value: 2 })
+  })
+
+  it.each([
+    ['without row level security', 'create table public.bare (id int)'],
+    [
+      'without a policy',
+      'create table public.bare (id int); alter table public.bare enable row level security',
+    ],
+    ['by partitions', 'create table public.bare (id int) partition by list (id)'],
+  ])('with a table %s fails and names it, and nothing of the file stays', async (_what, bare) => {
+    await applyTenantSchema(sql, [one])
+    const outcome = await applyTenantSchema(sql, [one, { ...two, sql: `${two.sql}; ${bare}` }])
+    expect(outcome).toMatchObject({
+      ok: false,
+      failure: { code: 'tenant_schema_unprotected', retryable: false },
+    })
+    expect(outcome.ok ? '' : outcome.failure.message).toContain('(bare)')
+    expect(await tables()).toEqual(['one'])
+    expect(await applied()).toEqual([1])
+  })
+
+  it('is not proved sound when the owner has made a table that is open', async () => {
+    await applyTenantSchema(sql, [one])
+    await admin`create table public.bare (id int)`
+    expect(await applyTenantSchema(sql, [one])).toMatchObject({
+      ok: false,
+      failure: { code: 'tenant_schema_unprotected' },
+    })
+    await admin`drop table public.bare`
+    expect(await applyTenantSchema(sql, [one])).toEqual({ ok: true, value: 1 })
+  })
+
+  it('keeps nothing of a later file that fails in the middle, and goes on from there when it is mended', async () => {
     const broken = { ...two, sql: `${two.sql}; select 1 / 0` }
+    await applyTenantSchema(sql, [one])
     const outcome = await applyTenantSchema(sql, [one, broken])
     expect(outcome).toMatchObject({ ok: false, failure: { code: 'tenant_schema_failed', retryable: false } })
     expect(outcome.ok ? '' : outcome.failure.message).toMatch(/0002_two\.sql: division by zero/)

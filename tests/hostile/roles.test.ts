@@ -126,19 +126,18 @@ describe('the roles in a tenant’s database', () => {
     const tables = await catalogue<{ name: string; role: string; rights: string | null }[]>`
       select t.name, role, (select string_agg(p, ' ') from unnest('{select,insert,update,delete,truncate,references,trigger}'::text[]) p
         where has_table_privilege(${name} || role, t.name, p)) as rights
-      from unnest('{public.settings,public.records,public.activity,provisioning.schema_migrations}'::text[]) t (name),
+      from unnest('{public.contacts,public.audit_log,public.platform_metrics,provisioning.schema_migrations}'::text[]) t (name),
         unnest(${catalogue.array(ROLES.slice(1))}::text[]) role`
-    const expected = (table: string): Record<string, string | null> =>
-      table.startsWith('public.')
-        ? {
-            _owner: 'select insert update delete truncate references trigger',
-            _app: 'select insert update delete',
-            _read: 'select',
-            _app_1: 'select insert update delete',
-          }
-        : { _schema: 'select insert' }
+    const owners = { _owner: 'select insert update delete truncate references trigger', _read: 'select' }
+    const apps = (rights: string) => ({ ...owners, _app: rights, _app_1: rights })
+    const expectations: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+      'public.contacts': apps('select insert update delete'),
+      'public.audit_log': apps('select insert'),
+      'public.platform_metrics': apps('select'),
+      'provisioning.schema_migrations': { _schema: 'select insert' },
+    }
     for (const { name: table, role, rights } of tables)
-      expect([table, role, rights]).toEqual([table, role, expected(table)[role] ?? null])
+      expect([table, role, rights]).toEqual([table, role, expectations[table]?.[role] ?? null])
     expect(tables).toHaveLength(24)
   })
 })
@@ -149,11 +148,11 @@ const DDL: Readonly<Record<string, string>> = {
   'make a temporary table': 'create temporary table mine (id int)',
   'make a schema': 'create schema mine',
   'make a function': "create function public.mine() returns int language sql as 'select 1'",
-  'change a table': 'alter table public.records add column mine int',
-  'empty a table past its policies': 'truncate public.activity',
-  'put a trigger on a table': `create trigger mine before insert on public.records
+  'change a table': 'alter table public.contacts add column mine int',
+  'empty a table past its policies': 'truncate public.audit_log',
+  'put a trigger on a table': `create trigger mine before insert on public.contacts
     for each row execute function suppress_redundant_updates_trigger()`,
-  'drop a table': 'drop table public.activity',
+  'drop a table': 'drop table public.activities',
 }
 const BECOME = (role: string) => `do $$ begin
   perform set_config('role', current_database() || '${role}', false);
@@ -190,7 +189,9 @@ describe('the login that people are shown', () => {
   })
 
   it('reads and writes what files have made, and what the owner makes later, under its policies', async () => {
-    expect(await app`insert into public.records (type) values ('x') returning type`).toEqual([{ type: 'x' }])
+    expect(await app`insert into public.contacts (last_name) values ('x') returning last_name`).toEqual([
+      { last_name: 'x' },
+    ])
     await strongest.unsafe(`
       create schema later;
       create table later.notes (id bigint generated always as identity, mine boolean not null);
@@ -209,7 +210,7 @@ describe('the login that people are shown', () => {
 })
 
 describe('a login that reads', () => {
-  it.each(Object.entries({ ...DDL, ...POWER, 'write a row': 'delete from public.records' }))(
+  it.each(Object.entries({ ...DDL, ...POWER, 'write a row': 'delete from public.contacts' }))(
     'cannot %s',
     async (_what, statement) => {
       await expect(read.unsafe(statement)).rejects.toMatchObject({ code: '42501' })
@@ -223,7 +224,8 @@ describe('the strongest login that a tenant gets', () => {
   })
 
   it('leaves what it makes to the owner, and so can be dropped', async () => {
-    await strongest`create table public.left_behind (id int)`
+    await strongest`create table public.left_behind (id int); alter table public.left_behind enable row level security;
+      create policy own on public.left_behind using (true)`.simple()
     expect(
       await catalogue`select tableowner as owner from pg_tables where tablename = 'left_behind'`,
     ).toEqual([{ owner: `${name}_owner` }])
@@ -246,10 +248,12 @@ describe('the strongest login that a tenant gets', () => {
       create function public.glue(text, text) returns text language plpgsql as $$ begin ${trap} end $$;
       create operator public.|| (function = public.glue, leftarg = text, rightarg = text);
       create function public.trap() returns trigger language plpgsql as $$ begin ${trap} end $$;
-      create trigger trap before insert or update or delete on public.records execute function public.trap();
-      create trigger trap before insert or update or delete on public.settings execute function public.trap();
-      create table public.pg_roles (rolname text); create table public.pg_stat_database (datname text);`)
-    await expect(app`insert into public.records (type) values ('x')`).rejects.toThrow('trapped')
+      create trigger trap before insert or update or delete on public.contacts execute function public.trap();
+      create trigger trap before insert or update or delete on public.audit_log execute function public.trap();
+      create table public.pg_roles (rolname text); create table public.pg_stat_database (datname text);
+      alter table public.pg_roles enable row level security; create policy own on public.pg_roles using (true);
+      alter table public.pg_stat_database enable row level security; create policy own on public.pg_stat_database using (true);`)
+    await expect(app`insert into public.contacts (last_name) values ('x')`).rejects.toThrow('trapped')
     // So that every login of ours, and the role of the API, have something to do there.
     await project.sql`delete from vault.secrets s
       where s.name like provisioning.login_secret(${tenant.organizationId}, '%')`

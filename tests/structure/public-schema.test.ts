@@ -16,7 +16,8 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
     '/`public`/g',
   ],
   // The schema of a tenant's own database, which is none of the project's.
-  'shared/tenant-database/apply-schema.ts': ['set local search_path = public;'],
+  'shared/tenant-database/apply-schema.ts': ["'public'::regnamespace"],
+  'shared/tenant-database/as-owner.ts': ['set local search_path = public;'],
   'shared/tenant-database/roles.ts': ['from public', 'on schema public'],
   'local/demo/run.ts': ["where table_schema = 'public'"],
   // What the Supabase CLI and PostgREST take where nothing is configured.

@@ -1,10 +1,14 @@
+import type postgres from 'postgres'
+import type { Result } from '../../kernel/result.ts'
 import { applyTenantSchema } from '../../tenant-database/apply-schema.ts'
+import { copyPeople, type TenantPeople } from '../../tenant-database/copy-people.ts'
 import { asLogin } from './as-login.ts'
-import type { NeonStep } from './step.ts'
+import type { NeonStep, NeonStepContext } from './step.ts'
 
-/** Brings the tenant's database to the newest version of tenant-schema/. */
+/** Brings the tenant's database to the newest version of tenant-schema/, and copies the organization and its members into it. */
 export const tenantSchema: NeonStep = async (context) => {
-  const applied = await asLogin(context, 'schema', 'direct', applyTenantSchema)
+  const people = await readPeople(context)
+  const applied = await asLogin(context, 'schema', 'direct', (tenantSql) => apply(tenantSql, people))
   if (!applied.ok) return { type: 'failed', failure: applied.failure }
   if (!applied.value.ok) return { type: 'failed', failure: applied.value.failure }
   const version = applied.value.value
@@ -14,4 +18,18 @@ export const tenantSchema: NeonStep = async (context) => {
     output: { schemaVersion: version },
     record: sql`provisioning.record_schema_version(${job.id}, ${job.leaseToken}, ${version})`,
   }
+}
+
+async function apply(tenantSql: postgres.Sql, people: TenantPeople | null): Promise<Result<number>> {
+  const applied = await applyTenantSchema(tenantSql)
+  if (!applied.ok || !people) return applied
+  const copied = await copyPeople(tenantSql, people)
+  return copied.ok ? applied : copied
+}
+
+/** Null when the organization was deleted in the meantime. */
+async function readPeople({ sql, tenant }: NeonStepContext): Promise<TenantPeople | null> {
+  const [row] = await sql<{ people: TenantPeople | null }[]>`
+    select provisioning.tenant_people(${tenant.organizationId}) as people`
+  return row?.people ?? null
 }

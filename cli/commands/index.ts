@@ -11,6 +11,7 @@ import { registerList } from './list.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
+import { registerRotate, registerRotateKeys } from './rotation.ts'
 import { registerStatus } from './status.ts'
 import { registerUninstall } from './uninstall.ts'
 import { registerWatch } from './watch.ts'
@@ -25,6 +26,8 @@ export function registerCommands(program: Command, define: Define): void {
   registerAlerts(program, define)
   registerConnection(program, define)
   registerKeys(program, define)
+  registerRotate(program, define)
+  registerRotateKeys(program, define)
   registerProvision(program, define)
   registerRetry(program, define)
   registerCancel(program, define)

@@ -22,14 +22,14 @@ export type Database = {
                   ]
                 },"organization_databases": {
                   Row: {
-                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"organization_id": string,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
+                    "created_at": string,"credentials_secret_id": string | null,"database_name": string | null,"graphql_enabled": boolean,"graphql_endpoint": string | null,"health_status": string,"host": string | null,"neon_branch_id": string | null,"neon_endpoint_id": string | null,"neon_project_id": string | null,"organization_id": string,"own_passwords_changed_at": string | null,"password_changed_at": string | null,"pooled_host": string | null,"port": number | null,"region": string,"role_name": string | null,"rotation_look_at": string | null,"schema_version": number | null,"size": string,"ssl_mode": string,"ssl_verified_at": string | null,"status": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id": string,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id": string,"own_passwords_changed_at"?: string | null,"password_changed_at"?: string | null,"pooled_host"?: string | null,"port"?: number | null,"region": string,"role_name"?: string | null,"rotation_look_at"?: string | null,"schema_version"?: number | null,"size": string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
                   }
                   Update: {
-                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id"?: string,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
+                    "created_at"?: string,"credentials_secret_id"?: string | null,"database_name"?: string | null,"graphql_enabled"?: boolean,"graphql_endpoint"?: string | null,"health_status"?: string,"host"?: string | null,"neon_branch_id"?: string | null,"neon_endpoint_id"?: string | null,"neon_project_id"?: string | null,"organization_id"?: string,"own_passwords_changed_at"?: string | null,"password_changed_at"?: string | null,"pooled_host"?: string | null,"port"?: number | null,"region"?: string,"role_name"?: string | null,"rotation_look_at"?: string | null,"schema_version"?: number | null,"size"?: string,"ssl_mode"?: string,"ssl_verified_at"?: string | null,"status"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -335,6 +335,12 @@ isOneToOne: true
                            },
 "revoke_api_key":
 { Args: { "key_id": string }; Returns: Json
+                           },
+"rotate_credentials":
+{ Args: { "grace_hours"?: number,"organization_id": string }; Returns: string
+                           },
+"rotate_keys":
+{ Args: { "keys": (string)[] }; Returns: (string)[]
                            },
 "search_profiles":
 { Args: { "query": string }; Returns: {

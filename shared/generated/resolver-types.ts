@@ -192,6 +192,11 @@ export type Mutation = {
    */
   readonly cancelProvisioning: Cancellation;
   /**
+   * Gives an organization another login into its database, with a password of its own. The present one stays valid for some hours,
+   * then its sessions end. Look at Organization.databaseConnection when the job has succeeded. For owners and admins.
+   */
+  readonly rotateCredentials: ProvisioningRequest;
+  /**
    * Looks at an organization's database now. For members, operators and the service role. A tenant's members
    * together, and operators together, have settings.health_requests_per_minute; the service role has no limit.
    */
@@ -240,6 +245,12 @@ export type MutationRetryTenantProvisioningArgs = {
 
 export type MutationCancelProvisioningArgs = {
   organizationId: Scalars['ID']['input'];
+};
+
+
+export type MutationRotateCredentialsArgs = {
+  organizationId: Scalars['ID']['input'];
+  graceHours?: InputMaybe<Scalars['Int']['input']>;
 };
 
 
@@ -998,6 +1009,7 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
   provisionTenant?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationProvisionTenantArgs, 'organizationId'>>;
   retryTenantProvisioning?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationRetryTenantProvisioningArgs, 'organizationId'>>;
   cancelProvisioning?: Resolver<ResolversTypes['Cancellation'], ParentType, ContextType, RequireFields<MutationCancelProvisioningArgs, 'organizationId'>>;
+  rotateCredentials?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationRotateCredentialsArgs, 'organizationId'>>;
   checkTenantHealth?: Resolver<Maybe<ResolversTypes['TenantHealth']>, ParentType, ContextType, RequireFields<MutationCheckTenantHealthArgs, 'organizationId' | 'deep'>>;
   provisionUserResources?: Resolver<ResolversTypes['ProvisionUserResult'], ParentType, ContextType, RequireFields<MutationProvisionUserResourcesArgs, 'email'>>;
   pauseWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationPauseWorkArgs, 'scope' | 'reason'>>;

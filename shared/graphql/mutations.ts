@@ -6,7 +6,7 @@ import type { GraphqlContext } from './context.ts'
 import { keyMutations } from './keys.ts'
 import { pauseMutations } from './pauses.ts'
 import { provisionUserResources } from './provision-user-resources.ts'
-import { CANCEL, PROVISION } from './reads/provisioning.ts'
+import { CANCEL, PROVISION, ROTATE } from './reads/provisioning.ts'
 
 /** Services, sizes and regions are words; which ones there are is the database's to say. */
 const word = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
@@ -37,6 +37,16 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
   cancelProvisioning: (_, wanted, { reader, caller }) => {
     const wishes = { organizationId: organizationId(wanted.organizationId) }
     return unlessJustRefused(caller, { ...wishes, cancel: true }, () => reader.call(CANCEL, wishes))
+  },
+
+  rotateCredentials: async (_, wanted, { reader, caller }) => {
+    const id = organizationId(wanted.organizationId)
+    const graceHours = check('graceHours', z.int().min(0).max(720).nullish(), wanted.graceHours) ?? null
+    const wishes = { organizationId: id, graceHours }
+    const jobId = await unlessJustRefused(caller, { ...wishes, rotate: true }, () =>
+      reader.call(ROTATE, wishes),
+    )
+    return { organizationId: id, jobId }
   },
 
   checkTenantHealth: async (_, wanted, { sql, environment, caller }) => {

@@ -253,6 +253,18 @@ export const typeDefinitions = /* GraphQL */ `
     cancelProvisioning(organizationId: ID!): Cancellation!
 
     """
+    Gives an organization another login into its database, with a password of its own. The present one stays valid for some hours,
+    then its sessions end. Look at Organization.databaseConnection when the job has succeeded. For owners and admins.
+    """
+    rotateCredentials(
+      organizationId: ID!
+      """
+      From 0 (the present password ends as soon as the new one is shown) to 720; without, settings.rotation_grace_hours.
+      """
+      graceHours: Int
+    ): ProvisioningRequest!
+
+    """
     Looks at an organization's database now. For members, operators and the service role. A tenant's members
     together, and operators together, have settings.health_requests_per_minute; the service role has no limit.
     """

@@ -1,5 +1,6 @@
 import { type Result, success } from '../kernel/result.ts'
 import type { Compute, NeonProvider, ProjectUsage } from '../services/neon/client.ts'
+import { withPassword } from '../services/neon/stored-password.ts'
 import { latestSchemaVersion } from '../tenant-database/latest-schema-version.ts'
 import { evaluate, type Metrics, storage } from './evaluate.ts'
 import type { CheckResult, ClaimedTenant, HealthStore } from './health-store.ts'
@@ -124,9 +125,13 @@ async function connect(
   tenant: ClaimedTenant,
   checkedAt: string,
 ): Promise<CheckResult> {
-  const password = await store.password(tenant.organizationId)
-  if (password === undefined) return unusable(tenant, checkedAt, trouble('credentials_missing'))
-  const probe = await probeDatabase(tenant, password, tenant.metrics, timeoutMs)
+  const probed = await withPassword(
+    () => store.password(tenant.organizationId),
+    (password) => probeDatabase(tenant, password, tenant.metrics, timeoutMs),
+    (tried) => !tried.ok && tried.reason.code === 'login_refused',
+  )
+  if (!probed.ok) return unusable(tenant, checkedAt, trouble('credentials_missing'))
+  const probe = probed.value
   const { quota_bytes: quota } = tenant.thresholds
   const metrics = {
     ...probe.metrics,

@@ -13,6 +13,7 @@ const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP422: 'unknown_choice',
   TP423: 'undo_in_progress',
   TP425: 'service_just_redone',
+  TP426: 'former_password_valid',
   TP428: 'confirmation_required',
   TP429: 'too_many_attempts',
   TP440: 'key_not_found',

@@ -10,11 +10,25 @@ import type { TenantAddress } from './address.ts'
  * - `owner`, which nobody logs in as, owns what the tenant has. `app` reads and writes it under row level security, `read` reads it.
  * - The login `schema` of ours becomes the owner while it applies a file of the tenant schema, and keeps the record of them.
  * - The login `health` of ours sees statistics and no data.
- * - The login `app_1` is what people are shown. It is a member of `app`, and cannot change the schema.
+ * - The login `app_1` is what people are shown. It is a member of `app`, owns nothing, and cannot change the schema. A rotation
+ *   shows `app_2` in its place, and the next one `app_1` again.
  */
-export const LOGINS = ['schema', 'health', 'app_1'] as const
-export type Login = (typeof LOGINS)[number]
-export const SHOWN_LOGIN = 'app_1' satisfies Login
+export const OUR_LOGINS = ['schema', 'health'] as const
+export const SHOWN_LOGINS = ['app_1', 'app_2'] as const
+export type ShownLogin = (typeof SHOWN_LOGINS)[number]
+export type Login = (typeof OUR_LOGINS)[number] | ShownLogin
+/** Those of a new database. */
+export const LOGINS = [...OUR_LOGINS, 'app_1'] as const satisfies readonly Login[]
+
+/** Which of the two people are shown. */
+export function shownLogin({ databaseName, roleName }: TenantAddress): ShownLogin {
+  return roleName === `${databaseName}_app_2` ? 'app_2' : 'app_1'
+}
+
+/** The one whose turn is next. */
+export function nextLogin(shown: ShownLogin): ShownLogin {
+  return shown === 'app_1' ? 'app_2' : 'app_1'
+}
 
 /** Where to log in as one of them. */
 export function loginAddress<Tenant extends TenantAddress>(tenant: Tenant, login: Login): Tenant {
@@ -25,13 +39,13 @@ export function loginAddress<Tenant extends TenantAddress>(tenant: Tenant, login
  * The server makes the passwords up and tells them in its answer, so that no statement that is sent has one in it: what
  * logs, pg_stat_activity and pg_stat_statements keep is the text below. Should a statement fail, its password was never valid.
  */
-const makeEach = (renewed: readonly Login[]) => `
-  foreach v_name in array '{owner,app,read,${LOGINS.join(',')}}'::text[] loop
+const makeEach = (renewed: readonly Login[], shown: ShownLogin) => `
+  foreach v_name in array '{owner,app,read,${[...OUR_LOGINS, shown].join(',')}}'::text[] loop
     v_exists := exists (select from pg_roles where rolname = v_database || '_' || v_name);
     if v_name = any ('{${renewed.join(',')}}'::text[]) then
       v_password := 'npg_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
-      execute format('%s role %I login password %L', case when v_exists then 'alter' else 'create' end,
-        v_database || '_' || v_name, v_password);
+      execute format('%s role %I login password %L valid until ''infinity''',
+        case when v_exists then 'alter' else 'create' end, v_database || '_' || v_name, v_password);
       v_passwords := v_passwords || jsonb_build_object(v_name, v_password);
     elsif not v_exists then
       execute format('create role %I', v_database || '_' || v_name);
@@ -39,9 +53,9 @@ const makeEach = (renewed: readonly Login[]) => `
   end loop;
   perform set_config('provisioning.passwords', v_passwords::text, true);`
 
-const GRANT_ROLES = `
+const grantRoles = (shown: ShownLogin) => `
   execute format('grant %I to %I with inherit false, set true', v_owner, v_schema);
-  execute format('grant %I to %I', v_app, v_database || '_app_1');
+  execute format('grant %I to %I', v_app, v_database || '_${shown}');
   execute format('grant pg_monitor to %I', v_health);`
 
 const GRANT_DATABASE = `
@@ -72,7 +86,7 @@ const MAKE_RECORD = `
   execute format('grant usage on schema provisioning to %I', v_schema);
   execute format('grant select, insert on provisioning.schema_migrations to %I', v_schema);`
 
-const roleStatements = (renewed: readonly Login[]) => `begin;
+const roleStatements = (renewed: readonly Login[], shown: ShownLogin) => `begin;
 do $roles$
 declare
   v_database text := current_database();
@@ -85,14 +99,16 @@ declare
   v_exists boolean;
   v_password text;
   v_passwords jsonb := '{}';
-begin${makeEach(renewed)}${GRANT_ROLES}${GRANT_DATABASE}${GRANT_FUTURE}${MAKE_RECORD}
+begin${makeEach(renewed, shown)}${grantRoles(shown)}${GRANT_DATABASE}${GRANT_FUTURE}${MAKE_RECORD}
 end
 $roles$;
 select current_setting('provisioning.passwords')::jsonb as passwords`
 
 const END = 'commit'
 
-const passwordRow = z.object({ passwords: z.partialRecord(z.enum(LOGINS), z.string()) })
+const passwordRow = z.object({
+  passwords: z.partialRecord(z.enum([...OUR_LOGINS, ...SHOWN_LOGINS]), z.string()),
+})
 export type Passwords = z.infer<typeof passwordRow>['passwords']
 
 /**
@@ -100,13 +116,15 @@ export type Passwords = z.infer<typeof passwordRow>['passwords']
  * session of the role that the provider's API has made, with pg_catalog as its search_path.
  * @param keep gets the passwords before they are valid. When it throws, they never become so; the session must end then. It
  *   must not take longer than the server lets a transaction idle.
+ * @param shown the login that people have, or are to have
  */
 export async function makeRoles(
   sql: postgres.Sql,
   renewed: readonly Login[],
   keep: (passwords: Passwords) => Promise<void>,
+  shown: ShownLogin = 'app_1',
 ): Promise<void> {
-  const results: unknown[][] = await sql.unsafe(roleStatements(renewed))
+  const results: unknown[][] = await sql.unsafe(roleStatements(renewed, shown))
   await keep(passwordRow.parse(results.flat()[0]).passwords)
   await sql.unsafe(END)
 }

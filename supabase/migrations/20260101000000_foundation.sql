@@ -12,7 +12,8 @@ declare
   -- Names of indexes live among those of tables, and an index keeps its own when its table gets another one.
   v_indexes text[] := array['audit_logs_created_at_idx', 'audit_logs_organization_id_idx', 'audit_logs_pkey',
     'organization_databases_ailing_idx', 'organization_databases_neon_project_id_key', 'organization_databases_pkey',
-    'organization_databases_size_idx', 'organization_members_pkey', 'organization_members_user_id_idx',
+    'organization_databases_rotation_idx', 'organization_databases_size_idx', 'organization_members_pkey',
+    'organization_members_user_id_idx',
     'organizations_created_at_idx', 'organizations_name_idx', 'organizations_not_ready_idx', 'organizations_owner_id_idx',
     'organizations_paid_idx', 'organizations_pkey', 'organizations_search_idx', 'organizations_slug_key',
     'organizations_stripe_customer_id_key', 'profiles_not_in_search_index_idx', 'profiles_organization_id_idx', 'profiles_pkey',
@@ -30,7 +31,7 @@ declare
     'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'expect_member', 'expected_members', 'lift_legal_hold',
     'lift_removal', 'list_tenants', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
     'provisioning_progress', 'rename_api_key', 'repair_user', 'reroll_api_key', 'resume_work', 'revoke_api_key',
-    'search_profiles', 'set_legal_hold', 'tenant_counts', 'withdraw_expected_member'];
+    'rotate_credentials', 'rotate_keys', 'search_profiles', 'set_legal_hold', 'tenant_counts', 'withdraw_expected_member'];
   v_taken text[];
 begin
   if to_regproc('provisioning.apply_retention') is not null then

@@ -58,6 +58,11 @@ create table provisioning.settings (
   -- How often its people may change the name or the billing address of an organization. Each change stays in the history, and
   -- each text about the organization is searched for all names that it had.
   organization_changes_per_day integer not null default 50,
+  -- How long a password that was replaced by a rotation stays valid, and how old one gets; 0: no rotation by itself.
+  rotation_grace_hours integer not null default 24,
+  rotation_interval_days integer not null default 0,
+  -- Our own logins in tenants' databases whose passwords are older than this get others; null for none.
+  own_logins_older_than timestamptz,
   -- Whether the daily reconciliation deletes what it is sure that nobody needs, or only reports it. Leave it off where
   -- another installation shares the Neon organization or the Stripe account: its tenants look like strangers here.
   reconcile_delete boolean not null default false,
@@ -105,6 +110,7 @@ create table provisioning.settings (
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (reconcile_grace_hours >= 0),
+  constraint rotation_is_not_negative check (least(rotation_grace_hours, rotation_interval_days) >= 0),
   constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
   -- Whoever wants more deleted orders it by id.
   constraint reconcile_delete_percent_is_at_most_one check (reconcile_delete_percent between 0 and 1),

@@ -78,6 +78,8 @@ create table provisioning.job_kinds (
   -- A function of this schema that prepare_job calls with the job's id, when a worker has claimed the job. Its name and not its
   -- oid (regprocedure), because pg_upgrade refuses a database that keeps those in a table.
   before_steps text,
+  -- A function of this schema that each sweep calls with settings.sweep_repairs: it makes jobs of this kind, at most so many.
+  made_by_sweep text,
   constraint max_running_is_positive check (max_running > 0),
   constraint works_on_something check (cardinality(works_on) > 0),
   constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'follow', 'maintain')),

@@ -22,6 +22,11 @@ create table public.organization_databases (
   -- A copy of tenant_health.status, where the whole of it is.
   health_status provisioning_types.health_status not null default 'unknown',
   credentials_secret_id uuid,
+  -- Since when role_name has its password, and our own logins theirs.
+  password_changed_at timestamptz,
+  own_passwords_changed_at timestamptz,
+  -- When a sweep looks next whether they are too old.
+  rotation_look_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
@@ -30,6 +35,7 @@ comment on column public.organization_databases.credentials_secret_id is
   'The password of role_name, a login that cannot change the schema. public.database_connection reveals it to owners and
 admins, and audits that.';
 create index organization_databases_size_idx on public.organization_databases (size);
+create index organization_databases_rotation_idx on public.organization_databases (rotation_look_at);
 
 create trigger organization_databases_touch before update on public.organization_databases
   for each row execute function provisioning.touch_updated_at();

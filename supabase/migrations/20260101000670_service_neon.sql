@@ -177,21 +177,27 @@ create function provisioning.store_credentials(
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_passwords jsonb := provisioning.unseal(p_sealed_passwords)::jsonb;
   v_login text;
   v_password text;
 begin
-  for v_login, v_password in select * from jsonb_each_text(provisioning.unseal(p_sealed_passwords)::jsonb) loop
+  for v_login, v_password in select * from jsonb_each_text(v_passwords) loop
     perform provisioning.keep_secret(provisioning.login_secret(v_job.organization_id, v_login), v_password,
       'Password of a login into a tenant''s own database');
   end loop;
-  update public.organization_databases d set role_name = d.database_name || '_' || p_shown_login, credentials_secret_id = (
-    select s.id from vault.secrets s where s.name = provisioning.login_secret(v_job.organization_id, p_shown_login))
-  where d.organization_id = v_job.organization_id;
+  update public.organization_databases d set role_name = d.database_name || '_' || p_shown_login,
+    credentials_secret_id = (
+      select s.id from vault.secrets s where s.name = provisioning.login_secret(v_job.organization_id, p_shown_login)),
+    password_changed_at = case when v_passwords ? p_shown_login then now() else d.password_changed_at end,
+    own_passwords_changed_at = case when v_passwords ?& '{schema,health}' then now() else d.own_passwords_changed_at end,
+    rotation_look_at = now()
+  where d.organization_id = v_job.organization_id and p_shown_login is not null;
 end
 $$;
 revoke execute on function provisioning.store_credentials(uuid, uuid, text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.store_credentials(uuid, uuid, text, text) is
-  'Keeps passwords, a sealed {login: password}, in Vault, replacing earlier ones. p_shown_login is what people are shown.';
+  'Keeps passwords, a sealed {login: password}, in Vault, replacing earlier ones. p_shown_login is what people are
+shown; null leaves that as it is.';
 
 create function provisioning.record_verified_connection(p_job_id uuid, p_lease_token uuid, p_encrypted boolean) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -230,8 +236,9 @@ declare
 begin
   update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
     pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
-    health_status = 'unknown'
+    health_status = 'unknown', password_changed_at = null, own_passwords_changed_at = null, rotation_look_at = null
   where d.organization_id = v_job.organization_id;
+  delete from provisioning.tenant_logins l where l.organization_id = v_job.organization_id;
   delete from public.tenant_health h where h.organization_id = v_job.organization_id;
   perform provisioning.resolve_alert(v_job.organization_id, 'tenant_health');
   perform provisioning.forget_resource(v_job.organization_id, 'neon_project');

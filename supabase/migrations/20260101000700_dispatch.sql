@@ -266,6 +266,28 @@ comment on function provisioning.ring_for_due_work(text[]) is
   'Rings the worker of these kinds through pg_net when a job of them is due, or may be in a moment; null when none is. For a
 worker that has done its share and could not ring itself.';
 
+create function provisioning.enqueue_upkeep(p_limit integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_kind text;
+  v_function text;
+begin
+  for v_kind, v_function in
+    select k.kind, k.made_by_sweep from provisioning.job_kinds k where k.made_by_sweep is not null order by k.kind
+  loop
+    -- In a block of its own: what one kind has trouble with must not keep the sweep from ringing.
+    begin
+      execute format('select provisioning.%I($1)', v_function) using p_limit;
+    exception when others then
+      raise warning 'no jobs of the kind % were made: %', v_kind, sqlerrm;
+    end;
+  end loop;
+end
+$$;
+revoke execute on function provisioning.enqueue_upkeep(integer) from public, anon, authenticated, service_role;
+comment on function provisioning.enqueue_upkeep(integer) is
+  'Makes the jobs that nobody asks for, up to p_limit of each kind, by job_kinds.made_by_sweep.';
+
 create function provisioning.sweep() returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -278,6 +300,7 @@ begin
   perform provisioning.repair_sign_ups(v_settings.sweep_repairs);
   perform provisioning.end_expectations(v_settings.sweep_repairs);
   perform provisioning.enqueue_updates(v_settings.sweep_repairs);
+  perform provisioning.enqueue_upkeep(v_settings.sweep_repairs);
   perform provisioning.look_for_unsent_calls();
   v_problem := provisioning.dispatch_problem();
   delete from provisioning.answered_doorbells d where d.expires_at < now();
@@ -309,9 +332,9 @@ end
 $$;
 revoke execute on function provisioning.sweep() from public, anon, authenticated, service_role;
 comment on function provisioning.sweep() is
-  'Repairs recorded sign-up trouble, ends what nobody has answered, makes jobs of changed names and billing addresses, and rings
-the workers that have due jobs, each up to settings.sweep_doorbells times, less what pg_net has yet to send it; returns how many
-doorbells that were. Its work is bounded by settings and what is due.';
+  'Repairs recorded sign-up trouble, ends what nobody has answered, makes jobs of changed names and billing addresses and of what
+else is to be done by itself, and rings the workers that have due jobs, each up to settings.sweep_doorbells times, less what
+pg_net has yet to send it; returns how many doorbells that were. Its work is bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$

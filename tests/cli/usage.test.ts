@@ -16,6 +16,8 @@ const COMMANDS = [
   'alerts',
   'connection',
   'keys',
+  'rotate',
+  'rotate-keys',
   'provision',
   'retry',
   'cancel',

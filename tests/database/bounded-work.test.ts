@@ -82,7 +82,9 @@ class Counted extends Error {
 
 const scannedSoFar = (tx: postgres.TransactionSql) => tx<{ table: string; rows: number }[]>`
   select relname as table, seq_tup_read::int as rows from pg_stat_xact_user_tables
-  where schemaname in (${PUBLIC_SCHEMA}, 'auth', 'provisioning')`
+  where schemaname in (${PUBLIC_SCHEMA}, 'auth', 'provisioning')
+    -- A handful of rows, however many tenants there are; reading it as a whole, again and again, is the cheapest way.
+    and relname <> 'job_kinds'`
 
 describe(`with ${FINISHED_JOBS} finished jobs and ${ORGANIZATIONS} tenants, no table is read as a whole by`, () => {
   it.each<[string, (tx: postgres.TransactionSql) => Promise<unknown>]>([

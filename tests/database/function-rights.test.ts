@@ -36,6 +36,8 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'probe_results(bigint[])': ['service_role'],
   'repair_user(uuid,jsonb)': ['service_role'],
   'resume_work(text,text)': ['authenticated', 'service_role'],
+  'rotate_credentials(uuid,integer)': ['authenticated', 'service_role'],
+  'rotate_keys(text[])': ['service_role'],
 }
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
@@ -77,6 +79,8 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.rename_api_key_as_caller(uuid,text)': ['authenticated', 'service_role'],
   'provisioning.reroll_api_key_as_caller(uuid,numeric)': ['authenticated', 'service_role'],
   'provisioning.revoke_api_key_as_caller(uuid)': ['authenticated', 'service_role'],
+  'provisioning.rotate_as_caller(uuid,integer)': ['authenticated', 'service_role'],
+  'provisioning.rotate_keys(text[])': ['service_role'],
   'provisioning.backfill_users(integer,boolean,uuid)': ['service_role'],
   'provisioning.describe_tenant(text)': ['service_role'],
   'provisioning.diagnose_provisioning()': ['service_role'],
@@ -159,6 +163,16 @@ const ASKING_FUNCTIONS: Readonly<
     call: (id) => `provisioning.decline_membership_as_caller('${id}')`,
     works: [],
     code: 'TP405',
+  },
+  'rotate_credentials(uuid,integer)': {
+    call: (id) => `public.rotate_credentials('${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.rotate_as_caller(uuid,integer)': {
+    call: (id) => `provisioning.rotate_as_caller('${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
   },
   'provisioning_progress(uuid)': {
     call: (id) => `public.provisioning_progress('${id}')`,

@@ -18,7 +18,8 @@ const QUERIES = 'shared/graphql/reads'
 /** Put together when they are sent. The tests' tenant is made by sending these two. */
 const SENT_HERE = [
   "transactions.join('') + END", // applyTenantSchema
-  'roleStatements(renewed)', // makeRoles
+  'roleStatements(renewed, shown)', // makeRoles
+  'endStatement(logins)', // endLogins
 ]
 /** No statement. */
 const FRAGMENTS = ['PUBLIC_SCHEMA']

@@ -76,3 +76,9 @@ export const CANCEL: Query = {
   name: 'cancel',
   sql: (argument) => `select provisioning.cancel_as_caller((${argument} ->> 'organizationId')::uuid)`,
 }
+
+export const ROTATE: Query = {
+  name: 'rotate',
+  sql: (argument) => `
+    select to_jsonb(provisioning.rotate_as_caller((${argument} ->> 'organizationId')::uuid, (${argument} ->> 'graceHours')::integer))`,
+}

@@ -19,6 +19,7 @@ const problems = {
   nothing_to_cancel: [409, 'There is nothing to cancel'],
   region_is_fixed: [409, 'The region cannot be changed'],
   undo_in_progress: [409, 'An undo is at work'],
+  former_password_valid: [409, 'The former password is still valid'],
   too_many_organizations: [409, 'The user owns enough organizations'],
   key_has_ended: [409, 'The key has ended'],
   body_too_large: [413, 'The body is too large'],

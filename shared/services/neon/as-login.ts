@@ -1,10 +1,9 @@
 import type postgres from 'postgres'
-import { failed, type Result } from '../../kernel/result.ts'
+import type { Result } from '../../kernel/result.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
-import { failure } from '../../tenant-database/failures.ts'
 import { type Login, loginAddress } from '../../tenant-database/roles.ts'
 import type { NeonStepContext } from './step.ts'
-import { storedPassword } from './stored-password.ts'
+import { storedPassword, withPassword } from './stored-password.ts'
 
 /** To wake, to be let in and to answer once; its owner may have put something slow in the way of the login. */
 const ANSWER_LIMITS = { lifeMs: 20_000 }
@@ -24,15 +23,14 @@ export async function asLogin<T>(
 ): Promise<Result<T>> {
   const { sql, tenant } = context
   const known = login === 'schema' ? context.secrets.get(SCHEMA_PASSWORD) : undefined
-  const password = known ?? (await storedPassword(sql, tenant.organizationId, login))
-  if (password === undefined) return failed(failure('credentials_missing'))
-  return withTenantDatabase(
-    { ...context, tenant: loginAddress(tenant, login) },
-    password,
-    through,
-    work,
-    limits,
+  const address = { ...context, tenant: loginAddress(tenant, login) }
+  const outcome = await withPassword(
+    () => storedPassword(sql, tenant.organizationId, login),
+    (password) => withTenantDatabase(address, password, through, work, limits),
+    (tried) => !tried.ok && tried.failure.code === 'tenant_database_login_refused',
+    known,
   )
+  return outcome.ok ? outcome.value : outcome
 }
 
 /** Whether this login is let in and gets an answer. */

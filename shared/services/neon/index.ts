@@ -8,6 +8,7 @@ import { neonEnvironment } from './environment.ts'
 import { neonFailures } from './failures.ts'
 import { neonInventory } from './inventory.ts'
 import { neonProject } from './neon-project.ts'
+import { endDueLogins, limitFormerLogin, newLogin, renewOwnLogins } from './rotation.ts'
 import type { NeonStep } from './step.ts'
 import { neonTenant } from './tenant.ts'
 import { tenantSchema } from './tenant-schema.ts'
@@ -32,6 +33,10 @@ export const neon = defineService({
         tenant_schema: withRows(tenantSchema),
         credentials: withRows(credentials),
         verify_connection: withRows(verifyConnection),
+        new_login: withRows(newLogin),
+        limit_former_login: withRows(limitFormerLogin),
+        renew_own_logins: withRows(renewOwnLogins),
+        end_logins: withRows(endDueLogins),
         delete_credentials: deleteCredentials,
         delete_neon_project: (context) => deleteNeonProject(context, provider),
       },

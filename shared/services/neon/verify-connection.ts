@@ -1,11 +1,11 @@
-import { SHOWN_LOGIN } from '../../tenant-database/roles.ts'
+import { shownLogin } from '../../tenant-database/roles.ts'
 import { connectAs } from './as-login.ts'
 import type { NeonStep } from './step.ts'
 
 /** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
 export const verifyConnection: NeonStep = async (context) => {
   const startedAt = performance.now()
-  const connected = await connectAs(context, SHOWN_LOGIN, 'pooled')
+  const connected = await connectAs(context, shownLogin(context.tenant), 'pooled')
   if (!connected.ok) return { type: 'failed', failure: connected.failure }
   const encrypted = context.tenant.sslMode !== 'disable'
   const { sql, job } = context

@@ -1,0 +1,280 @@
+import postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Login } from '../../shared/tenant-database/roles.ts'
+import { operatorOf, tenantsJson } from '../cli/cli.ts'
+import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
+import { ask, bearer } from './graphql-client.ts'
+
+let project: TestProject
+let person: SignedUp
+
+beforeAll(async () => {
+  project = await startTestProject()
+  person = await project.signUp()
+  await project.waitFor(person.organizationId)
+})
+
+afterAll(() => project?.stop())
+
+const ROTATE =
+  'mutation ($id: ID!, $hours: Int) { rotateCredentials(organizationId: $id, graceHours: $hours) { jobId } }'
+
+async function rotate(hours?: number) {
+  const { accessToken, organizationId: id } = person
+  await project.sql`delete from provisioning.counted_calls`
+  return ask(project, bearer(accessToken), ROTATE, { id, ...(hours === undefined ? {} : { hours }) })
+}
+
+interface EndedJob {
+  readonly id: string
+  readonly status: string
+  readonly outputs: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+}
+
+/** The newest job of a kind, when it has ended. */
+async function ended(kind: string, not = ''): Promise<EndedJob> {
+  return until(`ended job ${kind}`, async () => {
+    const [job] = await project.sql<EndedJob[]>`
+      select j.id, j.status, (select jsonb_object_agg(s.step, s.output) from public.provisioning_steps s where s.job_id = j.id)
+        as outputs
+      from public.provisioning_jobs j where j.organization_id = ${person.organizationId} and j.kind = ${kind}
+      order by j.created_at desc limit 1`
+    return job && job.id !== not && ['succeeded', 'failed'].includes(job.status) ? job : undefined
+  })
+}
+
+async function rotated(hours?: number): Promise<EndedJob> {
+  const reply = await rotate(hours)
+  expect(reply.errors).toEqual([])
+  const job = await ended('rotate_credentials')
+  expect(job).toMatchObject({ id: reply.data.rotateCredentials.jobId, status: 'succeeded' })
+  return job
+}
+
+interface Shown {
+  readonly role: string
+  readonly password: string
+}
+
+async function shown(): Promise<Shown> {
+  const asked = { organization_id: person.organizationId, reveal_password: true }
+  const { role, password } = (await person.client.rpc('database_connection', asked)).data as unknown as Shown
+  return { role, password }
+}
+
+const loginOf = ({ role }: Shown) => (/_app_1$/.test(role) ? 'app_1' : 'app_2')
+const otherThan = (shown: Shown) => (loginOf(shown) === 'app_1' ? 'app_2' : 'app_1')
+
+/** Whether the server lets them in. */
+async function opens({ role, password }: Shown): Promise<boolean> {
+  const [row] = await project.sql<{ database: string }[]>`
+    select database_name as database from public.organization_databases where organization_id = ${person.organizationId}`
+  const address = {
+    host: '127.0.0.1',
+    port: project.neonEmulator.postgresPort,
+    database: row?.database ?? '',
+  }
+  const sql = postgres({ ...address, username: role, password, max: 1, onnotice: () => undefined })
+  return sql`select 1`
+    .then(() => true)
+    .catch((error: { code?: string }) => {
+      if (error.code === '28P01' || error.code === '28000') return false
+      throw error
+    })
+    .finally(() => sql.end({ timeout: 1 }))
+}
+
+/** As if the hours of grace had passed, but for what the tenant's server knows of them. */
+async function letItEnd(): Promise<void> {
+  await project.sql`update provisioning.tenant_logins set ends_at = now() - interval '1 second', look_at = now()
+    where organization_id = ${person.organizationId} and ended_at is null`
+}
+
+async function suspend(suspended: boolean): Promise<void> {
+  const [row] = await project.sql<{ id: string }[]>`
+    select neon_project_id as id from public.organization_databases where organization_id = ${person.organizationId}`
+  const address = new URL(`/_emulator/projects/${row?.id}`, project.neonEmulator.url)
+  expect((await fetch(address, { method: 'PATCH', body: JSON.stringify({ suspended }) })).ok).toBe(true)
+}
+
+const secretOf = async (login: Login) =>
+  (
+    await project.sql<{ password: string }[]>`select decrypted_secret as password from vault.decrypted_secrets
+      where name = provisioning.login_secret(${person.organizationId}, ${login})`
+  )[0]?.password
+
+describe('a rotation', () => {
+  it('shows another login while the former one and its sessions live on, and ends those when the hours are over', async () => {
+    const before = await shown()
+    const session = await loginConnection(project, person.organizationId)
+    await session`select 1`
+    const job = await rotated()
+    expect(job.outputs.new_login).toEqual({ login: 'app_2', former: 'app_1' })
+    const after = await shown()
+    expect(after.role).toBe(before.role.replace(/app_1$/, 'app_2'))
+    expect(after.password).not.toBe(before.password)
+    expect(await opens(before)).toBe(true)
+    expect(await opens(after)).toBe(true)
+    expect(await session`select 1 as alive`).toEqual([{ alive: 1 }])
+    const api = await apiConnection(project, person.organizationId)
+    const [limit] = await api<{ hours: number }[]>`
+      select (extract(epoch from rolvaliduntil - now()) / 3600)::float8 as hours from pg_roles where rolname = current_database() || '_app_1'`
+    await api.end({ timeout: 1 })
+    expect(limit?.hours).toBeCloseTo(24, 1)
+    await project.sweep()
+    expect(await opens(before), 'nothing ends before its time').toBe(true)
+
+    await letItEnd()
+    await project.sweep()
+    expect((await ended('end_logins')).outputs).toEqual({ end_logins: { ended: ['app_1'] } })
+    await expect(session`select 1`).rejects.toThrow()
+    await session.end({ timeout: 1 })
+    expect(await opens(before)).toBe(false)
+    expect(await secretOf('app_1')).toBeUndefined()
+    expect(await opens(after)).toBe(true)
+    // What else works on the logins goes on with the one that is shown.
+    const retried = await project.request({
+      organizationId: person.organizationId,
+      services: ['neon'],
+      wait: true,
+    })
+    expect(retried.body).toMatchObject({ status: 'succeeded', error: null })
+    expect(await shown()).toEqual(after)
+
+    await rotated()
+    expect((await shown()).role).toBe(before.role)
+    expect(await opens(await shown())).toBe(true)
+  })
+
+  it('is refused while two passwords are valid, unless both are to end at once', async () => {
+    await rotated(0)
+    const first = await shown()
+    await rotated()
+    const second = await shown()
+    expect((await rotate()).errors).toMatchObject([{ extensions: { code: 'former_password_valid' } }])
+    expect((await rotate(721)).errors).toMatchObject([{ extensions: { code: 'invalid_argument' } }])
+    await rotated(0)
+    const third = await shown()
+    expect(third.role).toBe(first.role)
+    expect(await Promise.all([first, second, third].map(opens))).toEqual([false, false, true])
+  })
+
+  it.each([
+    ['before Vault has the new password', 'vault.secrets', `name !~ '/NEXT$'`],
+    ['before the new login is shown', 'public.organization_databases', `role_name !~ '_NEXT$'`],
+    ['before the former one is limited', 'provisioning.tenant_logins', 'ended_at is null'],
+  ])('that is cut off %s leaves a login that works, and goes on from there', async (_when, table, check) => {
+    const before = await shown()
+    const next = otherThan(before)
+    await project.superuser.unsafe(
+      `alter table ${table} add constraint trouble check (${check.replace('NEXT', next)}) not valid`,
+    )
+    await rotate(0)
+    const [job] = await until('failed attempt', async () => {
+      const rows = await project.sql<{ id: string }[]>`select j.id from public.provisioning_jobs j
+        join public.provisioning_steps s on s.job_id = j.id where j.organization_id = ${person.organizationId}
+          and j.kind = 'rotate_credentials' and j.status <> 'succeeded' and s.error ->> 'code' = 'step_crashed'`
+      return rows.length > 0 ? rows : undefined
+    })
+    expect(await opens(await shown())).toBe(true)
+    await project.superuser.unsafe(`alter table ${table} drop constraint trouble`)
+    await project.sql`update public.provisioning_steps set next_attempt_at = now()
+      where job_id = ${job?.id ?? ''} and status = 'retrying'`
+    await project.sql`update public.provisioning_jobs set next_attempt_at = now() where id = ${job?.id ?? ''} and status = 'queued'`
+    await project.sweep()
+    expect((await ended('rotate_credentials')).status).toBe('succeeded')
+    expect(loginOf(await shown())).toBe(next)
+    expect(await opens(await shown())).toBe(true)
+    expect(await secretOf(loginOf(before))).toBeUndefined()
+  })
+
+  it('comes by itself when a password is old enough, and wakes nobody', async () => {
+    await rotated(0)
+    const [before, earlier] = [await shown(), await ended('rotate_credentials')]
+    await project.sql`update provisioning.settings set rotation_interval_days = 30`
+    await project.sweep()
+    const made =
+      await project.sql`select from public.provisioning_jobs where request ->> 'scheduled' = 'true'`
+    expect(made, 'none for a password that is new').toEqual([])
+    await project.sql`update public.organization_databases set password_changed_at = now() - interval '31 days'
+      where organization_id = ${person.organizationId}`
+    const lookAgain = () => project.sql`update public.organization_databases set rotation_look_at = now()
+      where organization_id = ${person.organizationId}`
+    await suspend(true)
+    const { wakeUps } = project.neonEmulator.stats
+    await lookAgain()
+    await project.sweep()
+    const left = await ended('rotate_credentials', earlier.id)
+    expect(left.outputs.new_login).toEqual({ left: 'asleep' })
+    expect(project.neonEmulator.stats.wakeUps).toBe(wakeUps)
+    expect(await shown()).toEqual(before)
+    await suspend(false)
+    await lookAgain()
+    await project.sweep()
+    await ended('rotate_credentials', left.id)
+    await project.sql`update provisioning.settings set rotation_interval_days = 0`
+    expect(loginOf(await shown())).toBe(otherThan(before))
+  })
+
+  it('ends the former login of a database that sleeps when it is awake again', async () => {
+    await rotated(0)
+    const [before, earlier] = [await shown(), await ended('end_logins')]
+    await rotated()
+    await letItEnd()
+    await suspend(true)
+    const { wakeUps } = project.neonEmulator.stats
+    await project.sweep()
+    const left = await ended('end_logins', earlier.id)
+    expect(left.outputs).toEqual({ end_logins: { left: 'asleep' } })
+    await project.sql`update public.tenant_health set status = 'sleeping' where organization_id = ${person.organizationId}`
+    await project.sql`update provisioning.tenant_logins set look_at = now()`
+    await project.sweep()
+    expect((await ended('end_logins')).id, 'nobody is even asked').toBe(left.id)
+    expect(project.neonEmulator.stats.wakeUps).toBe(wakeUps)
+    await suspend(false)
+    await project.sql`update public.tenant_health set status = 'healthy' where organization_id = ${person.organizationId}`
+    await project.sql`update provisioning.tenant_logins set look_at = now()`
+    await project.sweep()
+    await ended('end_logins', left.id)
+    expect(await opens(before)).toBe(false)
+  })
+})
+
+describe('npm run tenants', () => {
+  it('rotates the login of a tenant, and the keys of the project with the passwords of our own logins', async () => {
+    const environment = operatorOf(project)
+    const own = async () => [await secretOf('schema'), await secretOf('health')]
+    const before = await own()
+    const shownBefore = await shown()
+    const { code, document } = await tenantsJson(
+      environment,
+      'rotate',
+      person.organizationId,
+      '--grace-hours',
+      '0',
+    )
+    expect({ code, document }).toMatchObject({ code: 0, document: { status: 'succeeded' } })
+    expect(loginOf(await shown())).toBe(otherThan(shownBefore))
+    const keys = () => project.sql`select name, decrypted_secret from vault.decrypted_secrets
+      where name in ('provisioning_doorbell_key', 'provisioning_sealing_key') order by name`
+    const old = await keys()
+    expect(await tenantsJson(environment, 'rotate-keys', '--only', 'sealing,logins', '--yes')).toMatchObject({
+      code: 0,
+      document: { rotated: ['sealing', 'logins'] },
+    })
+    const now = await keys()
+    expect([
+      now[0]?.decrypted_secret === old[0]?.decrypted_secret,
+      now[1]?.decrypted_secret === old[1]?.decrypted_secret,
+    ]).toEqual([true, false])
+    await project.sweep()
+    expect((await ended('renew_own_logins')).outputs).toEqual({ renew_own_logins: { renewed: 2 } })
+    const after = await own()
+    for (const [index, password] of after.entries()) expect(password).not.toBe(before[index])
+    for (const login of ['schema', 'health'] as const) {
+      const sql = await loginConnection(project, person.organizationId, login)
+      expect(await sql`select 1 as open`.finally(() => sql.end({ timeout: 1 }))).toEqual([{ open: 1 }])
+    }
+  })
+})

@@ -1,7 +1,8 @@
 import path from 'node:path'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { bold, dim, green, red, yellow } from '../../tools/command.ts'
 import { projectRoot } from '../../tools/project.ts'
+import { described } from '../install/find-mapping.ts'
 import { type Change, type Plan, planInstallation } from '../install/plan.ts'
 import { schemaNameProblem, TEMPLATE_SCHEMA } from '../install/render-schema.ts'
 import { writeChanges } from '../install/write-changes.ts'
@@ -9,6 +10,8 @@ import { type Define, exit } from '../session.ts'
 
 interface Options {
   readonly schema?: string
+  readonly profiles?: string
+  readonly column: Readonly<Record<string, string>>
   readonly dryRun?: true
   readonly yes?: true
 }
@@ -22,6 +25,13 @@ export function registerInit(program: Command, define: Define): void {
       .option(
         '--schema <name>',
         'where our tables are to be; without it public, or tenancy where public has our names',
+      )
+      .option('--profiles <table>', 'your table with names of users, to be read instead of a table of ours')
+      .option(
+        '--column <part.what=column>',
+        'a column that is not the one found, as in profiles.name=first_name+last_name',
+        pair,
+        {},
       )
       .option('--dry-run', 'show what would be written, and write nothing')
       .option('--yes', 'do it without asking')
@@ -44,6 +54,10 @@ Run it again after an update: it writes what is new, or says why it cannot.`,
         now: new Date(),
         ...(databaseUrl ? { databaseUrl } : {}),
         ...(options.schema === undefined ? {} : { schema: options.schema }),
+        mapping: {
+          columns: options.column,
+          ...(options.profiles === undefined ? {} : { profiles: options.profiles }),
+        },
       })
       const document = {
         project,
@@ -62,6 +76,13 @@ Run it again after an update: it writes what is new, or says why it cannot.`,
       return exit.fine
     },
   )
+}
+
+/** @throws InvalidArgumentError unless it is KEY=VALUE */
+function pair(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const [, key, value] = /^([^=]+)=(.+)$/.exec(text) ?? []
+  if (!key || !value) throw new InvalidArgumentError('Write it as NAME=VALUE.')
+  return { ...before, [key]: value }
 }
 
 const schemaProblem = (schema: string | undefined) =>
@@ -85,6 +106,10 @@ function screen(project: string, plan: Plan, isWritten: boolean): string {
   return [
     `${bold(isWritten ? 'Written' : 'To be written')} into ${project}`,
     `  our tables go to the schema ${bold(schema)}: ${reason}`,
+    ...Object.values(plan.mapping).flatMap((table) =>
+      table ? [`  reads your table ${bold(table.table)} instead of one of ours: ${described(table)}`] : [],
+    ),
+    ...plan.proposals.map((option) => `  could read a table of yours, with ${option}`),
     ...(plan.sawDatabase
       ? []
       : [

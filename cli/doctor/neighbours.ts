@@ -15,6 +15,7 @@ export function neighbourFindings(
   return [
     ...policyFindings(diagnosis, bundled),
     ...userTriggerFindings(diagnosis),
+    ...mappingFindings(diagnosis),
     ...copyFindings(diagnosis, project),
     ...leftBehindFindings(diagnosis),
   ]
@@ -56,6 +57,36 @@ function userTriggerFindings({ user_triggers: triggers }: Diagnosis): Finding[] 
       },
     )
   })
+}
+
+function mappingFindings({ mapping, mapping_failures: failures }: Diagnosis): Finding[] {
+  if (mapping.length === 0) return []
+  return [
+    ...mapping.map(({ part, table, followed }) =>
+      finding(
+        'database',
+        `your ${part}`,
+        !followed &&
+          `Our trigger on ${table} is missing or switched off, so that changes come late or not at all.`,
+        `read from ${table}`,
+        {
+          fix: 'Make it again. If the table has another name now, say so with init.',
+          sql: `select provisioning.map_tables(jsonb_build_object('${part}', s.mapping -> '${part}')) from provisioning.settings s where s.mapping ? '${part}';`,
+        },
+      ),
+    ),
+    finding(
+      'database',
+      'your tables',
+      failures.rows > 0 &&
+        `${failures.rows} rows of theirs could not be followed, and are tried again: ${failures.message}`,
+      'ours say what they say',
+      {
+        fix: 'Mend what the message names. If a column has another name now, say so with init.',
+        sql: 'select * from provisioning.mapping_failures order by created_at;',
+      },
+    ),
+  ]
 }
 
 /** A name without a schema is that of a table in `public`, where functions look first. */

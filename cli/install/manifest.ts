@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { mappingSchema } from './mapping.ts'
 import { textOf } from './their-files.ts'
 
 /** Where an installation remembers what it has written, in the project that it was put into. */
@@ -12,6 +13,8 @@ const manifestSchema = z.object({
   schema: z.string(),
   /** By the name of our file: the name that it has in the project, and the checksum of our text for the schema. */
   migrations: z.record(z.string(), z.object({ file: z.string(), template: z.string() })),
+  /** Tables of the project that are read instead of ours: what was chosen, each time that something was. */
+  mappings: z.array(mappingSchema).default([]),
   /** By path in the project: the checksum of what was written. */
   files: z.record(z.string(), z.string()),
 })

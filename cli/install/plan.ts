@@ -5,7 +5,9 @@ import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { readFunctionNames } from '../doctor/migrations.ts'
 import { withOurConfig } from './config-toml.ts'
 import { withOurVariables } from './env-example.ts'
+import { findMapping, type MappingWish, proposals } from './find-mapping.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
+import { effectiveMapping, type Mapping, mappingMigrations, withWantedMapping } from './mapping.ts'
 import { INSTALLED_PREFIX, type Migration, renderedMigrations } from './migrations.ts'
 import {
   functionFiles,
@@ -19,6 +21,7 @@ import { TEMPLATE_SCHEMA } from './render-schema.ts'
 import { namesMadeIn, ourNames } from './taken-names.ts'
 import { openTheirDatabase, type TheirDatabase } from './their-database.ts'
 import { CONFIG, textOf, VARIABLES } from './their-files.ts'
+import { type TheirTable, tablesInDatabase, tablesMadeIn } from './their-tables.ts'
 import { versionOf, versionsAfter } from './versions.ts'
 
 const MIGRATIONS = 'supabase/migrations'
@@ -37,6 +40,10 @@ export interface Plan {
   readonly schema: string
   /** Why this schema. */
   readonly reason: string
+  /** Tables of the project that are read instead of ours. */
+  readonly mapping: Mapping
+  /** Options that would have more of them read. */
+  readonly proposals: readonly string[]
   readonly changes: readonly Change[]
   /** Whether its database was looked at, too. */
   readonly sawDatabase: boolean
@@ -49,6 +56,8 @@ export interface PlanOptions {
   readonly project: string
   /** Asked for; without it, one is proposed. */
   readonly schema?: string
+  /** Tables of theirs that are to be read instead of ours. */
+  readonly mapping?: MappingWish
   /** Of the project's database, to look for names that its migrations do not tell. */
   readonly databaseUrl?: string
   readonly now: Date
@@ -68,7 +77,14 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
   await using database = options.databaseUrl ? await openTheirDatabase(options.databaseUrl) : undefined
   const chosen = await chosenSchema(wanted, manifest, [...theirs.values()], database)
   const { schema } = chosen
-  const migrations = await renderedMigrations(schema)
+  const tables = await theirTables([...theirs.values()], schema, database)
+  const wish = options.mapping ?? { columns: {} }
+  const mappings = withWantedMapping(
+    manifest?.mappings ?? [],
+    findMapping(wish, tables, database !== undefined),
+  )
+  const mapping = effectiveMapping(mappings)
+  const migrations = [...(await renderedMigrations(schema)), ...mappingMigrations(mappings)]
   const functions = await readFunctionNames()
   const placed = placedMigrations(
     migrations,
@@ -92,8 +108,13 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
   return {
     schema,
     reason: chosen.reason,
+    mapping,
+    proposals: proposals(tables, mapping),
     sawDatabase: database !== undefined,
-    changes: [...changes, ...(await manifestChange(project, schema, placed.manifest, wantedFiles))],
+    changes: [
+      ...changes,
+      ...(await manifestChange(project, { schema, mappings, migrations: placed.manifest }, wantedFiles)),
+    ],
     problems: [
       ...(wanted && manifest && wanted !== manifest.schema
         ? [`Our tables are in the schema ${manifest.schema} already; they cannot move to ${wanted}.`]
@@ -115,6 +136,18 @@ async function theirMigrations(
   const files = names.filter((name) => versionOf(name) !== undefined && !ours.has(name)).sort()
   const texts = await Promise.all(files.map((name) => readFile(path.join(project, MIGRATIONS, name), 'utf8')))
   return new Map(files.map((name, index) => [name, texts[index] ?? '']))
+}
+
+/** Those of the database, and those that migrations make which it has not applied. Ours are left out. */
+async function theirTables(
+  migrations: readonly string[],
+  schema: string,
+  database: TheirDatabase | undefined,
+): Promise<TheirTable[]> {
+  const there = database ? await tablesInDatabase(database.sql) : []
+  const made = tablesMadeIn(migrations).filter(({ name }) => !there.some((each) => each.name === name))
+  const ours = new Set((await ourNames()).map((name) => `${schema}.${name}`))
+  return [...there, ...made].filter(({ name }) => !ours.has(name))
 }
 
 interface ChosenSchema {
@@ -260,15 +293,15 @@ function mergedFile(file: string, current: string | undefined, text: string): Ch
 
 async function manifestChange(
   project: string,
-  schema: string,
-  migrations: Manifest['migrations'],
+  chosen: Pick<Plan, 'schema'> & { mappings: readonly Mapping[]; migrations: Manifest['migrations'] },
   files: readonly OurFile[],
 ): Promise<Change[]> {
   const { version } = JSON.parse(await readFile(path.join(projectRoot, 'package.json'), 'utf8'))
   const manifest: Manifest = {
     version,
-    schema,
-    migrations,
+    schema: chosen.schema,
+    migrations: chosen.migrations,
+    mappings: [...chosen.mappings],
     files: Object.fromEntries(files.map((file) => [file.path, checksum(file.text)])),
   }
   const text = `${JSON.stringify(manifest, null, 2)}\n`

@@ -225,7 +225,7 @@ comment on function provisioning.uuid_v7() is
   'A new id that begins with the time. Rows that are made one after another lie side by side in their indexes, which on large
 tables halves what a sign-up writes.';
 
-create function provisioning.lock_users() returns void
+create function provisioning.lock_table(p_table regclass) returns void
 language plpgsql security definer set search_path = '' set lock_timeout = '400ms' as $$
 declare
   v_attempts constant integer := 10;
@@ -233,27 +233,36 @@ declare
 begin
   for v_attempt in 1 .. v_attempts loop
     begin
-      lock table auth.users in share row exclusive mode;
+      execute format('lock table %s in share row exclusive mode', p_table);
       return;
     exception when lock_not_available then
       select string_agg(format('process %s (%s%s): %s', a.pid, a.usename, coalesce(', ' || nullif(a.application_name, ''), ''),
         left(a.query, 100)), '; ') into v_holders
       from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid
-      where l.relation = 'auth.users'::regclass and a.datname = current_database() and l.granted and l.pid <> pg_backend_pid();
+      where l.relation = p_table and a.datname = current_database() and l.granted and l.pid <> pg_backend_pid();
       if v_attempt = v_attempts then
-        raise exception 'The table auth.users is in use by others for too long, so this migration was not applied: %. Let them
-end, then push again.', coalesce(v_holders, 'whoever it was has ended now') using errcode = 'lock_not_available';
+        raise exception 'The table % is in use by others for too long, so this migration was not applied: %. Let them
+end, then push again.', p_table, coalesce(v_holders, 'whoever it was has ended now') using errcode = 'lock_not_available';
       end if;
-      raise notice 'Waiting for auth.users, which is in use: %', v_holders;
+      raise notice 'Waiting for %, which is in use: %', p_table, v_holders;
       perform pg_sleep(0.4);
     end;
   end loop;
 end
 $$;
-revoke execute on function provisioning.lock_users() from public, anon, authenticated, service_role;
-comment on function provisioning.lock_users() is
-  'For migrations that add triggers or foreign keys to auth.users. Whoever waits for that lock makes all sign-ins wait behind it,
+revoke execute on function provisioning.lock_table(regclass) from public, anon, authenticated, service_role;
+comment on function provisioning.lock_table(regclass) is
+  'For migrations that add triggers or foreign keys to a table in use. Whoever waits for that lock makes all others wait,
 so each of ten attempts ends after 0.4 s and lets them through. Raises lock_not_available with what holds the table.';
+
+create function provisioning.lock_users() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.lock_table('auth.users');
+end
+$$;
+revoke execute on function provisioning.lock_users() from public, anon, authenticated, service_role;
+comment on function provisioning.lock_users() is 'lock_table for auth.users, where all sign-ins would wait.';
 
 -- The numbers of the advisory locks. Every lock names one of these, so that no two purposes meet by accident; each is held until
 -- the end of its transaction.

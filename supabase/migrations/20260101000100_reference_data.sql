@@ -107,6 +107,8 @@ create table provisioning.settings (
   retention_batch_rows integer not null default 500,
   -- Whom search_profiles finds besides the own profile and colleagues: nobody, or everybody whose profile is discoverable.
   profile_search text not null default 'colleagues',
+  -- Tables of the project's own that are read instead of ours, by part; written by map_tables, which knows what belongs to it.
+  mapping jsonb,
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (reconcile_grace_hours >= 0),

@@ -9,7 +9,10 @@ create table provisioning.dispatch_state (
   newest_call bigint,
   unsent_since timestamptz,
   -- It has stayed for long: another call would only make the queue longer.
-  holds_back boolean not null default false
+  holds_back boolean not null default false,
+  -- The last profile and the last organization that were compared with the project's own tables (settings.mapping).
+  compared_profile uuid,
+  compared_organization uuid
 );
 insert into provisioning.dispatch_state default values;
 alter table provisioning.dispatch_state enable row level security;
@@ -301,6 +304,7 @@ begin
   perform provisioning.end_expectations(v_settings.sweep_repairs);
   perform provisioning.enqueue_updates(v_settings.sweep_repairs);
   perform provisioning.enqueue_upkeep(v_settings.sweep_repairs);
+  perform provisioning.follow_mapped_tables(v_settings.sweep_repairs);
   perform provisioning.look_for_unsent_calls();
   v_problem := provisioning.dispatch_problem();
   delete from provisioning.answered_doorbells d where d.expires_at < now();
@@ -333,8 +337,9 @@ $$;
 revoke execute on function provisioning.sweep() from public, anon, authenticated, service_role;
 comment on function provisioning.sweep() is
   'Repairs recorded sign-up trouble, ends what nobody has answered, makes jobs of changed names and billing addresses and of what
-else is to be done by itself, and rings the workers that have due jobs, each up to settings.sweep_doorbells times, less what
-pg_net has yet to send it; returns how many doorbells that were. Its work is bounded by settings and what is due.';
+else is to be done by itself, compares ours with tables of the project that are read instead (follow_mapped_tables), and rings the
+workers that have due jobs, each up to settings.sweep_doorbells times, less what pg_net has yet to send it; returns how many
+doorbells that were. Its work is bounded by settings and what is due.';
 
 create function provisioning.prune() returns void
 language plpgsql security definer set search_path = '' as $$

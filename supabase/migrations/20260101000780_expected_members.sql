@@ -58,9 +58,12 @@ create trigger expected_members_release after delete on provisioning.expected_me
 
 create function provisioning.make_profile(p_user_id uuid, p_email text, p_metadata jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_person constant jsonb := provisioning.mapped_person(p_user_id);
 begin
   insert into public.profiles (id, email, full_name, avatar_url)
-  values (p_user_id, nullif(btrim(p_email), ''), provisioning.full_name_of(p_metadata), provisioning.avatar_of(p_metadata))
+  values (p_user_id, coalesce(v_person ->> 'email', nullif(btrim(p_email), '')),
+    provisioning.full_name_of(p_metadata || v_person), provisioning.avatar_of(p_metadata || v_person))
   on conflict (id) do nothing;
 end
 $$;

@@ -57,14 +57,17 @@ create function provisioning.make_tenant(
 language plpgsql security definer set search_path = '' as $$
 declare
   v_id uuid := provisioning.uuid_v7();
-  v_full_name text := provisioning.full_name_of(p_metadata);
+  v_full_name text;
   v_name text := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
   v_slug text;
   v_email text := nullif(btrim(p_email), '');
+  v_person_email text := v_email;
   v_avatar_url text;
   v_plan text;
   v_currency text;
   v_default_region text;
+  v_mapping jsonb;
+  v_person jsonb;
   v_tier text;
   v_kind text;
   v_status jsonb;
@@ -74,6 +77,22 @@ declare
   v_unknown jsonb := '{}';
   v_is_expected boolean;
 begin
+  -- What follows is read one after the other, because starting a join takes longer than reading these few rows.
+  select s.default_plan, s.default_currency, s.default_data_region, s.mapping,
+    exists (select from provisioning.expected_members e where e.email = lower(p_email))
+  into v_plan, v_currency, v_default_region, v_mapping, v_is_expected
+  from provisioning.settings s;
+  if v_is_expected then
+    if not p_was_asked_for and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
+      return null;
+    end if;
+  end if;
+  if v_mapping is not null then
+    v_person := provisioning.mapped_person(p_user_id);
+    p_metadata := p_metadata || v_person;
+    v_person_email := coalesce(v_person ->> 'email', v_email);
+  end if;
+  v_full_name := provisioning.full_name_of(p_metadata);
   if v_name is null then
     v_name := left(v_full_name || '''s organization', 200);
   end if;
@@ -83,16 +102,6 @@ begin
   v_slug := provisioning.free_slug(v_name);
   if p_metadata ?| '{avatar_url,picture}' then
     v_avatar_url := provisioning.avatar_of(p_metadata);
-  end if;
-  -- One after the other, because starting a join takes longer than reading these few rows.
-  select s.default_plan, s.default_currency, s.default_data_region,
-    exists (select from provisioning.expected_members e where e.email = lower(p_email))
-  into v_plan, v_currency, v_default_region, v_is_expected
-  from provisioning.settings s;
-  if v_is_expected then
-    if not p_was_asked_for and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
-      return null;
-    end if;
   end if;
   select t.tier, t.provisioned_by, t.initial_status into v_tier, v_kind, v_status
   from provisioning.tiers t where t.tier = 'database';
@@ -113,7 +122,7 @@ begin
     insert into public.organization_members (organization_id, user_id, role) values (v_id, p_user_id, 'owner')
   ), profile as (
     insert into public.profiles (id, email, full_name, avatar_url, organization_id, in_search_index)
-    values (p_user_id, v_email, v_full_name, v_avatar_url, v_id, false)
+    values (p_user_id, v_person_email, v_full_name, v_avatar_url, v_id, false)
     on conflict (id) do nothing
   ), wallet as (
     insert into public.wallets (user_id, currency) values (p_user_id, v_currency)
@@ -176,6 +185,8 @@ create function provisioning.complete_organization(
   p_organization_id uuid, p_user_id uuid, p_email text, p_metadata jsonb, p_lane text
 ) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_person constant jsonb := provisioning.mapped_person(p_user_id);
 begin
   insert into public.organization_members (organization_id, user_id, role)
   select o.id, p_user_id, 'owner' from public.organizations o where o.id = p_organization_id and o.owner_id = p_user_id
@@ -187,8 +198,8 @@ begin
   where o.id = p_organization_id and o.owner_id = p_user_id
     and m.organization_id = p_organization_id and m.user_id = p_user_id and m.role <> 'owner';
   insert into public.profiles as p (id, email, full_name, avatar_url, organization_id)
-  values (p_user_id, p_email,
-    provisioning.full_name_of(p_metadata), provisioning.avatar_of(p_metadata), p_organization_id)
+  values (p_user_id, coalesce(v_person ->> 'email', p_email),
+    provisioning.full_name_of(p_metadata || v_person), provisioning.avatar_of(p_metadata || v_person), p_organization_id)
   on conflict (id) do update set email = excluded.email, organization_id = excluded.organization_id
   where (p.organization_id, p.email) is distinct from (excluded.organization_id, excluded.email);
   insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
@@ -477,11 +488,15 @@ begin
   elsif provisioning.profile_organization(p_new.id) is null then
     perform provisioning.try_to_provision_user(p_new.id);
   end if;
-  -- What is as it was is not copied: the person may have written something else into the profile since.
-  update public.profiles p set email = v_email,
-    full_name = coalesce(nullif(provisioning.full_name_of(v_new), provisioning.full_name_of(v_old)), p.full_name),
-    avatar_url = coalesce(nullif(provisioning.avatar_of(v_new), provisioning.avatar_of(v_old)), p.avatar_url)
-  where p.id = p_new.id;
+  if provisioning.mapped('profiles') is not null then
+    perform provisioning.follow_person(p_new.id);
+  else
+    -- What is as it was is not copied: the person may have written something else into the profile since.
+    update public.profiles p set email = v_email,
+      full_name = coalesce(nullif(provisioning.full_name_of(v_new), provisioning.full_name_of(v_old)), p.full_name),
+      avatar_url = coalesce(nullif(provisioning.avatar_of(v_new), provisioning.avatar_of(v_old)), p.avatar_url)
+    where p.id = p_new.id;
+  end if;
   if v_email is distinct from v_old_email then
     update public.organizations o set billing_email = v_email
     where o.owner_id = p_new.id and o.billing_email is not distinct from v_old_email;

@@ -104,7 +104,9 @@ begin
       format('The rows could not be made: %s The sweep tries again at %s.', v_failure ->> 'message',
         provisioning.utc_text((v_failure ->> 'next_attempt_at')::timestamptz))) end;
   return next provisioning.profile_check(p_facts);
-  if v_profile ->> 'email' is distinct from v_email and v_profile ->> 'id' is not null then
+  if v_profile ->> 'email' is distinct from v_email and v_profile ->> 'id' is not null
+    -- The project's own table may have another address.
+    and provisioning.mapped('profiles') is null then
     return next provisioning.failed_check('profile_email', 'profile_email_differs', format('The profile has %s, the account %s.',
       coalesce(v_profile ->> 'email', 'no address'), coalesce(v_email, 'none')), 'warning');
   end if;

@@ -77,6 +77,15 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object('table', p.tablename, 'name', p.policyname, 'command', lower(p.cmd),
         'permissive', p.permissive = 'PERMISSIVE', 'roles', p.roles) order by p.tablename, p.policyname), '[]')
       from pg_catalog.pg_policies p where p.schemaname = v_schema and p.tablename = any (v_tables)),
+    -- Tables of the project that are read instead of ours, and whether our trigger on them is at work.
+    'mapping', (
+      select coalesce(jsonb_agg(jsonb_build_object('part', m.part, 'table', m.map ->> 'table', 'followed', exists (
+        select from pg_catalog.pg_trigger t
+        where t.tgrelid = to_regclass(m.map ->> 'table') and t.tgfoid = 'provisioning.handle_mapped_row()'::regprocedure
+          and t.tgname = 'A_tenant_provisioning_' || m.part and t.tgenabled in ('O', 'A'))) order by m.part), '[]')
+      from provisioning.settings s cross join lateral jsonb_each(s.mapping) m (part, map)),
+    'mapping_failures', (
+      select jsonb_build_object('rows', count(*), 'message', min(f.message)) from provisioning.mapping_failures f),
     -- What a reset of the database left: nothing of ours knows these organizations any more.
     'left_behind', (
       select jsonb_build_object('passwords', count(*), 'organizations', count(distinct split_part(s.name, '/', 2)))
@@ -99,7 +108,8 @@ end
 $$;
 revoke execute on function provisioning.diagnose_neighbours() from public, anon, authenticated, service_role;
 comment on function provisioning.diagnose_neighbours() is
-  'What others have put on our tables, which triggers on auth.users write to tables with our names, and where the functions are.';
+  'What others have put on our tables, which triggers on auth.users write to tables with our names, how tables of the project are
+read instead of ours, and where the functions are.';
 
 create function provisioning.diagnose_work() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$

@@ -17,15 +17,30 @@ begin
   return coalesce(new, old);
 end $$;`
 
-/** What people have that most often meets ours, beside the shapes that the tests install one by one. */
-export const MORE_SHAPES: readonly Shape[] = [
-  shape('with profiles of another key and required fields', 'tenancy', [
-    `create table public.profiles (id uuid primary key default gen_random_uuid(),
+const OTHER_KEY = `
+     create table public.profiles (id uuid primary key default gen_random_uuid(),
        user_id uuid not null unique references auth.users (id) on delete cascade, email text not null, role text not null default 'user');
      create function public.handle_new_user() returns trigger language plpgsql security definer set search_path = public as $$
        begin insert into profiles (user_id, email) values (new.id, coalesce(new.email, new.id::text)); return new; end $$;
-     create trigger on_auth_user_created after insert on auth.users for each row execute function public.handle_new_user();`,
-  ]),
+     create trigger on_auth_user_created after insert on auth.users for each row execute function public.handle_new_user();`
+
+/** What people have that most often meets ours, beside the shapes that the tests install one by one. */
+export const MORE_SHAPES: readonly Shape[] = [
+  shape('with profiles of another key and required fields', 'tenancy', [OTHER_KEY]),
+  {
+    ...shape('with profiles that are read instead of ours', 'tenancy', [
+      `${OTHER_KEY} alter table public.profiles add column full_name text, add column avatar_url text;`,
+    ]),
+    options: ['--profiles', 'profiles'],
+    acts: [
+      `update public.profiles set full_name = 'Eve', email = 'eve@example.com'`,
+      `insert into public.profiles (user_id, email) select user_id, email from public.profiles limit 1`,
+      `delete from public.profiles where full_name = 'Eve'`,
+      'alter table public.profiles alter column full_name type varchar(50)',
+      'alter table public.profiles drop column full_name',
+      `update public.profiles set email = 'x'`,
+    ],
+  },
   shape('with roles of users', 'public', [
     `create type public.app_role as enum ('admin', 'user');
      create table public.user_roles (user_id uuid references auth.users (id) on delete cascade, role public.app_role, primary key (user_id, role));

@@ -8,6 +8,10 @@ export interface Shape {
   readonly files: Readonly<Record<string, string>>
   /** Where our tables have to go. */
   readonly schema: string
+  /** Of init. */
+  readonly options?: readonly string[]
+  /** Statements on tables of its own that must go on having the same outcome. */
+  readonly acts?: readonly string[]
 }
 
 const SIGN_UP_TRIGGER = `

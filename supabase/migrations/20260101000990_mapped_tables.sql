@@ -1,0 +1,309 @@
+-- Tables of the project's own that are read instead of ours. Which ones is data (settings.mapping), written by map_tables;
+-- without it nothing here does anything.
+--
+-- Ours keep a copy of what is read, because policies, search and indexes rest on it. Triggers on the project's tables have the
+-- copy follow: they read the row again by its key and make ours like it, so that the end is the same whatever came before.
+-- They never stop a statement of the project. What they could not do is recorded, and the sweep does it; and the sweep compares
+-- all the rest in turn, for what no trigger told it (a restored dump, a trigger that was switched off).
+
+create function provisioning.mapped(p_part text) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select s.mapping -> p_part from provisioning.settings s);
+end
+$$;
+revoke execute on function provisioning.mapped(text) from public, anon, authenticated, service_role;
+comment on function provisioning.mapped(text) is
+  'Which table of the project is read for a part (profiles) and the names of its columns; null when ours is in use.';
+
+-- Profiles ------------------------------------------------------------------------------------------------------------
+
+create function provisioning.mapped_person(p_user_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_map constant jsonb := provisioning.mapped('profiles');
+  v_row jsonb;
+begin
+  if v_map is null then
+    return '{}';
+  end if;
+  -- Only the beginning of a text is read: theirs have no limits.
+  execute format('select jsonb_build_object(''name'', concat_ws('' '', %s), ''email'', %s, ''avatar_url'', %s) '
+      'from %s t where t.%I = $1 limit 1',
+    (select string_agg(format('nullif(btrim(left(t.%I::text, 1000)), '''')', c.name), ', ')
+      from jsonb_array_elements_text(v_map -> 'name') c (name)),
+    case when v_map ? 'email' then format('left(t.%I::text, 1000)', v_map ->> 'email') else 'null' end,
+    case when v_map ? 'avatar' then format('left(t.%I::text, 2049)', v_map ->> 'avatar') else 'null' end,
+    v_map ->> 'table', v_map ->> 'user') into v_row using p_user_id;
+  return jsonb_strip_nulls(jsonb_build_object('full_name', provisioning.plain_text(v_row ->> 'name', 200),
+    'email', provisioning.plain_text(v_row ->> 'email', 320), 'avatar_url', provisioning.avatar_of(v_row)));
+end
+$$;
+revoke execute on function provisioning.mapped_person(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.mapped_person(uuid) is
+  'Name, e-mail address and picture of a user as the project''s own table has them, without those that are empty or that a profile
+could not have; {} without a row, or where no table is mapped.';
+
+create function provisioning.follow_person(p_user_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_person jsonb;
+  v_email text;
+begin
+  -- During the sign-up the project's row may come first; ours is made with what stands there.
+  if not exists (select from public.profiles p where p.id = p_user_id) then
+    return;
+  end if;
+  v_person := provisioning.mapped_person(p_user_id);
+  v_email := coalesce(v_person ->> 'email', (select nullif(btrim(u.email), '') from auth.users u where u.id = p_user_id));
+  update public.profiles p
+  set email = v_email, full_name = v_person ->> 'full_name', avatar_url = v_person ->> 'avatar_url'
+  where p.id = p_user_id and (p.email, p.full_name, p.avatar_url)
+    is distinct from (v_email, v_person ->> 'full_name', v_person ->> 'avatar_url');
+end
+$$;
+revoke execute on function provisioning.follow_person(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.follow_person(uuid) is
+  'Makes a profile say what the project''s own table says. Without an address there, it is the account''s.';
+
+-- Following -----------------------------------------------------------------------------------------------------------
+
+create table provisioning.mapping_failures (
+  part text not null,
+  -- Of the user.
+  id uuid not null,
+  sqlstate text not null,
+  message provisioning_types.kept_text not null,
+  attempts integer not null default 1,
+  next_attempt_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (part, id)
+);
+comment on table provisioning.mapping_failures is
+  'Rows of the project''s own tables that ours could not follow. The sweep tries again, ever less often, and removes the row when
+it worked.';
+create index mapping_failures_due_idx on provisioning.mapping_failures (next_attempt_at);
+alter table provisioning.mapping_failures enable row level security;
+revoke all on provisioning.mapping_failures from anon, authenticated, service_role;
+
+create function provisioning.record_mapping_failure(p_part text, p_id uuid, p_sqlstate text, p_message text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into provisioning.mapping_failures as f (part, id, sqlstate, message)
+  values (p_part, p_id, p_sqlstate, left(p_message, 4000))
+  on conflict (part, id) do update set sqlstate = excluded.sqlstate, message = excluded.message, attempts = f.attempts + 1,
+    next_attempt_at = now() + make_interval(secs => least(3600, 10 * power(2, least(f.attempts, 10))));
+exception when others then
+  raise warning '% % needs repair (%), and that could not be recorded: %', p_part, p_id, p_message, sqlerrm;
+end
+$$;
+revoke execute on function provisioning.record_mapping_failure(text, uuid, text, text)
+  from public, anon, authenticated, service_role;
+
+create function provisioning.follow_row(p_part text, p_id uuid) returns void
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+begin
+  perform provisioning.follow_person(p_id);
+end
+$$;
+revoke execute on function provisioning.follow_row(text, uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.follow_row(text, uuid) is
+  'Makes ours say what the project''s own table says of this id. Safe to repeat.';
+
+create function provisioning.try_to_follow_row(p_part text, p_id uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.follow_row(p_part, p_id);
+  return true;
+exception when others then
+  perform provisioning.record_mapping_failure(p_part, p_id, sqlstate, sqlerrm);
+  return false;
+end
+$$;
+revoke execute on function provisioning.try_to_follow_row(text, uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.try_to_follow_row(text, uuid) is
+  'follow_row for the sweep: trouble goes to mapping_failures, and the answer is false.';
+
+create function provisioning.handle_mapped_row() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_part constant text := tg_argv[0];
+  v_before text[];
+  v_after text[];
+  v_row jsonb;
+  v_id uuid;
+begin
+  -- All that is read of a row, its key first. The trigger names no column, because Postgres would not let the project change the
+  -- type of one that a trigger names.
+  if tg_op <> 'INSERT' then
+    v_row := to_jsonb(old);
+    v_before := array(select v_row ->> c.name from unnest(tg_argv[1:]) with ordinality c (name, place) order by c.place);
+  end if;
+  if tg_op <> 'DELETE' then
+    v_row := to_jsonb(new);
+    v_after := array(select v_row ->> c.name from unnest(tg_argv[1:]) with ordinality c (name, place) order by c.place);
+  end if;
+  if v_before = v_after then
+    return null;
+  end if;
+  if provisioning.statement_timed_out() then
+    raise query_canceled using message = 'The statement had no time left.';
+  end if;
+  for v_id in select distinct k.id::uuid from unnest(array[v_before[1], v_after[1]]) k (id) where k.id is not null loop
+    perform provisioning.follow_row(v_part, v_id);
+  end loop;
+  return null;
+exception
+  when query_canceled then
+    -- A client that has given up ends its statement. A statement_timeout does not: the project's own work was done in time.
+    if not provisioning.statement_timed_out() then
+      raise;
+    end if;
+    perform provisioning.record_mapping_failure(v_part, coalesce(v_after[1], v_before[1])::uuid, sqlstate, sqlerrm);
+    return null;
+  when others then
+    perform provisioning.record_mapping_failure(v_part, coalesce(v_after[1], v_before[1])::uuid, sqlstate, sqlerrm);
+    return null;
+end
+$$;
+revoke execute on function provisioning.handle_mapped_row() from public, anon, authenticated, service_role;
+comment on function provisioning.handle_mapped_row() is
+  'Trigger on a table of the project: has ours follow when something changed that is read. Its arguments are the part and the
+columns, the key first. It never stops the statement; trouble goes to mapping_failures.';
+
+create function provisioning.repair_mapped_rows(p_limit integer) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_failure record;
+  v_repaired integer := 0;
+begin
+  for v_failure in
+    select f.part, f.id from provisioning.mapping_failures f where f.next_attempt_at <= now()
+    order by f.next_attempt_at limit p_limit for update skip locked
+  loop
+    if provisioning.try_to_follow_row(v_failure.part, v_failure.id) then
+      delete from provisioning.mapping_failures f where f.part = v_failure.part and f.id = v_failure.id;
+      v_repaired := v_repaired + 1;
+    end if;
+  end loop;
+  return v_repaired;
+end
+$$;
+revoke execute on function provisioning.repair_mapped_rows(integer) from public, anon, authenticated, service_role;
+
+create function provisioning.compare_profiles(p_limit integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_at constant uuid := (select d.compared_profile from provisioning.dispatch_state d);
+  v_ids constant uuid[] := array(
+    select p.id from public.profiles p where v_at is null or p.id > v_at order by p.id limit p_limit);
+begin
+  perform provisioning.try_to_follow_row('profiles', i.id) from unnest(v_ids) i (id);
+  -- A portion that is not full was the last of its round.
+  update provisioning.dispatch_state set compared_profile = case when cardinality(v_ids) = p_limit then v_ids[p_limit] end;
+end
+$$;
+revoke execute on function provisioning.compare_profiles(integer) from public, anon, authenticated, service_role;
+comment on function provisioning.compare_profiles(integer) is
+  'Has the next p_limit profiles follow the project''s own table, and begins anew after the last.';
+
+create function provisioning.follow_mapped_tables(p_limit integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_mapping constant jsonb := (select s.mapping from provisioning.settings s);
+begin
+  if v_mapping is null then
+    return;
+  end if;
+  perform provisioning.repair_mapped_rows(p_limit);
+  if v_mapping ? 'profiles' then
+    perform provisioning.compare_profiles(p_limit);
+  end if;
+end
+$$;
+revoke execute on function provisioning.follow_mapped_tables(integer) from public, anon, authenticated, service_role;
+comment on function provisioning.follow_mapped_tables(integer) is
+  'For the sweep: does what triggers could not, and compares the next p_limit rows of ours with the project''s own tables.';
+
+-- Choosing ------------------------------------------------------------------------------------------------------------
+
+create function provisioning.mapped_columns(p_part text, p_map jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case p_part
+    when 'profiles' then array[p_map ->> 'user'] || array(select jsonb_array_elements_text(p_map -> 'name'))
+      || array_remove(array[p_map ->> 'email', p_map ->> 'avatar'], null) end;
+end
+$$;
+revoke execute on function provisioning.mapped_columns(text, jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.mapped_columns(text, jsonb) is 'The columns of a mapped table that are read, its key first.';
+
+create function provisioning.assert_mappable(p_table regclass, p_columns text[], p_ids text[]) returns void
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_missing text := (
+    select string_agg(c.name, ', ') from unnest(p_columns) c (name) where not exists (
+      select from pg_catalog.pg_attribute a
+      where a.attrelid = p_table and a.attname = c.name and a.attnum > 0 and not a.attisdropped));
+  v_other text := (
+    select string_agg(a.attname || ' is ' || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ') from pg_catalog.pg_attribute a
+    where a.attrelid = p_table and a.attname = any (p_ids) and a.atttypid <> 'uuid'::regtype);
+begin
+  if not exists (select from pg_catalog.pg_class c where c.oid = p_table and c.relkind in ('r', 'p')) then
+    raise exception '% is no table.', p_table using errcode = 'wrong_object_type';
+  elsif v_missing is not null then
+    raise exception 'The table % has no column %.', p_table, v_missing using errcode = 'undefined_column';
+  elsif v_other is not null then
+    raise exception 'Ids are uuid here, and in % the column %.', p_table, v_other using errcode = 'datatype_mismatch';
+  end if;
+end
+$$;
+revoke execute on function provisioning.assert_mappable(regclass, text[], text[]) from public, anon, authenticated, service_role;
+
+create function provisioning.map_table(p_part text, p_map jsonb) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_trigger constant text := 'A_tenant_provisioning_' || p_part;
+  v_table constant regclass := (p_map ->> 'table')::regclass;
+  v_before constant regclass := to_regclass(provisioning.mapped(p_part) ->> 'table');
+  v_columns constant text[] := provisioning.mapped_columns(p_part, p_map);
+begin
+  perform provisioning.assert_mappable(v_table, v_columns, v_columns[1:1]);
+  if v_before <> v_table then
+    perform provisioning.lock_table(v_before);
+    execute format('drop trigger if exists %I on %s', v_trigger, v_before);
+  end if;
+  perform provisioning.lock_table(v_table);
+  -- By its first letter it comes before the triggers of foreign keys, which are called RI_….
+  execute format('create or replace trigger %I after insert or update or delete on %s for each row '
+    'execute function provisioning.handle_mapped_row(%L, %s)', v_trigger, v_table, p_part,
+    (select string_agg(quote_literal(c.name), ', ' order by c.place) from unnest(v_columns) with ordinality c (name, place)));
+  return p_map || jsonb_build_object('table', v_table::text);
+end
+$$;
+revoke execute on function provisioning.map_table(text, jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.map_table(text, jsonb) is
+  'Puts our trigger on a table of the project, and takes it off the one that was mapped before. Returns the mapping with the full
+name of the table. Raises when the table cannot be mapped.';
+
+create function provisioning.map_tables(p_mapping jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_part text;
+  v_mapping jsonb := coalesce((select s.mapping from provisioning.settings s), '{}');
+begin
+  for v_part in select jsonb_object_keys(p_mapping) loop
+    v_mapping := v_mapping || jsonb_build_object(v_part, provisioning.map_table(v_part, p_mapping -> v_part));
+  end loop;
+  update provisioning.settings set mapping = v_mapping;
+  if v_mapping ? 'profiles' then
+    -- What stands in ours comes from there; only whether strangers may find it is said here.
+    revoke insert, update on public.profiles from authenticated, service_role;
+    grant update (discoverable) on public.profiles to authenticated, service_role;
+  end if;
+end
+$$;
+revoke execute on function provisioning.map_tables(jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.map_tables(jsonb) is
+  'For migrations: from now on reads tables of the project instead of ours. By part: profiles {table, user, name: [columns],
+email, avatar}, the last two optional. Ours follow within the sweep''s next rounds. To be called again for other tables.';

@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { findMapping, proposals } from '../../cli/install/find-mapping.ts'
+import { mappingMigrations, withWantedMapping } from '../../cli/install/mapping.ts'
+import { tablesMadeIn } from '../../cli/install/their-tables.ts'
+
+const columnsOf = (sql: string) =>
+  tablesMadeIn([sql]).map(({ name, columns }) => [
+    name,
+    columns.map((column) => Object.values(column).join(' ')),
+  ])
+
+describe('tables that migrations leave behind', () => {
+  it.each([
+    [
+      `CREATE TABLE IF NOT EXISTS "public"."profiles" (
+         id UUID REFERENCES auth.users ON DELETE CASCADE NOT NULL PRIMARY KEY, -- the user's, of course
+         name text check (name in ('a', 'b, c')), balance numeric(10, 2) default 0, "Odd name" text,
+         constraint one unique (name, id), foreign key (balance) references companies(id));`,
+      [
+        [
+          'public.profiles',
+          ['id uuid auth.users', 'name text', 'balance numeric public.companies', 'Odd name text'],
+        ],
+      ],
+    ],
+    [
+      `create table a (id uuid); alter table only public.a add column if not exists b text, add c uuid, drop column id;
+       alter table a add constraint c_fkey foreign key (c) references "auth"."users" (id); alter table a rename column b to d;`,
+      [['public.a', ['c uuid auth.users', 'd text']]],
+    ],
+    [
+      'create table a (id int); alter table a rename to b; alter table b set schema app;',
+      [['app.b', ['id int']]],
+    ],
+    ['create table a (id int); drop table if exists a cascade;', []],
+    ['create table a (id int); create table if not exists a (id uuid, x int);', [['public.a', ['id int']]]],
+    ['create function f() returns void as $f$ create table a (id int); $f$ language sql;', []],
+  ])('%s', (sql, tables) => {
+    expect(columnsOf(sql)).toEqual(tables)
+  })
+})
+
+const find = (sql: string, columns: Readonly<Record<string, string>> = {}) =>
+  findMapping({ profiles: 'profiles', columns }, tablesMadeIn([sql]), false).profiles
+
+describe('the columns of profiles', () => {
+  const quickStart =
+    'create table profiles (id uuid references auth.users primary key, username text, full_name text, avatar_url text)'
+  it.each([
+    [quickStart, {}, { user: 'id', name: ['full_name'], avatar: 'avatar_url' }],
+    [
+      'create table profiles (id uuid primary key, user_id uuid references auth.users, email text, display_name text)',
+      {},
+      { user: 'user_id', name: ['display_name'], email: 'email' },
+    ],
+    [
+      'create table profiles (id uuid, user_id uuid, first_name text, last_name text)',
+      {},
+      { user: 'user_id', name: ['first_name', 'last_name'] },
+    ],
+    [
+      `${quickStart}; alter table profiles add email text, add owner uuid;`,
+      { 'profiles.name': 'username+full_name', 'profiles.email': 'none', 'profiles.user': 'owner' },
+      { user: 'owner', name: ['username', 'full_name'], avatar: 'avatar_url' },
+    ],
+  ])('%s %j', (sql, said, found) => {
+    expect(find(sql, said)).toEqual({ table: 'public.profiles', ...found })
+  })
+
+  it.each([
+    ['create table people (id uuid)', {}, 'there is no table public.profiles in your migrations'],
+    ['create table profiles (id uuid, nick text)', {}, 'Say --column profiles.name=COLUMN'],
+    [
+      'create table profiles (id bigint, name text)',
+      {},
+      'public.profiles.id is bigint, and ids are uuid here',
+    ],
+    ['create table profiles (key uuid, name text)', {}, 'has no column that leads to auth.users'],
+    [quickStart, { 'profiles.name': 'nick' }, 'public.profiles has no column nick'],
+  ])('that cannot be found: %s', (sql, said, message) => {
+    expect(() => find(sql, said)).toThrow(message)
+  })
+
+  it('are proposed, until they are read', () => {
+    const tables = tablesMadeIn([quickStart])
+    expect(proposals(tables, {})).toEqual([
+      '--profiles public.profiles (user: id, name: full_name, avatar: avatar_url)',
+    ])
+    expect(proposals(tables, findMapping({ profiles: 'profiles', columns: {} }, tables, false))).toEqual([])
+    expect(proposals(tablesMadeIn(['create table profiles (id uuid)']), {})).toEqual([])
+  })
+
+  it('make a migration each time that they are others', () => {
+    const first = { profiles: { table: 'public.profiles', user: 'id', name: ['name'] } }
+    const chosen = withWantedMapping([], first)
+    expect(withWantedMapping(chosen, {})).toBe(chosen)
+    expect(withWantedMapping(chosen, first)).toBe(chosen)
+    const twice = withWantedMapping(chosen, { profiles: { ...first.profiles, name: ['nick'] } })
+    expect(mappingMigrations(twice).map(({ name }) => name)).toEqual(['mapping_1.sql', 'mapping_2.sql'])
+    expect(mappingMigrations(twice)[0]).toEqual(mappingMigrations(chosen)[0])
+  })
+})

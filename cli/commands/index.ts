@@ -11,6 +11,7 @@ import { registerList } from './list.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
+import { registerRetryFailed } from './retry-failed.ts'
 import { registerRotate, registerRotateKeys } from './rotation.ts'
 import { registerStatus } from './status.ts'
 import { registerUninstall } from './uninstall.ts'
@@ -30,6 +31,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerRotateKeys(program, define)
   registerProvision(program, define)
   registerRetry(program, define)
+  registerRetryFailed(program, define)
   registerCancel(program, define)
   registerDeprovision(program, define)
   registerReadmit(program, define)

@@ -12,6 +12,7 @@ interface Options {
   readonly health?: string[]
   readonly region?: string[]
   readonly plan?: string[]
+  readonly errorCode?: string[]
   readonly search?: string
   readonly withAlerts?: true
   readonly sort: string
@@ -24,7 +25,7 @@ interface Options {
 /** Of a page when every page is read. */
 const PAGE_SIZE = 500
 const STATES = ['pending', 'provisioning', 'ready', 'failed', 'cancelled']
-const HEALTH_STATES = ['unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping']
+export const HEALTH_STATES = ['unknown', 'healthy', 'degraded', 'unhealthy', 'sleeping']
 const ORDERS = ['slug', '-slug', 'name', '-name', 'created_at', '-created_at']
 
 const pageSchema = z.object({
@@ -65,6 +66,12 @@ export function registerList(program: Command, define: Define): void {
         new Option('--region <regions>', 'data or Neon regions, such as eu-central-1').argParser(words),
       )
       .addOption(new Option('--plan <plans>', 'such as free').argParser(words))
+      .addOption(
+        new Option(
+          '--error-code <codes>',
+          'only those whose provisioning has failed so, such as neon_limit_refused',
+        ).argParser(words),
+      )
       .option('--search <text>', 'a part of the name, the slug or the billing e-mail address')
       .option('--with-alerts', 'only those with an open alert')
       .addOption(
@@ -91,7 +98,7 @@ export function registerList(program: Command, define: Define): void {
 }
 
 /** An option with words out of `choices`, with commas between them or repeated. */
-function chosen(flags: string, description: string, choices: readonly string[]): Option {
+export function chosen(flags: string, description: string, choices: readonly string[]): Option {
   return new Option(flags, `${description}: ${choices.join(', ')}`).argParser(
     (text: string, before: readonly string[] | undefined) => {
       const all = words(text, before)
@@ -104,9 +111,25 @@ function chosen(flags: string, description: string, choices: readonly string[]):
 }
 
 async function readPage(api: Api, options: Options, size: number, after?: string | null): Promise<Page> {
-  const { status = null, health = null, region = null, plan = null, search = null, withAlerts } = options
+  const {
+    status = null,
+    health = null,
+    region = null,
+    plan = null,
+    search = null,
+    withAlerts,
+    errorCode = null,
+  } = options
   const call = api.client.rpc('list_tenants', {
-    filter: { status, health, region, plan, search, has_open_alerts: withAlerts ?? null },
+    filter: {
+      status,
+      health,
+      region,
+      plan,
+      search,
+      error_code: errorCode,
+      has_open_alerts: withAlerts ?? null,
+    },
     sort: options.sort,
     page_size: size,
     ...(after ? { after } : {}),

@@ -333,6 +333,9 @@ isOneToOne: true
 "resume_work":
 { Args: { "name"?: string,"scope": string }; Returns: boolean
                            },
+"retry_tenants":
+{ Args: { "dry_run"?: boolean,"filter"?: Json,"max_tenants"?: number }; Returns: Json
+                           },
 "revoke_api_key":
 { Args: { "key_id": string }; Returns: Json
                            },

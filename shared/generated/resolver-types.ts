@@ -67,6 +67,16 @@ export type MemberRole =
   | 'admin'
   | 'member';
 
+/** Of the caller in an organization. WAKE_DATABASE: a deep health check; PROVISION: also to try again, cancel and resize. */
+export type Permission =
+  | 'check_health'
+  | 'wake_database'
+  | 'provision'
+  | 'read_connection'
+  | 'manage_keys'
+  | 'manage_members'
+  | 'edit_organization';
+
 export type SslMode =
   | 'disable'
   | 'require'
@@ -108,6 +118,8 @@ export type Query = {
   readonly tenantVerification?: Maybe<TenantVerification>;
   /** What operators have paused. For operators and the service role (forbidden to others). */
   readonly pauses?: Maybe<ReadonlyArray<Pause>>;
+  /** What can be chosen when a tenant is provisioned: regions, sizes, tiers and plans, as an operator keeps them. */
+  readonly provisioningOptions: ProvisioningOptions;
   /** Whether the caller may list all tenants. */
   readonly isOperator: Scalars['Boolean']['output'];
 };
@@ -207,6 +219,11 @@ export type Mutation = {
    */
   readonly provisionUserResources: ProvisionUserResult;
   /**
+   * Tries the failed provisioning of many tenants again, in the lane for work that nobody waits for. A dry run only counts. For
+   * operators and the service role (forbidden to others).
+   */
+  readonly retryTenants: BulkRetry;
+  /**
    * Stops all work, one kind of job or all calls to one provider for a while, or changes the reason. Jobs at work end by
    * themselves; those that wait say why. Returns whether it changed anything. For operators and the service role.
    */
@@ -263,6 +280,13 @@ export type MutationCheckTenantHealthArgs = {
 export type MutationProvisionUserResourcesArgs = {
   email: Scalars['String']['input'];
   metadata?: InputMaybe<Scalars['JSON']['input']>;
+};
+
+
+export type MutationRetryTenantsArgs = {
+  filter?: InputMaybe<TenantFilter>;
+  dryRun?: Scalars['Boolean']['input'];
+  first?: Scalars['Int']['input'];
 };
 
 
@@ -342,6 +366,8 @@ export type Organization = {
   readonly slug: Scalars['String']['output'];
   /** The caller's role in it. */
   readonly role: MemberRole;
+  /** What the caller may do in it. */
+  readonly permissions: ReadonlyArray<Permission>;
   readonly plan: Scalars['String']['output'];
   readonly ownerId: Scalars['ID']['output'];
   readonly stripeCustomerId?: Maybe<Scalars['String']['output']>;
@@ -569,6 +595,8 @@ export type TenantFilter = {
   /** Data regions, or the regions of the databases. */
   readonly region?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
   readonly plan?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
+  /** Codes of failures, such as stripe_key_refused: of those whose provisioning has failed. */
+  readonly errorCode?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
   /** A part of the name, slug or billing e-mail address. */
   readonly search?: InputMaybe<Scalars['String']['input']>;
   /** true: only those with an open alert. */
@@ -765,6 +793,87 @@ export type AuditEntry = {
   readonly createdAt: Scalars['DateTime']['output'];
 };
 
+export type ProvisioningOptions = {
+  /** Where a tenant goes that names no region. */
+  readonly defaultDataRegion: Scalars['String']['output'];
+  /** Of the prices, such as usd. */
+  readonly currency: Scalars['String']['output'];
+  readonly regions: ReadonlyArray<RegionOption>;
+  /** The smallest first. */
+  readonly sizes: ReadonlyArray<SizeOption>;
+  readonly tiers: ReadonlyArray<TierOption>;
+  /** The cheapest first, those on request last. */
+  readonly plans: ReadonlyArray<PlanOption>;
+};
+
+export type RegionOption = {
+  readonly dataRegion: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  readonly city?: Maybe<Scalars['String']['output']>;
+  /** Two letters, ISO 3166. */
+  readonly country?: Maybe<Scalars['String']['output']>;
+  /** In degrees, north is positive. */
+  readonly latitude?: Maybe<Scalars['Float']['output']>;
+  /** In degrees, east is positive. */
+  readonly longitude?: Maybe<Scalars['Float']['output']>;
+};
+
+/** A compute unit is 1 vCPU with 4 GB of memory. */
+export type SizeOption = {
+  readonly size: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  readonly minComputeUnits: Scalars['Float']['output'];
+  readonly maxComputeUnits: Scalars['Float']['output'];
+  /** After so long without a query the database sleeps; null: never. */
+  readonly suspendAfterSeconds?: Maybe<Scalars['Int']['output']>;
+};
+
+export type TierOption = {
+  readonly tier: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  /** What it consists of, such as stripe and neon. */
+  readonly services: ReadonlyArray<Scalars['String']['output']>;
+};
+
+/** Limits hold for one tenant; null is unlimited. */
+export type PlanOption = {
+  readonly plan: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  /** In the smallest unit of the currency, such as cents; null: on request. */
+  readonly monthlyPrice?: Maybe<Scalars['Float']['output']>;
+  /** Of a new database. */
+  readonly defaultSize: Scalars['String']['output'];
+  /** That owners and admins may choose. */
+  readonly sizes: ReadonlyArray<Scalars['String']['output']>;
+  readonly storageBytes?: Maybe<Scalars['Float']['output']>;
+  /** Sent by the database, a month. */
+  readonly transferBytes?: Maybe<Scalars['Float']['output']>;
+  /** Of one vCPU, a month. */
+  readonly computeSeconds?: Maybe<Scalars['Float']['output']>;
+  /** How far back the database can be restored. */
+  readonly historySeconds: Scalars['Float']['output'];
+};
+
+export type BulkRetry = {
+  readonly dryRun: Scalars['Boolean']['output'];
+  /** Tenants of the filter whose provisioning has failed. When exact is false there are more, and 10,000 were counted. */
+  readonly matched: Scalars['Int']['output'];
+  readonly exact: Scalars['Boolean']['output'];
+  readonly byReason: ReadonlyArray<FailureCount>;
+  /** Tried again by this call; 0 in a dry run. */
+  readonly retried: Scalars['Int']['output'];
+  /** Matched, and not tried again by this call. */
+  readonly remaining: Scalars['Int']['output'];
+};
+
+export type FailureCount = {
+  /** For programs; docs/failure-codes.md lists them. */
+  readonly code: Scalars['String']['output'];
+  /** Of one of them. */
+  readonly message: Scalars['String']['output'];
+  readonly count: Scalars['Int']['output'];
+};
+
 export type ProvisioningRequest = {
   readonly organizationId: Scalars['ID']['output'];
   readonly jobId: Scalars['ID']['output'];
@@ -868,6 +977,7 @@ export type ResolversTypes = {
   HealthState: null;
   Severity: null;
   MemberRole: null;
+  Permission: null;
   SslMode: null;
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
@@ -913,6 +1023,13 @@ export type ResolversTypes = {
   Remedy: ResolverTypeWrapper<Remedy>;
   RemedyAction: ResolverTypeWrapper<RemedyAction>;
   AuditEntry: ResolverTypeWrapper<AuditEntry>;
+  ProvisioningOptions: ResolverTypeWrapper<ProvisioningOptions>;
+  RegionOption: ResolverTypeWrapper<RegionOption>;
+  SizeOption: ResolverTypeWrapper<SizeOption>;
+  TierOption: ResolverTypeWrapper<TierOption>;
+  PlanOption: ResolverTypeWrapper<PlanOption>;
+  BulkRetry: ResolverTypeWrapper<BulkRetry>;
+  FailureCount: ResolverTypeWrapper<FailureCount>;
   ProvisioningRequest: ResolverTypeWrapper<ProvisioningRequest>;
   Cancellation: ResolverTypeWrapper<Cancellation>;
   ProvisionUserResult: ResolverTypeWrapper<ProvisionUserResult>;
@@ -959,6 +1076,13 @@ export type ResolversParentTypes = {
   Remedy: Remedy;
   RemedyAction: RemedyAction;
   AuditEntry: AuditEntry;
+  ProvisioningOptions: ProvisioningOptions;
+  RegionOption: RegionOption;
+  SizeOption: SizeOption;
+  TierOption: TierOption;
+  PlanOption: PlanOption;
+  BulkRetry: BulkRetry;
+  FailureCount: FailureCount;
   ProvisioningRequest: ProvisioningRequest;
   Cancellation: Cancellation;
   ProvisionUserResult: ProvisionUserResult;
@@ -986,6 +1110,8 @@ export type SeverityResolvers = { INFO: 'info', WARNING: 'warning', CRITICAL: 'c
 
 export type MemberRoleResolvers = { OWNER: 'owner', ADMIN: 'admin', MEMBER: 'member' };
 
+export type PermissionResolvers = { CHECK_HEALTH: 'check_health', WAKE_DATABASE: 'wake_database', PROVISION: 'provision', READ_CONNECTION: 'read_connection', MANAGE_KEYS: 'manage_keys', MANAGE_MEMBERS: 'manage_members', EDIT_ORGANIZATION: 'edit_organization' };
+
 export type SslModeResolvers = { DISABLE: 'disable', REQUIRE: 'require', VERIFY_FULL: 'verify-full' };
 
 export type QueryResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Query'] = ResolversParentTypes['Query']> = {
@@ -1002,6 +1128,7 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   tenantCounts?: Resolver<Maybe<ResolversTypes['TenantCounts']>, ParentType, ContextType>;
   tenantVerification?: Resolver<Maybe<ResolversTypes['TenantVerification']>, ParentType, ContextType, RequireFields<QueryTenantVerificationArgs, 'subject'>>;
   pauses?: Resolver<Maybe<ReadonlyArray<ResolversTypes['Pause']>>, ParentType, ContextType>;
+  provisioningOptions?: Resolver<ResolversTypes['ProvisioningOptions'], ParentType, ContextType>;
   isOperator?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
 };
 
@@ -1012,6 +1139,7 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
   rotateCredentials?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationRotateCredentialsArgs, 'organizationId'>>;
   checkTenantHealth?: Resolver<Maybe<ResolversTypes['TenantHealth']>, ParentType, ContextType, RequireFields<MutationCheckTenantHealthArgs, 'organizationId' | 'deep'>>;
   provisionUserResources?: Resolver<ResolversTypes['ProvisionUserResult'], ParentType, ContextType, RequireFields<MutationProvisionUserResourcesArgs, 'email'>>;
+  retryTenants?: Resolver<ResolversTypes['BulkRetry'], ParentType, ContextType, RequireFields<MutationRetryTenantsArgs, 'dryRun' | 'first'>>;
   pauseWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationPauseWorkArgs, 'scope' | 'reason'>>;
   resumeWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationResumeWorkArgs, 'scope'>>;
   createApiKey?: Resolver<ResolversTypes['NewApiKey'], ParentType, ContextType, RequireFields<MutationCreateApiKeyArgs, 'organizationId' | 'name' | 'scope'>>;
@@ -1041,6 +1169,7 @@ export type OrganizationResolvers<ContextType = unknown, ParentType extends Reso
   name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   slug?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   role?: Resolver<ResolversTypes['MemberRole'], ParentType, ContextType>;
+  permissions?: Resolver<ReadonlyArray<ResolversTypes['Permission']>, ParentType, ContextType>;
   plan?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   ownerId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   stripeCustomerId?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
@@ -1325,6 +1454,65 @@ export type AuditEntryResolvers<ContextType = unknown, ParentType extends Resolv
   createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
 };
 
+export type ProvisioningOptionsResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ProvisioningOptions'] = ResolversParentTypes['ProvisioningOptions']> = {
+  defaultDataRegion?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  currency?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  regions?: Resolver<ReadonlyArray<ResolversTypes['RegionOption']>, ParentType, ContextType>;
+  sizes?: Resolver<ReadonlyArray<ResolversTypes['SizeOption']>, ParentType, ContextType>;
+  tiers?: Resolver<ReadonlyArray<ResolversTypes['TierOption']>, ParentType, ContextType>;
+  plans?: Resolver<ReadonlyArray<ResolversTypes['PlanOption']>, ParentType, ContextType>;
+};
+
+export type RegionOptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['RegionOption'] = ResolversParentTypes['RegionOption']> = {
+  dataRegion?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  city?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  country?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  latitude?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  longitude?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+};
+
+export type SizeOptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['SizeOption'] = ResolversParentTypes['SizeOption']> = {
+  size?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  minComputeUnits?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  maxComputeUnits?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  suspendAfterSeconds?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+};
+
+export type TierOptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['TierOption'] = ResolversParentTypes['TierOption']> = {
+  tier?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  services?: Resolver<ReadonlyArray<ResolversTypes['String']>, ParentType, ContextType>;
+};
+
+export type PlanOptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['PlanOption'] = ResolversParentTypes['PlanOption']> = {
+  plan?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  monthlyPrice?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  defaultSize?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  sizes?: Resolver<ReadonlyArray<ResolversTypes['String']>, ParentType, ContextType>;
+  storageBytes?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  transferBytes?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  computeSeconds?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  historySeconds?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+};
+
+export type BulkRetryResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['BulkRetry'] = ResolversParentTypes['BulkRetry']> = {
+  dryRun?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+  matched?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  exact?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+  byReason?: Resolver<ReadonlyArray<ResolversTypes['FailureCount']>, ParentType, ContextType>;
+  retried?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  remaining?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type FailureCountResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['FailureCount'] = ResolversParentTypes['FailureCount']> = {
+  code?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  message?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  count?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
 export type ProvisioningRequestResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ProvisioningRequest'] = ResolversParentTypes['ProvisioningRequest']> = {
   organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   jobId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
@@ -1358,6 +1546,7 @@ export type Resolvers<ContextType = unknown> = {
   HealthState?: HealthStateResolvers;
   Severity?: SeverityResolvers;
   MemberRole?: MemberRoleResolvers;
+  Permission?: PermissionResolvers;
   SslMode?: SslModeResolvers;
   Query?: QueryResolvers<ContextType>;
   Mutation?: MutationResolvers<ContextType>;
@@ -1395,6 +1584,13 @@ export type Resolvers<ContextType = unknown> = {
   Remedy?: RemedyResolvers<ContextType>;
   RemedyAction?: RemedyActionResolvers<ContextType>;
   AuditEntry?: AuditEntryResolvers<ContextType>;
+  ProvisioningOptions?: ProvisioningOptionsResolvers<ContextType>;
+  RegionOption?: RegionOptionResolvers<ContextType>;
+  SizeOption?: SizeOptionResolvers<ContextType>;
+  TierOption?: TierOptionResolvers<ContextType>;
+  PlanOption?: PlanOptionResolvers<ContextType>;
+  BulkRetry?: BulkRetryResolvers<ContextType>;
+  FailureCount?: FailureCountResolvers<ContextType>;
   ProvisioningRequest?: ProvisioningRequestResolvers<ContextType>;
   Cancellation?: CancellationResolvers<ContextType>;
   ProvisionUserResult?: ProvisionUserResultResolvers<ContextType>;

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { MutationResolvers } from '../generated/resolver-types.ts'
 import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
 import { check, organizationId } from './arguments.ts'
+import { bulkMutations } from './bulk-retry.ts'
 import type { GraphqlContext } from './context.ts'
 import { keyMutations } from './keys.ts'
 import { pauseMutations } from './pauses.ts'
@@ -58,6 +59,7 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
 
   provisionUserResources,
 
+  ...bulkMutations,
   ...pauseMutations,
   ...keyMutations,
 }

@@ -7,7 +7,7 @@ import { pauseQueries } from './pauses.ts'
 import { provisioningStatus } from './provisioning-status.ts'
 import { HEALTH, HEALTH_HISTORY } from './reads/health.ts'
 import { CONNECTION_INFO, MY_ORGANIZATIONS } from './reads/organizations.ts'
-import { ALERTS, EVENTS } from './reads/provisioning.ts'
+import { ALERTS, EVENTS, OPTIONS } from './reads/provisioning.ts'
 import { IS_OPERATOR } from './reads/tenants.ts'
 import { tenantFields, tenantQueries, verificationFields } from './tenant-queries.ts'
 
@@ -53,6 +53,8 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
   ...tenantQueries,
   ...pauseQueries,
   ...keyQueries,
+
+  provisioningOptions: (_, __, { reader }) => reader.read(OPTIONS),
 
   isOperator: (_, __, { reader }) => reader.read(IS_OPERATOR),
 }

@@ -9,6 +9,7 @@ import { check, decodeTimeCursor, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { camelCased } from './names.ts'
 import { provisioningStatus } from './provisioning-status.ts'
+import type { Options } from './reader.ts'
 import { HEALTH, HEALTH_HISTORY } from './reads/health.ts'
 import { EVENTS, ORGANIZATION_ALERTS } from './reads/provisioning.ts'
 import { TENANT, TENANT_COUNTS, TENANT_SUMMARIES, TENANTS, VERIFICATION } from './reads/tenants.ts'
@@ -21,6 +22,7 @@ const tenantFilter = z.object({
   health: words,
   region: words,
   plan: words,
+  errorCode: words,
   search: z.string().trim().min(1).max(200).nullish(),
   hasOpenAlerts: z.boolean().nullish(),
 })
@@ -51,13 +53,9 @@ const tenantCounts = z.object({
 /** What operators and the service role ask about tenants of everybody. */
 export const tenantQueries = {
   tenants: async (_, { filter, sort, page }, { reader }) => {
-    const { hasOpenAlerts = null, ...conditions } = check('filter', tenantFilter, filter ?? {})
     const found = tenantPage.parse(
       await reader.call(TENANTS, {
-        filter: {
-          ...definedOf(conditions),
-          ...(hasOpenAlerts === null ? {} : { has_open_alerts: hasOpenAlerts }),
-        },
+        filter: tenantFilterOf(filter),
         sort,
         first: pageSize(page?.first ?? 50),
         after: check('after', z.string().max(2000).nullish(), page?.after) ?? null,
@@ -114,6 +112,15 @@ export const verificationFields: TenantVerificationResolvers<GraphqlContext> = {
     const found = typeof id !== 'string' ? null : await operatorReader.readOf(TENANT_SUMMARIES, id)
     return isObject(found) ? camelCased(found) : null
   },
+}
+
+/** A filter as the database's functions take it. @throws Problem that names what is wrong in it */
+export function tenantFilterOf(filter: unknown): Options {
+  const { hasOpenAlerts, errorCode, ...conditions } = check('filter', tenantFilter, filter ?? {})
+  return {
+    ...definedOf<string | string[]>(conditions),
+    ...definedOf<boolean | string[]>({ has_open_alerts: hasOpenAlerts, error_code: errorCode }),
+  }
 }
 
 function definedOf<T>(values: Readonly<Record<string, T | null | undefined>>): Readonly<Record<string, T>> {

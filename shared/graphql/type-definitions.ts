@@ -77,6 +77,19 @@ export const typeDefinitions = /* GraphQL */ `
     MEMBER
   }
 
+  """
+  Of the caller in an organization. WAKE_DATABASE: a deep health check; PROVISION: also to try again, cancel and resize.
+  """
+  enum Permission {
+    CHECK_HEALTH
+    WAKE_DATABASE
+    PROVISION
+    READ_CONNECTION
+    MANAGE_KEYS
+    MANAGE_MEMBERS
+    EDIT_ORGANIZATION
+  }
+
   enum SslMode {
     DISABLE
     REQUIRE
@@ -211,6 +224,11 @@ export const typeDefinitions = /* GraphQL */ `
     pauses: [Pause!]
 
     """
+    What can be chosen when a tenant is provisioned: regions, sizes, tiers and plans, as an operator keeps them.
+    """
+    provisioningOptions: ProvisioningOptions!
+
+    """
     Whether the caller may list all tenants.
     """
     isOperator: Boolean!
@@ -287,6 +305,22 @@ export const typeDefinitions = /* GraphQL */ `
       """
       metadata: JSON
     ): ProvisionUserResult!
+
+    """
+    Tries the failed provisioning of many tenants again, in the lane for work that nobody waits for. A dry run only counts. For
+    operators and the service role (forbidden to others).
+    """
+    retryTenants(
+      """
+      Without, all whose provisioning has failed.
+      """
+      filter: TenantFilter
+      dryRun: Boolean! = true
+      """
+      How many one call tries again, 1 to 500. Call again while some remain.
+      """
+      first: Int! = 100
+    ): BulkRetry!
 
     """
     Stops all work, one kind of job or all calls to one provider for a while, or changes the reason. Jobs at work end by
@@ -395,6 +429,10 @@ export const typeDefinitions = /* GraphQL */ `
     The caller's role in it.
     """
     role: MemberRole!
+    """
+    What the caller may do in it.
+    """
+    permissions: [Permission!]!
     plan: String!
     ownerId: ID!
     stripeCustomerId: String
@@ -703,6 +741,10 @@ export const typeDefinitions = /* GraphQL */ `
     region: [String!]
     plan: [String!]
     """
+    Codes of failures, such as stripe_key_refused: of those whose provisioning has failed.
+    """
+    errorCode: [String!]
+    """
     A part of the name, slug or billing e-mail address.
     """
     search: String
@@ -938,6 +980,131 @@ export const typeDefinitions = /* GraphQL */ `
     resourceType: String!
     resourceId: String
     createdAt: DateTime!
+  }
+
+  type ProvisioningOptions {
+    """
+    Where a tenant goes that names no region.
+    """
+    defaultDataRegion: String!
+    """
+    Of the prices, such as usd.
+    """
+    currency: String!
+    regions: [RegionOption!]!
+    """
+    The smallest first.
+    """
+    sizes: [SizeOption!]!
+    tiers: [TierOption!]!
+    """
+    The cheapest first, those on request last.
+    """
+    plans: [PlanOption!]!
+  }
+
+  type RegionOption {
+    dataRegion: String!
+    label: String!
+    city: String
+    """
+    Two letters, ISO 3166.
+    """
+    country: String
+    """
+    In degrees, north is positive.
+    """
+    latitude: Float
+    """
+    In degrees, east is positive.
+    """
+    longitude: Float
+  }
+
+  """
+  A compute unit is 1 vCPU with 4 GB of memory.
+  """
+  type SizeOption {
+    size: String!
+    label: String!
+    minComputeUnits: Float!
+    maxComputeUnits: Float!
+    """
+    After so long without a query the database sleeps; null: never.
+    """
+    suspendAfterSeconds: Int
+  }
+
+  type TierOption {
+    tier: String!
+    label: String!
+    """
+    What it consists of, such as stripe and neon.
+    """
+    services: [String!]!
+  }
+
+  """
+  Limits hold for one tenant; null is unlimited.
+  """
+  type PlanOption {
+    plan: String!
+    label: String!
+    """
+    In the smallest unit of the currency, such as cents; null: on request.
+    """
+    monthlyPrice: Float
+    """
+    Of a new database.
+    """
+    defaultSize: String!
+    """
+    That owners and admins may choose.
+    """
+    sizes: [String!]!
+    storageBytes: Float
+    """
+    Sent by the database, a month.
+    """
+    transferBytes: Float
+    """
+    Of one vCPU, a month.
+    """
+    computeSeconds: Float
+    """
+    How far back the database can be restored.
+    """
+    historySeconds: Float!
+  }
+
+  type BulkRetry {
+    dryRun: Boolean!
+    """
+    Tenants of the filter whose provisioning has failed. When exact is false there are more, and 10,000 were counted.
+    """
+    matched: Int!
+    exact: Boolean!
+    byReason: [FailureCount!]!
+    """
+    Tried again by this call; 0 in a dry run.
+    """
+    retried: Int!
+    """
+    Matched, and not tried again by this call.
+    """
+    remaining: Int!
+  }
+
+  type FailureCount {
+    """
+    For programs; docs/failure-codes.md lists them.
+    """
+    code: String!
+    """
+    Of one of them.
+    """
+    message: String!
+    count: Int!
   }
 
   type ProvisioningRequest {

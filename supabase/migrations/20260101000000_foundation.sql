@@ -30,7 +30,7 @@ declare
   v_functions text[] := array['accept_membership', 'audit_trail', 'backfill_users', 'create_api_key', 'database_connection',
     'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'expect_member', 'expected_members', 'lift_legal_hold',
     'lift_removal', 'list_tenants', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
-    'provisioning_progress', 'rename_api_key', 'repair_user', 'reroll_api_key', 'resume_work', 'revoke_api_key',
+    'provisioning_progress', 'rename_api_key', 'repair_user', 'reroll_api_key', 'resume_work', 'retry_tenants', 'revoke_api_key',
     'rotate_credentials', 'rotate_keys', 'search_profiles', 'set_legal_hold', 'tenant_counts', 'withdraw_expected_member'];
   v_taken text[];
 begin

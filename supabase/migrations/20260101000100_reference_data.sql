@@ -160,25 +160,43 @@ create table provisioning.regions (
   label text not null,
   aliases text[] not null default '{}',
   neon_region provisioning_types.region not null,
-  hosting_region provisioning_types.region not null
+  hosting_region provisioning_types.region not null,
+  -- Where it is, for people who choose: the country as two letters of ISO 3166, the city's place in degrees.
+  city text,
+  country text,
+  latitude numeric,
+  longitude numeric,
+  constraint country_is_two_letters check (country ~ '^[A-Z]{2}$'),
+  constraint place_is_on_earth check (latitude between -90 and 90 and longitude between -180 and 180),
+  constraint place_is_whole check ((latitude is null) = (longitude is null))
 );
 comment on table provisioning.regions is
   'Data region → Neon region (fixed once a project exists) and Supabase region. Aliases are what sign-up forms tend to send.';
-insert into provisioning.regions (data_region, label, aliases, neon_region, hosting_region) values
-  ('us-east-1', 'US East (N. Virginia)', '{us,usa,us-east,north-america}', 'aws-us-east-1', 'us-east-1'),
-  ('us-east-2', 'US East (Ohio)', '{}', 'aws-us-east-2', 'us-east-2'),
-  ('us-west-2', 'US West (Oregon)', '{us-west}', 'aws-us-west-2', 'us-west-2'),
-  ('eu-central-1', 'Europe (Frankfurt)', '{eu,europe,de,eu-central}', 'aws-eu-central-1', 'eu-central-1'),
-  ('eu-west-2', 'Europe (London)', '{uk,gb,eu-west}', 'aws-eu-west-2', 'eu-west-2'),
-  ('ap-southeast-1', 'Asia Pacific (Singapore)', '{ap,apac,asia,sg}', 'aws-ap-southeast-1', 'ap-southeast-1'),
-  ('ap-southeast-2', 'Asia Pacific (Sydney)', '{au,oceania}', 'aws-ap-southeast-2', 'ap-southeast-2'),
-  ('sa-east-1', 'South America (São Paulo)', '{sa,br,south-america}', 'aws-sa-east-1', 'sa-east-1');
+insert into provisioning.regions (data_region, label, aliases, neon_region, hosting_region, city, country, latitude, longitude)
+values
+  ('us-east-1', 'US East (N. Virginia)', '{us,usa,us-east,north-america}', 'aws-us-east-1', 'us-east-1',
+    'Ashburn', 'US', 39.04, -77.49),
+  ('us-east-2', 'US East (Ohio)', '{}', 'aws-us-east-2', 'us-east-2',
+    'Columbus', 'US', 39.96, -83.0),
+  ('us-west-2', 'US West (Oregon)', '{us-west}', 'aws-us-west-2', 'us-west-2',
+    'Boardman', 'US', 45.84, -119.7),
+  ('eu-central-1', 'Europe (Frankfurt)', '{eu,europe,de,eu-central}', 'aws-eu-central-1', 'eu-central-1',
+    'Frankfurt', 'DE', 50.11, 8.68),
+  ('eu-west-2', 'Europe (London)', '{uk,gb,eu-west}', 'aws-eu-west-2', 'eu-west-2',
+    'London', 'GB', 51.51, -0.13),
+  ('ap-southeast-1', 'Asia Pacific (Singapore)', '{ap,apac,asia,sg}', 'aws-ap-southeast-1', 'ap-southeast-1',
+    'Singapore', 'SG', 1.35, 103.82),
+  ('ap-southeast-2', 'Asia Pacific (Sydney)', '{au,oceania}', 'aws-ap-southeast-2', 'ap-southeast-2',
+    'Sydney', 'AU', -33.87, 151.21),
+  ('sa-east-1', 'South America (São Paulo)', '{sa,br,south-america}', 'aws-sa-east-1', 'sa-east-1',
+    'São Paulo', 'BR', -23.55, -46.63);
 alter table provisioning.settings
   add constraint default_data_region_exists foreign key (default_data_region) references provisioning.regions;
 create index settings_default_data_region_idx on provisioning.settings (default_data_region);
 
 create table provisioning.database_sizes (
   size text primary key,
+  label text not null default '',
   min_compute_units numeric not null,
   max_compute_units numeric not null,
   -- 0 is Neon's default of 300 s, -1 never. Only Neon's dearer plans take another value than the default.
@@ -190,10 +208,10 @@ create table provisioning.database_sizes (
     check (suspend_timeout_seconds in (-1, 0) or suspend_timeout_seconds between 60 and 604800)
 );
 comment on table provisioning.database_sizes is 'Size → limits of a Neon compute. A compute unit is 1 vCPU with 4 GB.';
-insert into provisioning.database_sizes (size, min_compute_units, max_compute_units, suspend_timeout_seconds) values
-  ('small', 0.25, 0.25, 0),
-  ('medium', 0.25, 2, 600),
-  ('large', 1, 8, 3600);
+insert into provisioning.database_sizes (size, label, min_compute_units, max_compute_units, suspend_timeout_seconds) values
+  ('small', 'For trying out and small applications', 0.25, 0.25, 0),
+  ('medium', 'For applications with steady use', 0.25, 2, 600),
+  ('large', 'For many users at once', 1, 8, 3600);
 
 create table provisioning.plans (
   plan text primary key,
@@ -209,15 +227,22 @@ create table provisioning.plans (
   history_retention_seconds integer not null,
   -- When the Neon account's plan refused it last, so that projects got the most that it has. Null: never, or taken since.
   history_refused_at timestamptz,
-  constraint default_size_is_allowed check (default_size = any (sizes))
+  label text not null default '',
+  -- What people are told that it costs a month, in the smallest unit of settings.default_currency; null is "on request". Nothing
+  -- is charged by it.
+  monthly_price bigint,
+  constraint default_size_is_allowed check (default_size = any (sizes)),
+  constraint monthly_price_is_not_negative check (monthly_price >= 0)
 );
 comment on table provisioning.plans is
   'Plan → size of a new database, sizes that may be chosen, and quota of its Neon project.';
 create index plans_default_size_idx on provisioning.plans (default_size);
-insert into provisioning.plans values
-  ('free', 'small', '{small}', 360000, 180000, 5368709120, 5368709120, 536870912, 21600),
-  ('pro', 'medium', '{small,medium}', null, null, null, 107374182400, 10737418240, 86400),
-  ('enterprise', 'large', '{small,medium,large}', null, null, null, null, null, 604800);
+insert into provisioning.plans (plan, default_size, sizes, quota_active_time_seconds, quota_compute_time_seconds,
+  quota_written_data_bytes, quota_data_transfer_bytes, quota_logical_size_bytes, history_retention_seconds, label, monthly_price)
+values
+  ('free', 'small', '{small}', 360000, 180000, 5368709120, 5368709120, 536870912, 21600, 'Free', 0),
+  ('pro', 'medium', '{small,medium}', null, null, null, 107374182400, 10737418240, 86400, 'Pro', 2500),
+  ('enterprise', 'large', '{small,medium,large}', null, null, null, null, null, 604800, 'Enterprise', null);
 alter table provisioning.settings
   add constraint default_plan_exists foreign key (default_plan) references provisioning.plans;
 create index settings_default_plan_idx on provisioning.settings (default_plan);

@@ -87,6 +87,14 @@ begin
           ' or not exists (select from %1$s d where d.organization_id = o.id)' else '' end || ')',
       'public.organization_databases'::regclass, provisioning.words_of(p_filter -> 'health'));
   end if;
+  if p_filter ? 'error_code' then
+    -- The state comes first, because there is an index of those that are not ready.
+    v_conditions := v_conditions || format(
+      $sql$(o.provisioning_status ->> 'overall' = 'failed' and exists (
+        select from %s j where j.organization_id = o.id and j.kind = provisioning.kind_for('provision')
+          and j.status = 'failed' and j.last_error ->> 'code' in (%s)))$sql$,
+      'public.provisioning_jobs'::regclass, provisioning.words_of(p_filter -> 'error_code'));
+  end if;
   if p_filter -> 'has_open_alerts' = 'true' then
     v_conditions := v_conditions
       || format('o.id in (select a.organization_id from %s a where a.resolved_at is null)', 'public.tenant_alerts'::regclass);
@@ -97,8 +105,9 @@ $$
 $create$);
 revoke execute on function provisioning.tenant_conditions(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.tenant_conditions(jsonb) is
-  'The WHERE clause of a filter {status, health, region, plan (each a word or an array of words), search, has_open_alerts}. What
-is searched for is read from $1; two letters or digits are found where a word begins with them.';
+  'The WHERE clause of a filter {status, health, region, plan, error_code (each a word or an array of words), search,
+has_open_alerts}. error_code is that of a failed provisioning. What is searched for is read from $1; two letters or digits are
+found where a word begins with them.';
 
 create function provisioning.tenant_page_sql(p_filter jsonb, p_sort text, p_has_after boolean) returns text
 language plpgsql immutable set search_path = '' as $$

@@ -20,6 +20,7 @@ const COMMANDS = [
   'rotate-keys',
   'provision',
   'retry',
+  'retry-failed',
   'cancel',
   'deprovision',
   'readmit',

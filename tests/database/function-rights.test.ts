@@ -35,6 +35,7 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'probe_functions(text[])': ['service_role'],
   'probe_results(bigint[])': ['service_role'],
   'repair_user(uuid,jsonb)': ['service_role'],
+  'retry_tenants(jsonb,boolean,integer)': ['service_role'],
   'resume_work(text,text)': ['authenticated', 'service_role'],
   'rotate_credentials(uuid,integer)': ['authenticated', 'service_role'],
   'rotate_keys(text[])': ['service_role'],
@@ -70,6 +71,9 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.tenant_as_operator(uuid)': ['authenticated', 'service_role'],
   'provisioning.find_tenant_as_operator(text,uuid,text)': ['authenticated', 'service_role'],
   'provisioning.tenant_counts()': ['authenticated', 'service_role'],
+  'provisioning.retry_tenants(jsonb,boolean,integer)': ['authenticated', 'service_role'],
+  'provisioning.permissions_of(text)': ['authenticated', 'service_role'],
+  'provisioning.provisioning_options()': ['authenticated', 'service_role'],
   'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
   'provisioning.resume_as_caller(text,text)': ['authenticated', 'service_role'],
   'provisioning.create_api_key_as_caller(uuid,text,text,timestamp with time zone,integer)': [
@@ -199,6 +203,11 @@ const ASKING_FUNCTIONS: Readonly<
     works: ['service_role'],
     code: 'TP403',
   },
+  'provisioning.retry_tenants(jsonb,boolean,integer)': {
+    call: () => `provisioning.retry_tenants('{}', false)`,
+    works: ['service_role'],
+    code: 'TP403',
+  },
   'lift_legal_hold(uuid)': {
     call: (id) => `public.lift_legal_hold('${id}')`,
     works: ['service_role'],
@@ -308,6 +317,8 @@ const TELLING_FUNCTIONS = [
   'audit_trail(uuid,integer,timestamp with time zone)',
   'provisioning.audited_details(uuid)',
   'provisioning.is_operator()',
+  'provisioning.permissions_of(text)',
+  'provisioning.provisioning_options()',
   'provisioning.progress_of(uuid[])',
   'provisioning.discoverable_profiles(text,integer)',
   'provisioning.my_colleague_ids()',

@@ -116,6 +116,106 @@ describe('tenant', () => {
   })
 })
 
+describe('retryTenants', () => {
+  const RETRY = `mutation ($filter: TenantFilter, $dry: Boolean!) { retryTenants(filter: $filter, dryRun: $dry) {
+    dryRun matched exact byReason { code message count } retried remaining } }`
+
+  it('counts by reason in a dry run, then tries what the filter finds again in the batch lane', async () => {
+    project.neonEmulator.faults.add({
+      match: { operation: 'createProject' },
+      action: { type: 'status', status: 422 },
+    })
+    const [one, other] = [
+      await project.signUp({ data_region: 'eu' }),
+      await project.signUp({ data_region: 'us' }),
+    ]
+    for (const { organizationId } of [one, other]) await project.waitFor(organizationId, 'failed')
+    const code = (await project.provisioning(one.organizationId)).error?.code
+    project.neonEmulator.faults.clear()
+
+    const dry = await asOperator(RETRY, { filter: { errorCode: [code] }, dry: true })
+    expect(dry.data.retryTenants).toMatchObject({
+      dryRun: true,
+      matched: 2,
+      exact: true,
+      byReason: [{ code, message: expect.any(String), count: 2 }],
+      retried: 0,
+      remaining: 2,
+    })
+    expect((await project.provisioning(one.organizationId)).status).toBe('failed')
+    const listed = await asOperator(
+      'query ($code: String!) { tenants(filter: { errorCode: [$code] }) { nodes { id } } }',
+      { code },
+    )
+    expect(listed.data.tenants.nodes).toHaveLength(2)
+
+    const done = await asOperator(RETRY, { filter: { region: ['eu-central-1'] }, dry: false })
+    expect(done.data.retryTenants).toMatchObject({ matched: 1, retried: 1, remaining: 0 })
+    await project.waitFor(one.organizationId)
+    expect((await project.provisioning(other.organizationId)).status).toBe('failed')
+    const [job] = await project.sql`select lane from public.provisioning_jobs where id = ${one.jobId}`
+    expect(job?.lane).toBe('batch')
+    const [entry] = await project.sql`
+      select actor_id from public.audit_logs
+      where organization_id = ${one.organizationId} and action = 'provisioning.requested'`
+    expect(entry?.actor_id).toBe(cast.user('operator').userId)
+
+    const none = await asOperator(RETRY, { filter: { status: ['READY'] }, dry: false })
+    expect(none.data.retryTenants).toMatchObject({ matched: 0, retried: 0 })
+    await asOperator(RETRY, { dry: false })
+    await project.waitFor(other.organizationId)
+  })
+
+  it.each(['owner', 'stranger'] as const)('is refused to the %s of an organization', async (person) => {
+    const { errors } = await ask(project, cast.credentials(person), RETRY, { dry: true })
+    expect(errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
+  })
+})
+
+describe('what can be chosen', () => {
+  it('is told to everybody who is signed in, from the rows of the operator', async () => {
+    await project.sql`update provisioning.plans set monthly_price = 2900 where plan = 'pro'`
+    const { data, errors } = await ask(
+      project,
+      cast.credentials('stranger'),
+      `{ provisioningOptions { currency defaultDataRegion
+        regions { dataRegion label city country latitude longitude } sizes { size label maxComputeUnits suspendAfterSeconds }
+        tiers { tier services } plans { plan label monthlyPrice defaultSize sizes storageBytes historySeconds } } }`,
+    )
+    expect(errors).toEqual([])
+    expect(data.provisioningOptions).toMatchObject({ currency: 'usd', defaultDataRegion: 'us-east-1' })
+    expect(data.provisioningOptions.regions).toContainEqual({
+      dataRegion: 'eu-central-1',
+      label: 'Europe (Frankfurt)',
+      city: 'Frankfurt',
+      country: 'DE',
+      latitude: 50.11,
+      longitude: 8.68,
+    })
+    expect(data.provisioningOptions.sizes.map(({ size }: { size: string }) => size)).toEqual([
+      'small',
+      'medium',
+      'large',
+    ])
+    expect(data.provisioningOptions.plans).toMatchObject([
+      { plan: 'free', monthlyPrice: 0, storageBytes: 536_870_912 },
+      { plan: 'pro', monthlyPrice: 2900, sizes: ['small', 'medium'] },
+      { plan: 'enterprise', monthlyPrice: null, storageBytes: null },
+    ])
+  })
+
+  it('is what the role of the caller allows in an organization', async () => {
+    const permissions = async (person: 'owner' | 'member') => {
+      const { data } = await ask(project, cast.credentials(person), '{ myOrganizations { id permissions } }')
+      return data.myOrganizations.find(({ id }: { id: string }) => id === cast.organizationId)?.permissions
+    }
+    expect(await permissions('member')).toEqual(['CHECK_HEALTH'])
+    expect(await permissions('owner')).toEqual(
+      expect.arrayContaining(['PROVISION', 'READ_CONNECTION', 'MANAGE_KEYS', 'WAKE_DATABASE']),
+    )
+  })
+})
+
 describe('before a worker has claimed the job', () => {
   it('the progress is that of the definitions: for members, operators, and by RPC', async () => {
     await project.services.worker.pauseHttp()

@@ -5,7 +5,8 @@ export const MY_ORGANIZATIONS: Query = {
   name: 'organizations',
   sql: () => `
     select coalesce(jsonb_agg(jsonb_build_object(
-      'id', o.id, 'name', o.name, 'slug', o.slug, 'role', m.role, 'plan', o.plan, 'ownerId', o.owner_id,
+      'id', o.id, 'name', o.name, 'slug', o.slug, 'role', m.role,
+      'permissions', provisioning.permissions_of(m.role), 'plan', o.plan, 'ownerId', o.owner_id,
       'stripeCustomerId', o.stripe_customer_id, 'stripeSubscriptionId', o.stripe_subscription_id,
       'stripeSubscriptionStatus', o.stripe_subscription_status, 'billingEmail', o.billing_email,
       'dataRegion', o.data_region, 'hostingRegion', o.hosting_region, 'provisioningStatus', o.provisioning_status,

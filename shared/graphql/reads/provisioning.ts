@@ -63,6 +63,11 @@ function rowsAfter(argument: string, time: string, id: string): string {
   return `and (${argument} ->> 'after' is null or (${time} <= ${at} and (${time} < ${at} or ${id} > ${after})))`
 }
 
+export const OPTIONS: Query = {
+  name: 'provisioning options',
+  sql: () => 'select provisioning.provisioning_options()',
+}
+
 export const PROVISION: Query = {
   name: 'provision',
   sql: (argument) => `

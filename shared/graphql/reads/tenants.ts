@@ -20,6 +20,13 @@ export const TENANT_COUNTS: Query = {
   sql: () => 'select provisioning.tenant_counts()',
 }
 
+/** {filter, dryRun, first} */
+export const RETRY_TENANTS: Query = {
+  name: 'bulk retry',
+  sql: (argument) => `
+    select provisioning.retry_tenants(${argument} -> 'filter', (${argument} ->> 'dryRun')::boolean, (${argument} ->> 'first')::integer)`,
+}
+
 /** For the operators' reader. */
 export const VERIFICATION: Query = {
   name: 'verification',

@@ -1,4 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { projectRoot } from '../../tools/project.ts'
+import { runProgram } from '../../tools/run-program.ts'
 import { LONGEST_LINE, lintSql } from '../../tools/sql-lint/lint.ts'
 
 const messages = (sql: string) => lintSql('a.sql', sql).map(({ line, message }) => `${line}: ${message}`)
@@ -63,5 +68,32 @@ describe('the lint of SQL', () => {
     expect(
       messages(GOOD.replaceAll('provisioning.add', 'public.add').replaceAll('p_left', 'subject')),
     ).toEqual([])
+  })
+})
+
+describe('the lint of the tenant schema’s files', () => {
+  const file = (text: string) => lintSql('tenant-schema/0002_more.sql', text).map(({ message }) => message)
+
+  it('wants no function revoked, because a tenant’s database has none of these roles', () => {
+    const own = GOOD.replaceAll('provisioning.add', 'tenant.add').replace(/^revoke.*$/m, '')
+    expect(file(own)).toEqual([])
+  })
+
+  it.each([
+    ['adding-required-field', 'alter table public.contacts add column vat text not null;'],
+    ['changing-column-type', 'alter table public.contacts alter column lead_score type text;'],
+    ['renaming-column', 'alter table public.contacts rename column notes to remarks;'],
+    ['ban-drop-column', 'alter table public.contacts drop column notes;'],
+  ])('finds what a database in use does not bear: %s', async (rule, statement) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'squawk-'))
+    try {
+      const sql = path.join(folder, '0002_more.sql')
+      await writeFile(sql, statement)
+      const args = ['--config', path.join(projectRoot, '.squawk.toml'), '--reporter', 'gcc', sql]
+      const lint = runProgram(path.join(projectRoot, 'node_modules/.bin/squawk'), args)
+      await expect(lint).rejects.toThrow(rule)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 })

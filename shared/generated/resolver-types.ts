@@ -120,6 +120,13 @@ export type Query = {
   readonly pauses?: Maybe<ReadonlyArray<Pause>>;
   /** What can be chosen when a tenant is provisioned: regions, sizes, tiers and plans, as an operator keeps them. */
   readonly provisioningOptions: ProvisioningOptions;
+  /** Whom an organization expects, the first first. For owners, admins and the service role (forbidden to others). */
+  readonly expectedMembers?: Maybe<ReadonlyArray<ExpectedMember>>;
+  /**
+   * Which organizations expect the caller, who answers with acceptMembership or declineMembership. Empty until the caller's
+   * address is confirmed, and for the service role.
+   */
+  readonly myExpectations: ReadonlyArray<ExpectedMembership>;
   /** Whether the caller may list all tenants. */
   readonly isOperator: Scalars['Boolean']['output'];
 };
@@ -186,6 +193,11 @@ export type QueryTenantVerificationArgs = {
   subject: Scalars['String']['input'];
 };
 
+
+export type QueryExpectedMembersArgs = {
+  organizationId: Scalars['ID']['input'];
+};
+
 export type Mutation = {
   /**
    * Starts the provisioning of an organization or tries it again, with another region (until the database is being made) or
@@ -208,6 +220,37 @@ export type Mutation = {
    * then its sessions end. Look at Organization.databaseConnection when the job has succeeded. For owners and admins.
    */
   readonly rotateCredentials: ProvisioningRequest;
+  /**
+   * Makes an organization of the caller's own, beside others or as the first one, and begins to provision it. Up to
+   * settings.organizations_per_user, at once (too_many_organizations) and in a day (too_many_attempts). Not for those whose
+   * organization was removed by somebody else than its owners (forbidden).
+   */
+  readonly createOrganization: OrganizationResult;
+  /**
+   * Changes what an organization is called and where its bills go; what is not given stays. For owners, admins and the service
+   * role, within settings.organization_changes_per_day. Services that keep either are told. Region and size: provisionTenant.
+   */
+  readonly updateOrganization: OrganizationResult;
+  /**
+   * Deletes an organization with all that is in it. What exists outside is removed after its grace period, and can be saved
+   * until then. There is no question whether that is meant; a dry run tells what would go. For owners and the service role.
+   */
+  readonly deleteOrganization: OrganizationDeletion;
+  /**
+   * Says that somebody is to be a member of an organization, before they sign up: who then signs up with this address gets
+   * none of their own until they have answered. Said again it changes role and end. For owners, admins and the service role,
+   * within settings.expected_members_per_day.
+   */
+  readonly expectMember: ExpectedMember;
+  /** The organization does not expect this address any more; false when it did not. For owners, admins and the service role. */
+  readonly withdrawExpectation: Scalars['Boolean']['output'];
+  /** Joins an organization that expects the caller (not_expected otherwise, and until the address is confirmed). For users. */
+  readonly acceptMembership: Membership;
+  /**
+   * Does not join. The caller gets an organization of their own, unless they have one or another organization expects them.
+   * For users.
+   */
+  readonly declineMembership: Membership;
   /**
    * Looks at an organization's database now. For members, operators and the service role. A tenant's members
    * together, and operators together, have settings.health_requests_per_minute; the service role has no limit.
@@ -268,6 +311,50 @@ export type MutationCancelProvisioningArgs = {
 export type MutationRotateCredentialsArgs = {
   organizationId: Scalars['ID']['input'];
   graceHours?: InputMaybe<Scalars['Int']['input']>;
+};
+
+
+export type MutationCreateOrganizationArgs = {
+  name: Scalars['String']['input'];
+  dataRegion?: InputMaybe<Scalars['String']['input']>;
+  databaseSize?: InputMaybe<Scalars['String']['input']>;
+};
+
+
+export type MutationUpdateOrganizationArgs = {
+  organizationId: Scalars['ID']['input'];
+  name?: InputMaybe<Scalars['String']['input']>;
+  billingEmail?: InputMaybe<Scalars['String']['input']>;
+};
+
+
+export type MutationDeleteOrganizationArgs = {
+  organizationId: Scalars['ID']['input'];
+  dryRun?: Scalars['Boolean']['input'];
+};
+
+
+export type MutationExpectMemberArgs = {
+  organizationId: Scalars['ID']['input'];
+  email: Scalars['String']['input'];
+  role?: MemberRole;
+  endsAt?: InputMaybe<Scalars['DateTime']['input']>;
+};
+
+
+export type MutationWithdrawExpectationArgs = {
+  organizationId: Scalars['ID']['input'];
+  email: Scalars['String']['input'];
+};
+
+
+export type MutationAcceptMembershipArgs = {
+  organizationId: Scalars['ID']['input'];
+};
+
+
+export type MutationDeclineMembershipArgs = {
+  organizationId: Scalars['ID']['input'];
 };
 
 
@@ -390,6 +477,56 @@ export type Organization = {
 
 export type OrganizationEventsArgs = {
   first?: Scalars['Int']['input'];
+};
+
+export type OrganizationResult = {
+  readonly organizationId: Scalars['ID']['output'];
+  /** Null for callers who are no members, such as the service role. */
+  readonly organization?: Maybe<Organization>;
+};
+
+export type OrganizationDeletion = {
+  readonly organizationId: Scalars['ID']['output'];
+  readonly dryRun: Scalars['Boolean']['output'];
+  /** Of the job that removes what exists outside; null in a dry run. */
+  readonly jobId?: Maybe<Scalars['ID']['output']>;
+  readonly resources: ReadonlyArray<PlannedRemoval>;
+};
+
+/** What would become, or becomes, of something that an organization has outside. */
+export type PlannedRemoval = {
+  /** Such as stripe_customer or neon_project. */
+  readonly kind: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  /** Null while it is not certain that it exists. */
+  readonly externalId?: Maybe<Scalars['String']['output']>;
+  readonly kept: Scalars['Boolean']['output'];
+  readonly removedAfterHours: Scalars['Int']['output'];
+};
+
+export type ExpectedMember = {
+  readonly id: Scalars['ID']['output'];
+  readonly organizationId: Scalars['ID']['output'];
+  readonly email: Scalars['String']['output'];
+  readonly role: MemberRole;
+  /** Null when it was the backend. */
+  readonly expectedBy?: Maybe<Scalars['ID']['output']>;
+  readonly createdAt: Scalars['DateTime']['output'];
+  readonly endsAt: Scalars['DateTime']['output'];
+};
+
+export type ExpectedMembership = {
+  readonly organizationId: Scalars['ID']['output'];
+  readonly organizationName: Scalars['String']['output'];
+  readonly role: MemberRole;
+  readonly endsAt: Scalars['DateTime']['output'];
+};
+
+/** The organization that the caller belongs to after the answer. */
+export type Membership = {
+  /** Null for somebody who has declined and whom another organization expects. */
+  readonly organizationId?: Maybe<Scalars['ID']['output']>;
+  readonly organization?: Maybe<Organization>;
 };
 
 export type ProvisioningEvent = {
@@ -990,6 +1127,12 @@ export type ResolversTypes = {
   PauseScope: null;
   Pause: ResolverTypeWrapper<Pause>;
   Organization: ResolverTypeWrapper<Organization>;
+  OrganizationResult: ResolverTypeWrapper<OrganizationResult>;
+  OrganizationDeletion: ResolverTypeWrapper<OrganizationDeletion>;
+  PlannedRemoval: ResolverTypeWrapper<PlannedRemoval>;
+  ExpectedMember: ResolverTypeWrapper<ExpectedMember>;
+  ExpectedMembership: ResolverTypeWrapper<ExpectedMembership>;
+  Membership: ResolverTypeWrapper<Membership>;
   ProvisioningEvent: ResolverTypeWrapper<ProvisioningEvent>;
   ProvisioningStatus: ResolverTypeWrapper<ProvisioningStatus>;
   ServiceStatus: ResolverTypeWrapper<ServiceStatus>;
@@ -1049,6 +1192,12 @@ export type ResolversParentTypes = {
   Subscription: Record<PropertyKey, never>;
   Pause: Pause;
   Organization: Organization;
+  OrganizationResult: OrganizationResult;
+  OrganizationDeletion: OrganizationDeletion;
+  PlannedRemoval: PlannedRemoval;
+  ExpectedMember: ExpectedMember;
+  ExpectedMembership: ExpectedMembership;
+  Membership: Membership;
   ProvisioningEvent: ProvisioningEvent;
   ProvisioningStatus: ProvisioningStatus;
   ServiceStatus: ServiceStatus;
@@ -1129,6 +1278,8 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   tenantVerification?: Resolver<Maybe<ResolversTypes['TenantVerification']>, ParentType, ContextType, RequireFields<QueryTenantVerificationArgs, 'subject'>>;
   pauses?: Resolver<Maybe<ReadonlyArray<ResolversTypes['Pause']>>, ParentType, ContextType>;
   provisioningOptions?: Resolver<ResolversTypes['ProvisioningOptions'], ParentType, ContextType>;
+  expectedMembers?: Resolver<Maybe<ReadonlyArray<ResolversTypes['ExpectedMember']>>, ParentType, ContextType, RequireFields<QueryExpectedMembersArgs, 'organizationId'>>;
+  myExpectations?: Resolver<ReadonlyArray<ResolversTypes['ExpectedMembership']>, ParentType, ContextType>;
   isOperator?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
 };
 
@@ -1137,6 +1288,13 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
   retryTenantProvisioning?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationRetryTenantProvisioningArgs, 'organizationId'>>;
   cancelProvisioning?: Resolver<ResolversTypes['Cancellation'], ParentType, ContextType, RequireFields<MutationCancelProvisioningArgs, 'organizationId'>>;
   rotateCredentials?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationRotateCredentialsArgs, 'organizationId'>>;
+  createOrganization?: Resolver<ResolversTypes['OrganizationResult'], ParentType, ContextType, RequireFields<MutationCreateOrganizationArgs, 'name'>>;
+  updateOrganization?: Resolver<ResolversTypes['OrganizationResult'], ParentType, ContextType, RequireFields<MutationUpdateOrganizationArgs, 'organizationId'>>;
+  deleteOrganization?: Resolver<ResolversTypes['OrganizationDeletion'], ParentType, ContextType, RequireFields<MutationDeleteOrganizationArgs, 'organizationId' | 'dryRun'>>;
+  expectMember?: Resolver<ResolversTypes['ExpectedMember'], ParentType, ContextType, RequireFields<MutationExpectMemberArgs, 'organizationId' | 'email' | 'role'>>;
+  withdrawExpectation?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType, RequireFields<MutationWithdrawExpectationArgs, 'organizationId' | 'email'>>;
+  acceptMembership?: Resolver<ResolversTypes['Membership'], ParentType, ContextType, RequireFields<MutationAcceptMembershipArgs, 'organizationId'>>;
+  declineMembership?: Resolver<ResolversTypes['Membership'], ParentType, ContextType, RequireFields<MutationDeclineMembershipArgs, 'organizationId'>>;
   checkTenantHealth?: Resolver<Maybe<ResolversTypes['TenantHealth']>, ParentType, ContextType, RequireFields<MutationCheckTenantHealthArgs, 'organizationId' | 'deep'>>;
   provisionUserResources?: Resolver<ResolversTypes['ProvisionUserResult'], ParentType, ContextType, RequireFields<MutationProvisionUserResourcesArgs, 'email'>>;
   retryTenants?: Resolver<ResolversTypes['BulkRetry'], ParentType, ContextType, RequireFields<MutationRetryTenantsArgs, 'dryRun' | 'first'>>;
@@ -1185,6 +1343,48 @@ export type OrganizationResolvers<ContextType = unknown, ParentType extends Reso
   provisionedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
   updatedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+};
+
+export type OrganizationResultResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['OrganizationResult'] = ResolversParentTypes['OrganizationResult']> = {
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  organization?: Resolver<Maybe<ResolversTypes['Organization']>, ParentType, ContextType>;
+};
+
+export type OrganizationDeletionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['OrganizationDeletion'] = ResolversParentTypes['OrganizationDeletion']> = {
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  dryRun?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+  jobId?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
+  resources?: Resolver<ReadonlyArray<ResolversTypes['PlannedRemoval']>, ParentType, ContextType>;
+};
+
+export type PlannedRemovalResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['PlannedRemoval'] = ResolversParentTypes['PlannedRemoval']> = {
+  kind?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  externalId?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  kept?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+  removedAfterHours?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type ExpectedMemberResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ExpectedMember'] = ResolversParentTypes['ExpectedMember']> = {
+  id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  email?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  role?: Resolver<ResolversTypes['MemberRole'], ParentType, ContextType>;
+  expectedBy?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
+  createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  endsAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+};
+
+export type ExpectedMembershipResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ExpectedMembership'] = ResolversParentTypes['ExpectedMembership']> = {
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  organizationName?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  role?: Resolver<ResolversTypes['MemberRole'], ParentType, ContextType>;
+  endsAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+};
+
+export type MembershipResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Membership'] = ResolversParentTypes['Membership']> = {
+  organizationId?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
+  organization?: Resolver<Maybe<ResolversTypes['Organization']>, ParentType, ContextType>;
 };
 
 export type ProvisioningEventResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ProvisioningEvent'] = ResolversParentTypes['ProvisioningEvent']> = {
@@ -1554,6 +1754,12 @@ export type Resolvers<ContextType = unknown> = {
   PauseScope?: PauseScopeResolvers;
   Pause?: PauseResolvers<ContextType>;
   Organization?: OrganizationResolvers<ContextType>;
+  OrganizationResult?: OrganizationResultResolvers<ContextType>;
+  OrganizationDeletion?: OrganizationDeletionResolvers<ContextType>;
+  PlannedRemoval?: PlannedRemovalResolvers<ContextType>;
+  ExpectedMember?: ExpectedMemberResolvers<ContextType>;
+  ExpectedMembership?: ExpectedMembershipResolvers<ContextType>;
+  Membership?: MembershipResolvers<ContextType>;
   ProvisioningEvent?: ProvisioningEventResolvers<ContextType>;
   ProvisioningStatus?: ProvisioningStatusResolvers<ContextType>;
   ServiceStatus?: ServiceStatusResolvers<ContextType>;

@@ -4,6 +4,9 @@ import { Problem } from '../kernel/http/problem.ts'
 
 const MAX_PAGE = 100
 
+/** Services, sizes and regions are words; which ones there are is the database's to say. */
+export const word = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
+
 /** @throws Problem that names the argument */
 export function organizationId(id: string): string {
   return check('organizationId', z.guid('is not the id of an organization'), id).toLowerCase()

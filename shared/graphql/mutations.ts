@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import type { MutationResolvers } from '../generated/resolver-types.ts'
 import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
-import { check, organizationId } from './arguments.ts'
+import { check, organizationId, word } from './arguments.ts'
 import { bulkMutations } from './bulk-retry.ts'
 import type { GraphqlContext } from './context.ts'
 import { keyMutations } from './keys.ts'
+import { membershipMutations } from './memberships.ts'
+import { organizationMutations } from './own-organizations.ts'
 import { pauseMutations } from './pauses.ts'
 import { provisionUserResources } from './provision-user-resources.ts'
 import { CANCEL, PROVISION, ROTATE } from './reads/provisioning.ts'
 
-/** Services, sizes and regions are words; which ones there are is the database's to say. */
-const word = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
 const services = z.array(word).min(1, 'names no service').max(20)
 
 export const mutations: Required<MutationResolvers<GraphqlContext>> = {
@@ -62,4 +62,6 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
   ...bulkMutations,
   ...pauseMutations,
   ...keyMutations,
+  ...membershipMutations,
+  ...organizationMutations,
 }

@@ -2,7 +2,9 @@ import type { QueryResolvers, Resolvers } from '../generated/resolver-types.ts'
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { keyQueries } from './keys.ts'
+import { membershipQueries } from './memberships.ts'
 import { camelCased } from './names.ts'
+import { ownOrganization } from './own-organizations.ts'
 import { pauseQueries } from './pauses.ts'
 import { provisioningStatus } from './provisioning-status.ts'
 import { HEALTH, HEALTH_HISTORY } from './reads/health.ts'
@@ -52,6 +54,7 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
 
   ...tenantQueries,
   ...pauseQueries,
+  ...membershipQueries,
   ...keyQueries,
 
   provisioningOptions: (_, __, { reader }) => reader.read(OPTIONS),
@@ -79,6 +82,8 @@ export const fields: Resolvers<GraphqlContext> = {
   TenantVerification: verificationFields,
   ProvisioningRequest: { provisioning: provisioningOf },
   Cancellation: { provisioning: provisioningOf },
+  OrganizationResult: { organization: ownOrganization },
+  Membership: { organization: ownOrganization },
 }
 
 function provisioningOf({ organizationId: id }: OfOrganization, _: unknown, { reader }: GraphqlContext) {

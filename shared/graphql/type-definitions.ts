@@ -229,6 +229,17 @@ export const typeDefinitions = /* GraphQL */ `
     provisioningOptions: ProvisioningOptions!
 
     """
+    Whom an organization expects, the first first. For owners, admins and the service role (forbidden to others).
+    """
+    expectedMembers(organizationId: ID!): [ExpectedMember!]
+
+    """
+    Which organizations expect the caller, who answers with acceptMembership or declineMembership. Empty until the caller's
+    address is confirmed, and for the service role.
+    """
+    myExpectations: [ExpectedMembership!]!
+
+    """
     Whether the caller may list all tenants.
     """
     isOperator: Boolean!
@@ -281,6 +292,82 @@ export const typeDefinitions = /* GraphQL */ `
       """
       graceHours: Int
     ): ProvisioningRequest!
+
+    """
+    Makes an organization of the caller's own, beside others or as the first one, and begins to provision it. Up to
+    settings.organizations_per_user, at once (too_many_organizations) and in a day (too_many_attempts). Not for those whose
+    organization was removed by somebody else than its owners (forbidden).
+    """
+    createOrganization(
+      name: String!
+      """
+      Such as eu-central-1, or an alias such as eu. Without, settings.default_data_region.
+      """
+      dataRegion: String
+      """
+      small, medium or large, where the plan of new organizations has it (size_not_in_plan).
+      """
+      databaseSize: String
+    ): OrganizationResult!
+
+    """
+    Changes what an organization is called and where its bills go; what is not given stays. For owners, admins and the service
+    role, within settings.organization_changes_per_day. Services that keep either are told. Region and size: provisionTenant.
+    """
+    updateOrganization(
+      organizationId: ID!
+      name: String
+      """
+      null takes the address away.
+      """
+      billingEmail: String
+    ): OrganizationResult!
+
+    """
+    Deletes an organization with all that is in it. What exists outside is removed after its grace period, and can be saved
+    until then. There is no question whether that is meant; a dry run tells what would go. For owners and the service role.
+    """
+    deleteOrganization(
+      organizationId: ID!
+      """
+      Only tell.
+      """
+      dryRun: Boolean! = false
+    ): OrganizationDeletion!
+
+    """
+    Says that somebody is to be a member of an organization, before they sign up: who then signs up with this address gets
+    none of their own until they have answered. Said again it changes role and end. For owners, admins and the service role,
+    within settings.expected_members_per_day.
+    """
+    expectMember(
+      organizationId: ID!
+      email: String!
+      """
+      ADMIN or MEMBER.
+      """
+      role: MemberRole! = MEMBER
+      """
+      Within 30 days. Without, in settings.expected_member_days.
+      """
+      endsAt: DateTime
+    ): ExpectedMember!
+
+    """
+    The organization does not expect this address any more; false when it did not. For owners, admins and the service role.
+    """
+    withdrawExpectation(organizationId: ID!, email: String!): Boolean!
+
+    """
+    Joins an organization that expects the caller (not_expected otherwise, and until the address is confirmed). For users.
+    """
+    acceptMembership(organizationId: ID!): Membership!
+
+    """
+    Does not join. The caller gets an organization of their own, unless they have one or another organization expects them.
+    For users.
+    """
+    declineMembership(organizationId: ID!): Membership!
 
     """
     Looks at an organization's database now. For members, operators and the service role. A tenant's members
@@ -454,6 +541,72 @@ export const typeDefinitions = /* GraphQL */ `
     provisionedAt: DateTime
     createdAt: DateTime!
     updatedAt: DateTime!
+  }
+
+  type OrganizationResult {
+    organizationId: ID!
+    """
+    Null for callers who are no members, such as the service role.
+    """
+    organization: Organization
+  }
+
+  type OrganizationDeletion {
+    organizationId: ID!
+    dryRun: Boolean!
+    """
+    Of the job that removes what exists outside; null in a dry run.
+    """
+    jobId: ID
+    resources: [PlannedRemoval!]!
+  }
+
+  """
+  What would become, or becomes, of something that an organization has outside.
+  """
+  type PlannedRemoval {
+    """
+    Such as stripe_customer or neon_project.
+    """
+    kind: String!
+    label: String!
+    """
+    Null while it is not certain that it exists.
+    """
+    externalId: String
+    kept: Boolean!
+    removedAfterHours: Int!
+  }
+
+  type ExpectedMember {
+    id: ID!
+    organizationId: ID!
+    email: String!
+    role: MemberRole!
+    """
+    Null when it was the backend.
+    """
+    expectedBy: ID
+    createdAt: DateTime!
+    endsAt: DateTime!
+  }
+
+  type ExpectedMembership {
+    organizationId: ID!
+    organizationName: String!
+    role: MemberRole!
+    endsAt: DateTime!
+  }
+
+  """
+  The organization that the caller belongs to after the answer.
+  """
+  type Membership {
+    """
+    Null for somebody who has declined and whom another organization expects.
+    """
+    organizationId: ID
+    organization: Organization
   }
 
   type ProvisioningEvent {

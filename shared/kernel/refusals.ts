@@ -4,14 +4,18 @@ import { Problem, type ProblemCode } from './http/problem.ts'
 /** What the `provisioning` functions refuse, by SQLSTATE. Their messages are for the caller. */
 const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP300: 'several_accounts',
+  TP400: 'invalid_argument',
   TP402: 'size_not_in_plan',
   TP403: 'forbidden',
   TP404: 'organization_not_found',
+  TP405: 'not_expected',
   TP409: 'region_is_fixed',
   TP410: 'nothing_to_cancel',
   TP411: 'too_many_organizations',
+  TP412: 'already_member',
   TP422: 'unknown_choice',
   TP423: 'undo_in_progress',
+  TP424: 'user_not_eligible',
   TP425: 'service_just_redone',
   TP426: 'former_password_valid',
   TP428: 'confirmation_required',
@@ -19,7 +23,9 @@ const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP440: 'key_not_found',
   TP441: 'key_has_ended',
   TP451: 'under_legal_hold',
+  TP452: 'owner_is_needed',
   PT404: 'database_not_found',
+  PT429: 'too_many_attempts',
   '42501': 'forbidden',
 }
 

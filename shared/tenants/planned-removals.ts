@@ -1,4 +1,4 @@
-import { type Database, publicSchema } from '../kernel/database/client.ts'
+import type { Database } from '../kernel/database/client.ts'
 
 /** What would become of something that an organization has outside. */
 export interface PlannedRemoval {
@@ -19,8 +19,6 @@ export async function plannedRemovals(
   withGrace: boolean,
 ): Promise<PlannedRemoval[]> {
   return sql<PlannedRemoval[]>`
-    select t.kind, k.label, t.external_id as "externalId", ${withGrace} and k.kept_on_deletion as kept,
-      case when ${withGrace} and not k.kept_on_deletion then k.grace_hours else 0 end as "removedAfterHours"
-    from ${publicSchema}.tenant_resources t join provisioning.resource_kinds k using (kind)
-    where t.organization_id = ${organizationId} and t.state in ('planned', 'active') order by t.created_at, t.kind`
+    select r.kind, r.label, r.external_id as "externalId", r.kept, r.removed_after_hours as "removedAfterHours"
+    from provisioning.planned_removals(${organizationId}, ${withGrace}) r`
 }

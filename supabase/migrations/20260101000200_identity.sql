@@ -132,9 +132,7 @@ begin
   if provisioning.caller_has_limits() then
     v_seconds := provisioning.count_call('changes/organization/' || new.id,
       (select s.organization_changes_per_day from provisioning.settings s), v_day);
-    if v_seconds > 0 then
-      raise exception 'The organization was changed too often today. Try again in % s.', v_seconds using errcode = 'PT429';
-    end if;
+    perform provisioning.refuse_until(v_seconds, 'The organization was changed too often today.', 'PT429');
   end if;
   new.name := coalesce(provisioning.plain_text(new.name, 200), '');
   new.billing_email := provisioning.plain_text(new.billing_email, 320);

@@ -153,13 +153,14 @@ begin
   -- The job that was made with the organization, in one transaction and so with the same time.
   join public.provisioning_jobs j on j.organization_id = o.id and j.created_at = o.created_at
   where o.id = p_organization_id and not exists (
-    select from public.provisioning_events e where e.organization_id = o.id and e.event_type = 'sign_up');
+    select from public.provisioning_events e
+    where e.organization_id = o.id and e.event_type in ('sign_up', 'organization.created'));
 end
 $$;
 revoke execute on function provisioning.record_sign_up(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.record_sign_up(uuid) is
-  'Adds the event of the sign-up, with the time of the sign-up, unless it is there. Called when something begins to happen to the
-organization: its provisioning or its removal.';
+  'Adds the event of the sign-up, with the time of the sign-up, unless it is there or the organization was made without one.
+Called when something begins to happen to the organization: its provisioning or its removal.';
 
 create function provisioning.begin_provisioning(p_job_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -6,25 +6,29 @@ select provisioning.lock_users();
 create table provisioning.removed_tenants (
   user_id uuid primary key references auth.users (id) on delete cascade,
   organization_id uuid not null,
+  -- Whether one of its owners did so, who then may make another one.
+  by_its_owners boolean not null,
   removed_at timestamptz not null default now()
 );
 comment on table provisioning.removed_tenants is
-  'Users whose organization was deleted, with its id. While the row is there, they get no organization of their own; only
-lift_removal takes it away.';
+  'Users whose organization was deleted, with its id. While the row is there, they get no organization of their own. lift_removal
+takes it away, and so does making an organization, for those of an organization that one of its owners has deleted.';
 alter table provisioning.removed_tenants enable row level security;
 revoke all on provisioning.removed_tenants from anon, authenticated, service_role;
 
 create function provisioning.remember_removal(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into provisioning.removed_tenants as r (user_id, organization_id)
-  select u.id, p_organization_id from auth.users u
+  insert into provisioning.removed_tenants as r (user_id, organization_id, by_its_owners)
+  -- Only owners, the backend, and the owner of the database in SQL can delete one.
+  select u.id, p_organization_id, auth.uid() is not null from auth.users u
   where u.deleted_at is null and u.id in (
     select m.user_id from public.organization_members m where m.organization_id = p_organization_id and m.role = 'owner'
     union select o.owner_id from public.organizations o where o.id = p_organization_id)
   -- Accounts come before jobs, and the jobs are held already: whose account is being deleted is passed over, not waited for.
   order by u.id for key share of u skip locked
-  on conflict (user_id) do update set organization_id = excluded.organization_id, removed_at = now();
+  on conflict (user_id) do update set organization_id = excluded.organization_id, removed_at = now(),
+    by_its_owners = r.by_its_owners and excluded.by_its_owners;
 end
 $$;
 revoke execute on function provisioning.remember_removal(uuid) from public, anon, authenticated, service_role;

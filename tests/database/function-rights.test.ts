@@ -49,9 +49,12 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
   'provisioning.accept_membership_as_caller(uuid)': ['authenticated'],
+  'provisioning.create_organization_as_caller(text,text,text)': ['authenticated'],
   'provisioning.decline_membership_as_caller(uuid)': ['authenticated'],
   'provisioning.my_expected_memberships_as_caller()': ['authenticated'],
   // Each checks by itself who calls.
+  'provisioning.update_organization_as_caller(uuid,jsonb)': ['authenticated', 'service_role'],
+  'provisioning.delete_organization_as_caller(uuid,boolean)': ['authenticated', 'service_role'],
   'provisioning.expect_member_as_caller(text,uuid,text,timestamp with time zone)': [
     'authenticated',
     'service_role',
@@ -145,6 +148,16 @@ const ASKING_FUNCTIONS: Readonly<
   'provisioning.withdraw_expected_member_as_caller(text,uuid)': {
     call: (id) => `provisioning.withdraw_expected_member_as_caller('ann@example.com', '${id}')`,
     works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.update_organization_as_caller(uuid,jsonb)': {
+    call: (id) => `provisioning.update_organization_as_caller('${id}', '{"name": "Ours"}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.delete_organization_as_caller(uuid,boolean)': {
+    call: (id) => `provisioning.delete_organization_as_caller('${id}', false)`,
+    works: ['owner', 'service_role'],
     code: 'TP403',
   },
   // They answer for the caller alone, and nobody in the cast is expected.
@@ -313,6 +326,8 @@ const ASKING_FUNCTIONS: Readonly<
 /** And those that refuse nobody, because they tell callers what is theirs. */
 const TELLING_FUNCTIONS = [
   'my_expected_memberships()',
+  // Makes what is theirs.
+  'provisioning.create_organization_as_caller(text,text,text)',
   'provisioning.my_expected_memberships_as_caller()',
   'audit_trail(uuid,integer,timestamp with time zone)',
   'provisioning.audited_details(uuid)',

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { buildSchema, getNamedType, isLeafType, isObjectType } from 'graphql'
+import { buildSchema, getNamedType, isLeafType, isObjectType, isRequiredArgument } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { ask, type Cast, castOf, type GraphqlReply, type Person } from './graphql-client.ts'
@@ -112,6 +112,23 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
     query: 'query ($id: ID!) { apiKeys(organizationId: $id) { id organizationId } }',
     answers: { ...insideOnly, member: 'nothing' },
   },
+  expectMember: {
+    query:
+      'mutation ($id: ID!) { expectMember(organizationId: $id, email: "new@example.com") { id organizationId } }',
+    answers: headsOnly,
+  },
+  expectedMembers: {
+    query: 'query ($id: ID!) { expectedMembers(organizationId: $id) { id organizationId } }',
+    answers: headsOnly,
+  },
+  updateOrganization: {
+    query: 'mutation ($id: ID!) { updateOrganization(organizationId: $id, name: "Ours") { organizationId } }',
+    answers: headsOnly,
+  },
+  'deleteOrganization, a dry run': {
+    query: 'mutation ($id: ID!) { deleteOrganization(organizationId: $id, dryRun: true) { organizationId } }',
+    answers: { ...headsOnly, admin: 'forbidden' },
+  },
   provisionUserResources: {
     query: 'mutation ($email: String!) { provisionUserResources(email: $email) { success organizationId } }',
     variables: () => ({ email: cast.owner.email }),
@@ -202,18 +219,25 @@ describe('an organization that does not exist', () => {
   })
 })
 
+/** They answer an organization that expects the caller, and tell all others the same. */
+const ANSWERS = ['acceptMembership', 'declineMembership']
+/** Of arguments that have to be there. */
+const SAMPLES: Readonly<Record<string, string>> = { email: '"somebody@example.com"' }
+
 /** Every operation of the schema that takes an organization's id, asking for one field: [name, text]. */
 function operationsAbout(type: 'Mutation' | 'Query'): [name: string, operation: string][] {
   const root = type === 'Mutation' ? schema.getMutationType() : schema.getQueryType()
   const found = Object.values(root?.getFields() ?? {})
     .map(({ name, args, type: answer }): [string, string] | undefined => {
       const about = args.find((argument) => argument.name === 'organizationId')
-      if (!about) return undefined
+      if (!about || ANSWERS.includes(name)) return undefined
       const answered = getNamedType(answer)
       const leaf = isObjectType(answered)
         ? Object.values(answered.getFields()).find((field) => isLeafType(getNamedType(field.type)))?.name
         : undefined
-      const asked = `${name}(organizationId: $id)${leaf ? ` { ${leaf} }` : ''}`
+      const more = args.filter((argument) => argument !== about && isRequiredArgument(argument))
+      const given = more.map((argument) => `, ${argument.name}: ${SAMPLES[argument.name]}`).join('')
+      const asked = `${name}(organizationId: $id${given})${leaf ? ` { ${leaf} }` : ''}`
       return [name, `${type.toLowerCase()} ($id: ${about.type}) { ${asked} }`]
     })
     .filter((each) => each !== undefined)

@@ -25,3 +25,24 @@ export const CONNECTION_INFO: Query = {
       'graphqlEndpoint', c -> 'graphql_endpoint', 'password', c -> 'password')
     from ${PUBLIC_SCHEMA}.database_connection((${argument} ->> 'organizationId')::uuid, (${argument} ->> 'reveal')::boolean) c`,
 }
+
+export const CREATE_ORGANIZATION: Query = {
+  name: 'a new organization',
+  sql: (argument) => `
+    select to_jsonb(provisioning.create_organization_as_caller(
+      ${argument} ->> 'name', ${argument} ->> 'dataRegion', ${argument} ->> 'databaseSize'))`,
+}
+
+export const UPDATE_ORGANIZATION: Query = {
+  name: 'changes of an organization',
+  sql: (argument) => `
+    select to_jsonb(provisioning.update_organization_as_caller(
+      (${argument} ->> 'organizationId')::uuid, ${argument} -> 'changes'))`,
+}
+
+export const DELETE_ORGANIZATION: Query = {
+  name: 'the end of an organization',
+  sql: (argument) => `
+    select provisioning.delete_organization_as_caller(
+      (${argument} ->> 'organizationId')::uuid, (${argument} ->> 'dryRun')::boolean)`,
+}

@@ -3,6 +3,7 @@ import type { Define } from '../session.ts'
 import { registerBackfill } from './backfill.ts'
 import { registerConnection } from './connection.ts'
 import { registerDoctor } from './doctor.ts'
+import { registerExpect } from './expect.ts'
 import { registerHealth } from './health.ts'
 import { registerAlerts, registerEvents } from './history.ts'
 import { registerInit } from './init.ts'
@@ -29,6 +30,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerKeys(program, define)
   registerRotate(program, define)
   registerRotateKeys(program, define)
+  registerExpect(program, define)
   registerProvision(program, define)
   registerRetry(program, define)
   registerRetryFailed(program, define)

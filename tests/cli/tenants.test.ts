@@ -592,4 +592,22 @@ describe('list, events, alerts and connection', () => {
       document: { error: { code: 'key_not_found' } },
     })
   })
+
+  test('expect says who is to be a member, lists them, and takes it back', async () => {
+    const email = `${crypto.randomUUID()}@example.com`
+    const at = ['--organization', slug] as const
+    expect((await run('expect', ...at)).stdout).toBe('Nobody is expected.\n')
+    const { document } = await runJson('expect', email, ...at, '--role', 'admin', '--days', '2')
+    expect(document.expected).toMatchObject({ email, role: 'admin', expected_by: null })
+    const listed = await run('expect', ...at)
+    expect(listed.stdout).toMatch(new RegExp(`${email} +admin +\\d{4}-.* +the backend`))
+    expect(await run('expect', email, ...at, '--withdraw')).toMatchObject({ code: 0 })
+    expect(await runJson('expect', email, ...at, '--withdraw')).toMatchObject({
+      code: 1,
+      document: { error: { code: 'not_found' } },
+    })
+    const member = await runJson('expect', ready.email, ...at)
+    expect(member).toMatchObject({ code: 1, document: { error: { code: 'TP412' } } })
+    expect(await run('expect', email, ...at, '--role', 'owner')).toMatchObject({ code: 2 })
+  })
 })

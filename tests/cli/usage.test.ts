@@ -18,6 +18,7 @@ const COMMANDS = [
   'keys',
   'rotate',
   'rotate-keys',
+  'expect',
   'provision',
   'retry',
   'retry-failed',

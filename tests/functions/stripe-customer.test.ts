@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest'
-import { until } from '../support/project.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import { STRIPE_KEY, until } from '../support/project.ts'
 import {
   attempts,
   change,
@@ -146,57 +146,74 @@ describe('a Stripe customer', () => {
     expect(await current()).toEqual([row?.id])
   })
 
-  it('that the account of the key does not know is kept, until an operator lets go of it', async () => {
-    const person = await project.signUp()
-    await project.waitFor(person.organizationId)
-    const { organizationId } = person
-    const recorded = async () => {
-      const [row] = await project.sql`
-        select stripe_customer_id as id, (select jsonb_agg(r.external_id || ' ' || r.state order by r.state)
-          from public.tenant_resources r where r.organization_id = o.id and r.kind = 'stripe_customer') as rows
-        from public.organizations o where o.id = ${organizationId}`
-      return row
-    }
-    await project.sql`update public.tenant_resources set external_id = 'cus_elsewhere'
-      where organization_id = ${organizationId} and kind = 'stripe_customer'`
-    await change(person, { stripe_customer_id: 'cus_elsewhere' })
+  describe.each([
+    ['another account', { account: 'acct_other' }],
+    ['the other mode', { livemode: true }],
+  ])('when the key has become one of %s', (_which, place) => {
+    afterEach(() => project.stripeEmulator.giveKey(STRIPE_KEY, {}))
 
-    expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'failed' })
-    expect((await attempts(person)).map(({ code }) => code)).toEqual(['stripe_customer_unknown'])
-    expect(await recorded()).toEqual({ id: 'cus_elsewhere', rows: ['cus_elsewhere active'] })
-    await expectOneOfEach(person)
-    const audited = async () =>
-      project.sql`select action, resource_id from public.audit_logs
-        where organization_id = ${organizationId} and action like 'stripe_customer.%' order by created_at`
-    expect(await audited()).toEqual([{ action: 'stripe_customer.unknown', resource_id: 'cus_elsewhere' }])
+    it('is kept, also by a retry, until an operator lets go of it', async () => {
+      const person = await project.signUp()
+      await project.waitFor(person.organizationId)
+      const { organizationId } = person
+      const recorded = async () => {
+        const [row] = await project.sql`
+          select stripe_customer_id as id, (select jsonb_agg(r.external_id || ' ' || r.state order by r.state)
+            from public.tenant_resources r where r.organization_id = o.id and r.kind = 'stripe_customer') as rows
+          from public.organizations o where o.id = ${organizationId}`
+        return row
+      }
+      const audited = async () =>
+        project.sql`select action, resource_id from public.audit_logs
+          where organization_id = ${organizationId} and action like 'stripe_customer.%' order by created_at`
+      const before = await recorded()
+      const id = before?.id
 
-    const made = (await project.resources(organizationId)).customers.map(({ id }) => id)
-    await project.sql`select provisioning.leave_stripe_customer(${organizationId})`
-    expect((await retry(person)).body).toMatchObject({ status: 'succeeded' })
-    expect(await recorded()).toEqual({ id: made[0], rows: [`${made[0]} active`, 'cus_elsewhere kept'] })
-    expect((await audited()).at(-1)).toEqual({ action: 'stripe_customer.left', resource_id: 'cus_elsewhere' })
-  })
+      project.stripeEmulator.giveKey(STRIPE_KEY, place)
+      expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'failed' })
+      expect((await attempts(person)).map(({ code }) => code)).toEqual(['stripe_customer_unknown'])
+      expect(await recorded()).toEqual(before)
+      expect((await project.resources(organizationId)).customers, 'in the other place').toEqual([])
+      expect(await audited()).toEqual([{ action: 'stripe_customer.unknown', resource_id: id }])
 
-  it('that the account of the key does not know is no deleted one for a removal either', async () => {
-    const person = await project.signUp()
-    await project.waitFor(person.organizationId)
-    const { organizationId } = person
-    await project.sql`update public.tenant_resources set external_id = 'cus_elsewhere_too'
-      where organization_id = ${organizationId} and kind = 'stripe_customer'`
-    await project.sql`update provisioning.resource_kinds set kept_on_deletion = false where kind = 'stripe_customer'`
-    await project.sql`delete from public.organizations where id = ${organizationId}`
-    const step = async () => {
-      const [row] = await project.sql`
-        select s.status, s.error ->> 'code' as code from public.provisioning_steps s
-        where s.organization_id = ${organizationId} and s.step = 'delete_stripe_customer'`
-      return row
-    }
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now()
-      where organization_id = ${organizationId} and status = 'queued'`
-    await project.sweep()
-    await until('removal', async () => ((await step())?.status === 'failed' ? true : undefined))
-    expect(await step()).toEqual({ status: 'failed', code: 'stripe_customer_unknown' })
-    await project.sql`update provisioning.resource_kinds set kept_on_deletion = true where kind = 'stripe_customer'`
+      project.stripeEmulator.giveKey(STRIPE_KEY, {})
+      expect((await retry(person)).body, 'with the key back').toMatchObject({ status: 'succeeded' })
+      expect(await recorded()).toEqual(before)
+      await expectOneOfEach(person)
+
+      project.stripeEmulator.giveKey(STRIPE_KEY, place)
+      await project.sql`select provisioning.leave_stripe_customer(${organizationId})`
+      expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'succeeded' })
+      const made = (await project.resources(organizationId)).customers.map((customer) => customer.id)
+      expect(await recorded()).toEqual({ id: made[0], rows: [`${made[0]} active`, `${id} kept`] })
+      expect((await audited()).at(-1)).toEqual({ action: 'stripe_customer.left', resource_id: id })
+    })
+
+    it('is no deleted one for a removal either', async () => {
+      const person = await project.signUp()
+      await project.waitFor(person.organizationId)
+      const { organizationId } = person
+      const {
+        customers: [customer],
+      } = await project.resources(organizationId)
+      await project.sql`update provisioning.resource_kinds set kept_on_deletion = false where kind = 'stripe_customer'`
+      await project.sql`delete from public.organizations where id = ${organizationId}`
+      const step = async () => {
+        const [row] = await project.sql`
+          select s.status, s.error ->> 'code' as code from public.provisioning_steps s
+          where s.organization_id = ${organizationId} and s.step = 'delete_stripe_customer'`
+        return row
+      }
+      project.stripeEmulator.giveKey(STRIPE_KEY, place)
+      await project.sql`update public.provisioning_jobs set next_attempt_at = now()
+        where organization_id = ${organizationId} and status = 'queued'`
+      await project.sweep()
+      await until('removal', async () => ((await step())?.status === 'failed' ? true : undefined))
+      expect(await step()).toEqual({ status: 'failed', code: 'stripe_customer_unknown' })
+      await project.sql`update provisioning.resource_kinds set kept_on_deletion = true where kind = 'stripe_customer'`
+      project.stripeEmulator.giveKey(STRIPE_KEY, {})
+      expect(await project.stripe.customers.retrieve(customer?.id ?? '')).toMatchObject({ id: customer?.id })
+    })
   })
 
   it('hears of a changed name and billing address once, and in the order in which they were changed', async () => {

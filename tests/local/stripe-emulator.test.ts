@@ -58,6 +58,71 @@ async function send(method: string, address: string, body?: string, headers: Rec
 
 const ids = (customers: { id: string }[]) => customers.map(({ id }) => id)
 
+describe('accounts and modes', () => {
+  const PLACES = [
+    ['another account', { account: 'acct_other' }, "No such customer: 'ID'"],
+    [
+      'the other mode',
+      { livemode: true },
+      "No such customer: 'ID'; a similar object exists in test mode, but a live mode key was used to make this request.",
+    ],
+  ] as const
+
+  test.each(PLACES)('have customers of their own: %s', async (_which, place, message) => {
+    const { id } = await stripe.customers.create(
+      { email: 'a@example.com', metadata: { organization_id: 'o-1' } },
+      { idempotencyKey: 'one' },
+    )
+    emulator.giveKey('sk_other', place)
+    const other = client('sk_other')
+    const missing = {
+      statusCode: 404,
+      code: 'resource_missing',
+      param: 'id',
+      message: message.replace('ID', id),
+    }
+    await expect(other.customers.retrieve(id)).rejects.toMatchObject(missing)
+    await expect(other.customers.update(id, { name: 'Mine' })).rejects.toMatchObject(missing)
+    await expect(other.customers.del(id)).rejects.toMatchObject(missing)
+    await expect(other.customers.list({ starting_after: id })).rejects.toMatchObject({
+      statusCode: 400,
+      code: 'resource_missing',
+    })
+    expect((await other.customers.list()).data).toEqual([])
+    const query = "metadata['organization_id']:'o-1'"
+    expect((await other.customers.search({ query })).data).toEqual([])
+    const theirs = await other.customers.create({ email: 'b@example.com' }, { idempotencyKey: 'one' })
+    expect(theirs).toMatchObject({ email: 'b@example.com', livemode: 'livemode' in place })
+    expect(ids((await stripe.customers.list()).data)).toEqual([id])
+    await expect(stripe.customers.retrieve(theirs.id)).rejects.toMatchObject({ code: 'resource_missing' })
+  })
+
+  test('are kept apart in the file, and a key can come to open another', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'stripe-accounts-'))
+    const stateFile = path.join(directory, 'stripe.ndjson')
+    try {
+      await restart({ stateFile })
+      const { id } = await stripe.customers.create({ name: 'Ours' })
+      emulator.giveKey(API_KEY, { account: 'acct_other' })
+      const theirs = await stripe.customers.create({ name: 'Theirs' })
+      await restart({ stateFile })
+      expect(ids((await stripe.customers.list()).data)).toEqual([id])
+      emulator.giveKey(API_KEY, { account: 'acct_other' })
+      expect(ids((await stripe.customers.list()).data)).toEqual([theirs.id])
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+  })
+
+  test('have a rate limit each', async () => {
+    emulator.setLimits({ requestsPerSecond: 1 })
+    emulator.giveKey('sk_other', { account: 'acct_other' })
+    await stripe.customers.list()
+    await expect(stripe.customers.list()).rejects.toMatchObject({ statusCode: 429 })
+    await client('sk_other').customers.list()
+  })
+})
+
 describe('customers', () => {
   test('a created customer comes back with everything that it was given', async () => {
     const created = await stripe.customers.create({

@@ -22,7 +22,7 @@ import { createTestDatabase, SEARCH_PATH, type TestDatabase } from './database.t
 export const FUNCTION = 'provision-tenant-resources'
 
 /** The keys that local/project-services.ts gives to the functions and to the emulators. */
-const STRIPE_KEY = 'sk_test_localemulator'
+export const STRIPE_KEY = 'sk_test_localemulator'
 const NEON_KEY = 'napi_localemulator'
 
 /** Retries come soon, and no circuit breaker opens: its pauses would hide what a test looks at. */

@@ -11,9 +11,11 @@ import { parseSearchQuery } from './search-query.ts'
 export interface StripeApiParts {
   readonly customers: CustomerStore
   readonly keys: IdempotencyKeys
-  readonly journal: Journal
+  readonly journal: Pick<Journal, 'append'>
   readonly clock: Clock
   readonly livemode: boolean
+  /** Whether the account has a customer with this id in its other mode. */
+  readonly isInOtherMode: (id: string) => boolean
   /** How long a request takes to execute. */
   readonly pause: () => Promise<void>
 }
@@ -126,20 +128,20 @@ export class StripeApi {
   #retrieve(id: string, parameters: ParameterHash): Reply {
     checkParameters(parameters, { expand: { kind: 'not_emulated' } })
     const customer = this.#parts.customers.get(id)
-    if (customer === undefined) throw noSuchCustomer(id)
+    if (customer === undefined) throw this.#noSuchCustomer(id)
     return ok(customer)
   }
 
   #update(id: string, parameters: ParameterHash): Outcome {
     checkParameters(parameters, updateShapes)
     const customer = this.#parts.customers.live(id)
-    if (customer === undefined) throw noSuchCustomer(id)
+    if (customer === undefined) throw this.#noSuchCustomer(id)
     const changed = changedCustomer(customer, parameters)
     return { reply: ok(changed), change: changed }
   }
 
   #delete(id: string): Outcome {
-    if (this.#parts.customers.live(id) === undefined) throw noSuchCustomer(id)
+    if (this.#parts.customers.live(id) === undefined) throw this.#noSuchCustomer(id)
     const deleted: DeletedCustomer = { id, object: 'customer', deleted: true }
     return { reply: ok(deleted), change: deleted }
   }
@@ -180,8 +182,13 @@ export class StripeApi {
 
   #cursor(param: string, id: ParameterHash[string] | undefined): string | undefined {
     if (id === undefined) return undefined
-    if (this.#parts.customers.get(String(id)) === undefined) throw noSuchCustomer(String(id), param)
+    if (this.#parts.customers.get(String(id)) === undefined) throw this.#noSuchCustomer(String(id), param)
     return String(id)
+  }
+
+  #noSuchCustomer(id: string, param = 'id'): StripeApiError {
+    const { livemode, isInOtherMode } = this.#parts
+    return noSuchCustomer(id, param, isInOtherMode(id) ? { livemode } : undefined)
   }
 
   #search(parameters: ParameterHash): Reply {

@@ -5,9 +5,7 @@ import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
-import { StripeApi } from './api.ts'
-import { CustomerStore } from './customer-store.ts'
-import { IdempotencyKeys } from './idempotency.ts'
+import { Accounts, type Place } from './accounts.ts'
 import { type StripeLimits, StripeProvider } from './provider.ts'
 
 export type { StripeLimits } from './provider.ts'
@@ -47,6 +45,8 @@ export interface StripeEmulator {
   /** A snapshot. */
   readonly stats: StripeStats
   readonly faults: FaultControl
+  /** Lets a key, a new one too, open another account or mode from now on; what is left out is as for `apiKey` at first. */
+  giveKey(key: string, place: Partial<Place>): void
   setTimings(changes: Partial<StripeTimings>): void
   /** Also fills the rate limit's bucket. */
   setLimits(changes: Partial<StripeLimits>): void
@@ -66,21 +66,20 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
   const timings = new Tuning<StripeTimings>(DEFAULT_TIMINGS, options.timings)
   const limits = new Tuning<StripeLimits>(DEFAULT_LIMITS, options.limits, () => provider.resetLimits())
   const { journal, entries } = Journal.open(options.stateFile)
-  const api = new StripeApi({
-    customers: new CustomerStore(entries, clock, () => timings.values.searchLagMs),
-    keys: new IdempotencyKeys(entries, clock),
+  const accounts = new Accounts({
+    apiKey,
     journal,
+    entries,
     clock,
-    livemode: apiKey.includes('_live_'),
+    searchLagMs: () => timings.values.searchLagMs,
     pause: () => pause(timings.values.requestMs),
   })
   const calls: Record<string, number> = {}
   let replays = 0
   const provider = new StripeProvider({
-    api,
+    apiOf: (key) => accounts.apiOf(key),
     limits: limits.values,
     clock,
-    apiKey,
     onReplay: () => void replays++,
   })
   const faults = new FaultControl(options.seed)
@@ -104,6 +103,7 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
       return stats()
     },
     faults,
+    giveKey: (key, place) => accounts.giveKey(key, place),
     setTimings: (changes) => void timings.change(changes),
     setLimits: (changes) => void limits.change(changes),
     stop: () => {

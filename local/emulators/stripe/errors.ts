@@ -46,11 +46,22 @@ function docUrl(code: string): string {
   return `https://stripe.com/docs/error-codes/${code.replaceAll('_', '-')}`
 }
 
-/** 404 for the object of the address itself, 400 for one that a parameter names. */
-export function noSuchCustomer(id: string, param = 'id'): StripeApiError {
+/**
+ * 404 for the object of the address itself, 400 for one that a parameter names. Stripe says when the account has it in the mode that
+ * is not the key's, and of other accounts nothing.
+ */
+export function noSuchCustomer(
+  id: string,
+  param: string,
+  key?: { readonly livemode: boolean },
+): StripeApiError {
+  const [other, own] = key?.livemode ? ['test', 'live'] : ['live', 'test']
+  const hint = key
+    ? `; a similar object exists in ${other} mode, but a ${own} mode key was used to make this request.`
+    : ''
   return new StripeApiError(
     param === 'id' ? 404 : 400,
-    `No such customer: '${id}'`,
+    `No such customer: '${id}'${hint}`,
     { code: 'resource_missing', param },
     // Looking the object up is part of the execution.
     { executed: true },

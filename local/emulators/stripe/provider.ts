@@ -14,10 +14,10 @@ export interface StripeLimits {
 }
 
 interface StripeProviderParts {
-  readonly api: StripeApi
+  /** Undefined for a key that nobody has. */
+  readonly apiOf: (key: string) => StripeApi | undefined
   readonly limits: StripeLimits
   readonly clock: Clock
-  readonly apiKey: string
   readonly onReplay: () => void
 }
 
@@ -28,16 +28,16 @@ const CUSTOMER_PATH = /^\/v1\/customers\/[^/]+$/
 /** Stripe's API as HTTP sees it: key, rate limit, headers, errors in `{error: {…}}`. */
 export class StripeProvider implements Provider {
   readonly #parts: StripeProviderParts
-  #bucket: TokenBucket
+  /** Each account and mode has one. */
+  #buckets = new WeakMap<StripeApi, TokenBucket>()
 
   constructor(parts: StripeProviderParts) {
     this.#parts = parts
-    this.#bucket = this.#newBucket()
   }
 
-  /** Starts the rate limit anew, with a full bucket. */
+  /** Starts the rate limits anew, with full buckets. */
   resetLimits(): void {
-    this.#bucket = this.#newBucket()
+    this.#buckets = new WeakMap()
   }
 
   /** The ids of Stripe's own OpenAPI file. */
@@ -58,9 +58,9 @@ export class StripeProvider implements Provider {
 
   async respond(request: ProviderRequest): Promise<Reply> {
     try {
-      this.#authenticate(request.headers)
-      this.#limitRate()
-      const reply = await this.#parts.api.perform(request)
+      const api = this.#authenticate(request.headers)
+      this.#limitRate(api)
+      const reply = await api.perform(request)
       if (reply.headers?.['idempotent-replayed'] !== undefined) this.#parts.onReplay()
       return withHeaders(request, reply)
     } catch (error) {
@@ -75,7 +75,8 @@ export class StripeProvider implements Provider {
     const error = fault.status === 429 ? rateLimited() : injected(fault.status)
     const reply = errorReply(request, error, headers)
     const result = fault.body === undefined ? reply : { ...reply, body: fault.body }
-    if (fault.remembered) this.#parts.api.remember(request, result)
+    if (fault.remembered)
+      this.#parts.apiOf(givenKey(request.headers.authorization))?.remember(request, result)
     return result
   }
 
@@ -84,9 +85,11 @@ export class StripeProvider implements Provider {
     return errorReply(request, new StripeApiError(500, text, { type: 'api_error' }))
   }
 
-  #authenticate({ authorization }: IncomingHttpHeaders): void {
+  /** @throws StripeApiError 401 */
+  #authenticate({ authorization }: IncomingHttpHeaders): StripeApi {
     const key = givenKey(authorization)
-    if (key === this.#parts.apiKey) return
+    const api = this.#parts.apiOf(key)
+    if (api) return api
     const headers = { 'www-authenticate': 'Bearer realm="Stripe"' }
     const message =
       key === ''
@@ -95,8 +98,10 @@ export class StripeProvider implements Provider {
     throw new StripeApiError(401, message, {}, { headers })
   }
 
-  #limitRate(): void {
-    if (this.#bucket.take() > 0) throw rateLimited()
+  #limitRate(api: StripeApi): void {
+    const bucket = this.#buckets.get(api) ?? this.#newBucket()
+    this.#buckets.set(api, bucket)
+    if (bucket.take() > 0) throw rateLimited()
   }
 
   #newBucket(): TokenBucket {

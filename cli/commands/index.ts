@@ -9,6 +9,7 @@ import { registerAlerts, registerEvents } from './history.ts'
 import { registerInit } from './init.ts'
 import { registerKeys } from './keys.ts'
 import { registerList } from './list.ts'
+import { registerMigrate } from './migrate.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
@@ -38,6 +39,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerDeprovision(program, define)
   registerReadmit(program, define)
   registerBackfill(program, define)
+  registerMigrate(program, define)
   registerPause(program, define)
   registerResume(program, define)
   registerPauses(program, define)

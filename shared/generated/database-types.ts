@@ -292,6 +292,9 @@ isOneToOne: true
               "created_at": string,"email": string,"ends_at": string,"expected_by": string,"id": string,"role": string
             }[]
                            },
+"fleet_migration_status":
+{ Args: { "to_version"?: number }; Returns: Json
+                           },
 "lift_legal_hold":
 { Args: { "organization_id": string }; Returns: boolean
                            },
@@ -300,6 +303,9 @@ isOneToOne: true
                            },
 "list_tenants":
 { Args: { "after"?: string,"filter"?: Json,"page_size"?: number,"sort"?: string }; Returns: Json
+                           },
+"migrate_fleet":
+{ Args: { "canary_percent"?: number,"concurrency"?: number,"max_failures_percent"?: number,"to_version": number }; Returns: Json
                            },
 "my_expected_memberships":
 { Args: Record<PropertyKey, never>; Returns: {
@@ -365,6 +371,9 @@ isOneToOne: true
       } },
 "set_legal_hold":
 { Args: { "organization_id": string,"reference": string }; Returns: boolean
+                           },
+"stop_fleet_migration":
+{ Args: { "reason": string }; Returns: Json
                            },
 "tenant_counts":
 { Args: Record<PropertyKey, never>; Returns: Json

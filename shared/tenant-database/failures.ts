@@ -60,6 +60,15 @@ export const tenantDatabaseFailures = {
       commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }, { command: 'retry' }],
     },
   },
+  tenant_schema_not_deployed: {
+    retryable: false,
+    sentence: 'The functions that are deployed do not have the files of this version of the tenant schema.',
+    docs: 'A fleet migration asks for a version whose files were not deployed with the functions.',
+    remedy: {
+      text: 'Bundle the files, deploy, then migrate again.',
+      commands: [{ command: 'bundle_tenant_schema' }, { command: 'deploy_functions' }],
+    },
+  },
   tenant_schema_unreadable: {
     retryable: false,
     sentence: 'The record of the applied schema files in the tenant database is not one of ours.',

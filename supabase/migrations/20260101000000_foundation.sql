@@ -28,10 +28,11 @@ declare
     'tenant_resources_pkey', 'tenant_resources_removed_at_idx', 'tenant_resources_service_kind_idx', 'wallets_pkey'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
   v_functions text[] := array['accept_membership', 'audit_trail', 'backfill_users', 'create_api_key', 'database_connection',
-    'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'expect_member', 'expected_members', 'lift_legal_hold',
-    'lift_removal', 'list_tenants', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
-    'provisioning_progress', 'rename_api_key', 'repair_user', 'reroll_api_key', 'resume_work', 'retry_tenants', 'revoke_api_key',
-    'rotate_credentials', 'rotate_keys', 'search_profiles', 'set_legal_hold', 'tenant_counts', 'withdraw_expected_member'];
+    'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'expect_member', 'expected_members',
+    'fleet_migration_status', 'lift_legal_hold', 'lift_removal', 'list_tenants', 'migrate_fleet', 'my_expected_memberships',
+    'pause_work', 'paused_work', 'probe_functions', 'probe_results', 'provisioning_progress', 'rename_api_key', 'repair_user',
+    'reroll_api_key', 'resume_work', 'retry_tenants', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
+    'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'withdraw_expected_member'];
   v_taken text[];
 begin
   if to_regproc('provisioning.apply_retention') is not null then

@@ -63,6 +63,9 @@ create table provisioning.settings (
   rotation_interval_days integer not null default 0,
   -- Our own logins in tenants' databases whose passwords are older than this get others; null for none.
   own_logins_older_than timestamptz,
+  -- The hours of the day (UTC) in which a fleet migration wakes sleeping databases; null: it waits until they are awake.
+  migration_wakes_from_hour integer,
+  migration_wakes_until_hour integer,
   -- Whether the daily reconciliation deletes what it is sure that nobody needs, or only reports it. Leave it off where
   -- another installation shares the Neon organization or the Stripe account: its tenants look like strangers here.
   reconcile_delete boolean not null default false,
@@ -112,6 +115,8 @@ create table provisioning.settings (
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (reconcile_grace_hours >= 0),
+  constraint migration_window_is_of_a_day check (migration_wakes_from_hour between 0 and 23
+    and migration_wakes_until_hour between 0 and 24),
   constraint rotation_is_not_negative check (least(rotation_grace_hours, rotation_interval_days) >= 0),
   constraint reconcile_delete_cap_is_not_negative check (reconcile_delete_cap >= 0),
   -- Whoever wants more deleted orders it by id.

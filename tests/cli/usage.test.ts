@@ -26,6 +26,7 @@ const COMMANDS = [
   'deprovision',
   'readmit',
   'backfill',
+  'migrate',
   'doctor',
 ]
 

@@ -39,6 +39,9 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'resume_work(text,text)': ['authenticated', 'service_role'],
   'rotate_credentials(uuid,integer)': ['authenticated', 'service_role'],
   'rotate_keys(text[])': ['service_role'],
+  'fleet_migration_status(integer)': ['service_role'],
+  'migrate_fleet(integer,numeric,integer,numeric)': ['service_role'],
+  'stop_fleet_migration(text)': ['service_role'],
 }
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
@@ -88,6 +91,9 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.revoke_api_key_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.rotate_as_caller(uuid,integer)': ['authenticated', 'service_role'],
   'provisioning.rotate_keys(text[])': ['service_role'],
+  'provisioning.fleet_migration_status(integer)': ['service_role'],
+  'provisioning.migrate_fleet_as_caller(integer,numeric,integer,numeric)': ['service_role'],
+  'provisioning.stop_fleet_as_caller(text)': ['service_role'],
   'provisioning.backfill_users(integer,boolean,uuid)': ['service_role'],
   'provisioning.describe_tenant(text)': ['service_role'],
   'provisioning.diagnose_provisioning()': ['service_role'],

@@ -58,7 +58,7 @@ export async function addTenant(project: TestProject): Promise<HealthTenant> {
   const made = { organizationId, projectId: data.project.id, endpointId: endpoint.id, password }
   const tenantSql = await useDatabase(project, made)
   await tenantSql`set search_path = pg_catalog`
-  const passwords = await makeRolesOf(tenantSql, ['health']).finally(() => tenantSql.end())
+  const passwords = await makeRolesOf(tenantSql, ['health', 'schema']).finally(() => tenantSql.end())
   const healthPassword = passwords.health ?? ''
   const { sql } = project
   await sql`update provisioning.settings set organizations_per_user = 1000000`
@@ -66,7 +66,10 @@ export async function addTenant(project: TestProject): Promise<HealthTenant> {
     with made as (
       insert into public.organizations (id, name, slug, owner_id, data_region, hosting_region, provisioning_status)
       values (${organizationId}, 'A tenant', ${organizationId}, ${OWNER}, 'us-east-1', 'us-east-1', '{}')
-    ), secret as (select vault.create_secret(${healthPassword}, provisioning.login_secret(${organizationId}, 'health')) as id)
+    ), secret as (
+      select vault.create_secret(${healthPassword}, provisioning.login_secret(${organizationId}, 'health')) as id,
+        vault.create_secret(${passwords.schema ?? ''}, provisioning.login_secret(${organizationId}, 'schema'))
+    )
     insert into public.organization_databases (organization_id, neon_project_id, neon_endpoint_id, region, size, host,
       pooled_host, port, database_name, ssl_mode)
     select ${organizationId}, ${data.project.id}, ${endpoint.id}, 'aws-us-east-1', 'small', ${host}, ${pooledHost},

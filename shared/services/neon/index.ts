@@ -1,5 +1,6 @@
 import { forTenant, type Step } from '../../engine/step.ts'
 import { defineService } from '../service.ts'
+import { knowAwake } from './awake.ts'
 import { createNeonProvider } from './client.ts'
 import { credentials } from './credentials.ts'
 import { deleteCredentials } from './delete-credentials.ts'
@@ -7,6 +8,7 @@ import { deleteNeonProject } from './delete-neon-project.ts'
 import { neonEnvironment } from './environment.ts'
 import { neonFailures } from './failures.ts'
 import { neonInventory } from './inventory.ts'
+import { createMigrateSchema } from './migrate-schema.ts'
 import { neonProject } from './neon-project.ts'
 import { endDueLogins, limitFormerLogin, newLogin, renewOwnLogins } from './rotation.ts'
 import type { NeonStep } from './step.ts'
@@ -35,6 +37,7 @@ export const neon = defineService({
         verify_connection: withRows(verifyConnection),
         new_login: withRows(newLogin),
         limit_former_login: withRows(limitFormerLogin),
+        migrate_schema: withRows(createMigrateSchema(knowAwake(provider))),
         renew_own_logins: withRows(renewOwnLogins),
         end_logins: withRows(endDueLogins),
         delete_credentials: deleteCredentials,

@@ -36,6 +36,8 @@ export interface NeonTenant extends TenantAddress {
   readonly size: string
   readonly neonProjectId: string | null
   readonly credentialsSecretId: string | null
+  /** Of the tenant schema, as it was applied; null before the first. */
+  readonly schemaVersion: number | null
   readonly limits: TenantLimits
 }
 
@@ -52,6 +54,7 @@ const facts = z.object({
     role_name: z.string().nullable(),
     ssl_mode: z.string(),
     credentials_secret_id: z.string().nullable(),
+    schema_version: z.number().nullable(),
   }),
   size: z.object({
     min_compute_units: z.number(),
@@ -77,6 +80,7 @@ export const neonTenant: z.ZodType<NeonTenant> = facts.transform(
     size: database.size,
     neonProjectId: database.neon_project_id,
     credentialsSecretId: database.credentials_secret_id,
+    schemaVersion: database.schema_version,
     host: database.host,
     pooledHost: database.pooled_host,
     port: database.port,

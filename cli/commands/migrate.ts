@@ -1,0 +1,200 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { z } from 'zod'
+import { latestSchemaVersion } from '../../shared/tenant-database/latest-schema-version.ts'
+import { labelled, sign, table } from '../../tools/terminal.ts'
+import type { Api } from '../api.ts'
+import { count, seconds } from '../options.ts'
+import { startProgress } from '../progress.ts'
+import { type Define, exit, type Session } from '../session.ts'
+
+const POLL_MS = 300
+
+const runSchema = z.looseObject({
+  id: z.string(),
+  to_version: z.number(),
+  state: z.enum(['canary', 'rolling', 'stopped', 'done', 'cancelled']),
+  stopped_because: z.string().nullable(),
+  tenants: z.partialRecord(z.enum(['waiting', 'asleep', 'queued', 'done', 'failed', 'left']), z.number()),
+  errors: z.array(
+    z.looseObject({
+      organization_id: z.string(),
+      slug: z.string().nullable(),
+      code: z.string().nullable(),
+      message: z.string().nullable(),
+    }),
+  ),
+})
+const statusSchema = z.looseObject({
+  versions: z.array(z.object({ version: z.number().nullable(), tenants: z.number() })),
+  plan: z.object({ to_version: z.number(), tenants: z.number(), asleep: z.number() }).nullable(),
+  run: runSchema.nullable(),
+})
+type Status = z.infer<typeof statusSchema>
+type Run = z.infer<typeof runSchema>
+
+interface Options {
+  readonly to: number
+  readonly canary: number
+  readonly concurrency: number
+  readonly maxFailures: number
+  readonly dryRun?: true
+  readonly status?: true
+  readonly stop?: string
+  readonly wait: boolean
+  readonly timeout: number
+  readonly yes?: true
+}
+
+/** A share, with or without its sign. @throws InvalidArgumentError */
+function percent(text: string): number {
+  const value = Number(text.replace(/%$/, ''))
+  if (text.trim() === '' || !(value >= 0 && value <= 100))
+    throw new InvalidArgumentError('It must be a share from 0% to 100%.')
+  return value
+}
+
+export function registerMigrate(program: Command, define: Define): void {
+  define(
+    program
+      .command('migrate')
+      .description('bring all tenants’ databases to a newer version of the tenant schema')
+      .addOption(
+        new Option('--to <version>', 'the number of the last file')
+          .default(latestSchemaVersion)
+          .argParser(count),
+      )
+      .addOption(
+        new Option('--canary <share>', 'who comes before the others').default(5, '5%').argParser(percent),
+      )
+      .addOption(new Option('--concurrency <tenants>', 'how many at once').default(8).argParser(count))
+      .addOption(
+        new Option('--max-failures <share>', 'it stops when more than this have failed')
+          .default(10, '10%')
+          .argParser(percent),
+      )
+      .option('--dry-run', 'only say whom it would be about')
+      .option('--status', 'only show the versions of all tenants, and how the newest run stands')
+      .option('--stop <reason>', 'stop the run that is under way')
+      .option('--no-wait', 'return as soon as it has begun')
+      .addOption(new Option('--timeout <seconds>', 'how long to follow it').default(3600).argParser(seconds))
+      .option('--yes', 'do not ask; needed where there is no terminal')
+      .addHelpText(
+        'after',
+        '\nDatabases that sleep are not woken: they follow when they are awake. After a stop, give the command again when the cause is mended.\nExit codes: 0 done, or all but those asleep; 1 refused, stopped, or some have failed; 3 not done in time.',
+      ),
+    async (session, options: Options) => {
+      const api = await session.connect()
+      if (options.stop !== undefined) return stop(session, api, options.stop)
+      const before = await readStatus(api, options.to)
+      if (options.status) return printed(session, before, statusScreen(before))
+      const plan = planLine(before, options)
+      if (options.dryRun) return printed(session, { dry_run: true, plan: before.plan }, plan)
+      if (!options.yes) session.note(plan)
+      await session.confirm('Migrate them?', options.yes ?? false)
+      return migrate(session, api, options)
+    },
+  )
+}
+
+async function migrate(session: Session, api: Api, options: Options): Promise<number> {
+  session.standing = 'Whether it has begun: npm run tenants -- migrate --status'
+  const begun = statusSchema.parse(
+    await api.change(
+      'The migration',
+      api.client.rpc('migrate_fleet', {
+        to_version: options.to,
+        canary_percent: options.canary,
+        concurrency: options.concurrency,
+        max_failures_percent: options.maxFailures,
+      }),
+    ),
+  )
+  session.standing = 'It goes on by itself. See how: npm run tenants -- migrate --status'
+  const after = options.wait ? await follow(session, api, begun, options.timeout) : begun
+  session.print(after, () => statusScreen(after))
+  if (!options.wait) return exit.fine
+  return after.run ? exitCodeOf(after.run) : exit.fine
+}
+
+/** Until nothing more will happen by itself soon. */
+async function follow(session: Session, api: Api, begun: Status, limitSeconds: number): Promise<Status> {
+  const progress = startProgress()
+  const deadline = Date.now() + limitSeconds * 1000
+  let status = begun
+  while (status.run && isUnderWay(status.run) && Date.now() < deadline) {
+    const { tenants, state } = status.run
+    const ended = (tenants.done ?? 0) + (tenants.failed ?? 0) + (tenants.left ?? 0)
+    const all = Object.values(tenants).reduce((sum, each) => sum + each, 0)
+    progress.show(`${state}: ${countsOf(status.run)}`, ended / Math.max(1, all))
+    await sleep(POLL_MS, undefined, { signal: session.stop }).catch(() => session.stop.throwIfAborted())
+    status = await readStatus(api)
+  }
+  progress.clear()
+  return status
+}
+
+function isUnderWay({ state, tenants }: Run): boolean {
+  return (state === 'canary' || state === 'rolling') && (tenants.waiting ?? 0) + (tenants.queued ?? 0) > 0
+}
+
+function exitCodeOf(run: Run): number {
+  if (run.state === 'stopped' || (run.tenants.failed ?? 0) > 0) return exit.refused
+  return isUnderWay(run) ? exit.notReady : exit.fine
+}
+
+async function stop(session: Session, api: Api, reason: string): Promise<number> {
+  session.standing = 'Whether it is stopped: npm run tenants -- migrate --status'
+  const status = statusSchema.parse(
+    await api.change('The stop', api.client.rpc('stop_fleet_migration', { reason })),
+  )
+  return printed(session, status, statusScreen(status))
+}
+
+async function readStatus(api: Api, to?: number): Promise<Status> {
+  const call = api.client.rpc('fleet_migration_status', to === undefined ? {} : { to_version: to })
+  return statusSchema.parse(await api.read('The migration', call))
+}
+
+function printed(session: Session, document: unknown, screen: string): number {
+  session.print(document, () => screen)
+  return exit.fine
+}
+
+function planLine({ plan }: Status, { canary, concurrency }: Options): string {
+  const { tenants = 0, asleep = 0, to_version: to = 0 } = plan ?? {}
+  const first = Math.ceil((tenants * canary) / 100)
+  return `${tenants} tenants are behind version ${to}; ${asleep} of them sleep, and follow when they are awake. First ${first}, then the others, ${concurrency} at once.`
+}
+
+function countsOf({ tenants }: Run): string {
+  return Object.entries(tenants)
+    .filter(([, number]) => number > 0)
+    .map(([state, number]) => `${number} ${state}`)
+    .join(', ')
+}
+
+const SIGNS = {
+  canary: 'running',
+  rolling: 'running',
+  stopped: 'failed',
+  done: 'ok',
+  cancelled: 'waiting',
+} as const
+
+function statusScreen({ versions, run }: Status): string {
+  const fleet = table(
+    ['version', 'tenants'],
+    versions.map(({ version, tenants }) => [
+      version === null ? 'none yet' : String(version),
+      String(tenants),
+    ]),
+  )
+  if (!run) return fleet
+  const lines = [
+    labelled(sign(SIGNS[run.state]), `Version ${run.to_version}: ${run.state}. ${countsOf(run)}`, 2),
+    ...(run.stopped_because && run.state === 'stopped' ? [run.stopped_because] : []),
+    ...run.errors.map(({ slug, organization_id: id, message }) => `  ${slug ?? id}: ${message ?? 'failed'}`),
+  ]
+  return `${fleet}\n\n${lines.join('\n')}`
+}

@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { forTenant } from '../../shared/engine/step.ts'
+import { createWorker } from '../../shared/engine/worker.ts'
+import type { SchemaFile } from '../../shared/generated/tenant-schema-files.ts'
+import { connect, type Database } from '../../shared/kernel/database/client.ts'
+import { knowAwake } from '../../shared/services/neon/awake.ts'
+import { createNeonProvider } from '../../shared/services/neon/client.ts'
+import { createMigrateSchema } from '../../shared/services/neon/migrate-schema.ts'
+import { neonTenant } from '../../shared/services/neon/tenant.ts'
+import { tenants as command, operatorOf, tenantsJson } from '../cli/cli.ts'
+import { startTestProject, type TestProject, until } from '../support/project.ts'
+import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
+import { addTenants, type HealthTenant } from './health-project.ts'
+
+const FLEET = 40
+const HOUR_MS = 3_600_000
+const CANARY = 4
+
+let project: TestProject
+let tenants: HealthTenant[]
+let sql: Database
+/** How far the emulator's clock, by which computes fall asleep, is ahead. */
+let aheadMs = 0
+const now = () => Date.now() + aheadMs
+
+const file = (version: number, text: string): SchemaFile => ({
+  version,
+  name: `000${version}_test.sql`,
+  sql: text,
+})
+const ONE = file(
+  1,
+  `create table public.counted (n integer); insert into public.counted values (1);
+  alter table public.counted enable row level security; create policy all_rows on public.counted using (true)`,
+)
+const TWO = file(
+  2,
+  'alter table public.counted add column two integer; insert into public.counted values (2)',
+)
+const THREE = file(3, 'insert into public.counted values (3)')
+const FOUR = file(4, 'insert into public.counted values (4)')
+
+beforeAll(async () => {
+  project = await startTestProject({
+    settings: { worker_max_jobs: 1_000, max_step_attempts: 3 },
+    neon: { clock: now },
+  })
+  sql = connect({ SUPABASE_DB_URL: project.databaseUrl(), DATABASE_POOLER_URL: undefined })
+  // The functions have files of their own; this kind of job has a worker in this process, with those of the test.
+  await project.sql`insert into provisioning.workers values ('fleet', 'nowhere')`
+  await project.sql`update provisioning.job_kinds set worker = 'fleet' where kind = 'migrate_schema'`
+  await project.sql`update provisioning.lanes set max_running_per_worker = null where lane = 'batch'`
+  tenants = await addTenants(project, FLEET)
+  await project.sql`update public.organization_databases set schema_version = 0, status = 'active'`
+})
+
+afterAll(async () => {
+  await sql?.end({ timeout: 1 })
+  await project?.stop()
+})
+
+/** Somebody else does, which wakes it. */
+async function use({ organizationId }: HealthTenant): Promise<void> {
+  const somebody = await loginConnection(project, organizationId, 'health')
+  await somebody`select 1`.finally(() => somebody.end({ timeout: 1 }))
+}
+
+/** Works off what is due, as a function with these files would. */
+async function work(...files: readonly SchemaFile[]): Promise<void> {
+  const variables = { NEON_API_KEY: 'napi_localemulator', NEON_API_URL: project.neonEmulator.url }
+  const neon = createNeonProvider(variables, sql)
+  const migrate = createMigrateSchema(knowAwake(neon, now), files)
+  const steps = { migrate_schema: forTenant(neonTenant, (context) => migrate({ ...context, neon })) }
+  await createWorker({ sql, steps }, 'fleet').ring()
+}
+
+const start = (version: number, maxFailures = 10) =>
+  project.sql`select provisioning.start_fleet_migration(${version}, ${(100 * CANARY) / FLEET}, 8, ${maxFailures})`
+
+interface Run {
+  readonly state: string
+  readonly stopped_because: string | null
+  readonly tenants: Readonly<Record<string, number>>
+  readonly errors: readonly {
+    readonly organization_id: string
+    readonly code: string
+    readonly message: string
+  }[]
+}
+
+async function status(): Promise<Run & { readonly versions: Readonly<Record<string, number>> }> {
+  const [row] = await project.sql<
+    { status: { run: Run; versions: { version: number; tenants: number }[] } }[]
+  >`
+    select provisioning.fleet_migration_status() as status`
+  if (!row) throw new Error('there is no status')
+  const { run, versions } = row.status
+  return { ...run, versions: Object.fromEntries(versions.map(({ version, tenants: n }) => [version, n])) }
+}
+
+/** What every tenant's database has, whatever our rows say. */
+async function counted(): Promise<string[]> {
+  const found = await Promise.all(
+    tenants.map(async ({ organizationId }) => {
+      const api = await loginConnection(project, organizationId, 'schema')
+      const rows = await api
+        .unsafe<{ n: number }[]>(
+          `begin; select set_config('role', current_database() || '_owner', true); select n from public.counted order by 1; commit`,
+        )
+        .finally(() => api.end({ timeout: 1 }))
+      return (rows as unknown as { n: number }[][])[2]?.map(({ n }) => n).join() ?? ''
+    }),
+  )
+  return [...new Set(found)].sort()
+}
+
+describe('a fleet migration', () => {
+  it('brings all tenants to a version, the first few before the others', async () => {
+    await start(1)
+    await work(ONE)
+    expect(await status()).toMatchObject({ state: 'done', tenants: { done: FLEET }, versions: { 1: FLEET } })
+    expect(await counted()).toEqual(['1'])
+    const [order] = await project.sql<{ together: number; late: number }[]>`
+      with jobs as (select started_at, finished_at, row_number() over (order by created_at, id) as place
+        from public.provisioning_jobs where kind = 'migrate_schema')
+      select count(*) filter (where place <= ${CANARY})::int as together,
+        count(*) filter (where place > ${CANARY} and started_at < (select max(finished_at) from jobs where place <= ${CANARY}))::int as late
+      from jobs`
+    expect(order).toEqual({ together: CANARY, late: 0 })
+  })
+
+  it('stops after the first few when they fail, says why by tenant, and goes on when the cause is mended', async () => {
+    await start(2)
+    await work(ONE, file(2, `${TWO.sql}; select 1 / 0`))
+    const stopped = await status()
+    expect(stopped).toMatchObject({ state: 'stopped', versions: { 1: FLEET } })
+    expect(stopped.tenants.waiting).toBe(FLEET - CANARY)
+    expect(stopped.tenants.failed).toBeLessThanOrEqual(CANARY)
+    expect(stopped.stopped_because).toMatch(/^\d of \d tenants could not be brought to version 2\.$/)
+    expect(stopped.errors[0]).toMatchObject({ code: 'tenant_schema_failed' })
+    expect(stopped.errors[0]?.message).toMatch(/0002_test\.sql: division by zero/)
+    expect(await counted()).toEqual(['1'])
+    // Nobody goes past them, neither a worker nor whoever uses a database that is behind.
+    await project.sweep()
+    await work(ONE, TWO)
+    expect((await status()).versions).toEqual({ 1: FLEET })
+    const [asked] = await project.sql`select provisioning.request_schema_migration(organization_id) as job
+      from provisioning.fleet_migration_tenants t join provisioning.fleet_migrations f on f.id = t.fleet_migration_id
+      where f.state = 'stopped' and t.state = 'waiting' limit 1`
+    expect(asked).toEqual({ job: null })
+
+    await start(2)
+    await work(ONE, TWO)
+    expect(await status()).toMatchObject({ state: 'done', tenants: { done: FLEET }, versions: { 2: FLEET } })
+    expect(await counted()).toEqual(['1,2'])
+  })
+
+  it('wakes nobody: who sleeps follows when used, found awake, or in the hours of a window', async () => {
+    const [used, awake, ...dormant] = tenants.slice(0, 4)
+    if (!used || !awake) throw new Error('there are tenants')
+    const sleepers = [used, awake, ...dormant]
+    aheadMs = 2 * HOUR_MS
+    await Promise.all(tenants.slice(sleepers.length).map(use))
+    const { wakeUps } = project.neonEmulator.stats
+    await start(3)
+    await work(ONE, TWO, THREE)
+    await project.sweep()
+    await work(ONE, TWO, THREE)
+    expect(await status()).toMatchObject({
+      state: 'rolling',
+      tenants: { done: FLEET - 4, asleep: 4 },
+      versions: { 2: 4, 3: FLEET - 4 },
+    })
+    expect(project.neonEmulator.stats.wakeUps).toBe(wakeUps)
+
+    await use(used)
+    await project.sql`select provisioning.request_schema_migration(${used.organizationId})`
+    await use(awake)
+    await project.sql`update public.tenant_health set connected_at = clock_timestamp() where organization_id = ${awake.organizationId}`
+    await project.sweep()
+    await work(ONE, TWO, THREE)
+    expect((await status()).tenants).toEqual({ done: FLEET - 2, asleep: 2 })
+    expect(project.neonEmulator.stats.wakeUps, 'by those who used them').toBe(wakeUps + 2)
+
+    await project.sql`update provisioning.settings set migration_wakes_from_hour = 0, migration_wakes_until_hour = 24`
+    await project.sweep()
+    await work(ONE, TWO, THREE)
+    await project.sql`update provisioning.settings set migration_wakes_from_hour = null, migration_wakes_until_hour = null`
+    expect(await status()).toMatchObject({ state: 'done', tenants: { done: FLEET }, versions: { 3: FLEET } })
+    expect(await counted()).toEqual(['1,2,3'])
+  })
+
+  it('applies nothing twice when workers die before, in and after a file, and goes on past a tenant that is locked', async () => {
+    const [locked, lost] = tenants
+    if (!locked || !lost) throw new Error('there are tenants')
+    const holder = await apiConnection(project, locked.organizationId)
+    await holder.unsafe('begin; lock table public.counted in exclusive mode')
+    await start(4, 100)
+    // Dies right after the claim.
+    await project.sql`select provisioning.claim_jobs('{migrate_schema}', 2)`
+    await project.sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
+    // Dies when the tenant's database has the file, and our rows do not say so yet.
+    await project.sql`alter table public.organization_databases add constraint trouble check (schema_version < 4
+      or organization_id <> ${project.sql.unsafe(`'${lost.organizationId}'`)}) not valid`
+    const working = work(ONE, TWO, THREE, FOUR)
+    await until('attempt at the tenant that is locked', async () => {
+      const [step] = await project.sql`select from public.provisioning_steps
+        where organization_id = ${locked.organizationId} and error ->> 'code' = 'tenant_database_locked'`
+      return step
+    })
+    await holder`rollback`
+    await working
+    await project.sql`alter table public.organization_databases drop constraint trouble`
+    await holder.end({ timeout: 1 })
+    const after = await status()
+    expect(after.tenants).toEqual({ done: FLEET - 1, failed: 1 })
+    expect(after.errors).toMatchObject([{ organization_id: lost.organizationId, code: 'step_crashed' }])
+    await start(4)
+    await work(ONE, TWO, THREE, FOUR)
+    expect((await status()).versions).toEqual({ 4: FLEET })
+    expect(await counted()).toEqual(['1,2,3,4'])
+  })
+})
+
+describe('npm run tenants -- migrate', () => {
+  it('says whom it would be about, fails where the functions lack the files, and shows the versions', async () => {
+    const environment = operatorOf(project)
+    const dry = await tenantsJson(environment, 'migrate', '--to', '9', '--dry-run')
+    expect(dry.document).toMatchObject({ plan: { tenants: FLEET, asleep: 0 } })
+    const begun = await tenantsJson(
+      environment,
+      'migrate',
+      '--to',
+      '9',
+      '--canary',
+      '5%',
+      '--no-wait',
+      '--yes',
+    )
+    expect(begun).toMatchObject({ code: 0, document: { run: { state: 'canary', canary_tenants: 2 } } })
+    await work(ONE, TWO, THREE, FOUR)
+    const shown = await command(environment, 'migrate', '--status')
+    expect(shown.stdout).toContain('Version 9: stopped.')
+    expect(shown.stdout).toContain('do not have the files of this version')
+    const again = await command(environment, 'migrate', '--to', '4', '--yes')
+    expect(again).toMatchObject({ code: 0 })
+    expect(again.stdout).toContain('Version 4: done.')
+  })
+})

@@ -287,4 +287,25 @@ describe('a write through the Data API', () => {
     expect(await rename('member')).toBe('*/0')
     expect(await rename('owner')).toBe('0-0/1')
   })
+
+  it('of the own profile is the quick start’s upsert, as supabase-js sends it, and of another’s refused', async () => {
+    const { owner, member } = people
+    const upsert = (by: SignedUp, { userId }: SignedUp) =>
+      by.client.from('profiles').upsert({
+        id: userId,
+        full_name: 'As in the quick start',
+        avatar_url: 'https://example.com/me.png',
+        updated_at: new Date().toISOString(),
+      })
+    const nameOf = async ({ userId }: SignedUp) =>
+      (await owner.client.from('profiles').select('full_name, avatar_url').eq('id', userId).single()).data
+    const before = await nameOf(member)
+    expect(await upsert(owner, member)).toMatchObject({ status: 403, error: { code: '42501' } })
+    expect(await nameOf(member)).toEqual(before)
+    expect(await upsert(owner, owner)).toMatchObject({ error: null })
+    expect(await nameOf(owner)).toEqual({
+      full_name: 'As in the quick start',
+      avatar_url: 'https://example.com/me.png',
+    })
+  })
 })

@@ -263,6 +263,21 @@ describe('a Stripe customer', () => {
     expect(customers.map(({ name, email }) => [name, email])).toEqual([['Another', 'another@example.com']])
   })
 
+  it('that was edited at Stripe has the organization’s name and address again after a retry, and keeps the rest', async () => {
+    const person = await project.signUp({ organization_name: 'Ours' })
+    await project.waitFor(person.organizationId)
+    const customer = async () => (await project.resources(person.organizationId)).customers[0]
+    const { id = '', email } = (await customer()) ?? {}
+    const rest = { phone: '+49 30 1234', description: 'Pays by invoice', address: { city: 'Berlin' } }
+    await project.stripe.customers.update(id, { name: 'Edited', email: 'edited@example.com', ...rest })
+    expect((await retry(person, { services: ['neon'] })).body, 'another service').toMatchObject({
+      status: 'succeeded',
+    })
+    expect(await customer()).toMatchObject({ name: 'Edited', email: 'edited@example.com' })
+    expect((await retry(person, { services: ['stripe'] })).body).toMatchObject({ status: 'succeeded' })
+    expect(await customer()).toMatchObject({ id, name: 'Ours', email, ...rest })
+  })
+
   it('that somebody deleted is not made anew because a name has changed', async () => {
     const person = await project.signUp()
     await project.waitFor(person.organizationId)

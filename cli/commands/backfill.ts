@@ -20,7 +20,10 @@ interface Options {
 }
 
 const userSchema = z.looseObject({
-  user_id: z.string(),
+  /** Null for a tenant that has no owner. */
+  user_id: z.string().nullable(),
+  /** Of a tenant that is a row of the project's own table. */
+  name: z.string().optional(),
   email: z.string().nullable(),
   missing: z.array(z.string()),
   outcome: z.string(),
@@ -46,7 +49,7 @@ export function registerBackfill(program: Command, define: Define): void {
   define(
     program
       .command('backfill')
-      .description('provision users from before the installation, or with missing rows')
+      .description('provision users and tenants from before the installation, or with missing rows')
       .option('--dry-run', 'only say who would be')
       .addOption(new Option('--limit <users>', 'repair at most so many').argParser(count))
       .option('--yes', `do not ask; needed for more than ${UNASKED} where there is no terminal`)
@@ -83,37 +86,43 @@ async function run(
     session.note('Waiting for the portion that is being repaired; Ctrl-C again ends at once.')
   }
   if (!dryRun) session.stop.addEventListener('abort', waiting, { once: true })
-  let after: string | null = null
+  let next: { readonly of: Backfill; readonly after: string | null } | undefined = {
+    of: 'backfill_users',
+    after: null,
+  }
   let total = 0
-  while (!session.stop.aborted && result.users.length < limit) {
-    const portion = await readPortion(
-      api,
-      Math.min(dryRun ? DRY_PORTION : PORTION, limit - result.users.length),
-      dryRun,
-      after,
-    )
+  while (next && !session.stop.aborted && result.users.length < limit) {
+    const most = Math.min(dryRun ? DRY_PORTION : PORTION, limit - result.users.length)
+    const portion = await readPortion(api, next.of, most, dryRun, next.after)
     result.users.push(...portion.users)
-    result.examined += portion.examined
+    if (next.of === 'backfill_users') result.examined += portion.examined
     total = portion.total ?? total
-    after = portion.after
-    result.complete = after === null
-    if (result.complete) break
+    next = following(next.of, portion.after)
     progress.show(
       `${result.examined} of ${total} users, ${result.users.length} ${dryRun ? 'lack rows' : 'repaired'}`,
       total > 0 ? result.examined / total : 1,
     )
   }
+  result.complete = next === undefined
   session.stop.removeEventListener('abort', waiting)
   progress.clear()
   return result
 }
 
-async function readPortion(api: Api, maxUsers: number, dryRun: boolean, after: string | null) {
-  const call = api.client.rpc('backfill_users', {
-    max_users: maxUsers,
-    dry_run: dryRun,
-    ...(after === null ? {} : { after }),
-  })
+/** Users first; then tenants that are rows of the project's own table, where one is read. */
+type Backfill = 'backfill_users' | 'backfill_tenants'
+
+function following(of: Backfill, after: string | null): { of: Backfill; after: string | null } | undefined {
+  if (after !== null) return { of, after }
+  return of === 'backfill_users' ? { of: 'backfill_tenants', after: null } : undefined
+}
+
+async function readPortion(api: Api, of: Backfill, most: number, dryRun: boolean, after: string | null) {
+  const options = { dry_run: dryRun, ...(after === null ? {} : { after }) }
+  const call =
+    of === 'backfill_users'
+      ? api.client.rpc(of, { max_users: most, ...options })
+      : api.client.rpc(of, { max_tenants: most, ...options })
   return portionSchema.parse(
     await (dryRun ? api.read('The backfill', call) : api.change('The backfill', call)),
   )
@@ -144,7 +153,7 @@ function screen(result: Result, counts: Readonly<Record<string, number>>): strin
           .slice(0, ROWS_SHOWN)
           .map((user) => [
             sign(OUTCOME_SIGNS[user.outcome] ?? 'warning'),
-            user.email ?? user.user_id,
+            user.name ?? user.email ?? user.user_id ?? '',
             user.missing.join(', '),
             user.message ?? user.slug ?? '',
           ]),

@@ -11,7 +11,10 @@ import { type Define, exit } from '../session.ts'
 interface Options {
   readonly schema?: string
   readonly profiles?: string
+  readonly tenants?: string
+  readonly members?: string
   readonly column: Readonly<Record<string, string>>
+  readonly role: Readonly<Record<string, string>>
   readonly dryRun?: true
   readonly yes?: true
 }
@@ -28,11 +31,17 @@ export function registerInit(program: Command, define: Define): void {
       )
       .option('--profiles <table>', 'your table with names of users, to be read instead of a table of ours')
       .option(
+        '--tenants <table>',
+        'your table of companies, teams or workspaces: its rows become organizations',
+      )
+      .option('--members <table>', 'your table of who is in them, in which role')
+      .option(
         '--column <part.what=column>',
-        'a column that is not the one found, as in profiles.name=first_name+last_name',
+        'a column that is not the one found, as in profiles.name=first_name+last_name or tenants.owner=none',
         pair,
         {},
       )
+      .option('--role <theirs=ours>', 'which role of yours is an owner, admin or member of ours', pair, {})
       .option('--dry-run', 'show what would be written, and write nothing')
       .option('--yes', 'do it without asking')
       .addHelpText(
@@ -56,7 +65,10 @@ Run it again after an update: it writes what is new, or says why it cannot.`,
         ...(options.schema === undefined ? {} : { schema: options.schema }),
         mapping: {
           columns: options.column,
+          roles: options.role,
           ...(options.profiles === undefined ? {} : { profiles: options.profiles }),
+          ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
+          ...(options.members === undefined ? {} : { members: options.members }),
         },
       })
       const document = {

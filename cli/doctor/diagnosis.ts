@@ -29,7 +29,9 @@ export const diagnosisSchema = z.looseObject({
       roles: z.array(z.string()),
     }),
   ),
-  mapping: z.array(z.object({ part: z.string(), table: z.string(), followed: z.boolean() })),
+  mapping: z.array(
+    z.object({ part: z.string(), table: z.string(), followed: z.boolean(), indexed: z.boolean() }),
+  ),
   mapping_failures: z.object({ rows: z.number(), message: z.string().nullable() }),
   user_triggers: z.array(
     z.object({ name: z.string(), function: z.string(), inserts_into: z.array(z.string()) }),

@@ -62,6 +62,18 @@ function userTriggerFindings({ user_triggers: triggers }: Diagnosis): Finding[] 
 function mappingFindings({ mapping, mapping_failures: failures }: Diagnosis): Finding[] {
   if (mapping.length === 0) return []
   return [
+    ...mapping.flatMap(({ part, table, indexed }) =>
+      indexed
+        ? []
+        : finding(
+            'database',
+            `index on your ${part}`,
+            `${table} has no index that begins with the column by which its rows are looked up.`,
+            '',
+            { fix: 'Make one: each change there looks rows up by it.' },
+            'warning',
+          ),
+    ),
     ...mapping.map(({ part, table, followed }) =>
       finding(
         'database',

@@ -11,11 +11,34 @@ const profilesSchema = z.object({
   avatar: z.string().optional(),
 })
 
+const tenantsSchema = z.object({
+  table: z.string(),
+  id: z.string(),
+  name: z.string(),
+  owner: z.string().optional(),
+})
+
+const membersSchema = z.object({
+  table: z.string(),
+  organization: z.string(),
+  user: z.string(),
+  role: z.string().optional(),
+  /** Of theirs, in small letters, which of ours it is. */
+  roles: z.record(z.string(), z.enum(['owner', 'admin', 'member'])).optional(),
+})
+
 /** Tables of the project that are read instead of ours, and the columns that are. provisioning.map_tables takes the same. */
-export const mappingSchema = z.object({ profiles: profilesSchema.optional() })
+export const mappingSchema = z.object({
+  profiles: profilesSchema.optional(),
+  /** Together with their members. */
+  tenants: tenantsSchema.optional(),
+  members: membersSchema.optional(),
+})
 
 export type Mapping = z.infer<typeof mappingSchema>
 export type ProfilesMapping = z.infer<typeof profilesSchema>
+export type TenantsMapping = z.infer<typeof tenantsSchema>
+export type MembersMapping = z.infer<typeof membersSchema>
 
 /** What holds after all of them, the later ones over the earlier. */
 export const effectiveMapping = (mappings: readonly Mapping[]): Mapping => Object.assign({}, ...mappings)

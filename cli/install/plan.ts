@@ -78,7 +78,7 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
   const chosen = await chosenSchema(wanted, manifest, [...theirs.values()], database)
   const { schema } = chosen
   const tables = await theirTables([...theirs.values()], schema, database)
-  const wish = options.mapping ?? { columns: {} }
+  const wish = options.mapping ?? { columns: {}, roles: {} }
   const mappings = withWantedMapping(
     manifest?.mappings ?? [],
     findMapping(wish, tables, database !== undefined),

@@ -266,6 +266,9 @@ isOneToOne: true
               "action": string,"actor_id": string,"actor_type": string,"created_at": string,"details": Json,"id": string,"metadata": Json,"resource_id": string,"resource_type": string
             }[]
                            },
+"backfill_tenants":
+{ Args: { "after"?: string,"dry_run"?: boolean,"max_tenants"?: number }; Returns: Json
+                           },
 "backfill_users":
 { Args: { "after"?: string,"dry_run"?: boolean,"max_users"?: number }; Returns: Json
                            },

@@ -63,6 +63,10 @@ export const checkRemedies: Readonly<Record<string, TenantRemedy>> = {
     text: 'Nothing to do: your backend has said so, and can take it back with the Auth admin API.',
     commands: [],
   },
+  account_without_tenant: {
+    text: 'Nothing to do until your application adds them there. Tenants from before the installation are made by a backfill.',
+    commands: [],
+  },
   sign_up_failed: {
     text: 'Mend the cause. The sweep tries again by itself; this does so now.',
     commands: provisionUser,

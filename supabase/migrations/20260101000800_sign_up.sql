@@ -52,11 +52,11 @@ comment on function provisioning.wanted_regions(jsonb, text) is
   'The regions that somebody asked for, or the default one, and in `unknown` what was asked for and is not known.';
 
 create function provisioning.make_tenant(
-  p_user_id uuid, p_email text, p_metadata jsonb, p_lane text, p_was_asked_for boolean default false
+  p_user_id uuid, p_email text, p_metadata jsonb, p_lane text, p_was_asked_for boolean default false, p_id uuid default null
 ) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_id uuid := provisioning.uuid_v7();
+  v_id uuid := coalesce(p_id, provisioning.uuid_v7());
   v_full_name text;
   v_name text := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
   v_slug text;
@@ -88,6 +88,10 @@ begin
     end if;
   end if;
   if v_mapping is not null then
+    if p_id is null and v_mapping ? 'tenants' then
+      perform provisioning.welcome_without_tenant(p_user_id, p_email, p_metadata, p_was_asked_for);
+      return null;
+    end if;
     v_person := provisioning.mapped_person(p_user_id);
     p_metadata := p_metadata || v_person;
     v_person_email := coalesce(v_person ->> 'email', v_email);
@@ -135,13 +139,13 @@ begin
   return v_id;
 end
 $$;
-revoke execute on function provisioning.make_tenant(uuid, text, jsonb, text, boolean)
+revoke execute on function provisioning.make_tenant(uuid, text, jsonb, text, boolean, uuid)
   from public, anon, authenticated, service_role;
-comment on function provisioning.make_tenant(uuid, text, jsonb, text, boolean) is
+comment on function provisioning.make_tenant(uuid, text, jsonb, text, boolean, uuid) is
   'A new organization with its owner, their profile and wallet, where they are missing, and the job that provisions it. A region
 that is not known becomes the default one, and the job''s request says so. What nobody needs before a worker begins is made then:
 see begin_provisioning. Null for somebody whom an organization expects, see keep_waiting, unless they have asked for one of their
-own.';
+own. Where tenants are the project''s own (mapped_tenant), p_id is that of its row; without one there is only a profile.';
 
 create function provisioning.record_sign_up(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -276,6 +280,10 @@ begin
     end if;
     v_organization_id := provisioning.make_tenant(p_user_id, v_email, v_metadata, p_lane);
     if v_organization_id is null then
+      perform provisioning.follow_tenants_of(p_user_id);
+      v_organization_id := provisioning.profile_organization(p_user_id);
+    end if;
+    if v_organization_id is null then
       return null;
     end if;
   end if;
@@ -347,6 +355,7 @@ create function provisioning.backfill(p_limit integer) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
   v_user_id uuid;
+  v_tenant_id uuid;
   v_done integer := 0;
 begin
   for v_user_id in
@@ -360,14 +369,20 @@ begin
   loop
     v_done := v_done + provisioning.try_to_provision_user(v_user_id, 'batch')::integer;
   end loop;
+  for v_tenant_id in select t.id from provisioning.tenants_to_be_made(null, 100000) t loop
+    exit when v_done >= least(p_limit, 1000);
+    -- Those without an owner who may have a tenant are left as they are.
+    v_done := v_done + (provisioning.try_to_follow_row('tenants', v_tenant_id)
+      and exists (select from public.organizations o where o.id = v_tenant_id))::integer;
+  end loop;
   return v_done;
 end
 $$;
 revoke execute on function provisioning.backfill(integer) from public, anon, authenticated, service_role;
 comment on function provisioning.backfill(integer) is
-  'For pg_cron: provisions up to p_limit users (at most 1000) without a profile, the oldest first, and returns how many. Call it
-until it returns 0; every call is a transaction of its own, so it can be interrupted at any time. Trouble goes to
-sign_up_failures.';
+  'For pg_cron: provisions up to p_limit users (at most 1000) without a profile, the oldest first, and tenants of the project''s
+own table where one is mapped, and returns how many. Call it until it returns 0; every call is a transaction of its own, so it can
+be interrupted at any time. Trouble goes to sign_up_failures and mapping_failures.';
 
 -- Triggers --------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,10 @@ create function provisioning.assert_expectable(p_email text, p_organization_id u
 returns void
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  if coalesce(p_email, '') !~ '^[^\s@,]+@[^\s@,]+$' or length(p_email) > 320 then
+  if provisioning.mapped('members') is not null then
+    raise exception 'Members are the rows of %, and are added there.', provisioning.mapped('members') ->> 'table'
+      using errcode = 'TP400';
+  elsif coalesce(p_email, '') !~ '^[^\s@,]+@[^\s@,]+$' or length(p_email) > 320 then
     raise exception '"%" is no e-mail address.', left(p_email, 100) using errcode = 'TP400';
   elsif p_role is null or p_role not in ('admin', 'member') then
     raise exception 'Somebody is expected as an admin or as a member, and not as "%".', left(p_role, 63) using errcode = 'TP422';
@@ -43,8 +46,8 @@ $$;
 revoke execute on function provisioning.assert_expectable(text, uuid, text, timestamptz)
   from public, anon, authenticated, service_role;
 comment on function provisioning.assert_expectable(text, uuid, text, timestamptz) is
-  'Raises TP400 for an address that is none and an end that is past or too far away, TP422 for another role than admin and member,
-TP412 for a member. Whether the address has an account is told to nobody.';
+  'Raises TP400 for an address that is none, an end that is past or too far away, and where members are rows of the project''s own
+table, TP422 for another role than admin and member, TP412 for a member. Whether the address has an account is told to nobody.';
 
 create function provisioning.expect_member_as_caller(p_email text, p_organization_id uuid, p_role text, p_ends_at timestamptz)
 returns provisioning.expected_members

@@ -14,7 +14,8 @@ end
 $$;
 revoke execute on function provisioning.mapped(text) from public, anon, authenticated, service_role;
 comment on function provisioning.mapped(text) is
-  'Which table of the project is read for a part (profiles) and the names of its columns; null when ours is in use.';
+  'Which table of the project is read for a part (profiles, tenants, members) and the names of its columns; null when ours is in
+use.';
 
 -- Profiles ------------------------------------------------------------------------------------------------------------
 
@@ -70,8 +71,10 @@ comment on function provisioning.follow_person(uuid) is
 
 create table provisioning.mapping_failures (
   part text not null,
-  -- Of the user.
+  -- Of the user or, with tenants and members, of the organization.
   id uuid not null,
+  -- Whether it was deleted there.
+  is_gone boolean not null,
   sqlstate text not null,
   message provisioning_types.kept_text not null,
   attempts integer not null default 1,
@@ -86,42 +89,51 @@ create index mapping_failures_due_idx on provisioning.mapping_failures (next_att
 alter table provisioning.mapping_failures enable row level security;
 revoke all on provisioning.mapping_failures from anon, authenticated, service_role;
 
-create function provisioning.record_mapping_failure(p_part text, p_id uuid, p_sqlstate text, p_message text) returns void
+create function provisioning.record_mapping_failure(
+  p_part text, p_id uuid, p_is_gone boolean, p_sqlstate text, p_message text
+) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into provisioning.mapping_failures as f (part, id, sqlstate, message)
-  values (p_part, p_id, p_sqlstate, left(p_message, 4000))
-  on conflict (part, id) do update set sqlstate = excluded.sqlstate, message = excluded.message, attempts = f.attempts + 1,
+  insert into provisioning.mapping_failures as f (part, id, is_gone, sqlstate, message)
+  values (p_part, p_id, p_is_gone, p_sqlstate, left(p_message, 4000))
+  on conflict (part, id) do update set is_gone = excluded.is_gone, sqlstate = excluded.sqlstate, message = excluded.message,
+    attempts = f.attempts + 1,
     next_attempt_at = now() + make_interval(secs => least(3600, 10 * power(2, least(f.attempts, 10))));
 exception when others then
   raise warning '% % needs repair (%), and that could not be recorded: %', p_part, p_id, p_message, sqlerrm;
 end
 $$;
-revoke execute on function provisioning.record_mapping_failure(text, uuid, text, text)
+revoke execute on function provisioning.record_mapping_failure(text, uuid, boolean, text, text)
   from public, anon, authenticated, service_role;
 
-create function provisioning.follow_row(p_part text, p_id uuid) returns void
+create function provisioning.follow_row(
+  p_part text, p_id uuid, p_user_id uuid default null, p_is_gone boolean default false
+) returns void
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 begin
-  perform provisioning.follow_person(p_id);
+  case p_part
+    when 'profiles' then perform provisioning.follow_person(p_id);
+    when 'tenants' then perform provisioning.follow_tenant(p_id, p_is_gone);
+    when 'members' then perform provisioning.follow_members(p_id, p_user_id);
+  end case;
 end
 $$;
-revoke execute on function provisioning.follow_row(text, uuid) from public, anon, authenticated, service_role;
-comment on function provisioning.follow_row(text, uuid) is
-  'Makes ours say what the project''s own table says of this id. Safe to repeat.';
+revoke execute on function provisioning.follow_row(text, uuid, uuid, boolean) from public, anon, authenticated, service_role;
+comment on function provisioning.follow_row(text, uuid, uuid, boolean) is
+  'Makes ours say what the project''s own table says of this id; of its members, one or all. Safe to repeat.';
 
-create function provisioning.try_to_follow_row(p_part text, p_id uuid) returns boolean
+create function provisioning.try_to_follow_row(p_part text, p_id uuid, p_is_gone boolean default false) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.follow_row(p_part, p_id);
+  perform provisioning.follow_row(p_part, p_id, p_is_gone => p_is_gone);
   return true;
 exception when others then
-  perform provisioning.record_mapping_failure(p_part, p_id, sqlstate, sqlerrm);
+  perform provisioning.record_mapping_failure(p_part, p_id, p_is_gone, sqlstate, sqlerrm);
   return false;
 end
 $$;
-revoke execute on function provisioning.try_to_follow_row(text, uuid) from public, anon, authenticated, service_role;
-comment on function provisioning.try_to_follow_row(text, uuid) is
+revoke execute on function provisioning.try_to_follow_row(text, uuid, boolean) from public, anon, authenticated, service_role;
+comment on function provisioning.try_to_follow_row(text, uuid, boolean) is
   'follow_row for the sweep: trouble goes to mapping_failures, and the answer is false.';
 
 create function provisioning.handle_mapped_row() returns trigger
@@ -131,7 +143,7 @@ declare
   v_before text[];
   v_after text[];
   v_row jsonb;
-  v_id uuid;
+  v_key record;
 begin
   -- All that is read of a row, its key first. The trigger names no column, because Postgres would not let the project change the
   -- type of one that a trigger names.
@@ -149,8 +161,11 @@ begin
   if provisioning.statement_timed_out() then
     raise query_canceled using message = 'The statement had no time left.';
   end if;
-  for v_id in select distinct k.id::uuid from unnest(array[v_before[1], v_after[1]]) k (id) where k.id is not null loop
-    perform provisioning.follow_row(v_part, v_id);
+  for v_key in
+    select distinct k.id::uuid as id, case when v_part = 'members' then k.user_id::uuid end as user_id
+    from (values (v_before[1], v_before[2]), (v_after[1], v_after[2])) k (id, user_id) where k.id is not null
+  loop
+    perform provisioning.follow_row(v_part, v_key.id, v_key.user_id, v_key.id::text is distinct from v_after[1]);
   end loop;
   return null;
 exception
@@ -159,10 +174,12 @@ exception
     if not provisioning.statement_timed_out() then
       raise;
     end if;
-    perform provisioning.record_mapping_failure(v_part, coalesce(v_after[1], v_before[1])::uuid, sqlstate, sqlerrm);
+    perform provisioning.record_mapping_failure(v_part, k.id::uuid, k.id is distinct from v_after[1], sqlstate, sqlerrm)
+    from (select v_before[1] union select v_after[1]) k (id) where k.id is not null;
     return null;
   when others then
-    perform provisioning.record_mapping_failure(v_part, coalesce(v_after[1], v_before[1])::uuid, sqlstate, sqlerrm);
+    perform provisioning.record_mapping_failure(v_part, k.id::uuid, k.id is distinct from v_after[1], sqlstate, sqlerrm)
+    from (select v_before[1] union select v_after[1]) k (id) where k.id is not null;
     return null;
 end
 $$;
@@ -178,10 +195,10 @@ declare
   v_repaired integer := 0;
 begin
   for v_failure in
-    select f.part, f.id from provisioning.mapping_failures f where f.next_attempt_at <= now()
+    select f.part, f.id, f.is_gone from provisioning.mapping_failures f where f.next_attempt_at <= now()
     order by f.next_attempt_at limit p_limit for update skip locked
   loop
-    if provisioning.try_to_follow_row(v_failure.part, v_failure.id) then
+    if provisioning.try_to_follow_row(v_failure.part, v_failure.id, v_failure.is_gone) then
       delete from provisioning.mapping_failures f where f.part = v_failure.part and f.id = v_failure.id;
       v_repaired := v_repaired + 1;
     end if;
@@ -219,6 +236,9 @@ begin
   if v_mapping ? 'profiles' then
     perform provisioning.compare_profiles(p_limit);
   end if;
+  if v_mapping ? 'tenants' then
+    perform provisioning.compare_organizations(p_limit);
+  end if;
 end
 $$;
 revoke execute on function provisioning.follow_mapped_tables(integer) from public, anon, authenticated, service_role;
@@ -232,7 +252,9 @@ language plpgsql immutable set search_path = '' as $$
 begin
   return case p_part
     when 'profiles' then array[p_map ->> 'user'] || array(select jsonb_array_elements_text(p_map -> 'name'))
-      || array_remove(array[p_map ->> 'email', p_map ->> 'avatar'], null) end;
+      || array_remove(array[p_map ->> 'email', p_map ->> 'avatar'], null)
+    when 'tenants' then array_remove(array[p_map ->> 'id', p_map ->> 'name', p_map ->> 'owner'], null)
+    when 'members' then array_remove(array[p_map ->> 'organization', p_map ->> 'user', p_map ->> 'role'], null) end;
 end
 $$;
 revoke execute on function provisioning.mapped_columns(text, jsonb) from public, anon, authenticated, service_role;
@@ -268,7 +290,8 @@ declare
   v_before constant regclass := to_regclass(provisioning.mapped(p_part) ->> 'table');
   v_columns constant text[] := provisioning.mapped_columns(p_part, p_map);
 begin
-  perform provisioning.assert_mappable(v_table, v_columns, v_columns[1:1]);
+  perform provisioning.assert_mappable(v_table, v_columns,
+    array[p_map ->> 'user', p_map ->> 'id', p_map ->> 'owner', p_map ->> 'organization']);
   if v_before <> v_table then
     perform provisioning.lock_table(v_before);
     execute format('drop trigger if exists %I on %s', v_trigger, v_before);
@@ -295,15 +318,24 @@ begin
   for v_part in select jsonb_object_keys(p_mapping) loop
     v_mapping := v_mapping || jsonb_build_object(v_part, provisioning.map_table(v_part, p_mapping -> v_part));
   end loop;
+  if (v_mapping ? 'tenants') <> (v_mapping ? 'members') then
+    raise exception 'Tenants are read together with their members.' using errcode = 'invalid_parameter_value';
+  end if;
   update provisioning.settings set mapping = v_mapping;
+  -- What comes from there is not said in ours any more.
   if v_mapping ? 'profiles' then
-    -- What stands in ours comes from there; only whether strangers may find it is said here.
     revoke insert, update on public.profiles from authenticated, service_role;
     grant update (discoverable) on public.profiles to authenticated, service_role;
+  end if;
+  if v_mapping ? 'tenants' then
+    revoke update (name) on public.organizations from authenticated, service_role;
+    revoke insert, update, delete on public.organization_members from service_role;
+    delete from provisioning.expected_members;
   end if;
 end
 $$;
 revoke execute on function provisioning.map_tables(jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.map_tables(jsonb) is
   'For migrations: from now on reads tables of the project instead of ours. By part: profiles {table, user, name: [columns],
-email, avatar}, the last two optional. Ours follow within the sweep''s next rounds. To be called again for other tables.';
+email, avatar}, tenants {table, id, name, owner}, members {table, organization, user, role, roles: {theirs: ours}}; email, avatar,
+owner, role and roles are optional. Ours follow within the sweep''s next rounds. To be called again for other tables.';

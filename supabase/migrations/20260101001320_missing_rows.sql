@@ -82,6 +82,7 @@ begin
     -- Who has a profile only, because that is all that they are to have now.
     and not ('organization' = any (c.missing) and 'profile' <> all (c.missing) and (
       exists (select from provisioning.waiting_users w where w.user_id = c.id)
+      or provisioning.mapped('tenants') is not null
       or exists (select from auth.users u where u.id = c.id and u.raw_app_meta_data @> '{"provision": false}')))
   order by c.id;
 end

@@ -57,6 +57,9 @@ begin
       '%s is expected as %s of "%s" until %s, and has not answered.', v_name,
       p_facts #>> '{expected_by,0,role}', p_facts #>> '{expected_by,0,slug}',
       provisioning.utc_text((p_facts #>> '{expected_by,0,ends_at}')::timestamptz)), 'waiting');
+  elsif p_facts -> 'memberships' = '[]' and provisioning.mapped('members') is not null then
+    return provisioning.failed_check('user', 'account_without_tenant', format(
+      '%s is in no tenant that is made: %s names none.', v_name, provisioning.mapped('members') ->> 'table'), 'waiting');
   elsif (v_user ->> 'banned_until')::timestamptz > now() then
     return provisioning.failed_check('user', 'account_banned',
       format('%s is banned until %s.', v_name, provisioning.utc_text((v_user ->> 'banned_until')::timestamptz)), 'warning');

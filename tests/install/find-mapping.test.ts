@@ -41,7 +41,7 @@ describe('tables that migrations leave behind', () => {
 })
 
 const find = (sql: string, columns: Readonly<Record<string, string>> = {}) =>
-  findMapping({ profiles: 'profiles', columns }, tablesMadeIn([sql]), false).profiles
+  findMapping({ profiles: 'profiles', columns, roles: {} }, tablesMadeIn([sql]), false).profiles
 
 describe('the columns of profiles', () => {
   const quickStart =
@@ -75,7 +75,7 @@ describe('the columns of profiles', () => {
       {},
       'public.profiles.id is bigint, and ids are uuid here',
     ],
-    ['create table profiles (key uuid, name text)', {}, 'has no column that leads to auth.users'],
+    ['create table profiles (key uuid, name text)', {}, 'has no column that is known for profiles.user'],
     [quickStart, { 'profiles.name': 'nick' }, 'public.profiles has no column nick'],
   ])('that cannot be found: %s', (sql, said, message) => {
     expect(() => find(sql, said)).toThrow(message)
@@ -86,7 +86,9 @@ describe('the columns of profiles', () => {
     expect(proposals(tables, {})).toEqual([
       '--profiles public.profiles (user: id, name: full_name, avatar: avatar_url)',
     ])
-    expect(proposals(tables, findMapping({ profiles: 'profiles', columns: {} }, tables, false))).toEqual([])
+    expect(
+      proposals(tables, findMapping({ profiles: 'profiles', columns: {}, roles: {} }, tables, false)),
+    ).toEqual([])
     expect(proposals(tablesMadeIn(['create table profiles (id uuid)']), {})).toEqual([])
   })
 
@@ -98,5 +100,88 @@ describe('the columns of profiles', () => {
     const twice = withWantedMapping(chosen, { profiles: { ...first.profiles, name: ['nick'] } })
     expect(mappingMigrations(twice).map(({ name }) => name)).toEqual(['mapping_1.sql', 'mapping_2.sql'])
     expect(mappingMigrations(twice)[0]).toEqual(mappingMigrations(chosen)[0])
+  })
+})
+
+const COMPANIES = `create table companies (id uuid primary key, name text, owner_id uuid references auth.users);
+  create table invoices (id uuid, company_id uuid references companies (id), user_id uuid references auth.users);
+  create table company_members (company_id uuid references companies (id), user_id uuid references auth.users, role text);`
+
+describe('the columns of tenants and their members', () => {
+  const findTenants = (
+    sql: string,
+    names: readonly [string, string],
+    said: { columns?: Readonly<Record<string, string>>; roles?: Readonly<Record<string, string>> } = {},
+  ) => {
+    const wish = { tenants: names[0], members: names[1], columns: {}, roles: {}, ...said }
+    const { tenants, members } = findMapping(wish, tablesMadeIn([sql]), false)
+    return { tenants, members }
+  }
+
+  it.each([
+    [
+      COMPANIES,
+      ['companies', 'company_members'] as const,
+      { roles: { Boss: 'owner' } },
+      { id: 'id', name: 'name', owner: 'owner_id' },
+      { organization: 'company_id', user: 'user_id', role: 'role', roles: { boss: 'owner' } },
+    ],
+    [
+      `create table app.teams (id uuid, title text, created_by uuid, user_id uuid);
+       create table profiles (id uuid references auth.users, team_id uuid references app.teams, name text)`,
+      ['app.teams', 'profiles'] as const,
+      {},
+      { id: 'id', name: 'title', owner: 'created_by' },
+      { organization: 'team_id', user: 'id' },
+    ],
+    [
+      `create table "Organizations" (id uuid, name text, label text, created_by uuid);
+       create table memberships (org_id uuid, member uuid references auth.users, user_id text, role text)`,
+      ['Organizations', 'memberships'] as const,
+      { columns: { 'tenants.name': 'label', 'tenants.owner': 'none', 'members.role': 'none' } },
+      { id: 'id', name: 'label' },
+      { organization: 'org_id', user: 'member' },
+    ],
+  ])('%s', (sql, names, said, tenants, members) => {
+    const found = findTenants(sql, names, said)
+    expect(found).toEqual({
+      tenants: { table: expect.stringContaining('.'), ...tenants },
+      members: { table: expect.stringContaining('.'), ...members },
+    })
+  })
+
+  it.each([
+    [
+      'create table companies (id bigint, name text); create table m (company_id bigint)',
+      {},
+      'companies.id is bigint',
+    ],
+    [
+      'create table companies (id uuid, name text); create table m (x uuid, user_id uuid)',
+      {},
+      'known for members.organization',
+    ],
+    [
+      'create table companies (id uuid, nick text); create table m (x uuid)',
+      {},
+      'Say --column tenants.name=COLUMN',
+    ],
+    [
+      'create table companies (id uuid, name text); create table m (company_id uuid, user_id uuid)',
+      { roles: { x: 'boss' } },
+      'boss is no role of ours',
+    ],
+  ])('that cannot be found: %s', (sql, said, message) => {
+    expect(() => findTenants(sql, ['companies', 'm'], said)).toThrow(message)
+  })
+
+  it('are asked for together, and proposed with the table that says who is in them', () => {
+    const tables = tablesMadeIn([COMPANIES])
+    expect(() => findMapping({ tenants: 'companies', columns: {}, roles: {} }, tables, false)).toThrow(
+      '--tenants and --members belong together',
+    )
+    expect(proposals(tables, {})).toEqual([
+      '--tenants public.companies --members public.company_members (organization: company_id, user: user_id, role: role)',
+    ])
   })
 })

@@ -102,4 +102,34 @@ export const MORE_SHAPES: readonly Shape[] = [
      ${NOTE_USERS}
      create trigger note_user after insert or delete on auth.users for each row execute function public.note_user();`,
   ]),
+  {
+    ...shape('with organizations that are read instead of ours', 'tenancy', [
+      `create table public.profiles (id uuid primary key references auth.users (id) on delete cascade, full_name text);
+       create table public.organizations (id uuid primary key default gen_random_uuid(), name text not null,
+         created_by uuid references auth.users (id) on delete cascade);
+       create table public.organization_members (organization_id uuid references public.organizations (id) on delete cascade,
+         user_id uuid references public.profiles (id) on delete cascade, role text, primary key (organization_id, user_id));
+       create function public.first_organization() returns trigger language plpgsql security definer set search_path = public as $$
+         declare o uuid; begin
+           insert into profiles (id, full_name) values (new.id, new.raw_user_meta_data ->> 'full_name');
+           insert into organizations (name, created_by) values (coalesce(new.email, 'nobody'), new.id) returning id into o;
+           insert into organization_members values (o, new.id, 'admin'); return new; end $$;
+       create trigger organization after insert on auth.users for each row execute function public.first_organization();`,
+    ]),
+    options: ['--tenants', 'organizations', '--members', 'organization_members', '--profiles', 'profiles'],
+    acts: [
+      `update public.organizations set name = left(name, 3)`,
+      `insert into public.organizations (name) values ('Nobody''s')`,
+      `insert into public.organization_members select o.id, p.id, 'x' from public.organizations o, public.profiles p on conflict do nothing`,
+      `update public.organization_members set role = 'owner'`,
+      `delete from public.organization_members where role = 'owner' and ctid in (select ctid from public.organization_members limit 3)`,
+      `insert into public.organizations (name, created_by) select 'Many', p.id from public.profiles p, generate_series(1, 15) order by p.id limit 15`,
+      `delete from public.organizations where name = 'Many'`,
+      'alter table public.organizations alter column name type varchar(80)',
+      'alter table public.organization_members drop column role',
+      `insert into public.organization_members select o.id, p.id from public.organizations o, public.profiles p on conflict do nothing`,
+      `update public.organizations set id = gen_random_uuid() where name = 'Nobody''s'`,
+      'truncate public.organization_members',
+    ],
+  },
 ]

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { runCommand } from '../../tools/command.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { burst } from './burst.ts'
+import { fleet } from './fleet.ts'
 import { graphql } from './graphql.ts'
 import { growth } from './growth.ts'
 import { health } from './health.ts'
@@ -19,6 +20,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   ready,
   burst,
   health,
+  fleet,
   graphql,
   growth,
   lanes,

@@ -4,8 +4,11 @@ import path from 'node:path'
 import { services } from '../shared/services/registry.ts'
 import { bold, dim, runCommand, stopRequest, withoutArguments } from '../tools/command.ts'
 import { readConfiguration } from '../tools/configuration.ts'
+import { ensureConsole } from '../tools/console/build.ts'
+import { assertPortFree, PORT_USES } from '../tools/ports.ts'
 import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
+import { type ConsoleServer, startConsole } from './console.ts'
 import { isEmulated } from './emulators/registry.ts'
 import { makePrivate } from './postgres/server.ts'
 import { type Stack, startStack } from './stack.ts'
@@ -27,6 +30,7 @@ await runCommand(
     const directory = stackDirectory(configuration)
     // A directory elsewhere may be used for other things, too; of that the stack's own part alone is closed to others.
     if (directory.startsWith(projectRoot + path.sep)) await makePrivate(path.dirname(directory))
+    await assertPortFree(configuration.LOCAL_CONSOLE_PORT, PORT_USES.console)
     const stack = await startStack({
       directory,
       configuration,
@@ -42,18 +46,26 @@ await runCommand(
     await writeFile(runningFile, JSON.stringify({ url: stack.url, secretKey: stack.keys.secretKey }), {
       mode: 0o600,
     })
-    announce(stack, performance.now() - startedAt)
+    console.log(dim('… building the console'))
+    await ensureConsole()
+    const pages = await startConsole(
+      { url: stack.url, publishableKey: stack.keys.publishableKey },
+      configuration.LOCAL_CONSOLE_PORT,
+    )
+    announce(stack, pages, performance.now() - startedAt)
     if (!stop.aborted) await once(stop, 'abort')
     console.log('\nStopping …')
     await rm(runningFile, { force: true })
+    await pages.stop()
     await stack.stop()
     console.log('Stopped. The data is kept; `npm run reset` starts over.')
     return 0
   }),
 )
 
-function announce(stack: Stack, tookMs: number): void {
+function announce(stack: Stack, pages: ConsoleServer, tookMs: number): void {
   const rows: [string, string][] = [
+    ['Console', pages.url],
     ['API', stack.url],
     ['Database', stack.databaseUrl()],
     ...services.map(({ name, label, secret }): [string, string] => {

@@ -11,6 +11,7 @@ const schema = z.object({
   LOCAL_DIRECTORY: z.string().default('.local'),
   LOCAL_API_PORT: port(54321),
   LOCAL_DB_PORT: port(54322),
+  LOCAL_CONSOLE_PORT: port(54323),
   LOCAL_NEON_PORT: port(54331),
   LOCAL_NEON_POSTGRES_PORT: port(54332),
   LOCAL_STRIPE_PORT: port(54333),

@@ -9,6 +9,7 @@ export interface PortUse {
 export const PORT_USES = {
   database: { purpose: 'database', setting: 'LOCAL_DB_PORT' },
   api: { purpose: 'API gateway', setting: 'LOCAL_API_PORT' },
+  console: { purpose: 'console', setting: 'LOCAL_CONSOLE_PORT' },
   neon: { purpose: 'Neon emulator', setting: 'LOCAL_NEON_PORT' },
   tenants: { purpose: 'tenant databases', setting: 'LOCAL_NEON_POSTGRES_PORT' },
   stripe: { purpose: 'Stripe emulator', setting: 'LOCAL_STRIPE_PORT' },

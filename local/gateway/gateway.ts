@@ -264,7 +264,8 @@ function describeCall(incoming: IncomingMessage, publicUrl: string): Call {
 function crossOrigin(call: Call): Record<string, string> {
   return {
     'access-control-allow-origin': '*',
-    'access-control-expose-headers': 'Content-Range, Content-Location, Link, Location, X-Total-Count',
+    'access-control-expose-headers':
+      'Content-Range, Content-Location, Link, Location, X-Total-Count, X-Supabase-Api-Version',
     ...(call.method === 'OPTIONS' ? { 'access-control-max-age': '86400' } : {}),
   }
 }

@@ -11,6 +11,7 @@ import { processesWith } from './processes.ts'
 export const PORT_SETTINGS = [
   'LOCAL_API_PORT',
   'LOCAL_DB_PORT',
+  'LOCAL_CONSOLE_PORT',
   'LOCAL_NEON_PORT',
   'LOCAL_NEON_POSTGRES_PORT',
   'LOCAL_STRIPE_PORT',
@@ -34,12 +35,13 @@ export async function createWorkplace(): Promise<Workplace> {
   const directory = await mkdtemp(path.join(tmpdir(), 'commands-'))
   // Postgres, which is not root even when we are, must get into it.
   await chmod(directory, 0o755)
-  const [api = 0, db = 0, neon = 0, neonPostgres = 0, stripe = 0] = await Promise.all(
+  const [api = 0, db = 0, pages = 0, neon = 0, neonPostgres = 0, stripe = 0] = await Promise.all(
     PORT_SETTINGS.map(() => freePort()),
   )
   const ports = {
     LOCAL_API_PORT: api,
     LOCAL_DB_PORT: db,
+    LOCAL_CONSOLE_PORT: pages,
     LOCAL_NEON_PORT: neon,
     LOCAL_NEON_POSTGRES_PORT: neonPostgres,
     LOCAL_STRIPE_PORT: stripe,

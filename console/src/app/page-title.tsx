@@ -1,0 +1,36 @@
+import { type ReactNode, useEffect, useRef } from 'react'
+
+let isFirstPage = true
+
+/** The heading of a page. It names the window, and takes the focus when one comes from another page. */
+export function PageTitle({
+  title,
+  children,
+  actions,
+}: {
+  title: string
+  children?: ReactNode
+  actions?: ReactNode
+}) {
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => {
+    document.title = `${title} · Console`
+    if (!isFirstPage) heading.current?.focus()
+    isFirstPage = false
+  }, [title])
+  return (
+    <div className="mb-6 flex flex-wrap items-end justify-between gap-3">
+      <div className="min-w-0">
+        <h1
+          ref={heading}
+          tabIndex={-1}
+          className="text-2xl font-semibold tracking-tight break-words outline-none"
+        >
+          {title}
+        </h1>
+        {children ? <p className="mt-1 text-muted-foreground">{children}</p> : null}
+      </div>
+      {actions}
+    </div>
+  )
+}

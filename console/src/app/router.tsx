@@ -1,0 +1,38 @@
+import { createRootRoute, createRoute, createRouter, Outlet } from '@tanstack/react-router'
+import { ForgotPassword, NewPassword, SignIn, SignUp } from '../pages/auth.tsx'
+import { Home } from '../pages/home.tsx'
+import { NotFound } from '../pages/not-found.tsx'
+import { Overview } from '../pages/overview.tsx'
+import { Shell } from './shell.tsx'
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
+const signUp = createRoute({ getParentRoute: () => root, path: '/sign-up', component: SignUp })
+const signIn = createRoute({ getParentRoute: () => root, path: '/sign-in', component: SignIn })
+const forgot = createRoute({
+  getParentRoute: () => root,
+  path: '/forgot-password',
+  component: ForgotPassword,
+})
+const renew = createRoute({ getParentRoute: () => root, path: '/new-password', component: NewPassword })
+
+const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: Shell })
+const home = createRoute({ getParentRoute: () => shell, path: '/', component: Home })
+const overview = createRoute({ getParentRoute: () => shell, path: '/o/$slug', component: Overview })
+
+export const routeTree = root.addChildren([
+  signUp,
+  signIn,
+  forgot,
+  renew,
+  shell.addChildren([home, overview]),
+])
+
+export function createAppRouter() {
+  return createRouter({ routeTree, scrollRestoration: true, defaultPreload: 'intent' })
+}
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>
+  }
+}

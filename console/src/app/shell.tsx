@@ -1,0 +1,134 @@
+import { Link, Navigate, Outlet, useNavigate, useParams } from '@tanstack/react-router'
+import { Gauge, LogOut } from 'lucide-react'
+import type { ReactNode } from 'react'
+import { useSession } from '../lib/auth.ts'
+import { Button } from '../ui/button.tsx'
+import { Failure, inputClass, Loading } from '../ui/parts.tsx'
+import { Brand } from './brand.tsx'
+import { useMine, useProject } from './project.ts'
+import { ThemeButton } from './theme-button.tsx'
+
+/** What stands around every page of somebody who is signed in. */
+export function Shell() {
+  const project = useProject()
+  const session = useSession(project.auth)
+  if (session === undefined) return <Loading what="your session" />
+  if (session === null) return <Navigate to="/sign-in" replace />
+  if (project.auth.isRecovering()) return <Navigate to="/new-password" replace />
+  return <SignedIn email={session.user.email ?? ''} />
+}
+
+function SignedIn({ email }: { email: string }) {
+  const { auth } = useProject()
+  const { error, data, refetch } = useMine()
+  return (
+    <div className="flex min-h-dvh flex-col">
+      <a
+        href="#main"
+        className="sr-only focus:not-sr-only focus:absolute focus:z-20 focus:m-2 focus:rounded-md focus:bg-card focus:p-2"
+      >
+        Skip to the content
+      </a>
+      <header className="border-b bg-card">
+        <div className="mx-auto flex h-14 max-w-6xl items-center gap-3 px-4 sm:px-6">
+          <Link to="/" aria-label="Console, home" className="shrink-0">
+            <Brand />
+          </Link>
+          <Switcher />
+          <nav aria-label="Main" className="ml-2 hidden gap-1 md:flex">
+            <Places />
+          </nav>
+          <div className="ml-auto flex items-center gap-1">
+            <ThemeButton />
+            <Button
+              variant="ghost"
+              size="icon"
+              aria-label={`Sign out ${email}`}
+              title={`Sign out ${email}`}
+              onClick={() => void auth.client.signOut({ scope: 'local' })}
+            >
+              <LogOut />
+            </Button>
+          </div>
+        </div>
+      </header>
+      <main id="main" className="mx-auto w-full max-w-6xl flex-1 px-4 pt-6 pb-24 sm:px-6 sm:pt-8 md:pb-12">
+        {error ? (
+          <Failure error={error} onRetry={() => void refetch()} />
+        ) : data ? (
+          <Outlet />
+        ) : (
+          <Loading what="your organizations" />
+        )}
+      </main>
+      <nav
+        aria-label="Main, small screens"
+        className="fixed inset-x-0 bottom-0 z-10 flex border-t bg-card md:hidden"
+      >
+        <Places />
+      </nav>
+    </div>
+  )
+}
+
+/** Goes from one organization to another. */
+function Switcher() {
+  const { data } = useMine()
+  const { slug } = useParams({ strict: false })
+  const navigate = useNavigate()
+  const organizations = data?.myOrganizations ?? []
+  if (organizations.length === 0) return null
+  const isElsewhere = !organizations.some((organization) => organization.slug === slug)
+  return (
+    <select
+      aria-label="Organization"
+      className={`${inputClass} h-9 max-w-56 truncate`}
+      value={isElsewhere ? '' : slug}
+      onChange={({ target }) => void navigate({ to: '/o/$slug', params: { slug: target.value } })}
+    >
+      {isElsewhere ? <option value="">Choose an organization</option> : null}
+      {organizations.map((organization) => (
+        <option key={organization.id} value={organization.slug}>
+          {organization.name}
+        </option>
+      ))}
+    </select>
+  )
+}
+
+const placeClass =
+  'flex flex-1 flex-col items-center gap-1 px-3 py-2 text-xs text-muted-foreground md:flex-row md:rounded-md md:py-1.5 md:text-sm [&_svg]:size-5 md:[&_svg]:size-4 hover:text-foreground data-[status=active]:font-medium data-[status=active]:text-primary md:data-[status=active]:bg-muted md:data-[status=active]:text-foreground'
+
+function Places() {
+  const { data } = useMine()
+  const params = useParams({ strict: false })
+  const slug = params.slug ?? data?.myOrganizations[0]?.slug
+  return (
+    <>
+      {slug ? (
+        <Place to="/o/$slug" slug={slug} icon={<Gauge aria-hidden />}>
+          Overview
+        </Place>
+      ) : null}
+    </>
+  )
+}
+
+function Place({
+  to,
+  slug,
+  icon,
+  children,
+}: {
+  to: '/o/$slug'
+  slug: string
+  icon: ReactNode
+  children: string
+}) {
+  return (
+    <Link to={to} params={{ slug }} className={placeClass} activeOptions={{ exact: true }}>
+      {icon}
+      {children}
+    </Link>
+  )
+}

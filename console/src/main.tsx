@@ -1,0 +1,40 @@
+import { RouterProvider } from '@tanstack/react-router'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { ProjectContext } from './app/project.ts'
+import { createAppRouter } from './app/router.tsx'
+import { queries } from './components/tenants/with-queries.tsx'
+import { createAuth } from './lib/auth.ts'
+import { readConfig } from './lib/config.ts'
+import { Notice } from './ui/parts.tsx'
+import './styles.css'
+
+const element = document.getElementById('root')
+if (!element) throw new Error('The page has no element "root".')
+const root = createRoot(element)
+
+readConfig().then(
+  (config) => {
+    const auth = createAuth(config)
+    // What one person has read is not shown to the next.
+    auth.client.onAuthStateChange((event) => {
+      if (event === 'SIGNED_OUT') queries.clear()
+    })
+    const project = { url: config.url, getAccessToken: auth.getAccessToken, auth }
+    root.render(
+      <StrictMode>
+        <ProjectContext value={project}>
+          <RouterProvider router={createAppRouter()} />
+        </ProjectContext>
+      </StrictMode>,
+    )
+  },
+  (error: unknown) => {
+    root.render(
+      <main className="mx-auto max-w-lg p-6">
+        <h1 className="mb-4 text-xl font-semibold">The console cannot start</h1>
+        <Notice tone="danger">{error instanceof Error ? error.message : String(error)}</Notice>
+      </main>,
+    )
+  },
+)

@@ -1,0 +1,117 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import { projectRoot } from '../../tools/project.ts'
+
+const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** WCAG 2.2 at the levels A and AA. */
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
+
+/** What went wrong in the pages of a context, beside what they show. */
+export interface Trouble {
+  /** Violations of the policy, errors of scripts, and requests to anybody but the console and its project. */
+  readonly found: string[]
+}
+
+/** A person with a browser of their own. Everything is noted that their pages do wrong. */
+export async function openContext(
+  browser: Browser,
+  allowedOrigins: readonly string[],
+  options: BrowserContextOptions = {},
+): Promise<{ context: BrowserContext; trouble: Trouble }> {
+  const found: string[] = []
+  const context = await browser.newContext({
+    locale: 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    viewport: { width: 1280, height: 900 },
+    permissions: ['clipboard-read', 'clipboard-write'],
+    ...options,
+  })
+  await context.exposeFunction('noteTrouble', (text: string) => void found.push(text))
+  await context.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (event) =>
+      Reflect.get(
+        window,
+        'noteTrouble',
+      )(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`),
+    )
+  })
+  context.on('weberror', (error) => void found.push(`error: ${error.error().message}`))
+  context.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url())
+    if (protocol.startsWith('http') && !allowedOrigins.includes(origin))
+      found.push(`request: ${request.url()}`)
+  })
+  return { context, trouble: { found } }
+}
+
+/** What axe finds on a page in both themes and at the width of a phone, as `theme width: rule: where`. */
+export async function accessibilityProblems(page: Page): Promise<string[]> {
+  const problems: string[] = []
+  const size = page.viewportSize() ?? { width: 1280, height: 900 }
+  for (const [theme, width] of [
+    ['light', size.width],
+    ['dark', size.width],
+    ['light', 390],
+  ] as const) {
+    await page.setViewportSize({ width, height: size.height })
+    await page.evaluate((name) => {
+      document.documentElement.dataset.theme = name
+    }, theme)
+    problems.push(...(await axe(page)).map((text) => `${theme} ${width}: ${text}`))
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    )
+    if (overflow > 0) problems.push(`${theme} ${width}: the page is ${overflow} px too wide`)
+  }
+  await page.setViewportSize(size)
+  await page.evaluate(() => delete document.documentElement.dataset.theme)
+  return problems
+}
+
+async function axe(page: Page): Promise<string[]> {
+  // Colours that fade are not those that are read.
+  await page.evaluate(() =>
+    Promise.all(
+      document
+        .getAnimations()
+        .map((each) =>
+          each.effect?.getTiming().iterations === Infinity ? undefined : each.finished.catch(() => undefined),
+        ),
+    ),
+  )
+  await page.evaluate(axeSource)
+  return page.evaluate(async (rules) => {
+    const axeInPage = Reflect.get(window, 'axe')
+    const { violations } = await axeInPage.run(document, { runOnly: { type: 'tag', values: rules } })
+    return violations.map(
+      ({ id, nodes }: { id: string; nodes: { target: string[]; failureSummary: string }[] }) =>
+        `${id}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} (${failureSummary})`).join('; ')}`,
+    )
+  }, RULES)
+}
+
+/** Takes pictures of a page when CONSOLE_PICTURES names a folder, for people to look at. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const { CONSOLE_PICTURES: folder } = process.env
+  if (!folder) return
+  const size = page.viewportSize() ?? { width: 1280, height: 900 }
+  for (const [theme, width] of [
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 390],
+  ] as const) {
+    await page.setViewportSize({ width, height: 900 })
+    await page.evaluate((wanted) => {
+      document.documentElement.dataset.theme = wanted
+    }, theme)
+    await page.waitForTimeout(250)
+    await page.screenshot({
+      path: path.resolve(projectRoot, folder, `${name}-${theme}-${width}.png`),
+      fullPage: true,
+    })
+  }
+  await page.setViewportSize(size)
+}

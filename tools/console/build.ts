@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { projectRoot } from '../project.ts'
+import { contentSecurityPolicy, headersFile, nginxSnippet } from './headers.ts'
+
+const consoleRoot = path.join(projectRoot, 'console')
+export const consoleDist = path.join(consoleRoot, 'dist')
+const STAMP = path.join(consoleDist, '.built-from')
+
+/** Where the pages find their project; null leaves it to a config.json that is put beside them later. */
+export interface ConsoleProject {
+  readonly url: string
+  readonly publishableKey: string
+}
+
+/** Builds the static files of the console, with the policy that they are to be served with. @throws Error of Vite */
+export async function buildConsole(project: ConsoleProject | null): Promise<void> {
+  // Read only now, because most commands do without.
+  const { build } = await import('vite')
+  await build({ root: consoleRoot, logLevel: 'warn', build: { emptyOutDir: true } })
+  const policy = contentSecurityPolicy(project?.url)
+  const files: Readonly<Record<string, string>> = {
+    'config.json': `${JSON.stringify(project ?? { url: '', publishableKey: '' }, null, 2)}\n`,
+    _headers: headersFile(policy),
+    _redirects: '/* /index.html 200\n',
+    'nginx.conf': nginxSnippet(policy),
+    '.built-from': await sourcesHash(),
+  }
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(consoleDist, name), text)
+}
+
+/** Builds it unless it is built from what is there now. */
+export async function ensureConsole(): Promise<void> {
+  const builtFrom = await readFile(STAMP, 'utf8').catch(() => '')
+  if (builtFrom !== (await sourcesHash())) await buildConsole(null)
+}
+
+async function sourcesHash(): Promise<string> {
+  const hash = createHash('sha256')
+  const names = (await readdir(consoleRoot, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(consoleRoot, path.join(entry.parentPath, entry.name)))
+    .filter((name) => !/^(dist|node_modules)\//.test(name))
+    .sort()
+  for (const name of names) hash.update(name).update(await readFile(path.join(consoleRoot, name)))
+  return hash.update(await readFile(path.join(projectRoot, 'package-lock.json'))).digest('hex')
+}

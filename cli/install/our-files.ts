@@ -21,7 +21,10 @@ export interface OurFile {
 /** Our functions and what they import, for a schema. */
 export async function functionFiles(schema: string, functions: readonly string[]): Promise<OurFile[]> {
   const shared = (await readdir(path.join(projectRoot, 'shared'), { recursive: true, withFileTypes: true }))
-    .filter((entry) => entry.isFile() && /\.(ts|graphql)$/.test(entry.name) && !entry.name.endsWith('.d.ts'))
+    .filter(
+      (entry) =>
+        entry.isFile() && /\.(ts|graphql|mjs|d\.mts)$/.test(entry.name) && !entry.name.endsWith('.d.ts'),
+    )
     .map((entry) => path.relative(projectRoot, path.join(entry.parentPath, entry.name)))
   const rendered = await Promise.all(
     shared.map(async (file) => ({

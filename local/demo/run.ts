@@ -15,6 +15,7 @@ import { freePort } from '../../tools/ports.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
+import { showEndpoint } from './endpoint.ts'
 import { showHealth } from './health.ts'
 import { withTenantDatabase } from './tenant-database.ts'
 import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
@@ -106,6 +107,9 @@ async function scenes(stack: Stack): Promise<void> {
 
   scene("Ann's database falls ill")
   await showHealth(stack, ann)
+
+  scene('Her GraphQL endpoint, opened with an API key')
+  await showEndpoint(stack, ann)
 }
 
 function scene(title: string): void {

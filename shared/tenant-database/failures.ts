@@ -97,6 +97,20 @@ export const tenantDatabaseFailures = {
     sentence: 'The tenant database did not finish in time.',
     docs: 'What is asked of it may take 5 s, a statement of a schema file 60 s, and a step in the tenant database 90 s.',
   },
+  graphql_schema_drift: {
+    retryable: false,
+    sentence: 'The tenant database lacks something that its GraphQL schema needs.',
+    docs: 'The owner of the database has dropped or changed a table, or taken away rights, after the tenant schema was applied.',
+    remedy: {
+      text: 'Restore what was changed in the tenant database, then retry the service graphql.',
+      commands: [{ command: 'retry', service: 'graphql' }],
+    },
+  },
+  graphql_endpoint_failed: {
+    retryable: true,
+    sentence: 'The GraphQL endpoint did not answer its first query.',
+    docs: 'The message has the code that the endpoint gives, of the list in `http/problem.ts`; the log of the function has more.',
+  },
   credentials_missing: {
     retryable: false,
     sentence: 'The password of the tenant database is not in Vault.',

@@ -10,10 +10,12 @@ import type { TenantAddress } from './address.ts'
  * - `owner`, which nobody logs in as, owns what the tenant has. `app` reads and writes it under row level security, `read` reads it.
  * - The login `schema` of ours becomes the owner while it applies a file of the tenant schema, and keeps the record of them.
  * - The login `health` of ours sees statistics and no data.
+ * - The login `graphql` of ours has no rights. Each request of the GraphQL endpoint becomes `app` or `read` in its transaction.
  * - The login `app_1` is what people are shown. It is a member of `app`, owns nothing, and cannot change the schema. A rotation
  *   shows `app_2` in its place, and the next one `app_1` again.
  */
-export const OUR_LOGINS = ['schema', 'health'] as const
+export const OUR_LOGINS = ['schema', 'health', 'graphql'] as const
+export const ENDPOINT_LOGIN = 'graphql' satisfies (typeof OUR_LOGINS)[number]
 export const SHOWN_LOGINS = ['app_1', 'app_2'] as const
 export type ShownLogin = (typeof SHOWN_LOGINS)[number]
 export type Login = (typeof OUR_LOGINS)[number] | ShownLogin
@@ -28,6 +30,11 @@ export function shownLogin({ databaseName, roleName }: TenantAddress): ShownLogi
 /** The one whose turn is next. */
 export function nextLogin(shown: ShownLogin): ShownLogin {
   return shown === 'app_1' ? 'app_2' : 'app_1'
+}
+
+/** The name, as an expression of SQL, of what the login `graphql` becomes: it writes and reads under row level security, or reads. */
+export function roleOf(scope: 'read' | 'write'): string {
+  return `pg_catalog.current_database() || '_${scope === 'write' ? 'app' : 'read'}'`
 }
 
 /** Where to log in as one of them. */
@@ -56,12 +63,13 @@ const makeEach = (renewed: readonly Login[], shown: ShownLogin) => `
 const grantRoles = (shown: ShownLogin) => `
   execute format('grant %I to %I with inherit false, set true', v_owner, v_schema);
   execute format('grant %I to %I', v_app, v_database || '_${shown}');
+  execute format('grant %I, %I to %I with inherit false, set true', v_app, v_read, v_graphql);
   execute format('grant pg_monitor to %I', v_health);`
 
 const GRANT_DATABASE = `
   execute format('revoke all on database %I from public', v_database);
-  execute format('grant connect on database %I to %I, %I, %I, %I, %I',
-    v_database, v_owner, v_app, v_read, v_schema, v_health);
+  execute format('grant connect on database %I to %I, %I, %I, %I, %I, %I',
+    v_database, v_owner, v_app, v_read, v_schema, v_health, v_graphql);
   execute format('grant create, temporary on database %I to %I', v_database, v_owner);
   revoke all on schema public from public;
   execute format('grant usage on schema public to %I, %I, %I', v_owner, v_app, v_read);
@@ -95,6 +103,7 @@ declare
   v_read text := v_database || '_read';
   v_schema text := v_database || '_schema';
   v_health text := v_database || '_health';
+  v_graphql text := v_database || '_graphql';
   v_name text;
   v_exists boolean;
   v_password text;

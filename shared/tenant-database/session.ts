@@ -134,10 +134,10 @@ function count(socket: Socket, maxBytes: number, cut: (error: Error) => void): v
 }
 
 /** @throws an error with the code of a TLS error, or CONNECT_TIMEOUT */
-function encrypt(
+export function encrypt(
   plain: Socket,
   host: string,
-  { connectMs }: SessionLimits,
+  { connectMs }: Pick<SessionLimits, 'connectMs'>,
   checkServerIdentity: SessionHooks['checkServerIdentity'],
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {

@@ -49,6 +49,11 @@ create table provisioning.settings (
   -- API keys of one organization that are valid at once, and how often its people may make, change and end such.
   keys_per_organization integer not null default 50,
   key_acts_per_minute integer not null default 20,
+  -- Requests of one API key or member to a tenant's GraphQL endpoint, counted by each instance of the function; whether the
+  -- endpoint tells its schema; whether it runs only what stands in provisioning.stored_documents.
+  tenant_requests_per_minute integer not null default 1200,
+  tenant_introspection boolean not null default true,
+  tenant_stored_documents_only boolean not null default false,
   -- Organizations that one user may own. Those that a leaving owner passes on are not counted.
   organizations_per_user integer not null default 10,
   -- How long an organization expects somebody, where nothing else is said, and how many an organization may come to expect in a
@@ -132,7 +137,7 @@ create table provisioning.settings (
       sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes, organization_changes_per_day) > 0
     and least(organization_acts_per_minute, user_acts_per_minute, ready_service_redo_minutes, organizations_per_user) > 0
-    and least(keys_per_organization, key_acts_per_minute) > 0
+    and least(keys_per_organization, key_acts_per_minute, tenant_requests_per_minute) > 0
     and expected_members_per_day > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
       health_worker_max_seconds) > 0

@@ -17,6 +17,8 @@ create table public.organization_databases (
   graphql_enabled boolean not null default false,
   graphql_endpoint text,
   schema_version integer,
+  -- When the GraphQL endpoint last missed something that the schema of that version has.
+  schema_drift_at timestamptz,
   -- Derived from the steps, as the state of the service neon is: active when it is ready, otherwise the same word.
   status text not null default 'pending',
   -- A copy of tenant_health.status, where the whole of it is.

@@ -236,6 +236,7 @@ declare
 begin
   update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
     pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
+    schema_drift_at = null, graphql_enabled = false, graphql_endpoint = null,
     health_status = 'unknown', password_changed_at = null, own_passwords_changed_at = null, rotation_look_at = null
   where d.organization_id = v_job.organization_id;
   delete from provisioning.tenant_logins l where l.organization_id = v_job.organization_id;

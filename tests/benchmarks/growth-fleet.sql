@@ -45,7 +45,7 @@ begin
     provisioning_status, provisioned_at, created_at)
   select organization_id, first_name || ' ' || last_name || '''s organization', lower(first_name || '-' || last_name) || '-' || n,
     user_id, 'user' || n || '@example.com', 'eu-central-1', 'eu-central-1', 'cus_' || n,
-    '{"stripe": "ready", "neon": "ready", "graphql": "not_requested", "overall": "ready"}', created_at, created_at
+    '{"stripe": "ready", "neon": "ready", "graphql": "ready", "overall": "ready"}', created_at, created_at
   from growth.people;
   insert into public.profiles (id, email, full_name, organization_id, created_at)
   select user_id, 'user' || n || '@example.com', first_name || ' ' || last_name, organization_id, created_at from growth.people;

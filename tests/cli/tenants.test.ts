@@ -96,6 +96,7 @@ describe('status', () => {
       'credentials',
       'connection',
       'verify_connection',
+      'graphql_endpoint',
       'sign_up',
     ])
       expect(screen).toMatch(new RegExp(`^✓ .*${check} `, 'm'))

@@ -24,6 +24,7 @@ const STEPS = [
   'credentials',
   'tenant_schema',
   'verify_connection',
+  'graphql_endpoint',
 ] as const
 const MAX_ATTEMPTS = 3
 /** Less than twice the base, so that the second failure meets the cap. */

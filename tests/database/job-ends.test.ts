@@ -106,11 +106,12 @@ describe('provisioning_status', () => {
     }
   }
 
-  const WHOLE_NEON = {
+  const WHOLE_DATABASE = {
     neon_project: 'done',
     credentials: 'done',
     tenant_schema: 'done',
     verify_connection: 'done',
+    graphql_endpoint: 'done',
   } as const
 
   it.each<[Record<string, Outcome>, boolean, { stripe: string; neon: string; overall: string }]>([
@@ -124,20 +125,25 @@ describe('provisioning_status', () => {
       false,
       { stripe: 'pending', neon: 'failed', overall: 'provisioning' },
     ],
-    [WHOLE_NEON, false, { stripe: 'pending', neon: 'ready', overall: 'provisioning' }],
+    [WHOLE_DATABASE, false, { stripe: 'pending', neon: 'ready', overall: 'provisioning' }],
     [
-      { ...WHOLE_NEON, stripe_customer: 'failed' },
+      { ...WHOLE_DATABASE, stripe_customer: 'failed' },
       true,
       { stripe: 'failed', neon: 'ready', overall: 'failed' },
     ],
-    [{ ...WHOLE_NEON, stripe_customer: 'done' }, true, { stripe: 'ready', neon: 'ready', overall: 'ready' }],
+    [
+      { ...WHOLE_DATABASE, stripe_customer: 'done' },
+      true,
+      { stripe: 'ready', neon: 'ready', overall: 'ready' },
+    ],
     [{}, true, { stripe: 'pending', neon: 'pending', overall: 'pending' }],
   ])('after %j (run ended: %s) is %j', async (outcomes, ended, expected) => {
     const { lease, organizationId } = await claimedJob(project)
     await play(lease, outcomes)
     if (ended) await engine.finish(lease)
     const { s, at, neon } = await status(organizationId)
-    expect(s).toEqual({ ...expected, graphql: 'not_requested', changed_at: expect.any(String) })
+    const graphql = outcomes.graphql_endpoint ? 'ready' : 'pending'
+    expect(s).toEqual({ ...expected, graphql, changed_at: expect.any(String) })
     expect(neon, 'organization_databases.status').toBe(expected.neon === 'ready' ? 'active' : expected.neon)
     expect(at !== null).toBe(expected.overall === 'ready')
   })

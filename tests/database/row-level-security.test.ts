@@ -341,7 +341,7 @@ describe('every table in public', () => {
           (select count(*)::int from public.organization_databases) as databases`,
       ),
     )
-    expect(counts).toEqual({ organizations: 1, profiles: 1, wallets: 1, steps: 5, databases: 1 })
+    expect(counts).toEqual({ organizations: 1, profiles: 1, wallets: 1, steps: 6, databases: 1 })
   })
 })
 

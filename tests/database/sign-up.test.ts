@@ -62,7 +62,7 @@ const ONE_OF_EACH = {
   steps: 0,
   events: 0,
 }
-const BEGUN = { ...ONE_OF_EACH, databases: 1, steps: 5, events: 1 }
+const BEGUN = { ...ONE_OF_EACH, databases: 1, steps: 6, events: 1 }
 const NOTHING = {
   organizations: 0,
   profiles: 0,
@@ -94,7 +94,7 @@ describe('a sign-up', () => {
       provisioning_status: {
         stripe: 'pending',
         neon: 'pending',
-        graphql: 'not_requested',
+        graphql: 'pending',
         overall: 'pending',
         changed_at: expect.any(String),
       },
@@ -149,6 +149,7 @@ describe('a sign-up', () => {
         { step: 'credentials', service: 'neon', depends_on: ['neon_project'] },
         { step: 'tenant_schema', service: 'neon', depends_on: ['credentials'] },
         { step: 'verify_connection', service: 'neon', depends_on: ['tenant_schema'] },
+        { step: 'graphql_endpoint', service: 'graphql', depends_on: ['tenant_schema'] },
       ].map((step) => ({ ...step, status: 'pending', attempts: 0 })),
     )
     expect(

@@ -23,12 +23,12 @@ describe('the steps', () => {
     await engine.start(lease, 'neon_project')
     expect(await engine.ready(jobId)).toEqual(['stripe_customer'])
     expect(await engine.complete(lease, 'neon_project')).toEqual(['stripe_customer', 'credentials'])
-    for (const [step, next] of [
+    for (const [step, ...next] of [
       ['credentials', 'tenant_schema'],
-      ['tenant_schema', 'verify_connection'],
+      ['tenant_schema', 'verify_connection', 'graphql_endpoint'],
     ] as const) {
       await engine.start(lease, step)
-      expect(await engine.complete(lease, step)).toEqual(['stripe_customer', next])
+      expect(await engine.complete(lease, step)).toEqual(['stripe_customer', ...next])
     }
   })
 
@@ -192,6 +192,7 @@ describe('a failed attempt', () => {
       tenant_schema: 'succeeded',
       credentials: 'succeeded',
       verify_connection: 'succeeded',
+      graphql_endpoint: 'succeeded',
     })
   })
 })

@@ -69,15 +69,16 @@ describe('a person who signs up', () => {
     const { steps, status, services, error } = await project.provisioning(ada.organizationId)
     expect(status).toBe('succeeded')
     expect(error).toBeNull()
-    expect(services).toMatchObject({ stripe: 'ready', neon: 'ready', overall: 'ready' })
+    expect(services).toMatchObject({ stripe: 'ready', neon: 'ready', graphql: 'ready', overall: 'ready' })
     expect(Object.keys(steps).sort()).toEqual([
       'credentials',
+      'graphql_endpoint',
       'neon_project',
       'stripe_customer',
       'tenant_schema',
       'verify_connection',
     ])
-    expect(Object.values(steps).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1, 1])
+    expect(Object.values(steps).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1, 1, 1])
   })
 
   it('reads the own profile, organization, membership, wallet, database and history through the Data API', async () => {

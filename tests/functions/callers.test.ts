@@ -97,6 +97,10 @@ const ASKED: Readonly<Record<string, Asked>> = {
     allowed: ['admin', 'owner'],
   },
   'reconcile-tenants': { body: () => ({}), allowed: [] },
+  'tenant-graphql': {
+    body: () => ({ query: '{ contacts(first: 1) { totalCount } }' }),
+    allowed: ['member', 'admin', 'owner'],
+  },
 }
 
 async function askOf(
@@ -110,7 +114,7 @@ async function askOf(
   const sent = body ?? (await asked.body(tenant))
   const reply = await fetch(`${project.services.url}/functions/v1/${name}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', 'x-organization-id': tenant.organizationId, ...headers },
     body: JSON.stringify(sent),
   })
   const text = await reply.text()
@@ -359,7 +363,8 @@ describe('a doorbell', () => {
 
   it.each(EVERY_FUNCTION)('with a good signature is accepted by %s, or nothing to it', async (name) => {
     const reply = await askOf(name, {}, doorbell)
-    if (['graphql', 'handle-new-user'].includes(name)) return expectProblem(reply, 401, 'unauthorized')
+    if (['graphql', 'handle-new-user', 'tenant-graphql'].includes(name))
+      return expectProblem(reply, 401, 'unauthorized')
     expect(reply.status).toBe(202)
     expect(reply.body).toEqual({ accepted: true })
   })

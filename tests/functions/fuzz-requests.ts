@@ -22,6 +22,10 @@ const KNOWN: Readonly<
     bodies: [{ query: '{ isOperator }' }],
     fields: ['query', 'variables', 'operationName', 'extensions'],
   },
+  'tenant-graphql': {
+    bodies: [{ query: '{ contacts(first: 1) { totalCount } }' }],
+    fields: ['query', 'variables', 'operationName', 'documentId', 'extensions'],
+  },
   'handle-new-user': {
     bodies: [{ userId: USER }, { type: 'INSERT', schema: 'auth', table: 'users', record: { id: USER } }],
     fields: ['userId', 'type', 'schema', 'table', 'record', 'old_record'],

@@ -21,12 +21,17 @@ const BODIES: Readonly<Record<string, unknown>> = {
   graphql: { query: '{ tenants(first: 3) { nodes { organizationId } } }' },
   'reconcile-tenants': {},
   'deliver-alerts': {},
+  'tenant-graphql': { query: '{ contacts(first: 1) { totalCount } }' },
 }
 
 async function call(name: string): Promise<number> {
   const reply = await fetch(`${project.services.url}/functions/v1/${name}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', apikey: project.keys.secretKey },
+    headers: {
+      'content-type': 'application/json',
+      apikey: project.keys.secretKey,
+      'x-organization-id': crypto.randomUUID(),
+    },
     body: JSON.stringify(BODIES[name] ?? { organizationId: crypto.randomUUID() }),
     signal: AbortSignal.timeout(20_000),
   })

@@ -39,7 +39,7 @@ function superuserIn(database: string): postgres.Sql {
   return postgres(url.href, { max: 1, onnotice: () => undefined })
 }
 
-const ROLES = ['', '_owner', '_app', '_read', '_schema', '_health', '_app_1'] as const
+const ROLES = ['', '_owner', '_app', '_read', '_schema', '_health', '_graphql', '_app_1'] as const
 
 describe('the roles in a tenant’s database', () => {
   it('are so many, and only the one of Neon’s API has power of its own', async () => {
@@ -54,6 +54,7 @@ describe('the roles in a tenant’s database', () => {
       _read: { login: false, power: false },
       _schema: { login: true, power: false },
       _health: { login: true, power: false },
+      _graphql: { login: true, power: false },
       _app_1: { login: true, power: false },
     })
   })
@@ -72,14 +73,20 @@ describe('the roles in a tenant’s database', () => {
         .filter(({ member }) => member !== name)
         .map(({ member, role, how }) => `${named(member)} ${named(role)} ${how}`)
         .sort(),
-    ).toEqual(['_app_1 _app inherit set', '_health pg_monitor inherit set', '_schema _owner set'])
+    ).toEqual([
+      '_app_1 _app inherit set',
+      '_graphql _app set',
+      '_graphql _read set',
+      '_health pg_monitor inherit set',
+      '_schema _owner set',
+    ])
     // It administers those that it has made and has the rights of the owner, but becomes none of them.
     expect(
       rows
         .filter(({ member, role }) => member === name && role !== 'neon_superuser')
         .map(({ role, how }) => `${named(role)} ${how}`.trim())
         .sort(),
-    ).toEqual(['_app', '_app_1', '_health', '_owner inherit', '_read', '_schema'])
+    ).toEqual(['_app', '_app_1', '_graphql', '_health', '_owner inherit', '_read', '_schema'])
     const superusers = await catalogue<{ member: string }[]>`
       select r.rolname as member from pg_roles r
       where starts_with(r.rolname, ${name}) and pg_has_role(r.oid, 'neon_superuser', 'member')`
@@ -107,6 +114,7 @@ describe('the roles in a tenant’s database', () => {
       _read: ['connect', 'usage', null],
       _schema: ['connect', null, 'usage'],
       _health: ['connect', null, null],
+      _graphql: ['connect', null, null],
       _app_1: ['connect', 'usage', null],
     })
   })
@@ -138,7 +146,7 @@ describe('the roles in a tenant’s database', () => {
     }
     for (const { name: table, role, rights } of tables)
       expect([table, role, rights]).toEqual([table, role, expectations[table]?.[role] ?? null])
-    expect(tables).toHaveLength(24)
+    expect(tables).toHaveLength(28)
   })
 })
 

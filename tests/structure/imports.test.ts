@@ -7,6 +7,7 @@ const LAYERS = [
   ['kernel'],
   ['engine'],
   ['tenant-database'],
+  ['tenant-graphql'],
   ['services'],
   ['alerts', 'health', 'reconciliation', 'tenants'],
   ['graphql'],

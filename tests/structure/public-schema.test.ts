@@ -19,6 +19,7 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'shared/tenant-database/apply-schema.ts': ["'public'::regnamespace"],
   'shared/tenant-database/as-owner.ts': ['set local search_path = public;'],
   'shared/tenant-database/roles.ts': ['from public', 'on schema public'],
+  'local/tenant-graphql/make-schema.ts': ["schemas: ['public']"],
   'local/demo/run.ts': ["where table_schema = 'public'"],
   // What the Supabase CLI and PostgREST take where nothing is configured.
   'cli/install/config-toml.ts': ["EXPOSED = ['public', 'graphql_public']"],

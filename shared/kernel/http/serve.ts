@@ -1,12 +1,24 @@
 import { Problem, problemReply } from './problem.ts'
 import { withRequestId } from './request-id.ts'
 
-const CORS = {
-  'access-control-allow-origin': '*',
-  'access-control-allow-headers': 'authorization, x-client-info, apikey, content-type',
-  'access-control-allow-methods': 'POST, OPTIONS',
-  'access-control-expose-headers': 'retry-after, x-request-id',
+/** What browsers may send and read beside what every function has. */
+export interface CorsHeaders {
+  readonly allowed: readonly string[]
+  readonly exposed: readonly string[]
 }
+
+const corsHeaders = ({ allowed, exposed }: CorsHeaders) => ({
+  'access-control-allow-origin': '*',
+  'access-control-allow-headers': [
+    'authorization',
+    'x-client-info',
+    'apikey',
+    'content-type',
+    ...allowed,
+  ].join(', '),
+  'access-control-allow-methods': 'POST, OPTIONS',
+  'access-control-expose-headers': ['retry-after', 'x-request-id', ...exposed].join(', '),
+})
 
 /**
  * Wraps a handler of POST requests: answers CORS preflights, turns a Problem into problem+json and anything unexpected
@@ -14,21 +26,27 @@ const CORS = {
  */
 export function handlePost(
   handler: (request: Request) => Promise<Response>,
+  headers: CorsHeaders = { allowed: [], exposed: [] },
 ): (request: Request) => Promise<Response> {
+  const cors = corsHeaders(headers)
   return async (request) => {
-    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: CORS })
-    return withRequestId(() => answer(request, handler))
+    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: cors })
+    return withRequestId(() => answer(request, handler, cors))
   }
 }
 
-async function answer(request: Request, handler: (request: Request) => Promise<Response>): Promise<Response> {
+async function answer(
+  request: Request,
+  handler: (request: Request) => Promise<Response>,
+  cors: Readonly<Record<string, string>>,
+): Promise<Response> {
   try {
     if (request.method !== 'POST') throw new Problem('method_not_allowed', `Use POST, not ${request.method}.`)
     const reply = await handler(request)
-    for (const [name, value] of Object.entries(CORS)) reply.headers.set(name, value)
+    for (const [name, value] of Object.entries(cors)) reply.headers.set(name, value)
     return reply
   } catch (error) {
-    return problemReply(asProblem(error), CORS)
+    return problemReply(asProblem(error), cors)
   }
 }
 

@@ -7,6 +7,7 @@ import { deleteCredentials } from './delete-credentials.ts'
 import { deleteNeonProject } from './delete-neon-project.ts'
 import { neonEnvironment } from './environment.ts'
 import { neonFailures } from './failures.ts'
+import { graphqlEndpoint } from './graphql-endpoint.ts'
 import { neonInventory } from './inventory.ts'
 import { createMigrateSchema } from './migrate-schema.ts'
 import { neonProject } from './neon-project.ts'
@@ -35,6 +36,8 @@ export const neon = defineService({
         tenant_schema: withRows(tenantSchema),
         credentials: withRows(credentials),
         verify_connection: withRows(verifyConnection),
+        // The service graphql has no provider of its own: it is what stands before this one's databases.
+        graphql_endpoint: withRows(graphqlEndpoint),
         new_login: withRows(newLogin),
         limit_former_login: withRows(limitFormerLogin),
         migrate_schema: withRows(createMigrateSchema(knowAwake(provider))),

@@ -68,11 +68,12 @@ describe('npm run demo', () => {
       'credentials',
       'tenant_schema',
       'verify_connection',
+      'graphql_endpoint',
     ])
       expect(stdout).toMatch(new RegExp(`✓ ${step} +\\d+ ms`))
-    expect(stdout).toMatch(/neon ready, stripe ready, .*overall ready/)
+    expect(stdout).toMatch(/neon ready, stripe ready, graphql ready, .*overall ready/)
     expect(stdout).toContain('✓ Bob, who is signed in too, sees none of it: 0 rows')
-    expect(stdout).toMatch(/✓ tables: .*settings/)
+    expect(stdout).toMatch(/✓ tables: .*contacts/)
     expect(stdout).toContain('credentials.revealed')
     expect(stdout).toMatch(/^ {2}Stripe +cus_\w+, Ann Archer's organization, ann@example\.com$/m)
     expect(stdout).toContain('✓ 10 of 10 ready after')
@@ -87,6 +88,10 @@ describe('npm run demo', () => {
       /! alert opened after [\d.]+ s \(critical\): The quota of the Neon project is used up/,
     )
     expect(stdout.match(/✓ alert resolved after/g)).toHaveLength(2)
+    expect(stdout).toMatch(
+      /✓ written and read with the key tdk_\w{8}…: Grace Hopper, grace@example\.com, of \d contacts?/,
+    )
+    expect(stdout).toContain('✓ Dan’s key is refused there: 403 forbidden')
     expect(stdout.trimEnd()).toMatch(/✓ Every sign-up became a ready tenant\..*$/)
     await expectEnded(programs)
     expect(await leftDirectories()).toEqual([])

@@ -1,0 +1,37 @@
+import { type GraphQLSchema, isNonNullType } from 'graphql'
+import type { Database } from '../kernel/database/client.ts'
+import type { ProblemCode } from '../kernel/http/problem.ts'
+import type { TenantEndpoint } from './access.ts'
+import { createExecutor } from './execute.ts'
+import { createPools } from './pools.ts'
+import { createVersions } from './versions.ts'
+
+type Tenant = Omit<TenantEndpoint, 'introspection' | 'storedDocumentsOnly'>
+
+const versionOf = createVersions()
+
+/**
+ * Runs one query through the endpoint of a tenant, as the reading role.
+ * @returns the code of what is wrong; undefined when it has been answered
+ */
+export async function checkEndpoint(
+  sql: Database,
+  tenant: Tenant,
+): Promise<ProblemCode | string | undefined> {
+  const pools = createPools(sql)
+  const endpoint = { ...tenant, introspection: false, storedDocumentsOnly: false }
+  const access = { endpoint, scope: 'read', countedAs: '', requestsPerMinute: 1 } as const
+  const served = await versionOf(tenant.schemaVersion)
+  const { codes } = await createExecutor(pools)(access, served, { query: smallQuery(served.schema) }).finally(
+    () => pools.end(),
+  )
+  return codes[0]
+}
+
+/** How many rows a table has that may be read; which one is the tenant schema's to say. */
+function smallQuery(schema: GraphQLSchema): string {
+  const list = Object.values(schema.getQueryType()?.getFields() ?? {}).find(
+    ({ args }) => args.some(({ name }) => name === 'first') && !args.some(({ type }) => isNonNullType(type)),
+  )
+  return list ? `{ ${list.name}(first: 1) { totalCount } }` : '{ __typename }'
+}

@@ -1,0 +1,82 @@
+import type { Database } from '../kernel/database/client.ts'
+import { networkError } from '../kernel/database/socket.ts'
+import { ENDPOINT_LOGIN, loginAddress } from '../tenant-database/roles.ts'
+import type { TenantEndpoint } from './access.ts'
+import { openConnection, type UseLimits } from './connection.ts'
+import { createPool, type Lease, type Pool, type PoolLimits } from './pool.ts'
+
+/** Tenants whose connections are kept; those that were not asked for the longest time and are idle go first. */
+const MOST_TENANTS = 50
+const LIMITS: PoolLimits = { connections: 2, waiting: 20, idleMs: 20_000, lifeMs: 1_800_000 }
+/** A sleeping Neon compute takes 1–2 s to wake, rarely more. */
+const CONNECT_MS = 8_000
+
+export interface Pools {
+  /** @throws what Pool.acquire throws; an error with the code BUSY when too many tenants are at work at once */
+  acquire(endpoint: TenantEndpoint, limits: UseLimits): Promise<Lease>
+  end(): void
+}
+
+/** @param sql where the passwords are */
+export function createPools(sql: Database, mostTenants = MOST_TENANTS): Pools {
+  const pools = new Map<string, Pool>()
+
+  const makeRoom = () => {
+    if (pools.size < mostTenants) return
+    for (const [name, pool] of pools) {
+      if (!pool.isIdle) continue
+      pools.delete(name)
+      pool.end()
+      return
+    }
+    throw networkError('BUSY', 'requests of too many tenants are at work')
+  }
+  const poolOf = (endpoint: TenantEndpoint): Pool => {
+    const name = [endpoint.organizationId, endpoint.pooledHost, endpoint.port, endpoint.databaseName].join(
+      ' ',
+    )
+    const known = pools.get(name)
+    if (known) pools.delete(name)
+    else makeRoom()
+    const pool = known ?? createPool(createOpener(sql, endpoint), LIMITS)
+    pools.set(name, pool)
+    return pool
+  }
+  return {
+    acquire: (endpoint, limits) => poolOf(endpoint).acquire(limits),
+    end() {
+      for (const pool of pools.values()) pool.end()
+      pools.clear()
+    },
+  }
+}
+
+/** Knows the password from one connection to the next; one that is refused is read again, once. */
+function createOpener(sql: Database, endpoint: TenantEndpoint) {
+  const address = loginAddress(endpoint, ENDPOINT_LOGIN)
+  let password: string | undefined
+  const readPassword = async (): Promise<string> => {
+    const [row] = await sql<{ password: string | null }[]>`
+      select provisioning.vault_secret(provisioning.login_secret(${endpoint.organizationId}, ${ENDPOINT_LOGIN})) as password`
+    if (!row?.password) throw networkError('NO_PASSWORD', 'the password is not in Vault')
+    password = row.password
+    return row.password
+  }
+  return async (onLost: () => void) => {
+    const known = password
+    const limits = { connectMs: CONNECT_MS, onLost }
+    if (known === undefined) return openConnection(address, await readPassword(), limits)
+    try {
+      return await openConnection(address, known, limits)
+    } catch (error) {
+      if (!isRefusedLogin(error)) throw error
+      const current = await readPassword()
+      if (current === known) throw error
+      return openConnection(address, current, limits)
+    }
+  }
+}
+
+function isRefusedLogin(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '28P01'
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import { inBackground } from '../kernel/background.ts'
+import { createAuthenticator } from '../kernel/caller.ts'
+import { connect, type Database } from '../kernel/database/client.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { readBody } from '../kernel/http/body.ts'
+import { handlePost } from '../kernel/http/serve.ts'
+import { createCallers, ORGANIZATION_HEADER } from './caller.ts'
+import { type Answer, createExecutor } from './execute.ts'
+import { createPools, type Pools } from './pools.ts'
+import { createRateLimit } from './rate.ts'
+import { createStoredDocuments } from './stored-documents.ts'
+import { createVersions, type ExportedSchemas, type ServedSchema } from './versions.ts'
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/, 'is not a SHA-256 in hexadecimal digits')
+
+const body = z
+  .strictObject({
+    query: z.string().min(1, 'is empty').nullish(),
+    variables: z.record(z.string(), z.unknown()).nullish(),
+    operationName: z.string().max(200).nullish(),
+    /** As GraphQL over HTTP has it: sha256: and the hash of the document. */
+    documentId: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/, 'is not sha256: and 64 hexadecimal digits')
+      .nullish(),
+    /** As Apollo's clients name a document; whatever else clients say here is not listened to. */
+    extensions: z.looseObject({ persistedQuery: z.looseObject({ sha256Hash: hash }).nullish() }).nullish(),
+  })
+  .refine(
+    ({ query, documentId, extensions }) => query ?? documentId ?? extensions?.persistedQuery,
+    'query is missing',
+  )
+
+const HEADERS = {
+  /** The version of tenant-schema/ whose schema has answered. */
+  version: 'x-tenant-schema-version',
+  /** By how many versions that is behind the newest; the database will be brought up to date. */
+  behind: 'x-tenant-schema-behind',
+  /** How long a connection took to open, in milliseconds: a database that sleeps wakes in that time. */
+  connected: 'x-database-connect-ms',
+}
+
+export interface TenantGraphqlDependencies {
+  readonly sql: Database
+  readonly exported: ExportedSchemas
+  readonly pools: Pools
+}
+
+/**
+ * GraphQL over a tenant's own database: POST {query, variables?, operationName?} with an API key of the tenant, or with a member's
+ * access token and the organization's id. Who may not come in, and what is no request, is answered as problem+json; every GraphQL
+ * error has a code of the catalogue in http/problem.ts and the id of the request.
+ */
+export function createTenantGraphqlFunction(
+  environment: Environment,
+  { sql = connect(environment), exported, pools = createPools(sql) }: Partial<TenantGraphqlDependencies> = {},
+): (request: Request) => Promise<Response> {
+  const callerOf = createCallers(sql, createAuthenticator(environment))
+  const versionOf = createVersions(exported)
+  const documentOf = createStoredDocuments(sql)
+  const assertRate = createRateLimit()
+  const execute = createExecutor(pools)
+
+  return handlePost(
+    async (request) => {
+      const access = await callerOf(request)
+      assertRate(access.countedAs, access.requestsPerMinute)
+      const wanted = await readBody(request, body)
+      const served = await versionOf(access.endpoint.schemaVersion)
+      const query = await documentOf(documentWanted(wanted), access.endpoint.storedDocumentsOnly)
+      const answer = await execute(access, served, { ...wanted, query })
+      if (answer.codes.includes('schema_drift')) inBackground(noteDrift(sql, access.endpoint.organizationId))
+      return reply(answer, served)
+    },
+    { allowed: [ORGANIZATION_HEADER], exposed: Object.values(HEADERS) },
+  )
+}
+
+function documentWanted({ query, documentId, extensions }: z.infer<typeof body>) {
+  const named = documentId?.slice('sha256:'.length) ?? extensions?.persistedQuery?.sha256Hash
+  return { query: query ?? undefined, documentHash: named }
+}
+
+function reply({ body: text, usage }: Answer, { version, behind }: ServedSchema): Response {
+  return new Response(text, {
+    headers: {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      [HEADERS.version]: String(version),
+      ...(behind > 0 ? { [HEADERS.behind]: String(behind) } : {}),
+      ...(usage.openedInMs > 0 ? { [HEADERS.connected]: String(usage.openedInMs) } : {}),
+    },
+  })
+}
+
+async function noteDrift(sql: Database, organizationId: string): Promise<void> {
+  await sql`select provisioning.note_schema_drift(${organizationId})`
+}

@@ -5,7 +5,7 @@ import { projectRoot } from './project.ts'
 import { lintSql } from './sql-lint/lint.ts'
 
 /** What people write. The stand-ins for extensions are left out, because they have the names of the real ones. */
-const FOLDERS = ['supabase/migrations', 'tenant-schema']
+const FOLDERS = ['supabase/migrations', 'tenant-schema', 'tenant-schema/examples']
 
 await runCommand(async () => {
   const files = (await Promise.all(FOLDERS.map(sqlFiles))).flat().sort()

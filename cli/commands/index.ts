@@ -15,6 +15,7 @@ import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
 import { registerRetryFailed } from './retry-failed.ts'
 import { registerRotate, registerRotateKeys } from './rotation.ts'
+import { registerSeed } from './seed.ts'
 import { registerStatus } from './status.ts'
 import { registerUninstall } from './uninstall.ts'
 import { registerWatch } from './watch.ts'
@@ -40,6 +41,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerReadmit(program, define)
   registerBackfill(program, define)
   registerMigrate(program, define)
+  registerSeed(program, define)
   registerPause(program, define)
   registerResume(program, define)
   registerPauses(program, define)

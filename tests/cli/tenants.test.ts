@@ -4,6 +4,7 @@ import { cliCommand } from '../../tools/remedies.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { REMEDY_COMMANDS } from '../support/remedy-commands.ts'
 import { signUp } from '../support/sign-up.ts'
+import { loginConnection } from '../support/tenant-logins.ts'
 import { operatorOf, startTenants, tenants, tenantsJson } from './cli.ts'
 import { problemWith } from './printed-commands.ts'
 
@@ -572,6 +573,29 @@ describe('list, events, alerts and connection', () => {
       return rows.length > 0 ? rows : undefined
     })
     expect(audited).toEqual([{ actor_type: 'service' }])
+  })
+
+  test('seed puts example rows into the tenant’s database once, when it is told to', async () => {
+    const rows = async () => {
+      const sql = await loginConnection(project, ready.organizationId)
+      return sql`select c.last_name, count(a.id)::integer as activities from public.contacts c
+        join public.activities a on a.contact_id = c.id group by c.id`.finally(() => sql.end({ timeout: 1 }))
+    }
+    const dry = await runJson('seed', slug, '--dry-run')
+    expect(dry).toMatchObject({ code: 0, document: { dryRun: true } })
+    expect(dry.document.tables).toContain('contacts')
+    expect(await run('seed', slug)).toMatchObject({ code: 1, stdout: '' })
+    expect(await rows()).toEqual([])
+    const { code, document } = await runJson('seed', slug, '--yes')
+    expect({ code, document }).toMatchObject({
+      code: 0,
+      document: { added: { contacts: 24, deals: 12, notifications: 1 } },
+    })
+    expect(await rows()).toHaveLength(24)
+    expect((await run('seed', slug, '--yes')).stdout).toContain('nothing was added')
+    const [audited] = await project.sql`select count(*)::integer from public.audit_logs
+      where organization_id = ${ready.organizationId} and action = 'credentials.revealed'`
+    expect(audited).toEqual({ count: 3 })
   })
 
   test('keys are made, shown once, renamed, rerolled and revoked', async () => {

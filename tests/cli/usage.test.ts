@@ -27,6 +27,7 @@ const COMMANDS = [
   'readmit',
   'backfill',
   'migrate',
+  'seed',
   'doctor',
 ]
 

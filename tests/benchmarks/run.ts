@@ -12,6 +12,7 @@ import { lanes } from './lanes.ts'
 import { neighbours } from './neighbours.ts'
 import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
+import { rls } from './rls.ts'
 import { signUp } from './sign-up.ts'
 import { start } from './start.ts'
 
@@ -26,6 +27,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   lanes,
   hostile,
   neighbours,
+  rls,
   start,
   install,
 ]

@@ -36,6 +36,7 @@ begin
 end
 $prove$;`
 const END = 'select pg_catalog.pg_advisory_unlock(7221)'
+const PROVE_ALONE = `${PROVE} ${END}`
 const GIVE_UP = `rollback; ${END}`
 
 /** What an owner may have put in its place is not believed. */
@@ -99,15 +100,10 @@ async function applyFiles(
       culprit = file
       const isLast = index === files.length - 1
       await sql.unsafe(
-        [
-          together && index > 0 ? '' : 'begin;',
-          `${ACT_AS_OWNER}\n${file.sql}\n;${STOP_ACTING}${recordOf(file)}`,
-          together && !isLast ? '' : `${PROVE} commit;`,
-          isLast ? END : '',
-        ].join(''),
+        messageOf(file, { begins: !together || index === 0, commits: !together || isLast, isLast }),
       )
     }
-    if (!culprit) await sql.unsafe(PROVE + END)
+    if (!culprit) await sql.unsafe(PROVE_ALONE)
     return success(undefined)
   } catch (error) {
     if (!isOfTheTenant(error)) throw error
@@ -116,6 +112,15 @@ async function applyFiles(
       ? failed(failure('tenant_schema_unprotected', error.message))
       : failed(failure('tenant_schema_failed', `${culprit?.name}: ${error.message}`))
   }
+}
+
+function messageOf(file: SchemaFile, its: { begins: boolean; commits: boolean; isLast: boolean }): string {
+  return [
+    its.begins ? 'begin;' : '',
+    `${ACT_AS_OWNER}\n${file.sql}\n;${STOP_ACTING}${recordOf(file)}`,
+    its.commits ? `${PROVE} commit;` : '',
+    its.isLast ? END : '',
+  ].join('')
 }
 
 function recordOf(file: SchemaFile): string {

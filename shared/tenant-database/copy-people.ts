@@ -45,6 +45,7 @@ begin
   end if;
 end
 $copy$;`
+const GIVE_UP = 'rollback'
 
 /**
  * Makes the organization and its members in the tenant's database those that the project knows. Who is no member any more is
@@ -52,15 +53,19 @@ $copy$;`
  * Wants a client as applyTenantSchema does. Fails when the owner has changed these tables, or put something on them.
  */
 export async function copyPeople(sql: postgres.Sql, people: TenantPeople): Promise<Result<void>> {
-  const known = `select pg_catalog.set_config('provisioning.people', ${literal(JSON.stringify(people))}, true);`
   try {
-    await sql.unsafe(`begin; ${known} ${ACT_AS_OWNER} ${COPY} ${STOP_ACTING} commit`)
+    await sql.unsafe(copyStatements(people))
     return success(undefined)
   } catch (error) {
     if (!isOfTheTenant(error)) throw error
-    await sql.unsafe('rollback')
+    await sql.unsafe(GIVE_UP)
     return failed(failure('tenant_people_refused', error.message))
   }
+}
+
+function copyStatements(people: TenantPeople): string {
+  const known = `select pg_catalog.set_config('provisioning.people', ${literal(JSON.stringify(people))}, true);`
+  return `begin; ${known} ${ACT_AS_OWNER} ${COPY} ${STOP_ACTING} commit`
 }
 
 /** The session has standard_conforming_strings, whatever the owner has set: a quote is all that has to be doubled. */

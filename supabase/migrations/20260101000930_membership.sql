@@ -84,8 +84,9 @@ declare
   -- The address stays in the row that goes: history names nobody who may never have an account.
   v_about constant jsonb := jsonb_build_object('role', p_expected.role, 'ends_at', p_expected.ends_at);
 begin
-  perform provisioning.audit(
-    p_expected.organization_id, 'member.' || p_act, 'expected_member', p_expected.id::text, v_about);
+  perform provisioning.audit(p_expected.organization_id, case p_act when 'expected' then 'member.expected'
+    when 'joined' then 'member.joined' when 'declined' then 'member.declined' when 'withdrawn' then 'member.withdrawn' end,
+    'expected_member', p_expected.id::text, v_about);
   perform provisioning.record_event(p_expected.organization_id, null, 'member.' || p_act, 'expected_member',
     case when p_act in ('declined', 'withdrawn') then 'cancelled' when p_act = 'joined' then 'succeeded' else 'pending' end,
     p_expected.id::text, null, v_about);

@@ -65,8 +65,8 @@ create function provisioning.diagnose_neighbours() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_tables text[] := array['audit_logs', 'organization_databases', 'organization_members', 'organizations', 'profiles',
-    'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_health', 'tenant_health_checks',
-    'tenant_health_hourly', 'tenant_resources', 'wallets'];
+    'provisioning_events', 'provisioning_jobs', 'provisioning_steps', 'tenant_alerts', 'tenant_api_keys', 'tenant_health',
+    'tenant_health_checks', 'tenant_health_hourly', 'tenant_resources', 'wallets'];
   v_schema text := (select c.relnamespace::regnamespace from pg_catalog.pg_class c where c.oid = 'public.profiles'::regclass);
 begin
   return jsonb_build_object(

@@ -38,7 +38,7 @@ test('the guide names every command', async () => {
     read('cli/commands/index.ts'),
   ])
   const commands = [...index.matchAll(/^ {2}register(\w+)\(program/gm)].map(([, name = '']) =>
-    name.toLowerCase(),
+    name.replace(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase(),
   )
   expect(commands.length).toBeGreaterThan(10)
   for (const command of commands) expect(guide).toMatch(new RegExp(`\`${command}\\b|-- ${command} `))

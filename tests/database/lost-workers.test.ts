@@ -144,6 +144,19 @@ describe('the writes of a worker that lost its lease', () => {
         project.sql`select provisioning.record_verified_connection(${jobId}, ${token}, true)`,
     ],
     [
+      'show_login',
+      ({ jobId, token }) => project.sql`select provisioning.show_login(${jobId}, ${token}, 'app_2')`,
+    ],
+    [
+      'record_own_logins',
+      ({ jobId, token }) => project.sql`select provisioning.record_own_logins(${jobId}, ${token})`,
+    ],
+    [
+      'record_ended_logins',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_ended_logins(${jobId}, ${token}, '{app_1}')`,
+    ],
+    [
       'forget_credentials',
       ({ jobId, token }) => project.sql`select provisioning.forget_credentials(${jobId}, ${token})`,
     ],
@@ -167,8 +180,8 @@ describe('the writes of a worker that lost its lease', () => {
   it.each(writes)('%s is refused and changes nothing', async (_, write) => {
     const { stale, successor, organizationId } = await takenOverJob()
     await project.sql`select vault.create_secret('at stake', ${`tenant_database_password/${organizationId}/app_1`})`
-    await project.sql`update public.organization_databases set neon_project_id = ${`at-stake-${organizationId}`}
-      where organization_id = ${organizationId}`
+    await project.sql`update public.organization_databases set neon_project_id = ${`at-stake-${organizationId}`},
+      database_name = 'at_stake', role_name = 'at_stake_app_1' where organization_id = ${organizationId}`
     await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`
     await project.sql`insert into public.tenant_resources (organization_id, service, kind, name, requests)
       values (${organizationId}, 'neon', 'neon_project', 'at stake', 1)`

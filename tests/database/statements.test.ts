@@ -17,7 +17,8 @@ const FOR_TENANTS = ['shared/tenant-database/', 'shared/health/probe.ts']
 const QUERIES = 'shared/graphql/reads'
 /** Put together when they are sent. The tests' tenant is made by sending these two. */
 const SENT_HERE = [
-  "transactions.join('') + END", // applyTenantSchema
+  'messageOf(file, { begins: !together || index === 0, commits: !together || isLast, isLast })', // applyTenantSchema
+  'copyStatements(people)', // copyPeople
   'roleStatements(renewed, shown)', // makeRoles
   'endStatement(logins)', // endLogins
 ]

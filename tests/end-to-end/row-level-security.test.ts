@@ -23,6 +23,7 @@ const OURS_ARE_SEEN_BY: Readonly<Record<string, readonly Person[]>> = {
   provisioning_jobs: INSIDE,
   provisioning_steps: INSIDE,
   tenant_alerts: INSIDE,
+  tenant_api_keys: THE_HEADS,
   tenant_health: INSIDE,
   tenant_health_checks: INSIDE,
   tenant_health_hourly: INSIDE,
@@ -85,6 +86,7 @@ beforeAll(async () => {
     values (${owner.organizationId}, ${admin.userId}, 'admin'), (${owner.organizationId}, ${member.userId}, 'member')`
   await project.sql`
     select provisioning.open_alert(id, 'provision_failed', 'critical', 'Something is wrong.') from public.organizations`
+  await project.sql`select provisioning.insert_api_key(id, 'A key', 'read', null, null) from public.organizations`
   // Which the audit log tells of.
   await project.sql`update public.organizations set name = 'Renamed'`
   await project.sql`insert into public.tenant_health (organization_id, status) select id, 'healthy' from public.organizations`

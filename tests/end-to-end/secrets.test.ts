@@ -156,9 +156,10 @@ async function learnPasswords({ organizationId }: SignedUp): Promise<void> {
   const found = await project.sql<{ name: string; password: string }[]>`
     select name, decrypted_secret as password from vault.decrypted_secrets
     where name like ${`tenant_database_password/${organizationId}/%`}`
-  expect(found).toHaveLength(3)
+  // After a rotation there is another one of the tenant's.
+  expect(found.length).toBeGreaterThanOrEqual(3)
   for (const { name, password } of found)
-    learn(name.endsWith('/app_1') ? 'tenant’s password' : 'password of ours', password)
+    learn(/\/app_\d$/.test(name) ? 'tenant’s password' : 'password of ours', password)
 }
 
 async function ready(person: SignedUp): Promise<SignedUp> {
@@ -298,6 +299,7 @@ async function lookingAround(person: SignedUp): Promise<void> {
     services: '["stripe", "neon"]',
     first: '5',
     deep: 'true',
+    dryRun: 'true',
     includeResolved: 'true',
   }
   for (const asker of askers)

@@ -174,7 +174,7 @@ describe('init', () => {
       await writeFile(path.join(directory, entry), '// mine\n')
       expect((await init(directory, '--yes')).stdout).toContain(`${entry} was changed since`)
       await rm(path.join(directory, entry))
-      await writeFile(path.join(directory, 'supabase/tenant-schema/0003_mine.sql'), 'create table mine ();\n')
+      await writeFile(path.join(directory, 'supabase/tenant-schema/0002_mine.sql'), 'create table mine ();\n')
       expect((await init(directory, '--yes')).code).toBe(0)
       const files = await filesIn(directory)
       expect(files[entry]).toContain('createGraphqlFunction')

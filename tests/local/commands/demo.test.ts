@@ -73,7 +73,7 @@ describe('npm run demo', () => {
       expect(stdout).toMatch(new RegExp(`✓ ${step} +\\d+ ms`))
     expect(stdout).toMatch(/neon ready, stripe ready, graphql ready, .*overall ready/)
     expect(stdout).toContain('✓ Bob, who is signed in too, sees none of it: 0 rows')
-    expect(stdout).toMatch(/✓ tables: .*contacts/)
+    expect(stdout).toMatch(/✓ 21 tables: .*contacts/)
     expect(stdout).toContain('credentials.revealed')
     expect(stdout).toMatch(/^ {2}Stripe +cus_\w+, Ann Archer's organization, ann@example\.com$/m)
     expect(stdout).toContain('✓ 10 of 10 ready after')

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { labelled } from '../../tools/terminal.ts'
+import { connectionForms } from '../connection-forms.ts'
 import { type Define, exit } from '../session.ts'
 
 const connectionSchema = z.looseObject({
@@ -51,5 +52,9 @@ function screen(connection: z.infer<typeof connectionSchema>, reveal: boolean): 
       reveal ? (password ?? 'none in Vault') : 'not shown; --reveal shows it, and the audit log notes that',
     ],
   ]
-  return entries.map(([name, value]) => labelled(name, value, 14)).join('\n')
+  const forms =
+    reveal && password && database && role
+      ? connectionForms({ host, port: port ?? 5432, database, user: role, password, sslMode: ssl })
+      : []
+  return [...entries, ...forms].map(([name, value]) => labelled(name, value, 14)).join('\n')
 }

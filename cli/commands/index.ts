@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Define } from '../session.ts'
+import { registerAccess } from './access.ts'
 import { registerBackfill } from './backfill.ts'
 import { registerConnection } from './connection.ts'
 import { registerDoctor } from './doctor.ts'
@@ -30,6 +31,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerAlerts(program, define)
   registerConnection(program, define)
   registerKeys(program, define)
+  registerAccess(program, define)
   registerRotate(program, define)
   registerRotateKeys(program, define)
   registerExpect(program, define)

@@ -261,6 +261,9 @@ isOneToOne: true
             "accept_membership":
 { Args: { "organization_id": string }; Returns: string
                            },
+"access_logins":
+{ Args: { "organization_id": string }; Returns: Json
+                           },
 "audit_trail":
 { Args: { "before"?: string,"organization_id": string,"page_size"?: number }; Returns: {
               "action": string,"actor_id": string,"actor_type": string,"created_at": string,"details": Json,"id": string,"metadata": Json,"resource_id": string,"resource_type": string
@@ -286,6 +289,9 @@ isOneToOne: true
                            },
 "diagnose_provisioning":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"end_access":
+{ Args: { "login_id": string }; Returns: Json
                            },
 "expect_member":
 { Args: { "email": string,"ends_at"?: string,"organization_id": string,"role"?: string }; Returns: Json
@@ -336,6 +342,9 @@ isOneToOne: true
 "repair_user":
 { Args: { "metadata"?: Json,"user_id": string }; Returns: Json
                            },
+"request_access":
+{ Args: { "minutes"?: number,"organization_id": string,"role"?: string }; Returns: Json
+                           },
 "reroll_api_key":
 { Args: { "grace_hours"?: number,"key_id": string }; Returns: Json
                            },
@@ -344,6 +353,9 @@ isOneToOne: true
                            },
 "retry_tenants":
 { Args: { "dry_run"?: boolean,"filter"?: Json,"max_tenants"?: number }; Returns: Json
+                           },
+"reveal_access":
+{ Args: { "login_id": string }; Returns: Json
                            },
 "revoke_api_key":
 { Args: { "key_id": string }; Returns: Json

@@ -102,6 +102,8 @@ export type Query = {
    * is shown any.
    */
   readonly apiKeys: ReadonlyArray<ApiKey>;
+  /** The newest 100 logins into an organization's database that people have asked for. For owners and admins (forbidden to others). */
+  readonly accessLogins: ReadonlyArray<AccessLogin>;
   /** The tenants of everybody, page by page. For operators and the service role (forbidden to others). */
   readonly tenants?: Maybe<TenantPage>;
   /**
@@ -171,6 +173,11 @@ export type QueryTenantConnectionInfoArgs = {
 
 
 export type QueryApiKeysArgs = {
+  organizationId: Scalars['ID']['input'];
+};
+
+
+export type QueryAccessLoginsArgs = {
   organizationId: Scalars['ID']['input'];
 };
 
@@ -287,6 +294,15 @@ export type Mutation = {
   readonly rerollApiKey: NewApiKey;
   /** Ends an API key: no request that begins more than a second later is served. For owners and admins. */
   readonly revokeApiKey: ApiKey;
+  /**
+   * Asks for a login of one's own into an organization's database, which ends by itself. For owners and admins; the role OWNER for
+   * owners. Reveal its password when the job has succeeded.
+   */
+  readonly requestAccess: AccessRequest;
+  /** How to connect with such a login, password included. For the one who asked for it; audited. */
+  readonly revealAccess: AccessConnection;
+  /** Ends such a login, and its sessions. For owners and admins. */
+  readonly endAccess: AccessLogin;
 };
 
 
@@ -412,6 +428,23 @@ export type MutationRerollApiKeyArgs = {
 
 
 export type MutationRevokeApiKeyArgs = {
+  id: Scalars['ID']['input'];
+};
+
+
+export type MutationRequestAccessArgs = {
+  organizationId: Scalars['ID']['input'];
+  role?: AccessRole;
+  minutes?: Scalars['Int']['input'];
+};
+
+
+export type MutationRevealAccessArgs = {
+  id: Scalars['ID']['input'];
+};
+
+
+export type MutationEndAccessArgs = {
   id: Scalars['ID']['input'];
 };
 
@@ -685,6 +718,43 @@ export type KeyState =
   | 'revoked';
 
 /** The key itself is not kept. */
+export type AccessRole =
+  | 'read'
+  | 'app'
+  /** May change the schema. What it makes belongs to the database's owner, and stays. */
+  | 'owner';
+
+export type AccessLogin = {
+  readonly id: Scalars['ID']['output'];
+  readonly organizationId: Scalars['ID']['output'];
+  readonly login: Scalars['String']['output'];
+  readonly role: AccessRole;
+  /** Null for the backend. */
+  readonly requestedBy?: Maybe<Scalars['ID']['output']>;
+  readonly requestedAt: Scalars['DateTime']['output'];
+  /** Null until it is made. */
+  readonly madeAt?: Maybe<Scalars['DateTime']['output']>;
+  readonly endsAt: Scalars['DateTime']['output'];
+  /** When its sessions were ended and it was dropped; a sleeping database is not woken for that. */
+  readonly endedAt?: Maybe<Scalars['DateTime']['output']>;
+};
+
+export type AccessRequest = {
+  readonly jobId: Scalars['ID']['output'];
+  readonly login: AccessLogin;
+};
+
+export type AccessConnection = {
+  readonly login: AccessLogin;
+  readonly host: Scalars['String']['output'];
+  readonly pooledHost?: Maybe<Scalars['String']['output']>;
+  readonly port: Scalars['Int']['output'];
+  readonly database: Scalars['String']['output'];
+  readonly user: Scalars['String']['output'];
+  readonly sslMode: SslMode;
+  readonly password?: Maybe<Scalars['String']['output']>;
+};
+
 export type ApiKey = {
   readonly id: Scalars['ID']['output'];
   readonly organizationId: Scalars['ID']['output'];
@@ -1146,6 +1216,10 @@ export type ResolversTypes = {
   TenantAlert: ResolverTypeWrapper<TenantAlert>;
   KeyScope: null;
   KeyState: null;
+  AccessRole: null;
+  AccessLogin: ResolverTypeWrapper<AccessLogin>;
+  AccessRequest: ResolverTypeWrapper<AccessRequest>;
+  AccessConnection: ResolverTypeWrapper<AccessConnection>;
   ApiKey: ResolverTypeWrapper<ApiKey>;
   NewApiKey: ResolverTypeWrapper<NewApiKey>;
   TenantConnectionInfo: ResolverTypeWrapper<TenantConnectionInfo>;
@@ -1208,6 +1282,9 @@ export type ResolversParentTypes = {
   HealthMetrics: HealthMetrics;
   TenantHealthPoint: TenantHealthPoint;
   TenantAlert: TenantAlert;
+  AccessLogin: AccessLogin;
+  AccessRequest: AccessRequest;
+  AccessConnection: AccessConnection;
   ApiKey: ApiKey;
   NewApiKey: NewApiKey;
   TenantConnectionInfo: TenantConnectionInfo;
@@ -1272,6 +1349,7 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   tenantAlerts?: Resolver<ReadonlyArray<ResolversTypes['TenantAlert']>, ParentType, ContextType, RequireFields<QueryTenantAlertsArgs, 'includeResolved' | 'first'>>;
   tenantConnectionInfo?: Resolver<Maybe<ResolversTypes['TenantConnectionInfo']>, ParentType, ContextType, RequireFields<QueryTenantConnectionInfoArgs, 'organizationId' | 'revealPassword'>>;
   apiKeys?: Resolver<ReadonlyArray<ResolversTypes['ApiKey']>, ParentType, ContextType, RequireFields<QueryApiKeysArgs, 'organizationId'>>;
+  accessLogins?: Resolver<ReadonlyArray<ResolversTypes['AccessLogin']>, ParentType, ContextType, RequireFields<QueryAccessLoginsArgs, 'organizationId'>>;
   tenants?: Resolver<Maybe<ResolversTypes['TenantPage']>, ParentType, ContextType, RequireFields<QueryTenantsArgs, 'sort'>>;
   tenant?: Resolver<Maybe<ResolversTypes['Tenant']>, ParentType, ContextType, Partial<QueryTenantArgs>>;
   tenantCounts?: Resolver<Maybe<ResolversTypes['TenantCounts']>, ParentType, ContextType>;
@@ -1304,6 +1382,9 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
   renameApiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType, RequireFields<MutationRenameApiKeyArgs, 'id' | 'name'>>;
   rerollApiKey?: Resolver<ResolversTypes['NewApiKey'], ParentType, ContextType, RequireFields<MutationRerollApiKeyArgs, 'id' | 'graceHours'>>;
   revokeApiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType, RequireFields<MutationRevokeApiKeyArgs, 'id'>>;
+  requestAccess?: Resolver<ResolversTypes['AccessRequest'], ParentType, ContextType, RequireFields<MutationRequestAccessArgs, 'organizationId' | 'role' | 'minutes'>>;
+  revealAccess?: Resolver<ResolversTypes['AccessConnection'], ParentType, ContextType, RequireFields<MutationRevealAccessArgs, 'id'>>;
+  endAccess?: Resolver<ResolversTypes['AccessLogin'], ParentType, ContextType, RequireFields<MutationEndAccessArgs, 'id'>>;
 };
 
 export type SubscriptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Subscription'] = ResolversParentTypes['Subscription']> = {
@@ -1503,6 +1584,36 @@ export type TenantAlertResolvers<ContextType = unknown, ParentType extends Resol
 export type KeyScopeResolvers = { READ: 'read', WRITE: 'write' };
 
 export type KeyStateResolvers = { ACTIVE: 'active', EXPIRED: 'expired', REVOKED: 'revoked' };
+
+export type AccessRoleResolvers = { READ: 'read', APP: 'app', OWNER: 'owner' };
+
+export type AccessLoginResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['AccessLogin'] = ResolversParentTypes['AccessLogin']> = {
+  id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  login?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  role?: Resolver<ResolversTypes['AccessRole'], ParentType, ContextType>;
+  requestedBy?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
+  requestedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  madeAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  endsAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  endedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+};
+
+export type AccessRequestResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['AccessRequest'] = ResolversParentTypes['AccessRequest']> = {
+  jobId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  login?: Resolver<ResolversTypes['AccessLogin'], ParentType, ContextType>;
+};
+
+export type AccessConnectionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['AccessConnection'] = ResolversParentTypes['AccessConnection']> = {
+  login?: Resolver<ResolversTypes['AccessLogin'], ParentType, ContextType>;
+  host?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  pooledHost?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  port?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  database?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  user?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  sslMode?: Resolver<ResolversTypes['SslMode'], ParentType, ContextType>;
+  password?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+};
 
 export type ApiKeyResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ApiKey'] = ResolversParentTypes['ApiKey']> = {
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
@@ -1772,6 +1883,10 @@ export type Resolvers<ContextType = unknown> = {
   TenantAlert?: TenantAlertResolvers<ContextType>;
   KeyScope?: KeyScopeResolvers;
   KeyState?: KeyStateResolvers;
+  AccessRole?: AccessRoleResolvers;
+  AccessLogin?: AccessLoginResolvers<ContextType>;
+  AccessRequest?: AccessRequestResolvers<ContextType>;
+  AccessConnection?: AccessConnectionResolvers<ContextType>;
   ApiKey?: ApiKeyResolvers<ContextType>;
   NewApiKey?: NewApiKeyResolvers<ContextType>;
   TenantConnectionInfo?: TenantConnectionInfoResolvers<ContextType>;

@@ -18,6 +18,7 @@ const SAME_WORDS = {
   ],
   VerdictState: ['READY', 'PROVISIONING', 'WAITING', 'FAILED', 'CANCELLED', 'DELETED', 'NOT_FOUND'],
   PauseScope: ['EVERYTHING', 'KIND', 'PROVIDER'],
+  AccessRole: ['READ', 'APP', 'OWNER'],
   KeyScope: ['READ', 'WRITE'],
   KeyState: ['ACTIVE', 'EXPIRED', 'REVOKED'],
   CheckState: ['OK', 'WARNING', 'WAITING', 'FAILED'],

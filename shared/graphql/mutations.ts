@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { MutationResolvers } from '../generated/resolver-types.ts'
 import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
+import { accessMutations } from './access.ts'
 import { check, organizationId, word } from './arguments.ts'
 import { bulkMutations } from './bulk-retry.ts'
 import type { GraphqlContext } from './context.ts'
@@ -62,6 +63,7 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
   ...bulkMutations,
   ...pauseMutations,
   ...keyMutations,
+  ...accessMutations,
   ...membershipMutations,
   ...organizationMutations,
 }

@@ -1,4 +1,5 @@
 import type { QueryResolvers, Resolvers } from '../generated/resolver-types.ts'
+import { accessQueries } from './access.ts'
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import { keyQueries } from './keys.ts'
@@ -56,6 +57,7 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
   ...pauseQueries,
   ...membershipQueries,
   ...keyQueries,
+  ...accessQueries,
 
   provisioningOptions: (_, __, { reader }) => reader.read(OPTIONS),
 

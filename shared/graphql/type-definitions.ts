@@ -179,6 +179,11 @@ export const typeDefinitions = /* GraphQL */ `
     apiKeys(organizationId: ID!): [ApiKey!]!
 
     """
+    The newest 100 logins into an organization's database that people have asked for. For owners and admins (forbidden to others).
+    """
+    accessLogins(organizationId: ID!): [AccessLogin!]!
+
+    """
     The tenants of everybody, page by page. For operators and the service role (forbidden to others).
     """
     tenants(filter: TenantFilter, sort: TenantSort! = CREATED_AT_DESC, page: PageInput): TenantPage
@@ -472,6 +477,29 @@ export const typeDefinitions = /* GraphQL */ `
     Ends an API key: no request that begins more than a second later is served. For owners and admins.
     """
     revokeApiKey(id: ID!): ApiKey!
+
+    """
+    Asks for a login of one's own into an organization's database, which ends by itself. For owners and admins; the role OWNER for
+    owners. Reveal its password when the job has succeeded.
+    """
+    requestAccess(
+      organizationId: ID!
+      role: AccessRole! = READ
+      """
+      Up to settings.access_max_hours (24 hours).
+      """
+      minutes: Int! = 60
+    ): AccessRequest!
+
+    """
+    How to connect with such a login, password included. For the one who asked for it; audited.
+    """
+    revealAccess(id: ID!): AccessConnection!
+
+    """
+    Ends such a login, and its sessions. For owners and admins.
+    """
+    endAccess(id: ID!): AccessLogin!
   }
 
   type Subscription {
@@ -826,6 +854,52 @@ export const typeDefinitions = /* GraphQL */ `
   """
   The key itself is not kept.
   """
+  enum AccessRole {
+    READ
+    APP
+    """
+    May change the schema. What it makes belongs to the database's owner, and stays.
+    """
+    OWNER
+  }
+
+  type AccessLogin {
+    id: ID!
+    organizationId: ID!
+    login: String!
+    role: AccessRole!
+    """
+    Null for the backend.
+    """
+    requestedBy: ID
+    requestedAt: DateTime!
+    """
+    Null until it is made.
+    """
+    madeAt: DateTime
+    endsAt: DateTime!
+    """
+    When its sessions were ended and it was dropped; a sleeping database is not woken for that.
+    """
+    endedAt: DateTime
+  }
+
+  type AccessRequest {
+    jobId: ID!
+    login: AccessLogin!
+  }
+
+  type AccessConnection {
+    login: AccessLogin!
+    host: String!
+    pooledHost: String
+    port: Int!
+    database: String!
+    user: String!
+    sslMode: SslMode!
+    password: String
+  }
+
   type ApiKey {
     id: ID!
     organizationId: ID!

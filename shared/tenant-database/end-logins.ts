@@ -21,7 +21,7 @@ function listOf(logins: readonly EndingLogin[]): string {
 
 /**
  * A login whose time is over loses its password, and its sessions end; of another one the server refuses the password from then
- * on. One that is not there is left out.
+ * on. One that is not there is left out. Logins that somebody asked for go for good, and what they own becomes the owner's.
  */
 const endStatement = (logins: readonly EndingLogin[]) => `do $logins$
 declare
@@ -36,6 +36,12 @@ begin
     if v_ends_at <= now() then
       execute format('alter role %I nologin password null', v_login);
       perform pg_terminate_backend(a.pid) from pg_stat_activity a where a.usename = v_login;
+      if starts_with(v_login, current_database() || '_access_') then
+        execute format('grant %I to current_user with inherit true, set false', v_login);
+        execute format('reassign owned by %I to %I', v_login, current_database() || '_owner');
+        execute format('drop owned by %I', v_login);
+        execute format('drop role %I', v_login);
+      end if;
     end if;
   end loop;
 end

@@ -27,11 +27,12 @@ declare
     'tenant_resources_current_key', 'tenant_resources_external_id_key', 'tenant_resources_organization_id_idx',
     'tenant_resources_pkey', 'tenant_resources_removed_at_idx', 'tenant_resources_service_kind_idx', 'wallets_pkey'];
   -- By name alone: with another one of the name, calls through the Data API would be ambiguous.
-  v_functions text[] := array['accept_membership', 'audit_trail', 'backfill_tenants', 'backfill_users', 'create_api_key',
-    'database_connection', 'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'expect_member', 'expected_members',
-    'fleet_migration_status', 'lift_legal_hold', 'lift_removal', 'list_tenants', 'migrate_fleet', 'my_expected_memberships',
-    'pause_work', 'paused_work', 'probe_functions', 'probe_results', 'provisioning_progress', 'rename_api_key', 'repair_user',
-    'reroll_api_key', 'resume_work', 'retry_tenants', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
+  v_functions text[] := array['accept_membership', 'access_logins', 'audit_trail', 'backfill_tenants', 'backfill_users',
+    'create_api_key', 'database_connection', 'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'end_access',
+    'expect_member', 'expected_members', 'fleet_migration_status', 'lift_legal_hold', 'lift_removal', 'list_tenants',
+    'migrate_fleet', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
+    'provisioning_progress', 'rename_api_key', 'repair_user', 'request_access', 'reroll_api_key', 'resume_work',
+    'retry_tenants', 'reveal_access', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
     'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'withdraw_expected_member'];
   v_taken text[];
 begin

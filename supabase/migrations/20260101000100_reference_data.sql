@@ -68,6 +68,9 @@ create table provisioning.settings (
   rotation_interval_days integer not null default 0,
   -- Our own logins in tenants' databases whose passwords are older than this get others; null for none.
   own_logins_older_than timestamptz,
+  -- Logins for a time: how many an organization has at once, and for how long at most.
+  access_logins_per_organization integer not null default 10,
+  access_max_hours integer not null default 24,
   -- The hours of the day (UTC) in which a fleet migration wakes sleeping databases; null: it waits until they are awake.
   migration_wakes_from_hour integer,
   migration_wakes_until_hour integer,
@@ -120,6 +123,7 @@ create table provisioning.settings (
   updated_at timestamptz not null default now(),
   constraint settings_has_one_row check (id),
   constraint grace_is_not_negative check (reconcile_grace_hours >= 0),
+  constraint access_is_positive check (least(access_logins_per_organization, access_max_hours) > 0),
   constraint migration_window_is_of_a_day check (migration_wakes_from_hour between 0 and 23
     and migration_wakes_until_hour between 0 and 24),
   constraint rotation_is_not_negative check (least(rotation_grace_hours, rotation_interval_days) >= 0),

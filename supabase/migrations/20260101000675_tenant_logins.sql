@@ -16,19 +16,23 @@ create table provisioning.tenant_logins (
   organization_id uuid not null references public.organizations (id) on delete cascade,
   -- Its name without that of the database, such as app_1.
   login text not null,
-  -- Another one is shown in its place.
-  replaced boolean not null,
+  -- What somebody asked to be in the database for a time, and who; null for a login in whose place another one is shown.
+  access_role text,
+  requested_by uuid,
+  -- When it was made; null as long as it is only asked for.
+  made_at timestamptz,
   ends_at timestamptz not null,
   -- Its sessions have ended, and it opens nothing any more.
   ended_at timestamptz,
   -- When a sweep looks next whether it can be ended. The database may sleep then, and nobody wakes it for this.
   look_at timestamptz not null,
   created_at timestamptz not null default now(),
+  constraint access_role_is_known check (access_role in ('read', 'app', 'owner')),
   constraint login_is_a_word check (login ~ '^[a-z0-9_]{1,30}$')
 );
 comment on table provisioning.tenant_logins is
-  'Logins that end: those whose place another one has taken. The tenant''s server refuses their passwords from ends_at on by
-itself.';
+  'Logins that end: those whose place another one has taken, and those that somebody has asked for. The tenant''s server refuses
+their passwords from ends_at on by itself.';
 create unique index tenant_logins_open_key on provisioning.tenant_logins (organization_id, login) where ended_at is null;
 create index tenant_logins_organization_id_idx on provisioning.tenant_logins (organization_id, created_at);
 create index tenant_logins_look_at_idx on provisioning.tenant_logins (look_at) where ended_at is null;
@@ -51,8 +55,8 @@ begin
   -- The one that is shown now may have been waiting for its end.
   delete from provisioning.tenant_logins l
   where l.organization_id = v_job.organization_id and l.login = p_login and l.ended_at is null;
-  insert into provisioning.tenant_logins (organization_id, login, replaced, ends_at, look_at)
-  values (v_job.organization_id, v_former, true, v_ends_at, v_ends_at)
+  insert into provisioning.tenant_logins (organization_id, login, made_at, ends_at, look_at)
+  values (v_job.organization_id, v_former, v_database.password_changed_at, v_ends_at, v_ends_at)
   on conflict (organization_id, login) where ended_at is null do nothing;
   update public.organization_databases d set role_name = d.database_name || '_' || p_login, password_changed_at = now(),
     credentials_secret_id = (
@@ -154,7 +158,8 @@ begin
     returning d.organization_id,
       case when d.own_passwords_changed_at < v_own_before then 'renew_own_logins'
         when v_days > 0 and d.password_changed_at < now() - make_interval(days => v_days) and not exists (
-          select from provisioning.tenant_logins l where l.organization_id = d.organization_id and l.ended_at is null)
+          select from provisioning.tenant_logins l
+          where l.organization_id = d.organization_id and l.ended_at is null and l.access_role is null)
           then 'rotate_credentials' end
   loop
     if v_kind is not null and not provisioning.is_known_asleep(v_id) then
@@ -187,7 +192,7 @@ begin
     raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
   end if;
   select max(l.ends_at) into v_former from provisioning.tenant_logins l
-  where l.organization_id = p_organization_id and l.ended_at is null and l.replaced;
+  where l.organization_id = p_organization_id and l.ended_at is null and l.access_role is null;
   if v_former > now() and p_grace_hours is distinct from 0 then
     raise exception 'The password before this one is still valid until %. Ask for 0 hours of grace to end both now.',
       to_char(v_former at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') using errcode = 'TP426';

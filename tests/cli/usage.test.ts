@@ -16,6 +16,7 @@ const COMMANDS = [
   'alerts',
   'connection',
   'keys',
+  'access',
   'rotate',
   'rotate-keys',
   'expect',

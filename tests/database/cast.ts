@@ -15,6 +15,8 @@ export interface Cast {
   readonly ours: Tenant
   /** Of an API key of ours. */
   readonly keyId: string
+  /** Of a login for a time that our owner has asked for. */
+  readonly accessId: string
   readonly people: Readonly<Record<Person, Caller>>
   /** A user who has no rows at all, for rows that need one. */
   readonly newcomer: string
@@ -41,6 +43,10 @@ export async function openCast(): Promise<Cast> {
   await project.sql`select provisioning.record_resource(${ours.organizationId}, 'neon_project', 'org', 'a-project')`
   const [{ keyId } = { keyId: '' }] = await project.sql<{ keyId: string }[]>`
     select provisioning.insert_api_key(${ours.organizationId}, 'A key', 'read', null, null) ->> 'id' as "keyId"`
+  const [{ accessId } = { accessId: '' }] = await project.sql<{ accessId: string }[]>`
+    insert into provisioning.tenant_logins (organization_id, login, access_role, requested_by, made_at, ends_at, look_at)
+    values (${ours.organizationId}, 'access_test', 'read', ${ours.user.id}, now(), now() + interval '1 day', now() + interval '1 day')
+    returning id as "accessId"`
   await project.sql`insert into public.organization_members (organization_id, user_id, role) values
     (${ours.organizationId}, ${member.user.id}, 'member'), (${ours.organizationId}, ${admin.user.id}, 'admin')`
   const people: Cast['people'] = {
@@ -56,7 +62,7 @@ export async function openCast(): Promise<Cast> {
     const caller: Caller = people[person]
     return caller.role === 'authenticated' ? caller.userId : userIdOf('stranger')
   }
-  return { project, ours, keyId, people, newcomer, userIdOf }
+  return { project, ours, keyId, accessId, people, newcomer, userIdOf }
 }
 
 /** Ends a transaction without leaving anything. */

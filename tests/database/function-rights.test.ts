@@ -40,6 +40,10 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'resume_work(text,text)': ['authenticated', 'service_role'],
   'rotate_credentials(uuid,integer)': ['authenticated', 'service_role'],
   'rotate_keys(text[])': ['service_role'],
+  'request_access(uuid,text,integer)': ['authenticated', 'service_role'],
+  'access_logins(uuid)': ['authenticated', 'service_role'],
+  'reveal_access(uuid)': ['authenticated', 'service_role'],
+  'end_access(uuid)': ['authenticated', 'service_role'],
   'fleet_migration_status(integer)': ['service_role'],
   'migrate_fleet(integer,numeric,integer,numeric)': ['service_role'],
   'stop_fleet_migration(text)': ['service_role'],
@@ -92,6 +96,10 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.revoke_api_key_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.rotate_as_caller(uuid,integer)': ['authenticated', 'service_role'],
   'provisioning.rotate_keys(text[])': ['service_role'],
+  'provisioning.request_access_as_caller(uuid,text,integer)': ['authenticated', 'service_role'],
+  'provisioning.access_logins_as_caller(uuid)': ['authenticated', 'service_role'],
+  'provisioning.reveal_access_as_caller(uuid)': ['authenticated', 'service_role'],
+  'provisioning.end_access_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.fleet_migration_status(integer)': ['service_role'],
   'provisioning.migrate_fleet_as_caller(integer,numeric,integer,numeric)': ['service_role'],
   'provisioning.stop_fleet_as_caller(text)': ['service_role'],
@@ -188,6 +196,46 @@ const ASKING_FUNCTIONS: Readonly<
     call: (id) => `provisioning.decline_membership_as_caller('${id}')`,
     works: [],
     code: 'TP405',
+  },
+  'request_access(uuid,text,integer)': {
+    call: (id) => `public.request_access('${id}', 'read', 60)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'access_logins(uuid)': {
+    call: (id) => `public.access_logins('${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.request_access_as_caller(uuid,text,integer)': {
+    call: (id) => `provisioning.request_access_as_caller('${id}', 'read', 60)`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.access_logins_as_caller(uuid)': {
+    call: (id) => `provisioning.access_logins_as_caller('${id}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'reveal_access(uuid)': {
+    call: (id) => `public.reveal_access('${accessOf(id)}')`,
+    works: ['owner', 'service_role'],
+    code: 'TP403',
+  },
+  'end_access(uuid)': {
+    call: (id) => `public.end_access('${accessOf(id)}')`,
+    works: THE_HEADS,
+    code: 'TP403',
+  },
+  'provisioning.reveal_access_as_caller(uuid)': {
+    call: (id) => `provisioning.reveal_access_as_caller('${accessOf(id)}')`,
+    works: ['owner', 'service_role'],
+    code: 'TP403',
+  },
+  'provisioning.end_access_as_caller(uuid)': {
+    call: (id) => `provisioning.end_access_as_caller('${accessOf(id)}')`,
+    works: THE_HEADS,
+    code: 'TP403',
   },
   'rotate_credentials(uuid,integer)': {
     call: (id) => `public.rotate_credentials('${id}')`,
@@ -355,6 +403,9 @@ let cast: Cast
 /** A key of ours; the id of none for another organization. */
 const keyOf = (organizationId: string) =>
   organizationId === ours.organizationId ? cast.keyId : organizationId
+/** Its login for a time, when it has one; any other id is of none. */
+const accessOf = (organizationId: string) =>
+  organizationId === ours.organizationId ? cast.accessId : organizationId
 let project: Project
 let ours: Tenant
 let people: Cast['people']

@@ -21,6 +21,7 @@ const SENT_HERE = [
   'copyStatements(people)', // copyPeople
   'roleStatements(renewed, shown)', // makeRoles
   'endStatement(logins)', // endLogins
+  'accessStatement(logins)', // makeAccessLogins
 ]
 /** No statement. */
 const FRAGMENTS = ['PUBLIC_SCHEMA']

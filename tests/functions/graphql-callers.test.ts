@@ -12,7 +12,9 @@ let project: TestProject
 let cast: Cast
 
 beforeAll(async () => {
-  project = await startTestProject()
+  project = await startTestProject({
+    settings: { organization_acts_per_minute: 1_000, user_acts_per_minute: 1_000 },
+  })
   cast = await castOf(project)
   await project.sql`
     select provisioning.open_alert(${cast.organizationId}, 'provision_failed', 'critical', 'Something is wrong.')`
@@ -111,6 +113,19 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
   apiKeys: {
     query: 'query ($id: ID!) { apiKeys(organizationId: $id) { id organizationId } }',
     answers: { ...insideOnly, member: 'nothing' },
+  },
+  requestAccess: {
+    query: 'mutation ($id: ID!) { requestAccess(organizationId: $id) { jobId login { organizationId } } }',
+    answers: headsOnly,
+  },
+  'requestAccess of the owner’s role': {
+    query:
+      'mutation ($id: ID!) { requestAccess(organizationId: $id, role: OWNER) { jobId login { organizationId } } }',
+    answers: { ...headsOnly, admin: 'forbidden' },
+  },
+  accessLogins: {
+    query: 'query ($id: ID!) { accessLogins(organizationId: $id) { id organizationId } }',
+    answers: headsOnly,
   },
   expectMember: {
     query:

@@ -241,6 +241,93 @@ describe('a rotation', () => {
   })
 })
 
+describe('access for a time', () => {
+  const REQUEST = `mutation ($id: ID!, $role: AccessRole!) {
+    requestAccess(organizationId: $id, role: $role, minutes: 90) { jobId login { id login role endsAt madeAt } } }`
+  const REVEAL = 'mutation ($id: ID!) { revealAccess(id: $id) { user password host port database sslMode } }'
+
+  async function granted(role: string) {
+    await project.sql`delete from provisioning.counted_calls`
+    const asked = await ask(project, bearer(person.accessToken), REQUEST, { id: person.organizationId, role })
+    expect(asked.errors).toEqual([])
+    const { jobId, login } = asked.data.requestAccess
+    await until('granted access', async () => {
+      const [job] =
+        await project.sql`select from public.provisioning_jobs where id = ${jobId} and status = 'succeeded'`
+      return job
+    })
+    const { data, errors } = await ask(project, bearer(person.accessToken), REVEAL, { id: login.id })
+    expect(errors).toEqual([])
+    const { host, port, database, user: username, password } = data.revealAccess
+    const open = () =>
+      postgres({ host, port, database, username, password, max: 1, onnotice: () => undefined })
+    return { id: login.id as string, login: login.login as string, username: username as string, open }
+  }
+
+  const gone = (username: string) =>
+    until('end of the login', async () => {
+      const api = await apiConnection(project, person.organizationId)
+      const rows =
+        await api`select from pg_roles where rolname = current_database() || ${username.slice(username.indexOf('_access_'))}`
+      await api.end({ timeout: 1 })
+      return rows.length === 0 || undefined
+    })
+
+  it('may do what its role may, ends by itself with its sessions, and what it made stays with the owner', async () => {
+    const [read, owner] = [await granted('READ'), await granted('OWNER')]
+    const [reader, maker] = [read.open(), owner.open()]
+    await maker`create table public.made_here (n integer)`
+    await reader`select n from public.made_here`
+    await expect(reader`insert into public.made_here values (1)`).rejects.toMatchObject({ code: '42501' })
+    await expect(reader`create table public.other (n integer)`).rejects.toMatchObject({ code: '42501' })
+    const api = await apiConnection(project, person.organizationId)
+    const limits = await api<{ minutes: number }[]>`
+      select round(extract(epoch from rolvaliduntil - now()) / 60)::int as minutes from pg_roles
+      where starts_with(rolname, current_database() || '_access_')`
+    expect(limits).toEqual([{ minutes: 90 }, { minutes: 90 }])
+
+    await letItEnd()
+    await project.sweep()
+    await gone(read.username)
+    await gone(owner.username)
+    for (const sql of [reader, maker]) {
+      await expect(sql`select 1`).rejects.toThrow()
+      await sql.end({ timeout: 1 })
+    }
+    const [table] = await api<{ owner: string }[]>`
+      select tableowner as owner from pg_tables where tablename = 'made_here'`
+    await api.end({ timeout: 1 })
+    expect(table?.owner).toMatch(/_owner$/)
+    expect(await project.sql`select from vault.secrets where name like '%/access_%'`).toEqual([])
+  })
+
+  it('is listed and audited, ends before its time when asked, and its password is for nobody else', async () => {
+    const { document } = await tenantsJson(
+      operatorOf(project),
+      ...['access', person.organizationId, '--role', 'app', '--for', '2h'],
+    )
+    expect(document).toMatchObject({
+      role: 'app',
+      password: expect.stringMatching(/^npg_/),
+      requested_by: null,
+    })
+    const revealed = await person.client.rpc('reveal_access', { login_id: String(document.id) })
+    expect(revealed.error).toMatchObject({ code: 'TP403' })
+    const listed = await person.client.rpc('access_logins', { organization_id: person.organizationId })
+    expect(listed.data).toMatchObject([{ id: document.id, ended_at: null }, {}, {}])
+    expect(JSON.stringify(listed.data)).not.toContain('npg_')
+    expect((await person.client.rpc('end_access', { login_id: String(document.id) })).error).toBeNull()
+    await gone(String(document.user))
+    const actions = await project.sql<{ action: string }[]>`select action from public.audit_logs
+      where organization_id = ${person.organizationId} and resource_id = ${String(document.id)} order by created_at`
+    expect(actions.map(({ action }) => action)).toEqual([
+      'access.requested',
+      'access.revealed',
+      'access.ended',
+    ])
+  })
+})
+
 describe('npm run tenants', () => {
   it('rotates the login of a tenant, and the keys of the project with the passwords of our own logins', async () => {
     const environment = operatorOf(project)

@@ -7,6 +7,7 @@ import { deleteCredentials } from './delete-credentials.ts'
 import { deleteNeonProject } from './delete-neon-project.ts'
 import { neonEnvironment } from './environment.ts'
 import { neonFailures } from './failures.ts'
+import { grantAccess } from './grant-access.ts'
 import { graphqlEndpoint } from './graphql-endpoint.ts'
 import { neonInventory } from './inventory.ts'
 import { createMigrateSchema } from './migrate-schema.ts'
@@ -41,6 +42,7 @@ export const neon = defineService({
         new_login: withRows(newLogin),
         limit_former_login: withRows(limitFormerLogin),
         migrate_schema: withRows(createMigrateSchema(knowAwake(provider))),
+        grant_access: withRows(grantAccess),
         renew_own_logins: withRows(renewOwnLogins),
         end_logins: withRows(endDueLogins),
         delete_credentials: deleteCredentials,

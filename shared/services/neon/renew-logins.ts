@@ -35,7 +35,7 @@ export async function renewLogins(
 }
 
 /** Without its code, which would be taken for that of an error in the tenant's database. */
-function notTheTenants(error: unknown): never {
+export function notTheTenants(error: unknown): never {
   if (error instanceof LeaseLost) throw error
   const reason = error instanceof Error ? error.message : String(error)
   throw new Error(`Vault did not take the passwords: ${reason}`, { cause: error })

@@ -47,9 +47,12 @@ export const newLogin = unlessAsleep(isScheduled, async (context) => {
  */
 export const limitFormerLogin: NeonStep = async (context) => end(context, await endingLogins(context, false))
 
-/** Ends logins whose time is over, with their sessions, in a database that is awake: one that sleeps has no sessions. */
+/**
+ * Ends logins whose time is over, with their sessions, in a database that is awake: one that sleeps has no sessions, and is woken
+ * only for somebody who ends a login before its time.
+ */
 export const endDueLogins = unlessAsleep(
-  () => true,
+  ({ job }) => job.request.wakes !== true,
   async (context) => end(context, await endingLogins(context, true)),
 )
 
@@ -83,6 +86,7 @@ async function endingLogins(
 ): Promise<readonly (EndingLogin & { over: boolean })[]> {
   return sql<(EndingLogin & { over: boolean })[]>`
     select login, to_json(ends_at) #>> '{}' as "endsAt", ends_at <= now() as over from provisioning.tenant_logins
-    where organization_id = ${tenant.organizationId} and ended_at is null and (ends_at <= now() or not ${overOnly})
+    where organization_id = ${tenant.organizationId} and ended_at is null
+      and (ends_at <= now() or access_role is null and not ${overOnly})
     order by login`
 }

@@ -13,6 +13,7 @@ import { neighbours } from './neighbours.ts'
 import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
 import { rls } from './rls.ts'
+import { rotation } from './rotation.ts'
 import { signUp } from './sign-up.ts'
 import { start } from './start.ts'
 
@@ -22,6 +23,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   burst,
   health,
   fleet,
+  rotation,
   graphql,
   growth,
   lanes,

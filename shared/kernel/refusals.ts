@@ -2,7 +2,7 @@ import { sqlState } from './database/client.ts'
 import { Problem, type ProblemCode } from './http/problem.ts'
 
 /** What the `provisioning` functions refuse, by SQLSTATE. Their messages are for the caller. */
-const REFUSALS: Readonly<Record<string, ProblemCode>> = {
+export const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP300: 'several_accounts',
   TP400: 'invalid_argument',
   TP402: 'size_not_in_plan',

@@ -247,9 +247,13 @@ their lanes and kinds, and none that is paused. p_running: how many jobs of each
 create function provisioning.prepare_job(p_job_id uuid, p_lease_token uuid) returns setof text
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
-  v_before_steps text := (select k.before_steps from provisioning.job_kinds k where k.kind = v_job.kind);
+  v_job public.provisioning_jobs;
+  v_before_steps text;
 begin
+  -- The owner's account comes before the job: a deletion of it, which waits for the job, is waited for here.
+  perform provisioning.hold_owner((select j.organization_id from public.provisioning_jobs j where j.id = p_job_id));
+  v_job := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_before_steps := (select k.before_steps from provisioning.job_kinds k where k.kind = v_job.kind);
   insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
   select v_job.id, d.step, v_job.organization_id, d.service, d.position, d.depends_on
   from provisioning.step_definitions d where d.kind = v_job.kind and d.tier = v_job.tier

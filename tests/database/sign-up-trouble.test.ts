@@ -334,6 +334,26 @@ it('whoever begins to provision a user waits for Auth that holds them, and not t
   expect(only(await project.sql`select email from public.profiles where id = ${user.id}`)).toEqual({ email })
 })
 
+it('nor does the deletion of an account meet a worker that is just beginning, each waiting for the other', async () => {
+  const { user, jobId } = await createTenant(project)
+  await project.sql`update public.provisioning_jobs set next_attempt_at = now() - interval '1 day' where id = ${jobId}`
+  const { token } = only(
+    await project.sql<{ token: string }[]>`
+      select lease_token as token from provisioning.claim_jobs('{provision}', 1) where job_id = ${jobId}`,
+  )
+  let prepared: Promise<unknown> = Promise.resolve()
+  await project.auth.begin(async (tx) => {
+    // Auth's soft deletion changes the phone number too, which is a key: nobody else may even refer to the row then.
+    await tx`update users set phone = ${user.id} where id = ${user.id}`
+    prepared = project.sql`select provisioning.prepare_job(${jobId}, ${token})`.catch((error) => error)
+    await blocked(project, 1)
+    await tx`update users set deleted_at = now() where id = ${user.id}`
+  })
+  // The removal has taken the lease away.
+  expect(await prepared).toMatchObject({ code: 'TP001' })
+  expect(await project.sql`select from public.organizations where owner_id = ${user.id}`).toEqual([])
+})
+
 describe('when a sign-up takes longer than its statement may', () => {
   const slow = (seconds: number) =>
     project.sql.unsafe(`

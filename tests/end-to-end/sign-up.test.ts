@@ -484,6 +484,42 @@ describe('somebody who', () => {
     expect(await rowsOf(id)).toEqual(wholeRows(email, 'Ivy'))
   })
 
+  it('is invited as an expected colleague joins by their own answer, and has no tenant of their own', async () => {
+    const boss = await project.signUp({ organization_name: 'Team' })
+    const email = newEmail()
+    const expected = await boss.client.rpc('expect_member', { email, organization_id: boss.organizationId })
+    expect(expected.error).toBeNull()
+    const { data } = await admin().inviteUserByEmail(email, { data: { full_name: 'Cora' } })
+    const { tokenHash: token_hash } = await mailTo(email)
+    const colleague = visitor()
+    await colleague.auth.verifyOtp({ token_hash, type: 'invite' })
+    const { data: waiting } = await colleague.rpc('my_expected_memberships')
+    expect(waiting).toMatchObject([
+      { organization_id: boss.organizationId, organization_name: 'Team', role: 'member' },
+    ])
+    expect((await colleague.from('organizations').select('id')).data).toEqual([])
+    const joined = await colleague.rpc('accept_membership', { organization_id: boss.organizationId })
+    expect(joined).toMatchObject({ error: null, data: boss.organizationId })
+    expect((await colleague.from('organizations').select('id')).data).toEqual([{ id: boss.organizationId }])
+    expect(await rowsOf(data.user?.id ?? '')).toBeUndefined()
+  })
+
+  it('of whom the backend says "provision": false has a profile only', async () => {
+    const { data } = await admin().createUser({
+      email: newEmail(),
+      email_confirm: true,
+      app_metadata: { provision: false },
+      user_metadata: { full_name: 'Sue', provision: true },
+    })
+    const id = data.user?.id ?? ''
+    expect(await rowsOf(id)).toBeUndefined()
+    const profiles =
+      await project.sql`select full_name, organization_id from public.profiles where id = ${id}`
+    expect([...profiles]).toEqual([{ full_name: 'Sue', organization_id: null }])
+    await admin().updateUserById(id, { app_metadata: { provision: null } })
+    expect(await rowsOf(id)).toMatchObject({ name: 'Sue' })
+  })
+
   it('follows a magic link without ever having signed up has a tenant', async () => {
     const email = newEmail()
     await visitor().auth.signInWithOtp({ email })

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { failure, generalFailures } from '../../shared/kernel/failures.ts'
+import { REFUSALS } from '../../shared/kernel/refusals.ts'
 import { failureCatalogue, remedyFor } from '../../shared/services/failures.ts'
 import { services } from '../../shared/services/registry.ts'
 import { tenantDatabaseFailures } from '../../shared/tenant-database/failures.ts'
@@ -52,6 +53,16 @@ describe('the catalogue of failures', () => {
   it('knows every code that the database writes', async () => {
     await expect(project.sql`select provisioning.failure('no_such_code')`).rejects.toThrow(/no rows/)
   })
+})
+
+it('each SQLSTATE of ours with which the database refuses a caller has a code for the answer', async () => {
+  const folder = path.join(projectRoot, 'supabase', 'migrations')
+  const texts = await Promise.all((await readdir(folder)).map((name) => file(`supabase/migrations/${name}`)))
+  const raised = new Set(texts.flatMap((text) => text.match(/(?<=errcode = ')(?:TP|PT)\d{3}/g) ?? []))
+  // Those are for workers, which drop the job.
+  const toWorkers = ['TP001', 'TP002']
+  expect(raised.size).toBeGreaterThan(15)
+  expect([...raised].filter((code) => !(code in REFUSALS) && !toWorkers.includes(code))).toEqual([])
 })
 
 describe('the remedy of a failure', () => {

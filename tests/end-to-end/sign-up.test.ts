@@ -119,7 +119,7 @@ describe('a person who signs up', () => {
     })
     const events = await client.from('provisioning_events').select('event_type')
     const types = events.data?.map(({ event_type }) => event_type) ?? []
-    expect(types.filter((type) => type === 'step.succeeded')).toHaveLength(5)
+    expect(types.filter((type) => type === 'step.succeeded')).toHaveLength(6)
     expect(types).toEqual(expect.arrayContaining(['sign_up', 'job.succeeded']))
   })
 })

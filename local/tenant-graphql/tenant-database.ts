@@ -4,7 +4,7 @@ import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
 import { makeRoles, type Passwords } from '../../shared/tenant-database/roles.ts'
 import { type PostgresServer, SUPERUSER } from '../postgres/server.ts'
 
-const DATABASE = 'tenant_export'
+export const TENANT_DATABASE = 'tenant_export'
 
 /**
  * Makes a database as tenants have them.
@@ -15,15 +15,17 @@ export async function createTenantDatabase(
   server: PostgresServer,
   files: readonly SchemaFile[],
 ): Promise<string> {
-  await withClient(server.url('postgres', SUPERUSER), (sql) => sql.unsafe(`create database ${DATABASE}`))
+  await withClient(server.url('postgres', SUPERUSER), (sql) =>
+    sql.unsafe(`create database ${TENANT_DATABASE}`),
+  )
   let passwords: Passwords = {}
-  await withClient(server.url(DATABASE, SUPERUSER), (sql) =>
+  await withClient(server.url(TENANT_DATABASE, SUPERUSER), (sql) =>
     makeRoles(sql, ['schema', 'app_1'], async (made) => {
       passwords = made
     }),
   )
   const urlOf = (login: 'schema' | 'app_1') => {
-    const url = new URL(server.url(DATABASE, `${DATABASE}_${login}`))
+    const url = new URL(server.url(TENANT_DATABASE, `${TENANT_DATABASE}_${login}`))
     url.password = passwords[login] ?? ''
     return url.href
   }

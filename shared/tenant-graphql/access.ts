@@ -62,14 +62,20 @@ export interface Checked {
 
 const GOOD_FOR_MS = 900
 
-/** @throws Problem */
-export async function accessOfKey(sql: Database, { prefix, hash }: ApiKeyProof): Promise<Checked> {
+/** @param meant the organization that the caller names, if one is named @throws Problem */
+export async function accessOfKey(
+  sql: Database,
+  { prefix, hash }: ApiKeyProof,
+  meant: string | undefined,
+): Promise<Checked> {
   const [row] = await sql<{ found: unknown }[]>`
     select provisioning.open_endpoint_with_key(${prefix}, ${hash}) as found`
   if (!row?.found) throw new Problem('unauthorized', 'The API key is not valid.')
   const { keyId, scope, endsInMs, ...found } = keyFacts.parse(row.found)
   if (endsInMs !== null && endsInMs <= 0)
     throw new Problem('unauthorized', 'The API key has expired, was revoked or was replaced.')
+  if (meant !== undefined && meant !== found.organizationId)
+    throw new Problem('forbidden', 'The API key is one of another organization.')
   return {
     access: {
       endpoint: endpointOf(found),

@@ -24,11 +24,8 @@ export function createCallers(
     if (key !== undefined) {
       const proof = proofOf(key)
       if (!proof) throw new Problem('unauthorized', 'The API key is not complete, or has a mistake in it.')
-      const access = await remembered(proof.hash, () => accessOfKey(sql, proof))
       const meant = request.headers.get(ORGANIZATION_HEADER)?.toLowerCase()
-      if (meant !== undefined && meant !== access.endpoint.organizationId)
-        throw new Problem('forbidden', 'The API key is one of another organization.')
-      return access
+      return remembered(`${proof.hash} ${meant}`, () => accessOfKey(sql, proof, meant))
     }
     const caller = await authenticate(request)
     const organizationId = z.guid().safeParse(request.headers.get(ORGANIZATION_HEADER))

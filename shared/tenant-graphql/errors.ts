@@ -48,11 +48,14 @@ const RETRY_SECONDS: Partial<Record<ProblemCode, number>> = {
 /** An error that a tenant's database, or the way there, has caused; undefined for any other. */
 export function causeAsProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error
-  const code = codeOf(error)
-  const found = CAUSES.find(([codes]) => codes.test(code))
+  const cause = codeOf(error)
+  const found = CAUSES.find(([codes]) => codes.test(cause))
   if (!found) return undefined
-  const [, problem, message] = found
-  return new Problem(problem, message, [], RETRY_SECONDS[problem])
+  const [, code, message] = found
+  const problem = new Problem(code, message, [], RETRY_SECONDS[code])
+  // Operators may know more than callers: a code says nothing of anybody's data.
+  console.warn(`request ${problem.requestId}: the tenant's database: ${cause}`)
+  return problem
 }
 
 function drift(): Problem {

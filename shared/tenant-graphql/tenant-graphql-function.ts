@@ -4,11 +4,13 @@ import { createAuthenticator } from '../kernel/caller.ts'
 import { connect, type Database } from '../kernel/database/client.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
+import { Problem } from '../kernel/http/problem.ts'
 import { handlePost } from '../kernel/http/serve.ts'
 import { createCallers, ORGANIZATION_HEADER } from './caller.ts'
 import { type Answer, createExecutor } from './execute.ts'
 import { createPools, type Pools } from './pools.ts'
 import { createRateLimit } from './rate.ts'
+import { createRemembered } from './remembered.ts'
 import { createStoredDocuments } from './stored-documents.ts'
 import { createVersions, type ExportedSchemas, type ServedSchema } from './versions.ts'
 
@@ -61,16 +63,22 @@ export function createTenantGraphqlFunction(
   const documentOf = createStoredDocuments(sql)
   const assertRate = createRateLimit()
   const execute = createExecutor(pools)
+  const noteBehind = createNoteBehind(sql)
 
   return handlePost(
     async (request) => {
       const access = await callerOf(request)
       assertRate(access.countedAs, access.requestsPerMinute)
       const wanted = await readBody(request, body)
-      const served = await versionOf(access.endpoint.schemaVersion)
+      const { organizationId, schemaVersion } = access.endpoint
+      const served = await versionOf(schemaVersion).catch((error: unknown) => {
+        if (error instanceof Problem) noteBehind(organizationId)
+        throw error
+      })
       const query = await documentOf(documentWanted(wanted), access.endpoint.storedDocumentsOnly)
       const answer = await execute(access, served, { ...wanted, query })
-      if (answer.codes.includes('schema_drift')) inBackground(noteDrift(sql, access.endpoint.organizationId))
+      if (served.behind > 0) noteBehind(organizationId)
+      if (answer.codes.includes('schema_drift')) inBackground(noteDrift(sql, organizationId))
       return reply(answer, served)
     },
     { allowed: [ORGANIZATION_HEADER], exposed: Object.values(HEADERS) },
@@ -92,6 +100,23 @@ function reply({ body: text, usage }: Answer, { version, behind }: ServedSchema)
       ...(usage.openedInMs > 0 ? { [HEADERS.connected]: String(usage.openedInMs) } : {}),
     },
   })
+}
+
+/** Each tenant is told of once in a while: its migration is queued already, or somebody has stopped it. */
+const BEHIND_AGAIN_MS = 30_000
+
+function createNoteBehind(sql: Database): (organizationId: string) => void {
+  const told = createRemembered<number>(5_000)
+  return (organizationId) => {
+    const now = performance.now()
+    if (now - (told.get(organizationId) ?? Number.NEGATIVE_INFINITY) < BEHIND_AGAIN_MS) return
+    told.set(organizationId, now)
+    inBackground(tellBehind(sql, organizationId))
+  }
+}
+
+async function tellBehind(sql: Database, organizationId: string): Promise<void> {
+  await sql`select provisioning.note_tenant_behind(${organizationId})`
 }
 
 async function noteDrift(sql: Database, organizationId: string): Promise<void> {

@@ -86,6 +86,17 @@ revoke execute on function provisioning.open_endpoint_as_member(uuid, uuid) from
 comment on function provisioning.open_endpoint_as_member(uuid, uuid) is
   'endpoint_facts of an organization, with the role that a user has in it. Null when the user is no member.';
 
+create function provisioning.note_tenant_behind(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.request_schema_migration(p_organization_id);
+  perform provisioning.ring_doorbell('provisioning');
+end
+$$;
+revoke execute on function provisioning.note_tenant_behind(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.note_tenant_behind(uuid) is
+  'A tenant has used its database, which is awake therefore, and is behind: request_schema_migration, and a ring.';
+
 create function provisioning.note_schema_drift(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin

@@ -16,6 +16,7 @@ import { rls } from './rls.ts'
 import { rotation } from './rotation.ts'
 import { signUp } from './sign-up.ts'
 import { start } from './start.ts'
+import { tenantGraphql } from './tenant-graphql.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
   signUp,
@@ -30,6 +31,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   hostile,
   neighbours,
   rls,
+  tenantGraphql,
   start,
   install,
 ]
@@ -100,7 +102,7 @@ function readCount(option: string, text: string | undefined, most: number): numb
 
 function helpText(): string {
   const list = BENCHMARKS.map(
-    ({ name, summary, defaultRuns }) => `  ${name.padEnd(10)} ${summary} (${defaultRuns} runs)\n`,
+    ({ name, summary, defaultRuns }) => `  ${name.padEnd(14)} ${summary} (${defaultRuns} runs)\n`,
   )
   return [
     'Usage: npm run bench -- [NAME …] [--runs N] [--tenants N] [--quick]\n\n',

@@ -435,6 +435,11 @@ describe('a database', () => {
       expect([reply.status, reply.code]).toEqual([503, 'tenant_schema_behind'])
       expect(Number(reply.headers.get('retry-after'))).toBeGreaterThan(0)
     })
+    await until('job that migrates it', async () => {
+      const jobs = await project.sql`select from public.provisioning_jobs
+        where organization_id = ${ours.organizationId} and kind = 'migrate_schema'`
+      return jobs.length > 0 || undefined
+    })
   })
 })
 

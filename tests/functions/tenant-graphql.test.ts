@@ -379,7 +379,8 @@ describe('a database', () => {
     const woken = await ask(bearer(theirKey), ONE)
     expect(woken.code).toBeUndefined()
     expect(Number(woken.headers.get('x-database-connect-ms'))).toBeGreaterThanOrEqual(390)
-    expect((await ask(bearer(theirKey), ONE)).headers.get('x-database-connect-ms')).toBeNull()
+    const awake = await ask(bearer(theirKey), ONE)
+    expect(Number(awake.headers.get('x-database-connect-ms') ?? 0)).toBeLessThan(390)
   })
 
   it('whose connections break in between is answered from all the same, and no process ends', async () => {

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Login } from '../../shared/tenant-database/roles.ts'
+import { type Login, OUR_LOGINS } from '../../shared/tenant-database/roles.ts'
 import { operatorOf, tenantsJson } from '../cli/cli.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
@@ -356,7 +356,9 @@ describe('npm run tenants', () => {
       now[1]?.decrypted_secret === old[1]?.decrypted_secret,
     ]).toEqual([true, false])
     await project.sweep()
-    expect((await ended('renew_own_logins')).outputs).toEqual({ renew_own_logins: { renewed: 2 } })
+    expect((await ended('renew_own_logins')).outputs).toEqual({
+      renew_own_logins: { renewed: OUR_LOGINS.length },
+    })
     const after = await own()
     for (const [index, password] of after.entries()) expect(password).not.toBe(before[index])
     for (const login of ['schema', 'health'] as const) {

@@ -75,7 +75,8 @@ export type Permission =
   | 'read_connection'
   | 'manage_keys'
   | 'manage_members'
-  | 'edit_organization';
+  | 'edit_organization'
+  | 'delete_organization';
 
 export type SslMode =
   | 'disable'
@@ -1336,7 +1337,7 @@ export type SeverityResolvers = { INFO: 'info', WARNING: 'warning', CRITICAL: 'c
 
 export type MemberRoleResolvers = { OWNER: 'owner', ADMIN: 'admin', MEMBER: 'member' };
 
-export type PermissionResolvers = { CHECK_HEALTH: 'check_health', WAKE_DATABASE: 'wake_database', PROVISION: 'provision', READ_CONNECTION: 'read_connection', MANAGE_KEYS: 'manage_keys', MANAGE_MEMBERS: 'manage_members', EDIT_ORGANIZATION: 'edit_organization' };
+export type PermissionResolvers = { CHECK_HEALTH: 'check_health', WAKE_DATABASE: 'wake_database', PROVISION: 'provision', READ_CONNECTION: 'read_connection', MANAGE_KEYS: 'manage_keys', MANAGE_MEMBERS: 'manage_members', EDIT_ORGANIZATION: 'edit_organization', DELETE_ORGANIZATION: 'delete_organization' };
 
 export type SslModeResolvers = { DISABLE: 'disable', REQUIRE: 'require', VERIFY_FULL: 'verify-full' };
 

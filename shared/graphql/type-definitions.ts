@@ -88,6 +88,7 @@ export const typeDefinitions = /* GraphQL */ `
     MANAGE_KEYS
     MANAGE_MEMBERS
     EDIT_ORGANIZATION
+    DELETE_ORGANIZATION
   }
 
   enum SslMode {

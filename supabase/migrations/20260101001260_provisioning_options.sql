@@ -39,7 +39,8 @@ create function provisioning.permissions_of(p_role text) returns text[]
 language plpgsql immutable set search_path = '' as $$
 begin
   return case p_role
-    when 'owner' then '{check_health,wake_database,provision,read_connection,manage_keys,manage_members,edit_organization}'
+    when 'owner' then '{check_health,wake_database,provision,read_connection,manage_keys,manage_members,edit_organization,
+      delete_organization}'
     when 'admin' then '{check_health,wake_database,provision,read_connection,manage_keys,manage_members,edit_organization}'
     when 'member' then '{check_health}'
     else '{}' end;

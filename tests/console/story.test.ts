@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { type ConsoleServer, startConsole } from '../../local/console.ts'
 import { ensureConsole } from '../../tools/console/build.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
@@ -35,6 +35,10 @@ afterAll(async () => {
   await project?.stop()
 })
 
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') console.log(page.url(), await page.locator('body').textContent())
+})
+
 const status = (text: string | RegExp) => page.getByText(text, { exact: typeof text === 'string' }).first()
 
 it('tells what is wrong with a form before it asks anybody', async () => {
@@ -67,11 +71,114 @@ it('leads from the sign-up to the live progress, and goes on when a stream was l
   await picture(page, 'progress-failed')
 
   project.neonEmulator.faults.clear()
+  project.neonEmulator.faults.add({
+    match: { operation: 'createProject' },
+    action: { type: 'latency', ms: 4_000 },
+  })
   await page.getByRole('button', { name: 'Try again', exact: true }).click()
+  await page.getByText('Live', { exact: true }).waitFor()
+  await context.setOffline(true)
+  await page.getByText('Not live: reconnecting.').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await context.setOffline(false)
   await page.getByText('Your database is ready').waitFor()
+  project.neonEmulator.faults.clear()
   await status('100 %').waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
   await picture(page, 'progress-ready')
+})
+
+it('shows how to connect, reveals the password on request, and keeps it nowhere', async () => {
+  await page.getByRole('link', { name: 'Connect to it' }).click()
+  await page.getByRole('heading', { name: 'Infrastructure', level: 1 }).waitFor()
+  await page.getByText('••••••••').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'infrastructure')
+
+  await page.getByRole('button', { name: 'Reveal the password' }).click()
+  await page.getByRole('dialog').getByText('audit log').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await page.getByRole('button', { name: 'Reveal', exact: true }).click()
+  await page.getByRole('button', { name: 'Hide the password' }).waitFor()
+  const shown = await page.locator('pre[data-secret]').textContent()
+  const [, password = ''] = /password=(\S+)/.exec(shown ?? '') ?? []
+  expect(password.length).toBeGreaterThan(10)
+  await page.getByRole('button', { name: 'Hide the password' }).click()
+  expect(await page.content()).not.toContain(password)
+  expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).not.toContain(
+    password,
+  )
+})
+
+it('makes an API key, shows it once, and revokes it', async () => {
+  await page.getByRole('button', { name: 'New key' }).click()
+  await page.getByLabel('Name', { exact: true }).fill('Website')
+  await page.getByRole('button', { name: 'Create the key' }).click()
+  const key = await page.locator('code[data-secret]').textContent()
+  expect(key).toMatch(/^tdk_[0-9a-f]{48}$/)
+  expect(await accessibilityProblems(page)).toEqual([])
+  await page.getByRole('button', { name: 'I have copied it' }).click()
+  await page.getByText('Website', { exact: true }).waitFor()
+  expect(await page.content()).not.toContain(key)
+
+  await page.getByRole('button', { name: 'Revoke Website' }).click()
+  await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+  await page.getByText('Revoked', { exact: true }).waitFor()
+  const [row] = await project.sql`select revoked_at from public.tenant_api_keys where name = 'Website'`
+  expect(row?.revoked_at).not.toBeNull()
+})
+
+it('shows the health, and checks it when asked to', async () => {
+  await page.getByRole('link', { name: 'Health' }).first().click()
+  await page.getByRole('button', { name: 'Check now' }).click()
+  await page.getByText('Healthy', { exact: true }).waitFor()
+  await page.getByRole('tab', { name: '1 hour' }).click()
+  await page.getByText('no interruption').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'health')
+})
+
+it('makes another organization where the person wants it, when they have confirmed what stays', async () => {
+  await page.getByLabel('Organization', { exact: true }).selectOption('New organization …')
+  await page.getByRole('heading', { name: 'New organization' }).waitFor()
+  await page.getByRole('radio', { name: /Frankfurt/ }).waitFor()
+  // The clock of the browser is in Berlin.
+  expect(await page.getByRole('radio', { name: /Frankfurt/ }).isChecked()).toBe(true)
+  expect(await page.getByRole('radio', { name: /large/ }).isDisabled()).toBe(true)
+  await page.getByLabel('Name of the organization').fill('Ann’s café')
+  await page.getByRole('button', { name: 'Create and set up' }).click()
+  await page.getByText('Confirm this first.').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'new-organization')
+  await page.getByRole('checkbox', { name: /cannot be changed later/ }).check()
+  await page.getByRole('button', { name: 'Create and set up' }).click()
+  await page.getByRole('heading', { name: 'Ann’s café' }).waitFor()
+  await page.getByText('Your database is ready').waitFor()
+  const [row] = await project.sql`select data_region from public.organizations where name = 'Ann’s café'`
+  expect(row?.data_region).toBe('eu-central-1')
+})
+
+it('refuses the list of all tenants to whoever is no operator, and gives it to operators', async () => {
+  await page.goto(`${pages.url}/tenants`)
+  await page.getByText('For operators', { exact: true }).waitFor()
+  await project.sql`
+    select provisioning.grant_operator(id, 'a test') from auth.users where email = ${EMAIL}`
+  await page.goto(`${pages.url}/tenants?search=caf%C3%A9`)
+  await page.getByRole('button', { name: 'Ann’s café' }).waitFor()
+  expect(await page.getByRole('button', { name: 'Ann’s bakery' }).count()).toBe(0)
+  await page.getByRole('button', { name: /^All tenants/ }).click()
+  await page.getByRole('button', { name: 'Ann’s bakery' }).waitFor()
+  await expect.poll(() => new URL(page.url()).search).toBe('')
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'tenants')
+  await page.getByRole('button', { name: 'Ann’s bakery' }).click()
+  await page.getByRole('dialog').getByText('Fine').first().waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'tenant')
+  await page.getByRole('button', { name: 'Close', exact: true }).click()
+  await page.getByRole('button', { name: 'Try failed ones again' }).click()
+  await page.getByText('None of the tenants of this view has failed.').waitFor()
+  await page.getByRole('button', { name: 'Close', exact: true }).click()
 })
 
 it('signs out and in again, and keeps no password', async () => {
@@ -87,6 +194,20 @@ it('signs out and in again, and keeps no password', async () => {
   await page.getByRole('heading', { name: 'Ann’s bakery' }).waitFor()
   const stored = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))
   expect(stored).not.toContain(PASSWORD)
+})
+
+it('deletes an organization when its slug was typed', async () => {
+  const [row] = await project.sql`select slug from public.organizations where name = 'Ann’s café'`
+  await page.goto(`${pages.url}/o/${row?.slug}/infrastructure`)
+  await page.getByRole('button', { name: 'Delete', exact: true }).click()
+  const confirm = page.getByRole('button', { name: 'Delete for good' })
+  expect(await confirm.isDisabled()).toBe(true)
+  await page.getByLabel(`Type ${row?.slug} to confirm`).fill(row?.slug ?? '')
+  await page.getByText(/removed after/).waitFor()
+  await picture(page, 'delete')
+  await confirm.click()
+  await page.getByRole('heading', { name: 'Ann’s bakery' }).waitFor()
+  expect(await project.sql`select from public.organizations where name = 'Ann’s café'`).toHaveLength(0)
 })
 
 it('asked nobody but the project, and broke no rule of its policy', () => {

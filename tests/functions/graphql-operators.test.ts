@@ -211,7 +211,7 @@ describe('what can be chosen', () => {
     }
     expect(await permissions('member')).toEqual(['CHECK_HEALTH'])
     expect(await permissions('owner')).toEqual(
-      expect.arrayContaining(['PROVISION', 'READ_CONNECTION', 'MANAGE_KEYS', 'WAKE_DATABASE']),
+      expect.arrayContaining(['PROVISION', 'READ_CONNECTION', 'MANAGE_KEYS', 'DELETE_ORGANIZATION']),
     )
   })
 })

@@ -1,8 +1,15 @@
-import { createRootRoute, createRoute, createRouter, Outlet } from '@tanstack/react-router'
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+} from '@tanstack/react-router'
 import { ForgotPassword, NewPassword, SignIn, SignUp } from '../pages/auth.tsx'
 import { Home } from '../pages/home.tsx'
 import { NotFound } from '../pages/not-found.tsx'
 import { Overview } from '../pages/overview.tsx'
+import { readView } from './monitor-view.ts'
 import { Shell } from './shell.tsx'
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
@@ -19,12 +26,34 @@ const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: 
 const home = createRoute({ getParentRoute: () => shell, path: '/', component: Home })
 const overview = createRoute({ getParentRoute: () => shell, path: '/o/$slug', component: Overview })
 
+const infrastructure = createRoute({
+  getParentRoute: () => shell,
+  path: '/o/$slug/infrastructure',
+  component: lazyRouteComponent(() => import('../pages/infrastructure.tsx'), 'Infrastructure'),
+})
+const health = createRoute({
+  getParentRoute: () => shell,
+  path: '/o/$slug/health',
+  component: lazyRouteComponent(() => import('../pages/health.tsx'), 'Health'),
+})
+const newOrganization = createRoute({
+  getParentRoute: () => shell,
+  path: '/new-organization',
+  component: lazyRouteComponent(() => import('../pages/new-organization.tsx'), 'NewOrganization'),
+})
+const tenants = createRoute({
+  getParentRoute: () => shell,
+  path: '/tenants',
+  validateSearch: readView,
+  component: lazyRouteComponent(() => import('../pages/tenants.tsx'), 'Tenants'),
+})
+
 export const routeTree = root.addChildren([
   signUp,
   signIn,
   forgot,
   renew,
-  shell.addChildren([home, overview]),
+  shell.addChildren([home, overview, infrastructure, health, newOrganization, tenants]),
 ])
 
 export function createAppRouter() {

@@ -1,6 +1,5 @@
 import { Link, Navigate, Outlet, useNavigate, useParams } from '@tanstack/react-router'
-import { Gauge, LogOut } from 'lucide-react'
-import type { ReactNode } from 'react'
+import { Activity, Boxes, Gauge, LogOut, Server } from 'lucide-react'
 import { useSession } from '../lib/auth.ts'
 import { Button } from '../ui/button.tsx'
 import { Failure, inputClass, Loading } from '../ui/parts.tsx'
@@ -71,6 +70,9 @@ function SignedIn({ email }: { email: string }) {
   )
 }
 
+/** No slug has a space. */
+const NEW = 'new organization'
+
 /** Goes from one organization to another. */
 function Switcher() {
   const { data } = useMine()
@@ -84,7 +86,11 @@ function Switcher() {
       aria-label="Organization"
       className={`${inputClass} h-9 max-w-56 truncate`}
       value={isElsewhere ? '' : slug}
-      onChange={({ target }) => void navigate({ to: '/o/$slug', params: { slug: target.value } })}
+      onChange={({ target: { value } }) =>
+        void (value === NEW
+          ? navigate({ to: '/new-organization' })
+          : navigate({ to: '/o/$slug', params: { slug: value } }))
+      }
     >
       {isElsewhere ? <option value="">Choose an organization</option> : null}
       {organizations.map((organization) => (
@@ -92,6 +98,7 @@ function Switcher() {
           {organization.name}
         </option>
       ))}
+      <option value={NEW}>New organization …</option>
     </select>
   )
 }
@@ -106,29 +113,27 @@ function Places() {
   return (
     <>
       {slug ? (
-        <Place to="/o/$slug" slug={slug} icon={<Gauge aria-hidden />}>
-          Overview
-        </Place>
+        <>
+          <Link to="/o/$slug" params={{ slug }} className={placeClass} activeOptions={{ exact: true }}>
+            <Gauge aria-hidden />
+            Overview
+          </Link>
+          <Link to="/o/$slug/health" params={{ slug }} className={placeClass}>
+            <Activity aria-hidden />
+            Health
+          </Link>
+          <Link to="/o/$slug/infrastructure" params={{ slug }} className={placeClass}>
+            <Server aria-hidden />
+            Infrastructure
+          </Link>
+        </>
+      ) : null}
+      {data?.isOperator ? (
+        <Link to="/tenants" className={placeClass}>
+          <Boxes aria-hidden />
+          Tenants
+        </Link>
       ) : null}
     </>
-  )
-}
-
-function Place({
-  to,
-  slug,
-  icon,
-  children,
-}: {
-  to: '/o/$slug'
-  slug: string
-  icon: ReactNode
-  children: string
-}) {
-  return (
-    <Link to={to} params={{ slug }} className={placeClass} activeOptions={{ exact: true }}>
-      {icon}
-      {children}
-    </Link>
   )
 }

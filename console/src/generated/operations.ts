@@ -64,7 +64,8 @@ export type Permission =
   | 'READ_CONNECTION'
   | 'MANAGE_KEYS'
   | 'MANAGE_MEMBERS'
-  | 'EDIT_ORGANIZATION';
+  | 'EDIT_ORGANIZATION'
+  | 'DELETE_ORGANIZATION';
 
 export type SslMode =
   | 'DISABLE'
@@ -294,6 +295,56 @@ export type TenantDetailsQueryVariables = Exact<{
 
 export type TenantDetailsQuery = { readonly tenantVerification: { readonly verdict: { readonly ready: boolean, readonly state: VerdictState, readonly summary: string, readonly remedy: { readonly text: string } | null }, readonly checks: ReadonlyArray<{ readonly check: string, readonly status: CheckState, readonly found: string, readonly remedy: { readonly text: string } | null }>, readonly audit: ReadonlyArray<{ readonly id: string, readonly action: string, readonly actorType: string, readonly createdAt: string }> } | null };
 
+export type CreateOrganizationMutationVariables = Exact<{
+  name: string;
+  dataRegion?: string | null | undefined;
+  databaseSize?: string | null | undefined;
+}>;
+
+
+export type CreateOrganizationMutation = { readonly createOrganization: { readonly organizationId: string, readonly organization: { readonly slug: string } | null } };
+
+export type UpdateOrganizationMutationVariables = Exact<{
+  organizationId: string;
+  name?: string | null | undefined;
+  billingEmail?: string | null | undefined;
+}>;
+
+
+export type UpdateOrganizationMutation = { readonly updateOrganization: { readonly organizationId: string } };
+
+export type DeleteOrganizationMutationVariables = Exact<{
+  organizationId: string;
+  dryRun: boolean;
+}>;
+
+
+export type DeleteOrganizationMutation = { readonly deleteOrganization: { readonly dryRun: boolean, readonly resources: ReadonlyArray<{ readonly label: string, readonly kept: boolean, readonly removedAfterHours: number }> } };
+
+export type ExpectedMembersQueryVariables = Exact<{
+  organizationId: string;
+}>;
+
+
+export type ExpectedMembersQuery = { readonly expectedMembers: ReadonlyArray<{ readonly id: string, readonly email: string, readonly role: MemberRole, readonly endsAt: string }> | null };
+
+export type ExpectMemberMutationVariables = Exact<{
+  organizationId: string;
+  email: string;
+  role: MemberRole;
+}>;
+
+
+export type ExpectMemberMutation = { readonly expectMember: { readonly id: string } };
+
+export type WithdrawExpectationMutationVariables = Exact<{
+  organizationId: string;
+  email: string;
+}>;
+
+
+export type WithdrawExpectationMutation = { readonly withdrawExpectation: boolean };
+
 export const SESSION = "query Session { isOperator myOrganizations { id name slug role plan permissions provisioningStatus provisionedAt createdAt } }" as Operation<SessionQuery, SessionQueryVariables>
 
 export const PROVISIONING_STATUS = "query ProvisioningStatus($organizationId: ID!) { provisioningStatus(organizationId: $organizationId) { ...Progress } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } }" as Operation<ProvisioningStatusQuery, ProvisioningStatusQueryVariables>
@@ -333,4 +384,16 @@ export const FLEET_COUNTS = "query FleetCounts { tenantCounts { total { count ex
 export const RETRY_TENANTS = "mutation RetryTenants($filter: TenantFilter, $dryRun: Boolean!, $first: Int!) { retryTenants(filter: $filter, dryRun: $dryRun, first: $first) { dryRun matched exact retried remaining byReason { code message count } } }" as Operation<RetryTenantsMutation, RetryTenantsMutationVariables>
 
 export const TENANT_DETAILS = "query TenantDetails($subject: String!) { tenantVerification(subject: $subject) { verdict { ready state summary remedy { text } } checks { check status found remedy { text } } audit { id action actorType createdAt } } }" as Operation<TenantDetailsQuery, TenantDetailsQueryVariables>
+
+export const CREATE_ORGANIZATION = "mutation CreateOrganization($name: String!, $dataRegion: String, $databaseSize: String) { createOrganization( name: $name dataRegion: $dataRegion databaseSize: $databaseSize ) { organizationId organization { slug } } }" as Operation<CreateOrganizationMutation, CreateOrganizationMutationVariables>
+
+export const UPDATE_ORGANIZATION = "mutation UpdateOrganization($organizationId: ID!, $name: String, $billingEmail: String) { updateOrganization( organizationId: $organizationId name: $name billingEmail: $billingEmail ) { organizationId } }" as Operation<UpdateOrganizationMutation, UpdateOrganizationMutationVariables>
+
+export const DELETE_ORGANIZATION = "mutation DeleteOrganization($organizationId: ID!, $dryRun: Boolean!) { deleteOrganization(organizationId: $organizationId, dryRun: $dryRun) { dryRun resources { label kept removedAfterHours } } }" as Operation<DeleteOrganizationMutation, DeleteOrganizationMutationVariables>
+
+export const EXPECTED_MEMBERS = "query ExpectedMembers($organizationId: ID!) { expectedMembers(organizationId: $organizationId) { id email role endsAt } }" as Operation<ExpectedMembersQuery, ExpectedMembersQueryVariables>
+
+export const EXPECT_MEMBER = "mutation ExpectMember($organizationId: ID!, $email: String!, $role: MemberRole!) { expectMember(organizationId: $organizationId, email: $email, role: $role) { id } }" as Operation<ExpectMemberMutation, ExpectMemberMutationVariables>
+
+export const WITHDRAW_EXPECTATION = "mutation WithdrawExpectation($organizationId: ID!, $email: String!) { withdrawExpectation(organizationId: $organizationId, email: $email) }" as Operation<WithdrawExpectationMutation, WithdrawExpectationMutationVariables>
 

@@ -6,7 +6,7 @@ export interface Config {
 
 /** @throws Error that says what to do */
 export async function readConfig(): Promise<Config> {
-  const response = await fetch(new URL('config.json', document.baseURI), { cache: 'no-cache' })
+  const response = await fetch(`${import.meta.env.BASE_URL}config.json`, { cache: 'no-cache' })
   const found: unknown = response.ok ? await response.json().catch(() => null) : null
   if (isConfig(found)) return { ...found, url: found.url.replace(/\/$/, '') }
   throw new Error('config.json beside this page names no project: it needs "url" and "publishableKey".')

@@ -89,7 +89,13 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
         setLiveness('hidden')
       } else void listen()
     }
+    const lose = () => {
+      stream?.abort()
+      again()
+    }
     document.addEventListener('visibilitychange', look)
+    // A stream may look alive for a while after the network has gone.
+    window.addEventListener('offline', lose)
     window.addEventListener('online', look)
     window.addEventListener('pageshow', look)
     look()
@@ -98,6 +104,7 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
       clearTimeout(timer)
       stream?.abort()
       document.removeEventListener('visibilitychange', look)
+      window.removeEventListener('offline', lose)
       window.removeEventListener('online', look)
       window.removeEventListener('pageshow', look)
     }

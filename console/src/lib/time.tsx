@@ -49,12 +49,21 @@ function relativeTo(at: number, now: number): string {
   return relative.format(Math.trunc(difference / ms), unit)
 }
 
-/** `850 ms`, `4.2 s`, `3 min 5 s`. */
+/** `850 ms`, `4.2 s`, `3 min 5 s`, `6 h`, `7 days`. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`
   if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`
   const seconds = Math.round(ms / 1_000)
   if (seconds < 60) return `${seconds} s`
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
-  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
+  if (seconds < 3_600) return inParts([Math.floor(seconds / 60), 'min'], [seconds % 60, 's'])
+  if (seconds < 172_800)
+    return inParts([Math.floor(seconds / 3_600), 'h'], [Math.floor((seconds % 3_600) / 60), 'min'])
+  return `${Math.round(seconds / 86_400)} days`
+}
+
+function inParts(...parts: readonly (readonly [number, string])[]): string {
+  return parts
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ')
 }

@@ -1,24 +1,10 @@
-import { useParams } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { Link } from '@tanstack/react-router'
 import { PageTitle } from '../app/page-title.tsx'
-import { type MyOrganization, type Project, useMine, useProject } from '../app/project.ts'
 import { ProvisioningStatus } from '../components/tenants/provisioning-status.tsx'
 import { sentenceCase } from '../lib/words.ts'
+import { buttonClass } from '../ui/button.tsx'
 import { Badge } from '../ui/parts.tsx'
-import { NotFound } from './not-found.tsx'
-
-/** A page of the organization that the address names. */
-export function OrganizationPage({
-  children,
-}: {
-  children: (organization: MyOrganization, project: Project) => ReactNode
-}) {
-  const project = useProject()
-  const { slug } = useParams({ strict: false })
-  const { data } = useMine()
-  const organization = data?.myOrganizations.find((each) => each.slug === slug)
-  return organization ? children(organization, project) : <NotFound />
-}
+import { OrganizationPage } from './organization-page.tsx'
 
 export function Overview() {
   return (
@@ -35,6 +21,17 @@ export function Overview() {
             getAccessToken={getAccessToken}
             organizationId={organization.id}
             canRetry={organization.permissions.includes('PROVISION')}
+            whenReady={
+              organization.permissions.includes('READ_CONNECTION') ? (
+                <Link
+                  to="/o/$slug/infrastructure"
+                  params={{ slug: organization.slug }}
+                  className={buttonClass({ size: 'small' })}
+                >
+                  Connect to it
+                </Link>
+              ) : null
+            }
           />
         </>
       )}

@@ -161,6 +161,11 @@ begin
   if provisioning.statement_timed_out() then
     raise query_canceled using message = 'The statement had no time left.';
   end if;
+  if tg_op = 'INSERT' then
+    if provisioning.follow_new_row(v_part, v_after) then
+      return null;
+    end if;
+  end if;
   for v_key in
     select distinct k.id::uuid as id, case when v_part = 'members' then k.user_id::uuid end as user_id
     from (values (v_before[1], v_before[2]), (v_after[1], v_after[2])) k (id, user_id) where k.id is not null

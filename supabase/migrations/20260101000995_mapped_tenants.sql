@@ -187,6 +187,72 @@ revoke execute on function provisioning.follow_members(uuid, uuid) from public, 
 comment on function provisioning.follow_members(uuid, uuid) is
   'Makes the members of an organization, or one of them, those of the project''s own table. Its owner is one in any case.';
 
+-- New rows, which a sign-up of the project may make: what stands in the row is enough, and nothing has to be read again.
+
+create function provisioning.make_new_tenant(p_id uuid, p_name text, p_owner_id uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- Without an owner who may have a tenant it waits for one; and members cannot be there before the row that they refer to.
+  perform from auth.users u
+  where u.id = p_owner_id and u.deleted_at is null and not u.is_anonymous
+    and (u.email_confirmed_at is not null or u.phone_confirmed_at is not null
+      or (select s.provision_on from provisioning.settings s) = 'sign_up');
+  if not found then
+    return true;
+  end if;
+  if exists (select from public.provisioning_jobs j where j.organization_id = p_id) then
+    return false;
+  end if;
+  perform provisioning.make_mapped_tenant(p_id, provisioning.plain_text(left(p_name, 1000), 200), p_owner_id);
+  update public.profiles p set organization_id = p_id where p.id = p_owner_id and p.organization_id is null;
+  return true;
+end
+$$;
+revoke execute on function provisioning.make_new_tenant(uuid, text, uuid) from public, anon, authenticated, service_role;
+
+create function provisioning.add_new_member(p_organization_id uuid, p_user_id uuid, p_role text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_owner_id constant uuid := (select o.owner_id from public.organizations o where o.id = p_organization_id);
+  v_rank integer;
+begin
+  if v_owner_id = p_user_id then
+    return true;
+  end if;
+  v_rank := provisioning.role_rank(p_role, provisioning.mapped('members') -> 'roles');
+  if v_owner_id is null or v_rank = 1 then
+    return false;
+  end if;
+  insert into public.organization_members as o (organization_id, user_id, role)
+  select p_organization_id, u.id, (array['owner', 'admin', 'member'])[v_rank]
+  from auth.users u where u.id = p_user_id and u.deleted_at is null
+  on conflict (organization_id, user_id) do update set role = excluded.role
+  where o.role = 'member' and excluded.role = 'admin';
+  perform provisioning.complete_members(array[p_user_id]);
+  return true;
+end
+$$;
+revoke execute on function provisioning.add_new_member(uuid, uuid, text) from public, anon, authenticated, service_role;
+
+create function provisioning.follow_new_row(p_part text, p_row text[]) returns boolean
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+begin
+  case p_part
+    when 'tenants' then
+      return p_row[3] is null or provisioning.make_new_tenant(p_row[1]::uuid, p_row[2], p_row[3]::uuid);
+    when 'members' then
+      return p_row[1] is null or p_row[2] is null
+        or provisioning.add_new_member(p_row[1]::uuid, p_row[2]::uuid, p_row[3]);
+    else
+      return false;
+  end case;
+end
+$$;
+revoke execute on function provisioning.follow_new_row(text, text[]) from public, anon, authenticated, service_role;
+comment on function provisioning.follow_new_row(text, text[]) is
+  'For handle_mapped_row: does what a new row asks for, with the columns that are read of it (mapped_columns), in a fraction of
+the time that follow_row takes. False when follow_row has to look.';
+
 create function provisioning.compare_organizations(p_limit integer) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -216,7 +282,10 @@ begin
     raise exception 'Organizations are the rows of %, and are made there.', provisioning.mapped('tenants') ->> 'table'
       using errcode = 'TP400';
   end if;
-  perform provisioning.make_profile(p_user_id, p_email, p_metadata);
+  -- The row of the tenant may have come first.
+  if not exists (select from public.profiles p where p.id = p_user_id) then
+    perform provisioning.make_profile(p_user_id, p_email, p_metadata);
+  end if;
 end
 $$;
 revoke execute on function provisioning.welcome_without_tenant(uuid, text, jsonb, boolean)

@@ -14,12 +14,13 @@ import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
 import { rls } from './rls.ts'
 import { rotation } from './rotation.ts'
-import { signUp } from './sign-up.ts'
+import { signUp, signUpMapped } from './sign-up.ts'
 import { start } from './start.ts'
 import { tenantGraphql } from './tenant-graphql.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
   signUp,
+  signUpMapped,
   ready,
   burst,
   health,

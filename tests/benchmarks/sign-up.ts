@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type postgres from 'postgres'
+import { type Mapping, mappingMigrations } from '../../cli/install/mapping.ts'
 import { startPlatformWorker } from '../../local/platform-worker/worker.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
@@ -39,22 +40,97 @@ export const signUp: Benchmark = {
     { metric: 'multixacts_per_sign_up', is: 'at most', value: 0 },
     { metric: 'rings_per_second', is: 'at most', value: 5 },
   ],
-  run: (options) =>
-    withServer(SETTINGS, async (server) => {
-      const { url, close } = await startDoorbellSink()
-      try {
-        options.progress('creating the two databases')
-        await prepareDatabases(server, url)
-        return { metrics: await measure(server, options) }
-      } finally {
-        await close()
-      }
-    }),
+  run: (options) => run(options, { theirs: '', mapping: {}, tenants: MANY_TENANTS }),
 }
 
-async function prepareDatabases(server: PostgresServer, functionsUrl: string): Promise<void> {
-  for (const name of [WITHOUT, WITH]) await createPlatformDatabase(server, name)
+/** What a sign-up of the quick start makes, and of projects in which everybody gets a company. */
+const THEIRS = `
+  create table public.people (id uuid primary key references auth.users (id) on delete cascade, full_name text, avatar_url text);
+  create table public.companies (id uuid primary key default gen_random_uuid(), name text not null,
+    owner_id uuid references auth.users (id) on delete cascade);
+  create table public.company_members (company_id uuid references public.companies (id) on delete cascade,
+    user_id uuid references auth.users (id) on delete cascade, role text, primary key (company_id, user_id));
+  create function public.handle_new_user() returns trigger language plpgsql security definer set search_path = '' as $$
+    declare
+      v_company uuid;
+    begin
+      insert into public.people (id, full_name) values (new.id, new.raw_user_meta_data ->> 'full_name');
+      insert into public.companies (name, owner_id) values (coalesce(new.email, 'Company'), new.id) returning id into v_company;
+      insert into public.company_members (company_id, user_id, role) values (v_company, new.id, 'owner');
+      return new;
+    end $$;
+  create trigger on_auth_user_created after insert on auth.users for each row execute function public.handle_new_user();`
+
+const PROFILES = { table: 'public.people', user: 'id', name: ['full_name'], avatar: 'avatar_url' }
+
+/** As sign-up, beside a trigger of the project that makes a profile and a company, both of which are read instead of ours. */
+export const signUpMapped: Benchmark = {
+  name: 'sign-up-mapped',
+  summary: 'the same where the project’s own profiles and companies are read',
+  defaultRuns: 5,
+  aims: [
+    { metric: 'ratio_to_bare_insert', is: 'at most', value: 2.8 },
+    { metric: 'profiles_ratio_to_bare_insert', is: 'at most', value: 2.8 },
+    { metric: 'multixacts_per_sign_up', is: 'at most', value: 0 },
+  ],
+  run: async (options) => {
+    const { metrics: profiles } = await run(options, { theirs: THEIRS, mapping: { profiles: PROFILES } })
+    const tenants = { table: 'public.companies', id: 'id', name: 'name', owner: 'owner_id' }
+    const members = {
+      table: 'public.company_members',
+      organization: 'company_id',
+      user: 'user_id',
+      role: 'role',
+    }
+    const { metrics } = await run(options, {
+      theirs: THEIRS,
+      mapping: { profiles: PROFILES, tenants, members },
+    })
+    return {
+      metrics: {
+        ...metrics,
+        profiles_added_ms: profiles.added_ms ?? Number.NaN,
+        profiles_ratio_to_bare_insert: profiles.ratio_to_bare_insert ?? Number.NaN,
+        profiles_wal_bytes: profiles.wal_bytes ?? Number.NaN,
+      },
+    }
+  },
+}
+
+interface Setting {
+  /** SQL of the project, in both databases. */
+  readonly theirs: string
+  readonly mapping: Mapping
+  /** Of the second part, which is left out without. */
+  readonly tenants?: number
+}
+
+const run = (options: BenchmarkOptions, setting: Setting): Promise<{ metrics: Metrics }> =>
+  withServer(SETTINGS, async (server) => {
+    const { url, close } = await startDoorbellSink()
+    try {
+      options.progress('creating the two databases')
+      await prepareDatabases(server, url, setting)
+      return { metrics: await measure(server, options, setting) }
+    } finally {
+      await close()
+    }
+  })
+
+async function prepareDatabases(
+  server: PostgresServer,
+  functionsUrl: string,
+  { theirs, mapping }: Setting,
+): Promise<void> {
+  for (const name of [WITHOUT, WITH]) {
+    await createPlatformDatabase(server, name)
+    await withConnections(server.url(name, 'postgres'), 1, (sql) => sql.unsafe(theirs))
+  }
   await migrate(server.url(WITH, 'postgres'), { functionsUrl })
+  await withConnections(server.url(WITH, 'postgres'), 1, async (sql) => {
+    for (const { text } of mappingMigrations(Object.keys(mapping).length > 0 ? [mapping] : []))
+      await sql.unsafe(text)
+  })
   for (const name of [WITHOUT, WITH]) await withConnections(server.url(name), 1, installSignUpLoad)
 }
 
@@ -76,14 +152,18 @@ async function startDoorbellSink(): Promise<{ url: string; close: () => Promise<
   return { url: `http://127.0.0.1:${port}/functions/v1`, close }
 }
 
-async function measure(server: PostgresServer, options: BenchmarkOptions): Promise<Metrics> {
+async function measure(
+  server: PostgresServer,
+  options: BenchmarkOptions,
+  setting: Setting,
+): Promise<Metrics> {
   const worker = await startPlatformWorker({ databaseUrl: server.url(WITH) })
   try {
     await worker.pauseCron()
     return await withConnections(server.url(WITH), 1, (superuser) =>
       withConnections(server.url(WITHOUT, 'supabase_auth_admin'), CLIENTS, (without) =>
         withConnections(server.url(WITH, 'supabase_auth_admin'), CLIENTS, (withBundle) =>
-          measureBoth({ without, with: withBundle, superuser }, options),
+          measureBoth({ without, with: withBundle, superuser }, options, setting.tenants),
         ),
       ),
     )
@@ -103,11 +183,16 @@ const SIDES = ['without', 'with'] as const
 type Side = (typeof SIDES)[number]
 type Samples = Readonly<Record<Side, Sample[]>>
 
-async function measureBoth(sides: Sides, options: BenchmarkOptions): Promise<Metrics> {
+async function measureBoth(
+  sides: Sides,
+  options: BenchmarkOptions,
+  manyTenants: number | undefined,
+): Promise<Metrics> {
   options.progress('warming up')
   for (const side of SIDES) await sample(sides, side, CLIENTS, options.quick ? 10 : 500)
   const few = await compare(sides, options, async () => undefined)
-  const tenants = options.quick ? 40 : MANY_TENANTS
+  if (manyTenants === undefined) return few
+  const tenants = options.quick ? 40 : manyTenants
   options.progress(`signing ${tenants} users up on either side`)
   for (const side of SIDES) await signUpOnEach(sides[side], CLIENTS, tenants / CLIENTS)
   const many = await compare(sides, options, () => checkpoint(sides.superuser))

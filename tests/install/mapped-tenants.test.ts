@@ -1,7 +1,10 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { migrate } from '../../local/postgres/migrate.ts'
-import { tenants } from '../cli/cli.ts'
+import { tenants, tenantsJson } from '../cli/cli.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { runAs } from '../support/roles.ts'
 import { signUp } from '../support/sign-up.ts'
@@ -96,6 +99,30 @@ async function silently(work: (tx: postgres.TransactionSql) => Promise<unknown>)
     await tx`alter table public.companies enable trigger user`
     await tx`alter table public.company_members enable trigger user`
   })
+}
+
+/** Calls of functions and nothing else, which is all that the command asks. */
+async function withDataApi<T>(work: (environment: NodeJS.ProcessEnv) => Promise<T>): Promise<T> {
+  const server = createServer(async (request, response) => {
+    const name = request.url?.split('/').at(-1) ?? ''
+    const args = Object.entries((await json(request)) as Record<string, postgres.SerializableParameter>)
+    const named = args.map(([arg], index) => `${arg} => $${index + 1}`).join(', ')
+    const rows = await sql.unsafe(
+      `select public.${name}(${named}) as result`,
+      args.map(([, value]) => value),
+    )
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(rows[0]?.result))
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  try {
+    return await work({ SUPABASE_URL: `http://127.0.0.1:${port}`, SUPABASE_SECRET_KEY: 'sb_secret_x' })
+  } finally {
+    server.close()
+    server.closeAllConnections()
+  }
 }
 
 describe('tenants of the project', () => {
@@ -244,15 +271,15 @@ describe('tenants of the project', () => {
       insert into public.companies ${tx(names.map((name, at) => ({ name, owner_id: at < 2 ? id : null })))}`,
     )
     await sql`select provisioning.sweep()`
-    const backfill = async (dry: boolean) => {
-      const [told] = await sql`select public.backfill_tenants(100, ${dry}) as portion`
-      return told?.portion
-    }
-    const outcomes = async (dry: boolean) =>
-      (await backfill(dry)).users
-        .filter(({ name }: { name: string }) => names.includes(name))
-        .map(({ name, outcome }: { name: string; outcome: string }) => `${name} ${outcome}`)
+    const outcomes = async (dry: boolean) => {
+      const { document } = await withDataApi((environment) =>
+        tenantsJson(environment, 'backfill', dry ? '--dry-run' : '--yes'),
+      )
+      return (document.users as { name: string; outcome: string }[])
+        .filter(({ name }) => names.includes(name))
+        .map(({ name, outcome }) => `${name} ${outcome}`)
         .sort()
+    }
     expect(await outcomes(true)).toEqual([
       'First would_repair',
       'Nobody’s not_eligible',

@@ -9,6 +9,7 @@ import { findMapping, type MappingWish, proposals } from './find-mapping.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
 import { effectiveMapping, type Mapping, mappingMigrations, withWantedMapping } from './mapping.ts'
 import { INSTALLED_PREFIX, type Migration, renderedMigrations } from './migrations.ts'
+import { codeIn, codeInDatabase, noticesOf } from './notices.ts'
 import {
   functionFiles,
   IMPORT_MAP,
@@ -18,7 +19,7 @@ import {
   tenantSchemaFiles,
 } from './our-files.ts'
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
-import { namesMadeIn, ourNames } from './taken-names.ts'
+import { namesMadeIn, ourNames, ourTables } from './taken-names.ts'
 import { openTheirDatabase, type TheirDatabase } from './their-database.ts'
 import { CONFIG, textOf, VARIABLES } from './their-files.ts'
 import { type TheirTable, tablesInDatabase, tablesMadeIn } from './their-tables.ts'
@@ -44,6 +45,8 @@ export interface Plan {
   readonly mapping: Mapping
   /** Options that would have more of them read. */
   readonly proposals: readonly string[]
+  /** What the project's own code does that concerns ours. */
+  readonly notices: readonly string[]
   readonly changes: readonly Change[]
   /** Whether its database was looked at, too. */
   readonly sawDatabase: boolean
@@ -110,6 +113,7 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
     reason: chosen.reason,
     mapping,
     proposals: proposals(tables, mapping),
+    notices: await notices([...theirs.values()], schema, tables, database),
     sawDatabase: database !== undefined,
     changes: [
       ...changes,
@@ -148,6 +152,18 @@ async function theirTables(
   const made = tablesMadeIn(migrations).filter(({ name }) => !there.some((each) => each.name === name))
   const ours = new Set((await ourNames()).map((name) => `${schema}.${name}`))
   return [...there, ...made].filter(({ name }) => !ours.has(name))
+}
+
+async function notices(
+  migrations: readonly string[],
+  schema: string,
+  tables: readonly TheirTable[],
+  database: TheirDatabase | undefined,
+): Promise<string[]> {
+  const theirs = new Set(tables.map(({ name }) => name))
+  const ours = (await ourTables()).filter((name) => !theirs.has(`${schema}.${name}`))
+  const seen = [codeIn(migrations), ...(database ? [await codeInDatabase(database.sql)] : [])]
+  return [...new Set(seen.flatMap((code) => noticesOf(code, schema, ours)))]
 }
 
 interface ChosenSchema {

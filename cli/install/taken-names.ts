@@ -3,10 +3,22 @@ import { TEMPLATE_SCHEMA } from './render-schema.ts'
 
 /** Relations, indexes and functions that our migrations make in the schema, read from the check of names that the first of them does. */
 export async function ourNames(): Promise<string[]> {
+  return (await nameLists()).flatMap(({ names }) => names)
+}
+
+/** Those that are tables. */
+export async function ourTables(): Promise<string[]> {
+  return (await nameLists()).flatMap(({ of, names }) => (of === 'relations' ? names : []))
+}
+
+async function nameLists(): Promise<{ of: string; names: string[] }[]> {
   const foundation = await foundationFor(TEMPLATE_SCHEMA)
-  const lists = [...foundation.matchAll(/v_(?:relations|indexes|functions) text\[\] := array\[([^\]]+)\]/g)]
+  const lists = [...foundation.matchAll(/v_(relations|indexes|functions) text\[\] := array\[([^\]]+)\]/g)]
   if (lists.length !== 3) throw new Error('The first migration does not have its lists of names.')
-  return lists.flatMap(([, list = '']) => [...list.matchAll(/'(\w+)'/g)].map(([, name = '']) => name))
+  return lists.map(([, of = '', list = '']) => ({
+    of,
+    names: [...list.matchAll(/'(\w+)'/g)].map(([, name = '']) => name),
+  }))
 }
 
 const NAME = String.raw`(?:if\s+(?:not\s+)?exists\s+)?(?:"?(?<schema>\w+)"?\s*\.\s*)?"?(?<name>\w+)"?`

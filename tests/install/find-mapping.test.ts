@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { findMapping, proposals } from '../../cli/install/find-mapping.ts'
 import { mappingMigrations, withWantedMapping } from '../../cli/install/mapping.ts'
+import { codeIn, noticesOf } from '../../cli/install/notices.ts'
 import { tablesMadeIn } from '../../cli/install/their-tables.ts'
 
 const columnsOf = (sql: string) =>
@@ -183,5 +184,60 @@ describe('the columns of tenants and their members', () => {
     expect(proposals(tables, {})).toEqual([
       '--tenants public.companies --members public.company_members (organization: company_id, user: user_id, role: role)',
     ])
+  })
+})
+
+describe('what a project does by itself', () => {
+  const notices = (sql: string, schema = 'public') =>
+    noticesOf(codeIn([sql]), schema, ['profiles', 'organizations'])
+  const keeps = (body: string, when = 'before delete') =>
+    `create or replace function public.keep_user() returns trigger language plpgsql as $f$ begin ${body} end $f$;
+     create trigger keep_user ${when} on auth.users for each row execute procedure keep_user();`
+
+  it.each([
+    [
+      keeps('update auth.users set deleted_at = now() where id = old.id; return null;'),
+      'public',
+      ['keep_user'],
+    ],
+    [keeps("raise exception 'no';", 'before update or delete'), 'public', ['keep_user']],
+    [keeps('return old;'), 'public', []],
+    [keeps('return null;', 'after delete'), 'public', []],
+    [keeps('return null;', 'before insert'), 'public', []],
+    [
+      'create function f() returns void as $$ insert into profiles (id) values (1) $$ language sql;',
+      'public',
+      ['f names profiles'],
+    ],
+    [
+      'create function f() returns void as $$ insert into profiles (id) values (1) $$ language sql;',
+      'tenancy',
+      [],
+    ],
+    [
+      'create function app.f() returns void as $$ update tenancy.profiles set a = 1; delete from only "tenancy"."organizations" $$ language sql;',
+      'tenancy',
+      ['app.f names profiles, organizations'],
+    ],
+    [
+      'create function f() returns int as $$ select 1 from user_profiles; -- from profiles $$ language sql;',
+      'public',
+      [],
+    ],
+    [
+      'create function f() returns void as $$ select from profiles $$ language sql; drop function f();',
+      'public',
+      [],
+    ],
+    [
+      'create policy "All see all" on public.profiles for select using (true);',
+      'public',
+      ['policy "All see all" is on'],
+    ],
+    ['create policy mine on public.profiles for select using (true);', 'tenancy', []],
+  ])('%s in %s', (sql, schema, found) => {
+    const told = notices(sql, schema)
+    expect(told).toHaveLength(found.length)
+    for (const [index, text] of found.entries()) expect(told[index]).toContain(text)
   })
 })

@@ -13,6 +13,8 @@ import { catalogue } from '../database/catalogue.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/project.ts'
 import { writeRenderedCopy } from '../support/rendered-copy.ts'
+import { type Caller, runAs } from '../support/roles.ts'
+import { signUp } from '../support/sign-up.ts'
 
 const SCHEMA = 'tenancy'
 
@@ -127,6 +129,61 @@ describe('a project with tables of our names, and all of ours in another schema'
       { subject: 'ada@example.com' },
     )
     expect(told).toMatchObject({ verdict: { ready: true } })
+  })
+
+  it('shows a tenant that is ready to its people, and to nobody else, in each table of the schema', async () => {
+    const auth = postgres(database.url('supabase_auth_admin'), { max: 1 })
+    const api = postgres(database.url('authenticator'), { max: 1 })
+    try {
+      const stranger = (await signUp(auth)).id
+      const [ada] = await sql<{ user: string; organization: string }[]>`
+        select owner_id as user, id as organization from tenancy.organizations where name = 'Engines'`
+      if (!ada) throw new Error('Nobody is ready.')
+      const tables = await sql<{ table: string; whose: string }[]>`
+        select c.relname as table, coalesce(max(a.attname) filter (where a.attname = 'organization_id' and c.relname <> 'profiles'),
+          max(a.attname) filter (where a.attname = 'user_id'), 'id') as whose
+        from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+        where c.relnamespace = ${SCHEMA}::regnamespace and c.relkind in ('r', 'p') and not c.relispartition group by c.relname`
+      const seen = async (table: string, whose: string, caller: Caller) =>
+        runAs(
+          api,
+          caller,
+          (tx) => tx`
+            select from ${tx(SCHEMA)}.${tx(table)} where ${tx(whose)} in (${ada.user}, ${ada.organization})`,
+        ).then(
+          (rows) => rows.length,
+          (error: postgres.PostgresError) => error.code,
+        )
+      const filled: string[] = []
+      for (const { table, whose } of tables) {
+        const rows = await sql`
+          select from ${sql(SCHEMA)}.${sql(table)} where ${sql(whose)} in (${ada.user}, ${ada.organization})`
+        if (rows.length > 0) filled.push(table)
+        const own = await seen(table, whose, { role: 'authenticated', userId: ada.user })
+        expect([rows.length, '42501'], `${table}, its owner`).toContain(own)
+        expect(await seen(table, whose, { role: 'authenticated', userId: stranger }), table).toBe(
+          own === '42501' ? own : 0,
+        )
+        expect(await seen(table, whose, { role: 'anon' }), `${table}, anon`).toBe('42501')
+      }
+      expect(filled.length).toBeGreaterThan(8)
+      const write = (statement: string) =>
+        runAs(api, { role: 'authenticated', userId: stranger }, (tx) => tx.unsafe(statement)).then(
+          ({ count }) => count,
+          (error: postgres.PostgresError) => error.code,
+        )
+      expect(
+        await write(`update tenancy.organizations set name = 'Mine' where id = '${ada.organization}'`),
+      ).toBe(0)
+      expect(await write(`update tenancy.profiles set full_name = 'Me' where id = '${ada.user}'`)).toBe(0)
+      expect(
+        await write(
+          `insert into tenancy.organization_members values ('${ada.organization}', '${stranger}', 'owner')`,
+        ),
+      ).toBe('42501')
+    } finally {
+      await Promise.all([auth.end(), api.end()])
+    }
   })
 })
 

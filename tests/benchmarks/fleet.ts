@@ -76,9 +76,13 @@ function measure(tenants: number, options: BenchmarkOptions): Promise<Metrics> {
           const { wakeUps } = emulator.stats
           options.progress(`migrating ${tenants} tenants`)
           await superuser`select provisioning.start_fleet_migration(${ONE_COLUMN.version}, 5, 8, 0)`
+          const before = process.cpuUsage()
           const tookSeconds = await workUntilDone(superuser, sql, emulator, options.signal)
+          const { user, system } = process.cpuUsage(before)
           return {
             fleet_1000_s: tookSeconds * (1_000 / tenants),
+            // Of this process, which is the workers and the emulator's proxy.
+            cpu_ms_per_tenant: (user + system) / 1000 / tenants,
             apply_0001_ms: median(applyMs),
             wake_ups: emulator.stats.wakeUps - wakeUps,
           }

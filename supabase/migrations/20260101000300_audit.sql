@@ -116,6 +116,7 @@ begin
     case tg_op when 'INSERT' then 'member.added' when 'DELETE' then 'member.removed' else 'member.role_changed' end,
     'user', coalesce(new.user_id, old.user_id)::text,
     jsonb_strip_nulls(jsonb_build_object('from', old.role, 'to', new.role)));
+  insert into provisioning.changed_people (organization_id) values (coalesce(new.organization_id, old.organization_id));
   return null;
 end
 $$;

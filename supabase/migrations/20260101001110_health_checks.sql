@@ -64,6 +64,11 @@ begin
   update public.organization_databases d set health_status = h.status
   from public.tenant_health h
   where d.organization_id = any (p_organization_ids) and h.organization_id = d.organization_id and d.health_status <> h.status;
+  -- Who waited for an awake database has its turn.
+  update provisioning.changed_people c set asleep_since = null
+  from public.tenant_health h
+  where c.organization_id = any (p_organization_ids) and c.asleep_since is not null and h.organization_id = c.organization_id
+    and h.status <> 'sleeping';
   for v_health in
     select h.* from public.tenant_health h
     where h.organization_id = any (p_organization_ids) and (h.troubled_checks > 0 or exists (
@@ -77,7 +82,8 @@ end
 $$;
 revoke execute on function provisioning.announce_health(uuid[]) from public, anon, authenticated, service_role;
 comment on function provisioning.announce_health(uuid[]) is
-  'Copies the new status of these tenants to organization_databases, and opens or resolves their alerts.';
+  'Copies the new status of these tenants to organization_databases, and opens or resolves their alerts. Changes of members that
+waited for a database that slept are due when it does not any more.';
 
 create function provisioning.record_health_checks(p_results jsonb) returns integer
 language plpgsql security definer set search_path = '' as $$

@@ -2,6 +2,7 @@ import { forTenant, type Step } from '../../engine/step.ts'
 import { defineService } from '../service.ts'
 import { knowAwake } from './awake.ts'
 import { createNeonProvider } from './client.ts'
+import { createCopyPeople } from './copy-people.ts'
 import { credentials } from './credentials.ts'
 import { deleteCredentials } from './delete-credentials.ts'
 import { deleteNeonProject } from './delete-neon-project.ts'
@@ -29,6 +30,7 @@ export const neon = defineService({
   emulator: { key: 'napi_localemulator', path: '/api/v2' },
   connect(environment, sql) {
     const provider = createNeonProvider(environment, sql)
+    const isAwake = knowAwake(provider)
     const withRows = (step: NeonStep): Step =>
       forTenant(neonTenant, (context) => step({ ...context, neon: provider }))
     return {
@@ -41,7 +43,8 @@ export const neon = defineService({
         graphql_endpoint: withRows(graphqlEndpoint),
         new_login: withRows(newLogin),
         limit_former_login: withRows(limitFormerLogin),
-        migrate_schema: withRows(createMigrateSchema(knowAwake(provider))),
+        migrate_schema: withRows(createMigrateSchema(isAwake)),
+        copy_people: withRows(createCopyPeople(isAwake)),
         grant_access: withRows(grantAccess),
         renew_own_logins: withRows(renewOwnLogins),
         end_logins: withRows(endDueLogins),

@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { type BuildOptions, build } from 'esbuild'
@@ -37,13 +38,15 @@ const GLOBALS = [
   'const global=globalThis,require=requireFactory(import.meta.url)',
 ].join(';')
 
-/** The code that all exported schemas run on. */
+/** The code that all exported schemas run on, and the licences of the packages that it is made of. */
 export async function bundleRuntime(): Promise<string> {
   const contents = Object.entries(PACKAGES)
     .map(([specifier, name]) => `export * as ${name} from '${specifier}'`)
     .join('\n')
-  const code = await run({
+  const { code, inputs } = await run({
     ...OPTIONS,
+    metafile: true,
+    absWorkingDir: projectRoot,
     stdin: { contents, resolveDir: projectRoot, loader: 'js' },
     banner: { js: GLOBALS },
     plugins: [
@@ -59,11 +62,26 @@ export async function bundleRuntime(): Promise<string> {
       },
     ],
   })
-  return code
+  return code + (await licencesOf(inputs))
+}
+
+/** As the licences of the packages ask: their texts travel with every copy. @param inputs files, from the project's root */
+async function licencesOf(inputs: readonly string[]): Promise<string> {
+  const folders = new Set(inputs.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))
+  const texts = await Promise.all(
+    [...folders].sort().map(async (folder) => {
+      const at = (file: string) => readFile(path.join(projectRoot, folder, file), 'utf8')
+      const { name, version, license }: Record<string, string> = JSON.parse(await at('package.json'))
+      const file = (await readdir(path.join(projectRoot, folder))).find((entry) => /^licen[cs]e/i.test(entry))
+      const text = file === undefined ? '' : `\n\n${(await at(file)).trim().replaceAll('*/', '* /')}`
+      return `/*! ${name} ${version}, ${license}${text} */\n`
+    }),
+  )
+  return texts.join('')
 }
 
 /** @param code of an exported schema @returns the same, minified, with everything but graphql from the runtime */
-export function bundleSchema(code: string): Promise<string> {
+export async function bundleSchema(code: string): Promise<string> {
   const contents = code.replace(
     /^import \{(.+)\} from "([^"]+)";$/gm,
     (line, names: string, specifier: string) => {
@@ -73,16 +91,23 @@ export function bundleSchema(code: string): Promise<string> {
       return `import { ${name} } from '${RUNTIME_FILE}'\nconst {${names.replaceAll(' as ', ': ')}} = ${name}`
     },
   )
-  return run({
+  const bundled = await run({
     ...OPTIONS,
     external: [...OPTIONS.external, RUNTIME_FILE],
     stdin: { contents, resolveDir: path.join(projectRoot, 'local'), loader: 'js' },
   })
+  return bundled.code
 }
 
-async function run(options: BuildOptions & { readonly write: false }): Promise<string> {
-  const { outputFiles } = await build(options)
+interface Bundled {
+  readonly code: string
+  /** Empty unless a metafile is asked for. */
+  readonly inputs: readonly string[]
+}
+
+async function run(options: BuildOptions & { readonly write: false }): Promise<Bundled> {
+  const { outputFiles, metafile } = await build(options)
   const [file] = outputFiles
   if (!file || outputFiles.length > 1) throw new Error('esbuild wrote another number of files than one')
-  return file.text
+  return { code: file.text, inputs: Object.keys(metafile?.inputs ?? {}) }
 }

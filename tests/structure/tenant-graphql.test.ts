@@ -42,3 +42,16 @@ it('all of it fits into what the platform lets a function weigh', async () => {
   )
   expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(MOST_BYTES)
 })
+
+it('the packages that are bundled bring their licences, and each of these lets us pass the package on', async () => {
+  const runtime = await readFile(path.join(projectRoot, EXPORTS, 'runtime.mjs'), 'utf8')
+  const notices = [...runtime.matchAll(/^\/\*! (\S+) (\S+), (\S+)\n\n([\s\S]*?) \*\/$/gm)]
+  expect(notices.map(([, name]) => name)).toEqual(
+    expect.arrayContaining(['grafast', '@dataplan/pg', 'pg-sql2']),
+  )
+  expect(runtime.match(/^\/\*! /gm)).toHaveLength(notices.length)
+  for (const [, name, , license, text] of notices) {
+    expect(license, name).toMatch(/^(MIT|ISC|0BSD|Apache-2\.0|BSD-[23]-Clause)$/)
+    expect(text, name).toMatch(/copyright|permission/i)
+  }
+})

@@ -204,3 +204,317 @@ OR
 `)})`),this.havingConditions.length>0&&this.parent.having((0,yn.sql)`(${yn.sql.join(this.havingConditions.map(e=>yn.sql.indent(yn.sql.parens(e))),`
 OR
 `)})`)}[yn.$$toSQL](){return this.alias}};ac.PgOrFilter=Ef});var xf=j(ys=>{"use strict";Object.defineProperty(ys,"__esModule",{value:!0});ys.isPromiseLike=If;ys.getWithPgClientFromPgService=N_;ys.withPgClientFromPgService=dR;ys.withSuperuserPgClientFromPgService=pR;function If(t){return t!=null&&typeof t.then=="function"}var uR=!1,hs=new Map;function N_(t){let e=hs.get(t);if(e)return If(e)?e.then(n=>(n.retainers++,n.withPgClient)):(e.retainers++,e.withPgClient);{let n=(async()=>{let r=t.adaptor?.createWithPgClient;if(typeof r!="function")throw new Error(`'${t.adaptor}' does not look like a withPgClient adaptor - please ensure it exports a method called 'createWithPgClient'`);let s=await r(t.adaptorSettings),i=((...a)=>s.apply(null,a)),o={withPgClient:i,retainers:1},l=!1;return i.release=()=>{o.retainers--,setTimeout(()=>{if(o.retainers===0&&!l)return l=!0,hs.delete(t),s.release?.()},uR?500:5e3).unref?.()},hs.set(t,o),o})();return hs.has(t)||hs.set(t,n),n.catch(()=>{hs.delete(t)}),n.then(r=>r.withPgClient)}}async function dR(t,e,n){let r=N_(t),s=If(r)?await r:r;try{return await s(e,n)}finally{s.release()}}async function pR(t,e,n){let r=await t.adaptor.createWithPgClient(t.adaptorSettings,"SUPERUSER");try{return await r(e,n)}finally{r.release?.()}}});var Of=j(lc=>{"use strict";Object.defineProperty(lc,"__esModule",{value:!0});lc.version=void 0;lc.version="1.1.2"});var F_=j(sr=>{"use strict";Object.defineProperty(sr,"__esModule",{value:!0});sr.PgContextPlugin=sr.EMPTY_OBJECT=void 0;var fR=xf(),hR=Of();sr.EMPTY_OBJECT=Object.freeze(Object.create(null));sr.PgContextPlugin={name:"PgContextPlugin",description:"Extends the runtime GraphQL context with details needed to support your configured pgServices",version:hR.version,grafast:{middleware:{prepareArgs(t,{args:e}){e.contextValue||(e.contextValue=Object.create(null));let{resolvedPreset:n,requestContext:r}=e,s=e.contextValue;if(n?.pgServices)for(let i of n.pgServices){let{pgSettings:o,pgSettingsKey:l,withPgClientKey:a,pgSubscriberKey:c,pgSubscriber:d}=i;if(o&&l==null)throw new Error(`pgService '${i.name}' specifies pgSettings, but has no pgSettingsKey.`);if(d&&c==null)throw new Error(`pgService '${i.name}' specifies pgSubscriber, but has no pgSubscriberKey.`);if(l!=null){if(l in s)throw new Error(`Key '${l}' already set on the context; refusing to overwrite - please check your configuration.`);s[l]=typeof o=="function"?o(r??sr.EMPTY_OBJECT):o??void 0}if(c!=null){if(c in s)throw new Error(`Key '${c}' already set on the context; refusing to overwrite - please check your configuration.`);s[c]=d}if(a in s)throw new Error(`Key '${a}' already set on the context; refusing to overwrite - please check your configuration.`);s[a]=fR.withPgClientFromPgService.bind(null,i)}return t()}}}}});var M_=j(zi=>{"use strict";Object.defineProperty(zi,"__esModule",{value:!0});zi.ToPgStep=void 0;zi.toPg=mR;var yR=fe(),cc=class extends yR.UnbatchedStep{static{this.$$export={moduleName:"@dataplan/pg",exportName:"ToPgStep"}}constructor(e,n){super(),this.isSyncAndSafe=!0,this.codec=n,this.addDependency(e),this.peerKey=n.name}deduplicate(e){return e.filter(n=>n.codec===this.codec)}unbatchedExecute(e,n){return n==null?null:this.codec.toPg(n)}};zi.ToPgStep=cc;function mR(t,e){return new cc(t,e)}});var U_=j(Ct=>{"use strict";Object.defineProperty(Ct,"__esModule",{value:!0});Ct.withPgClientTransaction=Ct.withPgClient=Ct.SideEffectWithPgClientStep=void 0;Ct.sideEffectWithPgClient=$f;Ct.sideEffectWithPgClientTransaction=B_;Ct.loadOneWithPgClient=gR;Ct.loadManyWithPgClient=PR;var pc=fe(),uc=class extends pc.Step{static{this.$$export={moduleName:"@dataplan/pg",exportName:"SideEffectWithPgClientStep"}}constructor(e,n,r){super(),this.isSyncAndSafe=!1,this.executor=e,this.callback=r,this.contextId=this.addDependency(this.executor.context()),this.dataId=this.addDependency(n),this.hasSideEffects=!0}execute({indexMap:e,values:n}){let r=n[this.contextId],s=n[this.dataId];return e(i=>{let o=r.at(i),l=s.at(i),{withPgClient:a,pgSettings:c}=o;return a(c,d=>this.callback(d,l))})}};Ct.SideEffectWithPgClientStep=uc;function $f(t,e,n){let r=(0,pc.multistep)(e);return new uc(t,r,n)}function B_(t,e,n){return $f(t,e,(r,s)=>r.withTransaction(i=>n(i,s)))}Ct.withPgClient=$f;Ct.withPgClientTransaction=B_;function gR(t,e,n){let r=bR(t,n);return(0,pc.loadOne)(e,r)}var dc=new WeakMap;function bR(t,e){let n=dc.get(t);n||(n=new WeakMap,dc.set(t,n));let r=n.get(e);if(r)return r;{let s=typeof e=="function"?{load:e,shared:void 0}:e,i={...s,shared:()=>({...G_(s.shared),pgExecutorContext:t.context()}),load(o,l){let{shared:{pgExecutorContext:a}}=l;return a.withPgClient(a.pgSettings,c=>Promise.resolve(s.load(c,o,l)).then(d=>Promise.all(d)))}};return n.set(e,i),i}}function SR(t,e){let n=dc.get(t);n||(n=new WeakMap,dc.set(t,n));let r=n.get(e);if(r)return r;{let s=typeof e=="function"?{load:e,shared:void 0}:e,i={...s,shared:()=>({...G_(s.shared),pgExecutorContext:t.context()}),load(o,l){let{shared:{pgExecutorContext:a}}=l;return a.withPgClient(a.pgSettings,c=>Promise.resolve(s.load(c,o,l)).then(d=>Promise.all(d)))}};return n.set(e,i),i}}function G_(t){return typeof t=="function"?t():t}function PR(t,e,n){let r=SR(t,n);return(0,pc.loadMany)(e,r)}});var Z_=j(B=>{"use strict";Object.defineProperty(B,"__esModule",{value:!0});B.PgValidateParsedCursorStep=B.pgValidateParsedCursor=B.PgUpdateSingleStep=B.pgUpdateSingle=B.PgUnionAllStep=B.PgUnionAllSingleStep=B.PgUnionAllRowsStep=B.pgUnionAll=B.PgTempTable=B.PgSelectStep=B.PgSelectSingleStep=B.pgSelectSingleFromRecord=B.PgSelectRowsStep=B.pgSelectFromRecords=B.pgSelectFromRecord=B.pgSelect=B.pgResourceOptions=B.PgResource=B.PgOrFilter=B.PgManyFilter=B.PgInsertSingleStep=B.pgInsertSingle=B.pgFromExpressionRuntime=B.pgFromExpression=B.PgExecutor=B.PgDeleteSingleStep=B.pgDeleteSingle=B.PgCursorStep=B.PgContextPlugin=B.PgCondition=B.PgClassFilter=B.PgClassExpressionStep=B.pgClassExpression=B.PgBooleanFilter=B.makeRegistryBuilder=B.makeRegistry=B.makePgResourceOptions=B.loadOneWithPgClient=B.loadManyWithPgClient=B.listOfCodec=B.LIST_TYPES=B.isEnumCodec=B.getWithPgClientFromPgService=B.getInnerCodec=B.getCodecByPgCatalogTypeName=B.generatePgParameterAnalysis=B.enumCodec=B.domainOfCodec=B.assertPgClassSingleStep=B.sql=void 0;B.version=B.withSuperuserPgClientFromPgService=B.withPgClientTransaction=B.withPgClientFromPgService=B.withPgClient=B.TYPES=B.ToPgStep=B.toPg=B.sqlValueWithCodec=B.sqlFromArgDigests=B.sideEffectWithPgClientTransaction=B.SideEffectWithPgClientStep=B.sideEffectWithPgClient=B.recordCodec=B.rangeOfCodec=B.pgWhereConditionSpecListToSQL=void 0;var _R=fe(),wR=Ve();Object.defineProperty(B,"sql",{enumerable:!0,get:function(){return wR.sql}});var Me=Tn();Object.defineProperty(B,"domainOfCodec",{enumerable:!0,get:function(){return Me.domainOfCodec}});Object.defineProperty(B,"enumCodec",{enumerable:!0,get:function(){return Me.enumCodec}});Object.defineProperty(B,"getCodecByPgCatalogTypeName",{enumerable:!0,get:function(){return Me.getCodecByPgCatalogTypeName}});Object.defineProperty(B,"getInnerCodec",{enumerable:!0,get:function(){return Me.getInnerCodec}});Object.defineProperty(B,"isEnumCodec",{enumerable:!0,get:function(){return Me.isEnumCodec}});Object.defineProperty(B,"LIST_TYPES",{enumerable:!0,get:function(){return Me.LIST_TYPES}});Object.defineProperty(B,"listOfCodec",{enumerable:!0,get:function(){return Me.listOfCodec}});Object.defineProperty(B,"rangeOfCodec",{enumerable:!0,get:function(){return Me.rangeOfCodec}});Object.defineProperty(B,"recordCodec",{enumerable:!0,get:function(){return Me.recordCodec}});Object.defineProperty(B,"sqlValueWithCodec",{enumerable:!0,get:function(){return Me.sqlValueWithCodec}});Object.defineProperty(B,"TYPES",{enumerable:!0,get:function(){return Me.TYPES}});var mn=A_();Object.defineProperty(B,"makeRegistry",{enumerable:!0,get:function(){return mn.makeRegistry}});Object.defineProperty(B,"makeRegistryBuilder",{enumerable:!0,get:function(){return mn.makeRegistryBuilder}});Object.defineProperty(B,"PgResource",{enumerable:!0,get:function(){return mn.PgResource}});Object.defineProperty(B,"makePgResourceOptions",{enumerable:!0,get:function(){return mn.pgResourceOptions}});Object.defineProperty(B,"pgResourceOptions",{enumerable:!0,get:function(){return mn.pgResourceOptions}});var V_=C_();Object.defineProperty(B,"PgExecutor",{enumerable:!0,get:function(){return V_.PgExecutor}});var z_=k_();Object.defineProperty(B,"PgBooleanFilter",{enumerable:!0,get:function(){return z_.PgBooleanFilter}});var Y_=Sf();Object.defineProperty(B,"PgClassFilter",{enumerable:!0,get:function(){return Y_.PgClassFilter}});var Q_=R_();Object.defineProperty(B,"PgManyFilter",{enumerable:!0,get:function(){return Q_.PgManyFilter}});var H_=q_();Object.defineProperty(B,"PgOrFilter",{enumerable:!0,get:function(){return H_.PgOrFilter}});var ms=xf();Object.defineProperty(B,"getWithPgClientFromPgService",{enumerable:!0,get:function(){return ms.getWithPgClientFromPgService}});Object.defineProperty(B,"withPgClientFromPgService",{enumerable:!0,get:function(){return ms.withPgClientFromPgService}});Object.defineProperty(B,"withSuperuserPgClientFromPgService",{enumerable:!0,get:function(){return ms.withSuperuserPgClientFromPgService}});var W_=F_();Object.defineProperty(B,"PgContextPlugin",{enumerable:!0,get:function(){return W_.PgContextPlugin}});var fc=Cn();Object.defineProperty(B,"pgClassExpression",{enumerable:!0,get:function(){return fc.pgClassExpression}});Object.defineProperty(B,"PgClassExpressionStep",{enumerable:!0,get:function(){return fc.PgClassExpressionStep}});var hc=Di();Object.defineProperty(B,"PgCondition",{enumerable:!0,get:function(){return hc.PgCondition}});Object.defineProperty(B,"pgWhereConditionSpecListToSQL",{enumerable:!0,get:function(){return hc.pgWhereConditionSpecListToSQL}});var K_=Dl();Object.defineProperty(B,"PgCursorStep",{enumerable:!0,get:function(){return K_.PgCursorStep}});var yc=Yl();Object.defineProperty(B,"pgDeleteSingle",{enumerable:!0,get:function(){return yc.pgDeleteSingle}});Object.defineProperty(B,"PgDeleteSingleStep",{enumerable:!0,get:function(){return yc.PgDeleteSingleStep}});var mc=Al();Object.defineProperty(B,"pgInsertSingle",{enumerable:!0,get:function(){return mc.pgInsertSingle}});Object.defineProperty(B,"PgInsertSingleStep",{enumerable:!0,get:function(){return mc.PgInsertSingleStep}});var ot=ji();Object.defineProperty(B,"generatePgParameterAnalysis",{enumerable:!0,get:function(){return ot.generatePgParameterAnalysis}});Object.defineProperty(B,"pgFromExpression",{enumerable:!0,get:function(){return ot.pgFromExpression}});Object.defineProperty(B,"pgFromExpressionRuntime",{enumerable:!0,get:function(){return ot.pgFromExpressionRuntime}});Object.defineProperty(B,"pgSelect",{enumerable:!0,get:function(){return ot.pgSelect}});Object.defineProperty(B,"pgSelectFromRecords",{enumerable:!0,get:function(){return ot.pgSelectFromRecords}});Object.defineProperty(B,"PgSelectRowsStep",{enumerable:!0,get:function(){return ot.PgSelectRowsStep}});Object.defineProperty(B,"PgSelectStep",{enumerable:!0,get:function(){return ot.PgSelectStep}});Object.defineProperty(B,"sqlFromArgDigests",{enumerable:!0,get:function(){return ot.sqlFromArgDigests}});var gs=ki();Object.defineProperty(B,"pgSelectFromRecord",{enumerable:!0,get:function(){return gs.pgSelectFromRecord}});Object.defineProperty(B,"pgSelectSingleFromRecord",{enumerable:!0,get:function(){return gs.pgSelectSingleFromRecord}});Object.defineProperty(B,"PgSelectSingleStep",{enumerable:!0,get:function(){return gs.PgSelectSingleStep}});var J_=_f();Object.defineProperty(B,"PgTempTable",{enumerable:!0,get:function(){return J_.PgTempTable}});var kn=Zp();Object.defineProperty(B,"pgUnionAll",{enumerable:!0,get:function(){return kn.pgUnionAll}});Object.defineProperty(B,"PgUnionAllRowsStep",{enumerable:!0,get:function(){return kn.PgUnionAllRowsStep}});Object.defineProperty(B,"PgUnionAllSingleStep",{enumerable:!0,get:function(){return kn.PgUnionAllSingleStep}});Object.defineProperty(B,"PgUnionAllStep",{enumerable:!0,get:function(){return kn.PgUnionAllStep}});var gc=Ul();Object.defineProperty(B,"pgUpdateSingle",{enumerable:!0,get:function(){return gc.pgUpdateSingle}});Object.defineProperty(B,"PgUpdateSingleStep",{enumerable:!0,get:function(){return gc.PgUpdateSingleStep}});var bc=Nl();Object.defineProperty(B,"pgValidateParsedCursor",{enumerable:!0,get:function(){return bc.pgValidateParsedCursor}});Object.defineProperty(B,"PgValidateParsedCursorStep",{enumerable:!0,get:function(){return bc.PgValidateParsedCursorStep}});var Sc=M_();Object.defineProperty(B,"toPg",{enumerable:!0,get:function(){return Sc.toPg}});Object.defineProperty(B,"ToPgStep",{enumerable:!0,get:function(){return Sc.ToPgStep}});var kt=U_();Object.defineProperty(B,"loadManyWithPgClient",{enumerable:!0,get:function(){return kt.loadManyWithPgClient}});Object.defineProperty(B,"loadOneWithPgClient",{enumerable:!0,get:function(){return kt.loadOneWithPgClient}});Object.defineProperty(B,"sideEffectWithPgClient",{enumerable:!0,get:function(){return kt.sideEffectWithPgClient}});Object.defineProperty(B,"SideEffectWithPgClientStep",{enumerable:!0,get:function(){return kt.SideEffectWithPgClientStep}});Object.defineProperty(B,"sideEffectWithPgClientTransaction",{enumerable:!0,get:function(){return kt.sideEffectWithPgClientTransaction}});Object.defineProperty(B,"withPgClient",{enumerable:!0,get:function(){return kt.withPgClient}});Object.defineProperty(B,"withPgClientTransaction",{enumerable:!0,get:function(){return kt.withPgClientTransaction}});var X_=Qt();Object.defineProperty(B,"assertPgClassSingleStep",{enumerable:!0,get:function(){return X_.assertPgClassSingleStep}});(0,_R.exportAsMany)("@dataplan/pg",{assertPgClassSingleStep:X_.assertPgClassSingleStep,domainOfCodec:Me.domainOfCodec,getInnerCodec:Me.getInnerCodec,enumCodec:Me.enumCodec,getCodecByPgCatalogTypeName:Me.getCodecByPgCatalogTypeName,isEnumCodec:Me.isEnumCodec,listOfCodec:Me.listOfCodec,rangeOfCodec:Me.rangeOfCodec,recordCodec:Me.recordCodec,sqlValueWithCodec:Me.sqlValueWithCodec,makeRegistryBuilder:mn.makeRegistryBuilder,makeRegistry:mn.makeRegistry,pgResourceOptions:mn.pgResourceOptions,TYPES:Me.TYPES,LIST_TYPES:Me.LIST_TYPES,PgResource:mn.PgResource,PgExecutor:V_.PgExecutor,PgBooleanFilter:z_.PgBooleanFilter,PgClassFilter:Y_.PgClassFilter,PgManyFilter:Q_.PgManyFilter,PgOrFilter:H_.PgOrFilter,pgClassExpression:fc.pgClassExpression,PgClassExpressionStep:fc.PgClassExpressionStep,PgCondition:hc.PgCondition,pgWhereConditionSpecListToSQL:hc.pgWhereConditionSpecListToSQL,PgCursorStep:K_.PgCursorStep,pgDeleteSingle:yc.pgDeleteSingle,PgDeleteSingleStep:yc.PgDeleteSingleStep,pgInsertSingle:mc.pgInsertSingle,PgInsertSingleStep:mc.PgInsertSingleStep,pgSelect:ot.pgSelect,pgFromExpressionRuntime:ot.pgFromExpressionRuntime,pgFromExpression:ot.pgFromExpression,generatePgParameterAnalysis:ot.generatePgParameterAnalysis,pgSelectFromRecords:ot.pgSelectFromRecords,PgSelectStep:ot.PgSelectStep,PgSelectRowsStep:ot.PgSelectRowsStep,sqlFromArgDigests:ot.sqlFromArgDigests,pgSelectFromRecord:gs.pgSelectFromRecord,pgSelectSingleFromRecord:gs.pgSelectSingleFromRecord,PgSelectSingleStep:gs.PgSelectSingleStep,pgUnionAll:kn.pgUnionAll,PgUnionAllSingleStep:kn.PgUnionAllSingleStep,PgUnionAllRowsStep:kn.PgUnionAllRowsStep,PgUnionAllStep:kn.PgUnionAllStep,pgUpdateSingle:gc.pgUpdateSingle,PgUpdateSingleStep:gc.PgUpdateSingleStep,pgValidateParsedCursor:bc.pgValidateParsedCursor,PgValidateParsedCursorStep:bc.PgValidateParsedCursorStep,PgTempTable:J_.PgTempTable,toPg:Sc.toPg,ToPgStep:Sc.ToPgStep,loadOneWithPgClient:kt.loadOneWithPgClient,loadManyWithPgClient:kt.loadManyWithPgClient,sideEffectWithPgClient:kt.sideEffectWithPgClient,sideEffectWithPgClientTransaction:kt.sideEffectWithPgClientTransaction,SideEffectWithPgClientStep:kt.SideEffectWithPgClientStep,getWithPgClientFromPgService:ms.getWithPgClientFromPgService,withPgClientFromPgService:ms.withPgClientFromPgService,withSuperuserPgClientFromPgService:ms.withSuperuserPgClientFromPgService,PgContextPlugin:W_.PgContextPlugin});var ER=Of();Object.defineProperty(B,"version",{enumerable:!0,get:function(){return ER.version}})});var PN=wc(fe()),_N=wc(Z_()),wN=wc(Ve());export{_N as dataplanPg,PN as grafast,wN as pgSql};
+/*! @dataplan/pg 1.1.2, MIT
+
+# The MIT License (MIT)
+
+Copyright © 2026 Benjie Gillam
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the “Software”), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED “AS IS”, WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! @graphile/lru 5.0.0, MIT
+
+# The MIT License (MIT)
+
+Copyright © `2019` Benjie Gillam
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the “Software”), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED “AS IS”, WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! ansi-styles 4.3.0, MIT
+
+MIT License
+
+Copyright (c) Sindre Sorhus <sindresorhus@gmail.com> (sindresorhus.com)
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! chalk 4.1.2, MIT
+
+MIT License
+
+Copyright (c) Sindre Sorhus <sindresorhus@gmail.com> (sindresorhus.com)
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! color-convert 2.0.1, MIT
+
+Copyright (c) 2011-2016 Heather Arthur <fayearthur@gmail.com>
+
+Permission is hereby granted, free of charge, to any person obtaining
+a copy of this software and associated documentation files (the
+"Software"), to deal in the Software without restriction, including
+without limitation the rights to use, copy, modify, merge, publish,
+distribute, sublicense, and/or sell copies of the Software, and to
+permit persons to whom the Software is furnished to do so, subject to
+the following conditions:
+
+The above copyright notice and this permission notice shall be
+included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND,
+EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE
+LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION
+OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! color-name 1.1.4, MIT
+
+The MIT License (MIT)
+Copyright (c) 2015 Dmitry Ivanov
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! debug 4.4.3, MIT
+
+(The MIT License)
+
+Copyright (c) 2014-2017 TJ Holowaychuk <tj@vision-media.ca>
+Copyright (c) 2018-2021 Josh Junon
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+and associated documentation files (the 'Software'), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense,
+and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial
+portions of the Software.
+
+THE SOFTWARE IS PROVIDED 'AS IS', WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT
+LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT.
+IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY,
+WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
+SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! eventemitter3 5.0.4, MIT
+
+The MIT License (MIT)
+
+Copyright (c) 2014 Arnout Kazemier
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE. */
+/*! grafast 1.1.3, MIT
+
+# The MIT License (MIT)
+
+Copyright © `2023` Benjie Gillam
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the “Software”), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED “AS IS”, WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+---
+
+Licenses of bundled dependencies (if any) are detailed in dist/LICENSES.txt */
+/*! graphile-config 1.1.1, MIT
+
+# The MIT License (MIT)
+
+Copyright © `2023` Benjie Gillam
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the “Software”), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED “AS IS”, WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! has-flag 4.0.0, MIT
+
+MIT License
+
+Copyright (c) Sindre Sorhus <sindresorhus@gmail.com> (sindresorhus.com)
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! iterall 1.3.0, MIT
+
+Copyright (c) 2016 Lee Byron
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the "Software"), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! ms 2.1.3, MIT
+
+The MIT License (MIT)
+
+Copyright (c) 2020 Vercel, Inc.
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE. */
+/*! pg-sql2 5.0.1, MIT
+
+# The MIT License (MIT)
+
+Copyright © `2019` Benjie Gillam
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the “Software”), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so,
+subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED “AS IS”, WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! postgres-range 1.1.4, MIT
+
+MIT License
+
+Copyright (c) 2021 Abbas Mashayekh
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE. */
+/*! supports-color 7.2.0, MIT
+
+MIT License
+
+Copyright (c) Sindre Sorhus <sindresorhus@gmail.com> (sindresorhus.com)
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+/*! tslib 2.8.1, 0BSD
+
+Copyright (c) Microsoft Corporation.
+
+Permission to use, copy, modify, and/or distribute this software for any
+purpose with or without fee is hereby granted.
+
+THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH
+REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF MERCHANTABILITY
+AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT,
+INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM
+LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION OF CONTRACT, NEGLIGENCE OR
+OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR
+PERFORMANCE OF THIS SOFTWARE. */

@@ -9,8 +9,6 @@ export default defineConfig({
     // The policy of the pages allows no script of data: or inline, and the fonts are files beside the others.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // Measured by its size on the wire: `first_page_kb` is at most 200.
-    chunkSizeWarningLimit: 700,
     license: { fileName: 'licenses.md' },
   },
 })

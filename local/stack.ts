@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Variables } from '../shared/kernel/environment.ts'
 import { services } from '../shared/services/registry.ts'
 import type { Configuration } from '../tools/configuration.ts'
-import { assertPortFree, PORT_USES } from '../tools/ports.ts'
+import { assertPortFree, PORT_USES, type PortUse } from '../tools/ports.ts'
 import { claimDirectory } from './directories.ts'
 import { type EmulatorOptions, emulators, isEmulated } from './emulators/registry.ts'
 import type { FunctionLogLine } from './gateway/functions/processes.ts'
@@ -22,6 +22,8 @@ export interface StackOptions extends EmulatorOptions {
   readonly seed?: boolean
   readonly watch?: boolean
   readonly functionsLog?: (line: FunctionLogLine) => void
+  /** Ports that have to be free too, because something beside the stack is about to take them. */
+  readonly otherPorts?: readonly (readonly [port: number, use: PortUse])[]
   readonly postgresSettings?: Readonly<Record<string, string>>
   /** Told what is being done, in a few words each. */
   readonly progress?: (what: string) => void
@@ -62,6 +64,7 @@ async function startStages(options: StackOptions): Promise<Stack> {
   const orphan = await claimDirectory(options.directory)
   if (orphan) progress(`stopped the database that a killed start left behind (process ${orphan})`)
   await assertPortsFree(configuration)
+  for (const [port, use] of options.otherPorts ?? []) await assertPortFree(port, use)
   progress('starting Postgres')
   const postgres = await startDatabase(options)
   try {

@@ -5,7 +5,7 @@ import { services } from '../shared/services/registry.ts'
 import { bold, dim, runCommand, stopRequest, withoutArguments } from '../tools/command.ts'
 import { readConfiguration } from '../tools/configuration.ts'
 import { ensureConsole } from '../tools/console/build.ts'
-import { assertPortFree, PORT_USES } from '../tools/ports.ts'
+import { PORT_USES } from '../tools/ports.ts'
 import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
 import { type ConsoleServer, startConsole } from './console.ts'
@@ -30,7 +30,6 @@ await runCommand(
     const directory = stackDirectory(configuration)
     // A directory elsewhere may be used for other things, too; of that the stack's own part alone is closed to others.
     if (directory.startsWith(projectRoot + path.sep)) await makePrivate(path.dirname(directory))
-    await assertPortFree(configuration.LOCAL_CONSOLE_PORT, PORT_USES.console)
     const stack = await startStack({
       directory,
       configuration,
@@ -38,6 +37,7 @@ await runCommand(
       stripe: { timings: STRIPE_TIMINGS },
       seed: true,
       watch: true,
+      otherPorts: [[configuration.LOCAL_CONSOLE_PORT, PORT_USES.console]],
       functionsLog: ({ function: name, text }) => console.log(dim(`[${name}] ${text}`)),
       progress: (what) => console.log(dim(`… ${what}`)),
       signal: stop,

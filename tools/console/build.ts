@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { projectRoot } from '../project.ts'
 import { contentSecurityPolicy, headersFile, nginxSnippet } from './headers.ts'
@@ -14,20 +14,47 @@ export interface ConsoleProject {
   readonly publishableKey: string
 }
 
-/** Builds the static files of the console, with the policy that they are to be served with. @throws Error of Vite */
+/**
+ * Builds the static files of the console, with the policy that they are to be served with. They are written elsewhere first, so that
+ * whoever serves the old ones, or builds at the same time, is not disturbed. @throws Error of Vite
+ */
 export async function buildConsole(project: ConsoleProject | null): Promise<void> {
+  const draft = await mkdtemp(path.join(consoleRoot, '.dist-'))
+  try {
+    await buildInto(draft)
+    const policy = contentSecurityPolicy(project?.url)
+    const files: Readonly<Record<string, string>> = {
+      'config.json': `${JSON.stringify(project ?? { url: '', publishableKey: '' }, null, 2)}\n`,
+      _headers: headersFile(policy),
+      _redirects: '/* /index.html 200\n',
+      'nginx.conf': nginxSnippet(policy),
+      '.built-from': await sourcesHash(),
+    }
+    for (const [name, text] of Object.entries(files)) await writeFile(path.join(draft, name), text)
+    await chmod(draft, 0o755)
+    await rm(consoleDist, { recursive: true, force: true })
+    await rename(draft, consoleDist).catch(async () => {
+      // Somebody else has just put theirs there.
+      await rm(consoleDist, { recursive: true, force: true })
+      await rename(draft, consoleDist)
+    })
+  } finally {
+    await rm(draft, { recursive: true, force: true })
+  }
+}
+
+async function buildInto(folder: string): Promise<void> {
   // Read only now, because most commands do without.
   const { build } = await import('vite')
-  await build({ root: consoleRoot, logLevel: 'warn', build: { emptyOutDir: true } })
-  const policy = contentSecurityPolicy(project?.url)
-  const files: Readonly<Record<string, string>> = {
-    'config.json': `${JSON.stringify(project ?? { url: '', publishableKey: '' }, null, 2)}\n`,
-    _headers: headersFile(policy),
-    _redirects: '/* /index.html 200\n',
-    'nginx.conf': nginxSnippet(policy),
-    '.built-from': await sourcesHash(),
+  const { NODE_ENV } = process.env
+  // Vite takes it from here: within a test it would build React with its checks.
+  process.env.NODE_ENV = 'production'
+  try {
+    await build({ root: consoleRoot, logLevel: 'warn', build: { outDir: folder, emptyOutDir: true } })
+  } finally {
+    process.env.NODE_ENV = NODE_ENV
+    if (NODE_ENV === undefined) delete process.env.NODE_ENV
   }
-  for (const [name, text] of Object.entries(files)) await writeFile(path.join(consoleDist, name), text)
 }
 
 /** Builds it unless it is built from what is there now. */
@@ -41,7 +68,7 @@ async function sourcesHash(): Promise<string> {
   const names = (await readdir(consoleRoot, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(consoleRoot, path.join(entry.parentPath, entry.name)))
-    .filter((name) => !/^(dist|node_modules)\//.test(name))
+    .filter((name) => !/^(dist|\.dist-[^/]*|node_modules)\//.test(name))
     .sort()
   for (const name of names) hash.update(name).update(await readFile(path.join(consoleRoot, name)))
   return hash.update(await readFile(path.join(projectRoot, 'package-lock.json'))).digest('hex')

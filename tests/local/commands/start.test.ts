@@ -65,6 +65,9 @@ describe('npm start', () => {
     expect(announced(firstOutput, 'Neon')).toContain(`:${workplace.ports.LOCAL_NEON_PORT}/`)
     expect(announced(firstOutput, 'Stripe')).toContain(`:${workplace.ports.LOCAL_STRIPE_PORT} (emulator)`)
     expect(announced(firstOutput, 'Secret key')).toMatch(/^sb_secret_/)
+    const page = await fetch(`${announced(firstOutput, 'Console')}/sign-up`)
+    expect(await page.text()).toContain('<div id="root">')
+    expect(page.headers.get('content-security-policy')).toContain(`'self' ${announced(firstOutput, 'API')};`)
     firstTenant = await demoTenant(firstOutput)
     expect(firstTenant).toMatchObject({ neonProjectId: expect.stringMatching(/\w/) })
 
@@ -135,6 +138,7 @@ describe('npm start', () => {
   test.each([
     ['LOCAL_DB_PORT', 'database'],
     ['LOCAL_API_PORT', 'API gateway'],
+    ['LOCAL_CONSOLE_PORT', 'console'],
     ['LOCAL_NEON_PORT', 'Neon emulator'],
     ['LOCAL_NEON_POSTGRES_PORT', 'tenant databases'],
     ['LOCAL_STRIPE_PORT', 'Stripe emulator'],

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { setImmediate, setTimeout } from 'node:timers'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { Client } from 'pg'
 import { networkError, openSocket } from '../kernel/database/socket.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
@@ -171,7 +171,8 @@ function guard(
       lose()
       client.end().catch(() => undefined)
       // Whoever does not answer the goodbye is left.
-      setTimeout(() => socket.destroy(), LEAVE_MS).unref()
+      const leaving = setTimeout(() => socket.destroy(), LEAVE_MS)
+      socket.once('close', () => clearTimeout(leaving))
     },
   }
 }

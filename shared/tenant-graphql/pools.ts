@@ -6,7 +6,7 @@ import { openConnection, type UseLimits } from './connection.ts'
 import { createPool, type Lease, type Pool, type PoolLimits } from './pool.ts'
 
 /** Tenants whose connections are kept; those that were not asked for the longest time and are idle go first. */
-const MOST_TENANTS = 50
+const MOST_TENANTS = 30
 const LIMITS: PoolLimits = { connections: 2, waiting: 20, idleMs: 20_000, lifeMs: 1_800_000 }
 /** A sleeping Neon compute takes 1–2 s to wake, rarely more. */
 const CONNECT_MS = 8_000

@@ -129,6 +129,15 @@ function recordOf(file: SchemaFile): string {
     values (${file.version}, '${file.name}', '${checksum(file)}');`
 }
 
+/** SHA-256 of the file with this number, as the tenant's database records it. Null when this deployment has no such file. */
+export function schemaChecksum(
+  version: number,
+  files: readonly SchemaFile[] = tenantSchemaFiles,
+): string | null {
+  const file = files.find((each) => each.version === version)
+  return file ? checksum(file) : null
+}
+
 function checksum(file: SchemaFile): string {
   return createHash('sha256').update(file.sql).digest('hex')
 }

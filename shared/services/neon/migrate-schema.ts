@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { StepOutcome } from '../../engine/step.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../generated/tenant-schema-files.ts'
-import { applyTenantSchema } from '../../tenant-database/apply-schema.ts'
+import { applyTenantSchema, schemaChecksum } from '../../tenant-database/apply-schema.ts'
 import { failure } from '../../tenant-database/failures.ts'
 import { asLogin } from './as-login.ts'
 import type { Awake } from './awake.ts'
@@ -40,7 +40,7 @@ export function createMigrateSchema(
     const version = applied.value.value
     return {
       type: 'succeeded',
-      output: { schemaVersion: version, left: null },
+      output: { schemaVersion: version, schemaChecksum: schemaChecksum(version, files), left: null },
       record: sql`provisioning.record_schema_version(${job.id}, ${job.leaseToken}, ${version})`,
     }
   }

@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import type { Result } from '../../kernel/result.ts'
-import { applyTenantSchema } from '../../tenant-database/apply-schema.ts'
+import { applyTenantSchema, schemaChecksum } from '../../tenant-database/apply-schema.ts'
 import { copyPeople, type TenantPeople } from '../../tenant-database/copy-people.ts'
 import { asLogin } from './as-login.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
@@ -15,7 +15,7 @@ export const tenantSchema: NeonStep = async (context) => {
   const { sql, job } = context
   return {
     type: 'succeeded',
-    output: { schemaVersion: version },
+    output: { schemaVersion: version, schemaChecksum: schemaChecksum(version) },
     record: sql`provisioning.record_schema_version(${job.id}, ${job.leaseToken}, ${version})`,
   }
 }

@@ -171,7 +171,7 @@ describe('cancelling a provisioning that has failed', () => {
     project.stripeEmulator.faults.add({ match: { operation: 'PostCustomers' }, action: failing(400) })
     const person = await project.signUp()
     await project.waitFor(person.organizationId, 'failed')
-    expect(await left(person)).toMatchObject({ projects: 1, customers: 0, secrets: 3 })
+    expect(await left(person)).toMatchObject({ projects: 1, customers: 0, secrets: 4 })
     await cancel(person)
     await undone(person)
     expect(await removalOrder(project, person.organizationId, 'undo')).toEqual(REVERSE_ORDER)
@@ -260,7 +260,7 @@ describe('after a cancellation', () => {
     await expect(retry).rejects.toMatchObject({ code: 'TP409' })
     expect(await openAlerts(person)).toEqual([])
     expect(await verdict(person)).toMatchObject({ ready: true })
-    expect(await left(person)).toMatchObject({ projects: 1, customers: 1, secrets: 3 })
+    expect(await left(person)).toMatchObject({ projects: 1, customers: 1, secrets: 4 })
   })
 
   it('the organization can be deleted while the undo is at work, and nothing is left', async () => {
@@ -304,7 +304,7 @@ describe('a tenant that was ready', () => {
     await project.waitForStep(person.organizationId, 'neon_project', 'retrying')
     const reply = await cancel(person)
     expect(reply.body).toMatchObject({ status: 'cancelled', undoJobId: null })
-    expect(await left(person)).toMatchObject({ projects: 1, customers: 1, secrets: 3 })
+    expect(await left(person)).toMatchObject({ projects: 1, customers: 1, secrets: 4 })
     project.neonEmulator.faults.clear()
     const again = await project.request({ organizationId: person.organizationId, wait: true })
     expect(again.body).toMatchObject({ status: 'succeeded', jobId: person.jobId })

@@ -79,7 +79,7 @@ const auditOf = async (organizationId: string) =>
 describe('the deletion of the last owner', () => {
   it('removes password and project in the reverse order of their making, keeps the customer for the books, and leaves others alone', async () => {
     const [person, other] = [await readyTenant(), await readyTenant()]
-    expect(await secretsOf(person.organizationId)).toHaveLength(3)
+    expect(await secretsOf(person.organizationId)).toHaveLength(4)
     const { error } = await project.admin.auth.admin.deleteUser(person.userId)
     expect(error).toBeNull()
     await undone(person.organizationId)
@@ -95,7 +95,7 @@ describe('the deletion of the last owner', () => {
     expect(left.projects).toHaveLength(0)
     expect(left.customers).toHaveLength(1)
     expect(await auditOf(person.organizationId)).toContain('organization.deleted by system')
-    expect(await secretsOf(other.organizationId)).toHaveLength(3)
+    expect(await secretsOf(other.organizationId)).toHaveLength(4)
     expect((await project.resources(other.organizationId)).projects).toHaveLength(1)
   })
 
@@ -255,7 +255,7 @@ describe('a deletion that is taken back as the documentation says', () => {
     })
     await project.request({ organizationId })
     await project.waitFor(organizationId)
-    expect(await secretsOf(organizationId)).toHaveLength(3)
+    expect(await secretsOf(organizationId)).toHaveLength(4)
     expect((await project.resources(organizationId)).projects.map(({ id }) => id)).toEqual(
       projects.map(({ id }) => id),
     )

@@ -136,7 +136,7 @@ describe('a request that cannot be met', () => {
       () => ({ organizationId: tenant.organizationId, services: ['stripe', 'oracle'] }),
       422,
       'unknown_choice',
-      /"oracle" is unknown. Known: neon, stripe/,
+      /"oracle" is unknown. Known: graphql, neon, stripe/,
     ],
     [
       'an unknown size',
@@ -192,9 +192,9 @@ describe('the reply', () => {
       provisioningStatus: { stripe: 'ready', neon: 'ready', overall: 'ready' },
     })
     const { steps } = reply.body ?? {}
-    expect(steps).toHaveLength(5)
+    expect(steps).toHaveLength(6)
     expect(steps).toEqual(
-      Array(5).fill(expect.objectContaining({ status: 'succeeded', attempts: 1, error: null })),
+      Array(6).fill(expect.objectContaining({ status: 'succeeded', attempts: 1, error: null })),
     )
   })
 

@@ -94,6 +94,9 @@ describe('a lease', () => {
   })
 })
 
+/** Of any sequence of the database. */
+const MANY = 1_000_000_000
+
 describe('the writes of a worker that lost its lease', () => {
   const writes: [string, (lease: Lease) => Promise<unknown>][] = [
     ['extend_lease', (lease) => engine.extend(lease)],
@@ -157,6 +160,23 @@ describe('the writes of a worker that lost its lease', () => {
         project.sql`select provisioning.record_ended_logins(${jobId}, ${token}, '{app_1}')`,
     ],
     [
+      'record_access',
+      ({ jobId, token }) => project.sql`select provisioning.record_access(${jobId}, ${token}, '{read_1}')`,
+    ],
+    [
+      'record_copied_people',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_copied_people(${jobId}, ${token}, ${MANY})`,
+    ],
+    [
+      'leave_people_asleep',
+      ({ jobId, token }) => project.sql`select provisioning.leave_people_asleep(${jobId}, ${token})`,
+    ],
+    [
+      'record_graphql_endpoint',
+      ({ jobId, token }) => project.sql`select provisioning.record_graphql_endpoint(${jobId}, ${token})`,
+    ],
+    [
       'forget_credentials',
       ({ jobId, token }) => project.sql`select provisioning.forget_credentials(${jobId}, ${token})`,
     ],
@@ -185,6 +205,9 @@ describe('the writes of a worker that lost its lease', () => {
     await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`
     await project.sql`insert into public.tenant_resources (organization_id, service, kind, name, requests)
       values (${organizationId}, 'neon', 'neon_project', 'at stake', 1)`
+    await project.sql`insert into provisioning.tenant_logins (organization_id, login, access_role, ends_at, look_at)
+      values (${organizationId}, 'read_1', 'read', now() + interval '1 hour', now() + interval '1 hour')`
+    await project.sql`insert into provisioning.changed_people (organization_id) values (${organizationId})`
     const before = await fingerprint(project.sql)
     expect(await refusal(write(stale))).toBe('TP001')
     expect(await fingerprint(project.sql)).toEqual(before)

@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // As Node resolves it for the packages that are not bundled: a schema and what runs it must be of one copy.
+  resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: ['tests/**/*.test.ts', 'shared/**/*.test.ts'],
     globalSetup: ['tests/support/global-setup.ts'],

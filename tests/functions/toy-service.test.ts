@@ -121,7 +121,7 @@ describe('a service that is a folder, a line in the registry and the rows of a m
   it('is known by its name, and others are refused with the list of those that are', async () => {
     const { status, body } = await provision(await project.signUp(), { services: ['letterbox'] })
     expect({ status, body }).toMatchObject({ status: 422, body: { code: 'unknown_choice' } })
-    expect(body.detail).toBe('The service "letterbox" is unknown. Known: neon, postbox, stripe.')
+    expect(body.detail).toBe('The service "letterbox" is unknown. Known: graphql, neon, postbox, stripe.')
   })
 
   it('fails with its own code, and what it made is taken back when the provisioning is cancelled', async () => {

@@ -155,6 +155,9 @@ const SCRIPTS = [
   ...[
     'tools/verify-user.ts',
     'tools/package.ts',
+    'tools/codegen.ts',
+    'tools/build-console.ts',
+    'local/tenant-graphql.ts',
     'tests/benchmarks/run.ts',
     'tests/chaos/run.ts',
     'tests/long/run.ts',

@@ -78,7 +78,7 @@ describe('two function processes', () => {
     const [row] = await project.sql`
       select sum(attempts)::int as jobs, (select sum(attempts)::int from public.provisioning_steps) as steps
       from public.provisioning_jobs`
-    expect(row).toEqual({ jobs: 30, steps: 150 })
+    expect(row).toEqual({ jobs: 30, steps: 180 })
   }, 60_000)
 
   it('get through a storm of faults with one project and one customer for each', async () => {

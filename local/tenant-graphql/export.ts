@@ -79,9 +79,10 @@ export async function writeExports(root: string, written: readonly WrittenFile[]
 function printVersions(versions: readonly number[]): string {
   return [
     '// Written by `npm run tenant-graphql`.\n',
-    "import type { GraphQLSchema } from 'graphql'\n\n",
+    // Named in an import, or the Supabase CLI would leave these types behind when it uploads a function.
+    "import type * as version from './version.d.mts'\n\n",
     '/** The GraphQL schemas of tenants’ databases, by the version of tenant-schema/ that a database is at. */\n',
-    'export const exportedSchemas: Readonly<Record<number, () => Promise<{ readonly schema: GraphQLSchema }>>> = {\n',
+    'export const exportedSchemas: Readonly<Record<number, () => Promise<typeof version>>> = {\n',
     ...versions.map((version) => `  ${version}: () => import('./v${version}.mjs'),\n`),
     '}\n',
   ].join('')

@@ -1,5 +1,7 @@
 import { type ExecutionResult, OperationTypeNode } from 'graphql'
-import { grafast } from '../generated/tenant-graphql/runtime.mjs'
+// The types by name, too, or the Supabase CLI would leave them behind when it uploads a function.
+import type * as typesOfRuntime from '../generated/tenant-graphql/runtime.d.mts'
+import * as runtime from '../generated/tenant-graphql/runtime.mjs'
 import { Problem } from '../kernel/http/problem.ts'
 import type { Access } from './access.ts'
 import { createDocuments, operationOf } from './documents.ts'
@@ -27,6 +29,7 @@ export interface Answer {
 /** From the first connection to the last row; a sleeping database may use up most of it. */
 const REQUEST_MS = 15_000
 
+const { grafast }: typeof typesOfRuntime = runtime
 const PRESET = { grafast: { explain: false, timeouts: { planning: 500 }, maxPlanningDepth: 60 } }
 
 /** @returns a function that answers one operation, whatever becomes of it; what is wrong is in the answer */

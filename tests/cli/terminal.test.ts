@@ -47,8 +47,8 @@ describe.skipIf(!terminalAvailable)('on a terminal', () => {
   test('retry draws its steps over and over in place, and ends with the verdict', async () => {
     const { code, output } = await run(['retry', ready.organizationId, '--service', 'neon'])
     expect(code).toBe(0)
-    // Up as many lines as were drawn (a title, five steps and the verdict), and away with them.
-    expect(output).toContain('\u001b[7A\u001b[J')
+    // Up as many lines as were drawn (a title, six steps and the verdict), and away with them.
+    expect(output).toContain('\u001b[8A\u001b[J')
     expect(output).toContain('is ready.')
   })
 

@@ -103,8 +103,13 @@ function stepLine(step: Step, width: number): string {
 
 function made(output: Readonly<Record<string, unknown>>): string {
   return Object.entries(output)
-    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${String(value)}`))
+    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${shortened(String(value))}`))
     .join(', ')
+}
+
+/** A checksum has no place to be broken, and its beginning tells it from others. */
+function shortened(value: string): string {
+  return /^[0-9a-f]{40,}$/.test(value) ? `${value.slice(0, 12)}…` : value
 }
 
 const endOf = (event: TenantEvent) => event.completed_at ?? event.started_at

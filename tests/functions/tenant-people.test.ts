@@ -51,6 +51,20 @@ const nextCopy = ({ organizationId }: SignedUp, jobs: number) =>
     return rows.length === jobs ? rows.at(-1)?.output : undefined
   })
 
+describe('the step that applies the schema', () => {
+  it('leaves the version and its checksum in our own rows, as in the tenant’s database', async () => {
+    const sql = await loginConnection(project, ready.organizationId, 'schema')
+    const [newest] =
+      await sql`select version, checksum from provisioning.schema_migrations order by version desc limit 1`.finally(
+        () => sql.end({ timeout: 1 }),
+      )
+    const [step] = await project.sql`select s.output from public.provisioning_jobs j
+      join public.provisioning_steps s on s.job_id = j.id
+      where j.organization_id = ${ready.organizationId} and s.step = 'tenant_schema'`
+    expect(step?.output).toEqual({ schemaVersion: newest?.version, schemaChecksum: newest?.checksum })
+  })
+})
+
 describe('the users in a tenant’s database', () => {
   it('follow the members of the organization: who comes, is called otherwise, has another role, goes', async () => {
     const owner = `${ready.email} owner`

@@ -1,6 +1,6 @@
 import { type Database, publicSchema } from '../kernel/database/client.ts'
-import { storedPassword } from '../services/neon/stored-password.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
+import { storedPassword } from '../tenant-database/stored-password.ts'
 import type { Metrics, Thresholds } from './evaluate.ts'
 import type { HealthStatus, Reason } from './reasons.ts'
 

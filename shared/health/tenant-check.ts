@@ -1,7 +1,7 @@
 import { type Result, success } from '../kernel/result.ts'
 import type { Compute, NeonProvider, ProjectUsage } from '../services/neon/client.ts'
-import { withPassword } from '../services/neon/stored-password.ts'
 import { latestSchemaVersion } from '../tenant-database/latest-schema-version.ts'
+import { withPassword } from '../tenant-database/stored-password.ts'
 import { evaluate, type Metrics, storage } from './evaluate.ts'
 import type { CheckResult, ClaimedTenant, HealthStore } from './health-store.ts'
 import { probeDatabase } from './probe.ts'

@@ -1,6 +1,7 @@
 import type { Database } from '../kernel/database/client.ts'
 import { networkError } from '../kernel/database/socket.ts'
 import { ENDPOINT_LOGIN, loginAddress } from '../tenant-database/roles.ts'
+import { storedPassword, withPassword } from '../tenant-database/stored-password.ts'
 import type { TenantEndpoint } from './access.ts'
 import { openConnection, type UseLimits } from './connection.ts'
 import { createPool, type Lease, type Pool, type PoolLimits } from './pool.ts'
@@ -51,32 +52,29 @@ export function createPools(sql: Database, mostTenants = MOST_TENANTS): Pools {
   }
 }
 
-/** Knows the password from one connection to the next; one that is refused is read again, once. */
+/** Knows the password from one connection to the next. */
 function createOpener(sql: Database, endpoint: TenantEndpoint) {
   const address = loginAddress(endpoint, ENDPOINT_LOGIN)
   let password: string | undefined
-  const readPassword = async (): Promise<string> => {
-    const [row] = await sql<{ password: string | null }[]>`
-      select provisioning.vault_secret(provisioning.login_secret(${endpoint.organizationId}, ${ENDPOINT_LOGIN})) as password`
-    if (!row?.password) throw networkError('NO_PASSWORD', 'the password is not in Vault')
-    password = row.password
-    return row.password
+  const readPassword = async () => {
+    password = await storedPassword(sql, endpoint.organizationId, ENDPOINT_LOGIN)
+    return password
   }
   return async (onLost: () => void) => {
-    const known = password
-    const limits = { connectMs: CONNECT_MS, onLost }
-    if (known === undefined) return openConnection(address, await readPassword(), limits)
-    try {
-      return await openConnection(address, known, limits)
-    } catch (error) {
-      if (!isRefusedLogin(error)) throw error
-      const current = await readPassword()
-      if (current === known) throw error
-      return openConnection(address, current, limits)
-    }
+    const opened = await withPassword(
+      readPassword,
+      (current) => openConnection(address, current, { connectMs: CONNECT_MS, onLost }).catch(refusedLogin),
+      (outcome) => outcome instanceof Error,
+      password,
+    )
+    if (!opened.ok) throw networkError('NO_PASSWORD', 'the password is not in Vault')
+    if (opened.value instanceof Error) throw opened.value
+    return opened.value
   }
 }
 
-function isRefusedLogin(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '28P01'
+/** @throws the error, unless it says that the password was refused */
+function refusedLogin(error: unknown): Error {
+  if (error instanceof Error && 'code' in error && error.code === '28P01') return error
+  throw error
 }

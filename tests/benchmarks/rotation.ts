@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
-import { withPassword } from '../../shared/services/neon/stored-password.ts'
+import { withPassword } from '../../shared/tenant-database/stored-password.ts'
 import type { Benchmark, BenchmarkOptions, Measurement } from './benchmark.ts'
 import { type BenchProject, withProject } from './project.ts'
 import { signUpAndWait } from './tenants.ts'

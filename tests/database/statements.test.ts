@@ -14,6 +14,8 @@ import { openProject, type Project } from './project.ts'
 
 /** Where texts for a tenant's own database stand; all others are for the project's. */
 const FOR_TENANTS = ['shared/tenant-database/', 'shared/health/probe.ts']
+/** The exception there: the passwords are in the project's Vault. */
+const FOR_THE_PROJECT = 'shared/tenant-database/stored-password.ts'
 const QUERIES = 'shared/graphql/reads'
 /** Put together when they are sent. The tests' tenant is made by sending these two. */
 const SENT_HERE = [
@@ -68,7 +70,8 @@ async function refused(sql: postgres.Sql, texts: readonly SqlText[]): Promise<st
   return refusals
 }
 
-const isForTenants = (file: string) => FOR_TENANTS.some((place) => file.startsWith(place))
+const isForTenants = (file: string) =>
+  file !== FOR_THE_PROJECT && FOR_TENANTS.some((place) => file.startsWith(place))
 
 function templatesOf(isWanted: (file: string) => boolean): SqlText[] {
   return [...files].flatMap(([file, { templates }]) => (isWanted(file) ? templates : []))

@@ -2,8 +2,8 @@ import type postgres from 'postgres'
 import type { Result } from '../../kernel/result.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { type Login, loginAddress } from '../../tenant-database/roles.ts'
+import { storedPassword, withPassword } from '../../tenant-database/stored-password.ts'
 import type { NeonStepContext } from './step.ts'
-import { storedPassword, withPassword } from './stored-password.ts'
 
 /** To wake, to be let in and to answer once; its owner may have put something slow in the way of the login. */
 const ANSWER_LIMITS = { lifeMs: 20_000 }

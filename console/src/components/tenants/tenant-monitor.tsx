@@ -235,12 +235,11 @@ function Counts({ counts, view, onView }: ViewProps & { counts: FleetCountsQuery
 function Filters({ view, onView }: ViewProps) {
   const [text, setText] = useState(view.search ?? '')
   useEffect(() => setText(view.search ?? ''), [view.search])
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only what is typed starts the wait
   useEffect(() => {
     if (text.trim() === (view.search ?? '')) return
     const timer = setTimeout(() => onView(changed(view, { search: text.trim() || undefined })), 250)
     return () => clearTimeout(timer)
-  }, [text])
+  }, [text, view, onView])
   return (
     <div className="space-y-3 border-b px-5 py-4">
       <div className="flex flex-wrap gap-3">

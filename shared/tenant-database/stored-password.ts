@@ -1,7 +1,7 @@
-import type { Database } from '../../kernel/database/client.ts'
-import { failed, type Result } from '../../kernel/result.ts'
-import { failure } from '../../tenant-database/failures.ts'
-import type { Login } from '../../tenant-database/roles.ts'
+import type { Database } from '../kernel/database/client.ts'
+import { failed, type Result } from '../kernel/result.ts'
+import { failure } from './failures.ts'
+import type { Login } from './roles.ts'
 
 /** Of a login in a tenant's database. @returns undefined when Vault does not hold it, or cannot decrypt it */
 export async function storedPassword(

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { runCommand } from '../../tools/command.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { burst } from './burst.ts'
+import { consolePages } from './console.ts'
 import { fleet } from './fleet.ts'
 import { graphql } from './graphql.ts'
 import { growth } from './growth.ts'
@@ -33,6 +34,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   neighbours,
   rls,
   tenantGraphql,
+  consolePages,
   start,
   install,
 ]

@@ -13,6 +13,7 @@ export const PORT_USES = {
   neon: { purpose: 'Neon emulator', setting: 'LOCAL_NEON_PORT' },
   tenants: { purpose: 'tenant databases', setting: 'LOCAL_NEON_POSTGRES_PORT' },
   stripe: { purpose: 'Stripe emulator', setting: 'LOCAL_STRIPE_PORT' },
+  n8n: { purpose: 'n8n emulator', setting: 'LOCAL_N8N_PORT' },
 } as const satisfies Record<string, PortUse>
 
 /** A port that something else listens on. The message says which, and how to choose another. */

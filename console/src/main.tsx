@@ -3,10 +3,10 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { ProjectContext } from './app/project.ts'
 import { createAppRouter } from './app/router.tsx'
+import { Notice } from './components/tenants/ui/parts.tsx'
 import { queries } from './components/tenants/with-queries.tsx'
 import { createAuth } from './lib/auth.ts'
 import { readConfig } from './lib/config.ts'
-import { Notice } from './ui/parts.tsx'
 import './styles.css'
 
 const element = document.getElementById('root')

@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
 import { createContext, useContext } from 'react'
+import { SESSION, type SessionQuery } from '../components/tenants/generated/operations.ts'
+import { type ApiError, type ProjectAccess, request } from '../components/tenants/lib/api.ts'
 import { queries } from '../components/tenants/with-queries.tsx'
-import { SESSION, type SessionQuery } from '../generated/operations.ts'
-import { type ApiError, type ProjectAccess, request } from '../lib/api.ts'
 import type { Auth } from '../lib/auth.ts'
 
 export interface Project extends ProjectAccess {

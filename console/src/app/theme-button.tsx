@@ -1,6 +1,6 @@
 import { Moon, Sun } from 'lucide-react'
 import { useState } from 'react'
-import { Button } from '../ui/button.tsx'
+import { Button } from '../components/tenants/ui/button.tsx'
 
 const isDarkNow = () =>
   document.documentElement.dataset.theme

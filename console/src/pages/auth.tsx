@@ -5,9 +5,9 @@ import { Brand } from '../app/brand.tsx'
 import { PageTitle } from '../app/page-title.tsx'
 import { useProject } from '../app/project.ts'
 import { ThemeButton } from '../app/theme-button.tsx'
+import { Button } from '../components/tenants/ui/button.tsx'
+import { Card, Field, Notice, Spinner } from '../components/tenants/ui/parts.tsx'
 import { authErrorText, useSession } from '../lib/auth.ts'
-import { Button } from '../ui/button.tsx'
-import { Card, Field, Notice, Spinner } from '../ui/parts.tsx'
 
 const MIN_PASSWORD = 8
 const linkClass = 'font-medium text-primary underline underline-offset-4'

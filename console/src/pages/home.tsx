@@ -1,7 +1,7 @@
 import { Navigate } from '@tanstack/react-router'
 import { PageTitle } from '../app/page-title.tsx'
 import { useMine } from '../app/project.ts'
-import { Card, Empty, Spinner } from '../ui/parts.tsx'
+import { Card, Empty, Spinner } from '../components/tenants/ui/parts.tsx'
 
 /** Leads to the first organization. */
 export function Home() {

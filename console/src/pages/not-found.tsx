@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { PageTitle } from '../app/page-title.tsx'
-import { buttonClass } from '../ui/button.tsx'
+import { buttonClass } from '../components/tenants/ui/button.tsx'
 
 export function NotFound() {
   return (

@@ -1,9 +1,9 @@
 import { Link } from '@tanstack/react-router'
 import { PageTitle } from '../app/page-title.tsx'
+import { sentenceCase } from '../components/tenants/lib/words.ts'
 import { ProvisioningStatus } from '../components/tenants/provisioning-status.tsx'
-import { sentenceCase } from '../lib/words.ts'
-import { buttonClass } from '../ui/button.tsx'
-import { Badge } from '../ui/parts.tsx'
+import { buttonClass } from '../components/tenants/ui/button.tsx'
+import { Badge } from '../components/tenants/ui/parts.tsx'
 import { OrganizationPage } from './organization-page.tsx'
 
 export function Overview() {

@@ -1,13 +1,13 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { Eye, EyeOff } from 'lucide-react'
 import { useEffect, useState } from 'react'
-import { CONNECTION_INFO, type ConnectionInfoQuery } from '../../generated/operations.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { Button } from '../../ui/button.tsx'
-import { Confirm } from '../../ui/dialog.tsx'
-import { Card, CardHeader, CopyButton, Empty, Failure, Loading } from '../../ui/parts.tsx'
-import { Tabs } from '../../ui/tabs.tsx'
-import { type Connection, connectionTexts, type Form } from './connection-texts.ts'
+import { type Connection, connectionTexts, type Form } from './connection-texts'
+import { CONNECTION_INFO, type ConnectionInfoQuery } from './generated/operations'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { Button } from './ui/button'
+import { Confirm } from './ui/dialog'
+import { Card, CardHeader, CopyButton, Empty, Failure, Loading } from './ui/parts'
+import { Tabs } from './ui/tabs'
 
 const SHOWN_MS = 30_000
 const FORMS: readonly { readonly name: Form; readonly title: string }[] = [

@@ -1,4 +1,4 @@
-import type { ConnectionInfoQuery } from '../../generated/operations.ts'
+import type { ConnectionInfoQuery } from './generated/operations'
 
 export type Connection = NonNullable<ConnectionInfoQuery['tenantConnectionInfo']>
 export type Form = 'psql' | 'uri' | 'env' | 'node'

@@ -4,11 +4,11 @@ import {
   DELETE_ORGANIZATION,
   type DeleteOrganizationMutation,
   UPDATE_ORGANIZATION,
-} from '../../generated/operations.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { Button } from '../../ui/button.tsx'
-import { Confirm } from '../../ui/dialog.tsx'
-import { Card, CardHeader, Failure, Field, Notice, Spinner } from '../../ui/parts.tsx'
+} from './generated/operations'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { Button } from './ui/button'
+import { Confirm } from './ui/dialog'
+import { Card, CardHeader, Failure, Field, Notice, Spinner } from './ui/parts'
 
 interface DangerZoneProps {
   readonly access: ProjectAccess

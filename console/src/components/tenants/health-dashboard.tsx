@@ -7,17 +7,17 @@ import {
   HEALTH,
   type HealthBucket,
   type HealthQuery,
-} from '../../generated/operations.ts'
-import { bytes, milliseconds, percent, plain } from '../../lib/amounts.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { cn } from '../../lib/classes.ts'
-import { Ago, Moment } from '../../lib/time.tsx'
-import { Button } from '../../ui/button.tsx'
-import { Badge, Card, CardHeader, Empty, Failure, Loading, Notice, Spinner } from '../../ui/parts.tsx'
-import { HEALTH_TONES, HEALTH_WORDS } from '../../ui/states.ts'
-import { Tabs } from '../../ui/tabs.tsx'
-import { SeriesChart } from './series-chart.tsx'
-import { withQueries } from './with-queries.tsx'
+} from './generated/operations'
+import { bytes, milliseconds, percent, plain } from './lib/amounts'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { cn } from './lib/classes'
+import { Ago, Moment } from './lib/time'
+import { SeriesChart } from './series-chart'
+import { Button } from './ui/button'
+import { Badge, Card, CardHeader, Empty, Failure, Loading, Notice, Spinner } from './ui/parts'
+import { HEALTH_TONES, HEALTH_WORDS } from './ui/states'
+import { Tabs } from './ui/tabs'
+import { withQueries } from './with-queries'
 
 export interface HealthDashboardProps extends ProjectAccess {
   readonly organizationId: string

@@ -10,11 +10,11 @@ import {
   RENAME_API_KEY,
   REROLL_API_KEY,
   REVOKE_API_KEY,
-} from '../../generated/operations.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { Ago, Moment } from '../../lib/time.tsx'
-import { Button } from '../../ui/button.tsx'
-import { Confirm, Dialog } from '../../ui/dialog.tsx'
+} from './generated/operations'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { Ago, Moment } from './lib/time'
+import { Button } from './ui/button'
+import { Confirm, Dialog } from './ui/dialog'
 import {
   Badge,
   Card,
@@ -26,7 +26,7 @@ import {
   inputClass,
   Loading,
   Spinner,
-} from '../../ui/parts.tsx'
+} from './ui/parts'
 
 const DAY_MS = 86_400_000
 const GRACE_HOURS = 24

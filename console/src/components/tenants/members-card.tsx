@@ -5,12 +5,12 @@ import {
   EXPECTED_MEMBERS,
   type ExpectedMembersQuery,
   WITHDRAW_EXPECTATION,
-} from '../../generated/operations.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { Moment } from '../../lib/time.tsx'
-import { sentenceCase } from '../../lib/words.ts'
-import { Button } from '../../ui/button.tsx'
-import { Badge, Card, CardHeader, Failure, Field, inputClass, Loading, Spinner } from '../../ui/parts.tsx'
+} from './generated/operations'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { Moment } from './lib/time'
+import { sentenceCase } from './lib/words'
+import { Button } from './ui/button'
+import { Badge, Card, CardHeader, Failure, Field, inputClass, Loading, Spinner } from './ui/parts'
 
 /** Whom the organization expects: they join it when they sign up with this address. */
 export function MembersCard({ access, organizationId }: { access: ProjectAccess; organizationId: string }) {

@@ -5,15 +5,15 @@ import {
   PROVISION_TENANT,
   PROVISIONING_OPTIONS,
   type ProvisioningOptionsQuery,
-} from '../../generated/operations.ts'
-import { bytes, money, plain } from '../../lib/amounts.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { cn } from '../../lib/classes.ts'
-import { distanceKm, placeOfZone } from '../../lib/places.ts'
-import { duration } from '../../lib/time.tsx'
-import { Button } from '../../ui/button.tsx'
-import { Badge, Card, CardHeader, Failure, Field, Loading, Spinner } from '../../ui/parts.tsx'
-import { withQueries } from './with-queries.tsx'
+} from './generated/operations'
+import { bytes, money, plain } from './lib/amounts'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { cn } from './lib/classes'
+import { distanceKm, placeOfZone } from './lib/places'
+import { duration } from './lib/time'
+import { Button } from './ui/button'
+import { Badge, Card, CardHeader, Failure, Field, Loading, Spinner } from './ui/parts'
+import { withQueries } from './with-queries'
 
 type Options = ProvisioningOptionsQuery['provisioningOptions']
 

@@ -1,5 +1,5 @@
 import { useEffect, useId, useRef, useState } from 'react'
-import { Moment } from '../../lib/time.tsx'
+import { Moment } from './lib/time'
 
 export interface Point {
   readonly at: string

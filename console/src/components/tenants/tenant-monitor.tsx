@@ -15,17 +15,17 @@ import {
   type TenantRowFragment,
   type TenantSort,
   type TenantsQuery,
-} from '../../generated/operations.ts'
-import { plain } from '../../lib/amounts.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { cn } from '../../lib/classes.ts'
-import { Ago, Moment } from '../../lib/time.tsx'
-import { sentenceCase } from '../../lib/words.ts'
-import { Button } from '../../ui/button.tsx'
-import { Dialog } from '../../ui/dialog.tsx'
-import { Badge, Card, Empty, Failure, inputClass, Loading, Notice, Spinner } from '../../ui/parts.tsx'
-import { HEALTH_TONES, HEALTH_WORDS, STATE_TONES, STATE_WORDS } from '../../ui/states.ts'
-import { withQueries } from './with-queries.tsx'
+} from './generated/operations'
+import { plain } from './lib/amounts'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { cn } from './lib/classes'
+import { Ago, Moment } from './lib/time'
+import { sentenceCase } from './lib/words'
+import { Button } from './ui/button'
+import { Dialog } from './ui/dialog'
+import { Badge, Card, Empty, Failure, inputClass, Loading, Notice, Spinner } from './ui/parts'
+import { HEALTH_TONES, HEALTH_WORDS, STATE_TONES, STATE_WORDS } from './ui/states'
+import { withQueries } from './with-queries'
 
 /** What the list shows: all of it fits into an address, so that a view can be sent to somebody. */
 export interface MonitorView {

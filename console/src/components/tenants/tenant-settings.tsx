@@ -1,20 +1,16 @@
 import { useMutation } from '@tanstack/react-query'
 import { RotateCw } from 'lucide-react'
 import { useState } from 'react'
-import {
-  type Permission,
-  ROTATE_CREDENTIALS,
-  type RotateCredentialsMutation,
-} from '../../generated/operations.ts'
-import { type ApiError, type ProjectAccess, request } from '../../lib/api.ts'
-import { Button } from '../../ui/button.tsx'
-import { Confirm } from '../../ui/dialog.tsx'
-import { Card, CardHeader, Empty, Notice } from '../../ui/parts.tsx'
-import { ConnectionCard } from './connection-card.tsx'
-import { DangerZone } from './danger-zone.tsx'
-import { KeysCard } from './keys-card.tsx'
-import { MembersCard } from './members-card.tsx'
-import { withQueries } from './with-queries.tsx'
+import { ConnectionCard } from './connection-card'
+import { DangerZone } from './danger-zone'
+import { type Permission, ROTATE_CREDENTIALS, type RotateCredentialsMutation } from './generated/operations'
+import { KeysCard } from './keys-card'
+import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { MembersCard } from './members-card'
+import { Button } from './ui/button'
+import { Confirm } from './ui/dialog'
+import { Card, CardHeader, Empty, Notice } from './ui/parts'
+import { withQueries } from './with-queries'
 
 export interface TenantSettingsProps extends ProjectAccess {
   readonly organization: { readonly id: string; readonly name: string; readonly slug: string }

@@ -1,6 +1,6 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import type { ComponentType } from 'react'
-import { ApiError } from '../../lib/api.ts'
+import { ApiError } from './lib/api'
 
 const RETRYABLE = ['unreachable', 'database_unavailable', 'internal_error']
 

@@ -1,9 +1,9 @@
 import { AlertTriangle, Check, Copy, Loader2 } from 'lucide-react'
 import { type ComponentProps, type ReactNode, useId, useState } from 'react'
-import type { ApiError } from '../lib/api.ts'
-import { cn } from '../lib/classes.ts'
-import { errorText } from '../lib/words.ts'
-import { Button } from './button.tsx'
+import type { ApiError } from '../lib/api'
+import { cn } from '../lib/classes'
+import { errorText } from '../lib/words'
+import { Button } from './button'
 
 export function Card({ className, ...props }: ComponentProps<'section'>) {
   return <section className={cn('rounded-xl border bg-card text-card-foreground', className)} {...props} />

@@ -1,4 +1,4 @@
-import type { Operation } from './operation.ts'
+import type { Operation } from './operation'
 
 /** Where a project is, and who asks: what every component takes. */
 export interface ProjectAccess {

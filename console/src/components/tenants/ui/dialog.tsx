@@ -1,8 +1,8 @@
 import { Dialog as Base } from '@base-ui/react/dialog'
 import { type ReactNode, useState } from 'react'
-import type { ApiError } from '../lib/api.ts'
-import { Button } from './button.tsx'
-import { Failure, Field, Spinner } from './parts.tsx'
+import type { ApiError } from '../lib/api'
+import { Button } from './button'
+import { Failure, Field, Spinner } from './parts'
 
 interface DialogProps {
   readonly title: string

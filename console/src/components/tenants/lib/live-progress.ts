@@ -4,9 +4,9 @@ import {
   PROVISIONING_STATUS,
   type ProgressFragment,
   type ProvisioningProgressSubscription,
-} from '../generated/operations.ts'
-import { ApiError, type ProjectAccess, post, request, resultOf } from './api.ts'
-import { eventsOf } from './event-stream.ts'
+} from '../generated/operations'
+import { ApiError, type ProjectAccess, post, request, resultOf } from './api'
+import { eventsOf } from './event-stream'
 
 /**
  * live: whatever happens is shown at once. connecting: it is about to be. waiting: the connection was lost, and the next try comes.

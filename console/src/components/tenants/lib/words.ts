@@ -1,4 +1,4 @@
-import type { ApiError } from './api.ts'
+import type { ApiError } from './api'
 
 /** What each step does, for people who have never heard of it. Steps that are not here are shown by their names. */
 const STEPS: Readonly<Record<string, { readonly title: string; readonly does: string }>> = {

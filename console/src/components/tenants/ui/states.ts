@@ -1,5 +1,5 @@
-import type { HealthState, ProvisioningState, StepState } from '../generated/operations.ts'
-import type { Tone } from './parts.tsx'
+import type { HealthState, ProvisioningState, StepState } from '../generated/operations'
+import type { Tone } from './parts'
 
 export const STATE_TONES: Readonly<Record<ProvisioningState, Tone>> = {
   PENDING: 'neutral',

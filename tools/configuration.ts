@@ -15,6 +15,8 @@ const schema = z.object({
   LOCAL_NEON_PORT: port(54331),
   LOCAL_NEON_POSTGRES_PORT: port(54332),
   LOCAL_STRIPE_PORT: port(54333),
+  LOCAL_GITHUB_PORT: port(54336),
+  LOCAL_VERCEL_PORT: port(54337),
   STRIPE_SECRET_KEY: z.string().min(1).optional(),
   NEON_API_KEY: z.string().min(1).optional(),
   NEON_ORG_ID: z.string().min(1).optional(),

@@ -14,7 +14,13 @@ export const PORT_USES = {
   tenants: { purpose: 'tenant databases', setting: 'LOCAL_NEON_POSTGRES_PORT' },
   stripe: { purpose: 'Stripe emulator', setting: 'LOCAL_STRIPE_PORT' },
   n8n: { purpose: 'n8n emulator', setting: 'LOCAL_N8N_PORT' },
+  github: { purpose: 'GitHub emulator', setting: 'LOCAL_GITHUB_PORT' },
+  vercel: { purpose: 'Vercel emulator', setting: 'LOCAL_VERCEL_PORT' },
 } as const satisfies Record<string, PortUse>
+
+export type PortSetting = (typeof PORT_USES)[keyof typeof PORT_USES]['setting']
+
+export const PORT_SETTINGS: readonly PortSetting[] = Object.values(PORT_USES).map(({ setting }) => setting)
 
 /** A port that something else listens on. The message says which, and how to choose another. */
 export class PortTakenError extends Error {
@@ -29,6 +35,12 @@ export class PortTakenError extends Error {
 
 export async function freePort(): Promise<number> {
   return listenBriefly(0, { purpose: 'any', setting: 'none' })
+}
+
+/** A free port for everything that the local stack may listen on, by the setting that chooses it. */
+export async function freePorts(): Promise<Readonly<Record<PortSetting, number>>> {
+  const ports = await Promise.all(PORT_SETTINGS.map(async (setting) => [setting, await freePort()] as const))
+  return Object.fromEntries(ports) as Record<PortSetting, number>
 }
 
 /** Throws PortTakenError unless 127.0.0.1:port can be listened on. */

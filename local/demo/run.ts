@@ -11,7 +11,7 @@ import { stripe as stripeService } from '../../shared/services/stripe/index.ts'
 import { bold, dim, green, stopRequest } from '../../tools/command.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
 import { emulatorKey } from '../../tools/emulators.ts'
-import { freePort } from '../../tools/ports.ts'
+import { freePorts } from '../../tools/ports.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
@@ -64,17 +64,12 @@ async function interruption(stop: AbortSignal): Promise<never> {
 }
 
 async function startDemoStack(directory: string, signal: AbortSignal): Promise<Stack> {
-  const [api, db, neon, neonPostgres, stripe] = await Promise.all(Array.from({ length: 5 }, freePort))
   // Never the real services: what a demo makes there would stay, and cost.
   const { STRIPE_SECRET_KEY: _stripe, NEON_API_KEY: _neon, ...configuration } = await readConfiguration()
   return startStack({
     directory,
     // Free ports, so that the demo runs beside `npm start` and whatever else is there.
-    configuration: {
-      ...configuration,
-      ...{ LOCAL_API_PORT: api ?? 0, LOCAL_DB_PORT: db ?? 0, LOCAL_NEON_PORT: neon ?? 0 },
-      ...{ LOCAL_NEON_POSTGRES_PORT: neonPostgres ?? 0, LOCAL_STRIPE_PORT: stripe ?? 0 },
-    },
+    configuration: { ...configuration, ...(await freePorts()) },
     neon: { timings: NEON_TIMINGS },
     stripe: { timings: STRIPE_TIMINGS },
     postgresSettings: { fsync: 'off', full_page_writes: 'off' },

@@ -1,7 +1,7 @@
 import { startStack } from '../../local/stack.ts'
 import { runCommand } from '../../tools/command.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
-import { freePort } from '../../tools/ports.ts'
+import { freePorts } from '../../tools/ports.ts'
 
 /**
  * What `npm start` does, in the directory that is given and on free ports; says "ready" when it is, and stops when its
@@ -11,9 +11,6 @@ await runCommand(async () => {
   const [directory] = process.argv.slice(2)
   if (!directory) throw new Error('Give a directory for the stack.')
   const inputEnded = new Promise<void>((resolve) => process.stdin.once('end', resolve).resume())
-  const [api = 0, db = 0, neon = 0, neonPostgres = 0, stripe = 0] = await Promise.all(
-    Array.from({ length: 5 }, freePort),
-  )
   const stack = await startStack({
     directory,
     configuration: {
@@ -21,11 +18,7 @@ await runCommand(async () => {
       // Emulators, whatever keys there are: the real services' creations would be counted, and paid for.
       STRIPE_SECRET_KEY: undefined,
       NEON_API_KEY: undefined,
-      LOCAL_API_PORT: api,
-      LOCAL_DB_PORT: db,
-      LOCAL_NEON_PORT: neon,
-      LOCAL_NEON_POSTGRES_PORT: neonPostgres,
-      LOCAL_STRIPE_PORT: stripe,
+      ...(await freePorts()),
     },
     seed: true,
     watch: true,

@@ -14,5 +14,6 @@ export interface ProviderRequest {
 export interface Reply {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
+  /** Undefined for none. */
   readonly body: unknown
 }

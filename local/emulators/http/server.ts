@@ -161,7 +161,7 @@ async function readBody(incoming: IncomingMessage): Promise<string> {
 }
 
 function send(response: ServerResponse, reply: Reply): void {
-  const body = JSON.stringify(reply.body)
+  const body = reply.body === undefined ? '' : JSON.stringify(reply.body)
   response.writeHead(reply.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),

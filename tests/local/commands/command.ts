@@ -4,22 +4,11 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../../tools/ports.ts'
+import { freePorts, type PortSetting } from '../../../tools/ports.ts'
 import { projectRoot } from '../../../tools/project.ts'
 import { processesWith } from './processes.ts'
 
-export const PORT_SETTINGS = [
-  'LOCAL_API_PORT',
-  'LOCAL_DB_PORT',
-  'LOCAL_CONSOLE_PORT',
-  'LOCAL_NEON_PORT',
-  'LOCAL_NEON_POSTGRES_PORT',
-  'LOCAL_STRIPE_PORT',
-] as const
-
 const PRINT_LIMIT_MS = 60_000
-
-export type PortSetting = (typeof PORT_SETTINGS)[number]
 
 /** A place where the commands run as on a machine of their own: other ports, another directory, no keys. */
 export interface Workplace extends AsyncDisposable {
@@ -35,17 +24,7 @@ export async function createWorkplace(): Promise<Workplace> {
   const directory = await mkdtemp(path.join(tmpdir(), 'commands-'))
   // Postgres, which is not root even when we are, must get into it.
   await chmod(directory, 0o755)
-  const [api = 0, db = 0, pages = 0, neon = 0, neonPostgres = 0, stripe = 0] = await Promise.all(
-    PORT_SETTINGS.map(() => freePort()),
-  )
-  const ports = {
-    LOCAL_API_PORT: api,
-    LOCAL_DB_PORT: db,
-    LOCAL_CONSOLE_PORT: pages,
-    LOCAL_NEON_PORT: neon,
-    LOCAL_NEON_POSTGRES_PORT: neonPostgres,
-    LOCAL_STRIPE_PORT: stripe,
-  }
+  const ports = await freePorts()
   const environment = {
     ...ownEnvironment(),
     LOCAL_DIRECTORY: directory,

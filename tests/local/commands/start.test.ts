@@ -4,13 +4,12 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { waitUntilReady } from '../../../local/demo/watch.ts'
-import { assertPortFree, freePort } from '../../../tools/ports.ts'
+import { assertPortFree, freePort, PORT_SETTINGS } from '../../../tools/ports.ts'
 import { supabaseClient } from '../../../tools/supabase-client.ts'
 import {
   announced,
   createWorkplace,
   leftRunning,
-  PORT_SETTINGS,
   runCommand,
   startCommand,
   startStack,

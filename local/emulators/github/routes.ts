@@ -1,3 +1,5 @@
+import { createRouter, type Matched as Match } from '../http/routes.ts'
+
 /** Operations by the ids of GitHub's OpenAPI description, with method and path. */
 const ROUTES = [
   ['apps/get-authenticated', 'GET', '/app'],
@@ -22,37 +24,6 @@ const ROUTES = [
 
 export type OperationId = (typeof ROUTES)[number][0]
 
-export interface Matched {
-  readonly operation: OperationId
-  readonly path: Readonly<Record<string, string>>
-}
+export type Matched = Match<OperationId>
 
-const PARSED = ROUTES.map(([operation, method, template]) => ({
-  operation,
-  method,
-  segments: template.split('/').slice(1),
-}))
-
-export function matchRoute(method: string, path: string): Matched | undefined {
-  const actual = path.split('/').slice(1)
-  for (const { operation, method: wanted, segments } of PARSED) {
-    if (wanted !== method || segments.length !== actual.length) continue
-    const parameters: Record<string, string> = {}
-    const matches = segments.every((segment, index) => {
-      const value = actual[index] ?? ''
-      if (!segment.startsWith('{')) return segment === value
-      parameters[segment.slice(1, -1)] = decoded(value)
-      return true
-    })
-    if (matches) return { operation, path: parameters }
-  }
-  return undefined
-}
-
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return segment
-  }
-}
+export const matchRoute = createRouter<OperationId>(ROUTES)

@@ -7,6 +7,7 @@ import { type Define, exit } from '../session.ts'
 const connectionSchema = z.looseObject({
   host: z.string(),
   pooled_host: z.string().nullable(),
+  pooled_port: z.number().nullable(),
   port: z.number().nullable(),
   database: z.string().nullable(),
   role: z.string().nullable(),
@@ -39,11 +40,20 @@ export function registerConnection(program: Command, define: Define): void {
 }
 
 function screen(connection: z.infer<typeof connectionSchema>, reveal: boolean): string {
-  const { host, pooled_host: pooled, port, database, role, ssl_mode: ssl, password } = connection
+  const {
+    host,
+    pooled_host: pooled,
+    port,
+    pooled_port: pooledPort,
+    database,
+    role,
+    ssl_mode: ssl,
+    password,
+  } = connection
   const entries: [string, string][] = [
     ['host', host],
     ['pooled host', pooled ?? '–'],
-    ['port', String(port ?? 5432)],
+    ['port', pooledPort === port ? String(port ?? 5432) : `${port} (pooled: ${pooledPort})`],
     ['database', database ?? '–'],
     ['role', role ?? '–'],
     ['ssl mode', ssl],

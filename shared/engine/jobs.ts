@@ -9,6 +9,8 @@ export interface Job {
   readonly id: string
   readonly organizationId: string
   readonly kind: string
+  /** As in provisioning.tiers. */
+  readonly tier: string
   readonly lane: string
   readonly request: Readonly<Record<string, unknown>>
   readonly leaseToken: string
@@ -68,7 +70,7 @@ export class JobStore {
     running: Readonly<Record<string, number>>,
   ): Promise<Job[]> {
     return this.#sql<Job[]>`
-      select job_id as id, organization_id as "organizationId", kind, lane, request, lease_token as "leaseToken"
+      select job_id as id, organization_id as "organizationId", kind, tier, lane, request, lease_token as "leaseToken"
       from provisioning.claim_jobs(${[...kinds]}, ${limit}, ${this.#sql.json(running)})`
   }
 

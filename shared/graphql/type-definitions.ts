@@ -947,6 +947,10 @@ export const typeDefinitions = /* GraphQL */ `
     """
     pooledHost: String
     port: Int!
+    """
+    Of pooledHost.
+    """
+    pooledPort: Int!
     database: String!
     role: String!
     sslMode: SslMode!

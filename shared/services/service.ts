@@ -3,6 +3,7 @@ import type { Step } from '../engine/step.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { readVariables, type Variables } from '../kernel/environment.ts'
 import type { FailureCatalogue } from '../kernel/failures.ts'
+import type { DatabaseHost } from './database/host.ts'
 import type { Inventory } from './inventory.ts'
 
 /** A service outside of which each tenant gets something, as the rest of the product knows it. */
@@ -42,6 +43,8 @@ export interface ConnectedService {
   readonly steps: Readonly<Record<string, Step>>
   /** What the account holds, by kind in provisioning.resource_kinds. */
   readonly inventories: Readonly<Record<string, Inventory>>
+  /** When tenants' databases are in this service. */
+  readonly host?: DatabaseHost
 }
 
 export interface KeyCheck {

@@ -2,7 +2,7 @@ import { isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as startTls } from 'node:tls'
 import postgres from 'postgres'
 import { networkError, onlyOnce, openSocket } from '../kernel/database/socket.ts'
-import type { TenantAddress } from './address.ts'
+import { serverOf, type TenantAddress } from './address.ts'
 
 /** A Postgres client asks for TLS with this; a server that offers it answers `S`. */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47])
@@ -50,8 +50,7 @@ export function openTenantSession(
   limits: SessionLimits,
   { onSession, checkServerIdentity }: SessionHooks = {},
 ): TenantSession {
-  const host = (through === 'pooled' ? tenant.pooledHost : tenant.host) ?? ''
-  const port = tenant.port ?? 5432
+  const { host, port, user } = serverOf(tenant, through)
   let socket: Socket | undefined
   let cause: Error | undefined
   const cut = (error: Error) => {
@@ -75,7 +74,7 @@ export function openTenantSession(
     host,
     port,
     database: tenant.databaseName ?? '',
-    username: tenant.roleName ?? '',
+    username: user,
     password,
     socket: onlyOnce(open),
     ssl: false,

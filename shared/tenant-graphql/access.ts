@@ -34,6 +34,8 @@ const facts = z.object({
       host: z.string().nullable(),
       pooledHost: z.string().nullable(),
       port: z.number().nullable(),
+      pooledPort: z.number().nullable(),
+      poolerTenant: z.string().nullable(),
       databaseName: z.string(),
       roleName: z.string().nullable(),
       sslMode: z.string(),

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { Client } from 'pg'
 import { networkError, openSocket } from '../kernel/database/socket.ts'
-import type { TenantAddress } from '../tenant-database/address.ts'
+import { serverOf, type TenantAddress } from '../tenant-database/address.ts'
 import { encrypt } from '../tenant-database/session.ts'
 
 /** What is asked of a tenant's database, in the form that PostGraphile's plans use. */
@@ -56,14 +56,14 @@ export async function openConnection(
   password: string,
   { connectMs, onLost }: ConnectLimits,
 ): Promise<Connection> {
-  const host = address.pooledHost ?? address.host ?? ''
-  const plain = await openSocket(host, address.port ?? 5432, connectMs)
+  const { host, port, user } = serverOf(address, 'pooled')
+  const plain = await openSocket(host, port, connectMs)
   const socket = address.sslMode === 'disable' ? plain : await encrypt(plain, host, { connectMs }, undefined)
   const client = new Client({
     stream: () => connected(socket),
     ssl: false,
     host,
-    user: address.roleName ?? '',
+    user,
     database: address.databaseName ?? '',
     password,
     pipeline: true,

@@ -12,7 +12,9 @@ comment on table provisioning.services is 'What a tenant is made of outside of t
 create table provisioning.tiers (
   tier text primary key,
   label text not null,
-  -- What provisioning_status lists, in this order. A service without steps in the tier reads 'not_requested'.
+  -- What a tenant of this tier gets, in the order in which provisioning_status lists it. A service that is taken out is not made
+  -- for whoever comes from then on; what was made of it is removed as before. One without steps in the tier reads
+  -- 'not_requested'.
   services text[] not null,
   -- What provisioning_status says of a new organization of this tier, and the kind of job that provisions it. A trigger keeps
   -- both right, so that a sign-up finds all that it needs to know of the tier in one row.
@@ -20,7 +22,10 @@ create table provisioning.tiers (
   provisioned_by text
 );
 comment on table provisioning.tiers is 'What a tenant may consist of: a tier names the services that provisioning_status lists.';
-insert into provisioning.tiers (tier, label, services) values ('database', 'A database of its own', '{stripe,neon,graphql}');
+insert into provisioning.tiers (tier, label, services) values
+  ('database', 'A database of its own', '{stripe,neon,graphql}'),
+  -- Each service of it adds itself.
+  ('project', 'A Supabase project of its own', '{stripe}');
 
 create table provisioning.workers (
   worker text primary key,
@@ -142,6 +147,37 @@ create trigger step_definitions_refresh_tiers after insert or update or delete o
   for each statement execute function provisioning.refresh_tiers();
 create trigger job_kinds_refresh_tiers after insert or update or delete on provisioning.job_kinds
   for each statement execute function provisioning.refresh_tiers();
+
+create function provisioning.services_needed(p_tier text, p_services text[]) returns text[]
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return array(
+    select distinct n.service from provisioning.step_definitions d
+    join provisioning.step_definitions n on n.kind = d.kind and n.tier = d.tier and n.step = any (d.depends_on)
+    where d.kind = provisioning.kind_for('provision') and d.tier = p_tier and d.service = any (p_services)
+      and n.service <> all (p_services) order by 1);
+end
+$$;
+revoke execute on function provisioning.services_needed(text, text[]) from public, anon, authenticated, service_role;
+comment on function provisioning.services_needed(text, text[]) is
+  'Those without which these services of a tier cannot be made, and that are not among them.';
+
+create function provisioning.check_tier() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_needed text[] := provisioning.services_needed(new.tier, new.services);
+begin
+  if v_needed <> '{}' then
+    raise exception 'The services % of the tier "%" cannot be made without %.', array_to_string(new.services, ', '), new.tier,
+      array_to_string(v_needed, ', ') using errcode = 'TP422';
+  end if;
+  return new;
+end
+$$;
+revoke execute on function provisioning.check_tier() from public, anon, authenticated, service_role;
+comment on function provisioning.check_tier() is 'Trigger: a tier has all services that those of it need.';
+create trigger tiers_are_checked before update of services on provisioning.tiers
+  for each row execute function provisioning.check_tier();
 
 -- Private tables have RLS too, without policies: only their owner and the definer functions reach them.
 alter table provisioning.services enable row level security;

@@ -10,6 +10,10 @@ create table public.organization_databases (
   host text,
   pooled_host text,
   port integer,
+  -- Of pooled_host, where it is another one.
+  pooled_port integer,
+  -- By which a pooler that many databases share knows this one; a login's name stands before it, with a dot.
+  pooler_tenant text,
   database_name text,
   role_name text,
   ssl_mode provisioning_types.ssl_mode not null default 'require',
@@ -185,7 +189,8 @@ begin
     perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.neon_project_id);
   end if;
   return jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host, 'port', v_database.port,
-    'database', v_database.database_name, 'role', v_database.role_name, 'ssl_mode', v_database.ssl_mode,
+    'pooled_port', coalesce(v_database.pooled_port, v_database.port), 'database', v_database.database_name,
+    'role', v_database.role_name || coalesce('.' || v_database.pooler_tenant, ''), 'ssl_mode', v_database.ssl_mode,
     'graphql_endpoint', v_database.graphql_endpoint, 'password', v_password);
 end
 $$;

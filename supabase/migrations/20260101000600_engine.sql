@@ -48,6 +48,22 @@ $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz)
   from public, anon, authenticated, service_role;
 
+create function provisioning.steps_for(p_kind text, p_tier text) returns setof provisioning.step_definitions
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  -- Null where all steps are wanted.
+  v_services text[] := (
+    select t.services from provisioning.tiers t where t.tier = p_tier and t.provisioned_by = p_kind);
+begin
+  return query
+    select d.* from provisioning.step_definitions d
+    where d.kind = p_kind and d.tier = p_tier and (v_services is null or d.service = any (v_services));
+end
+$$;
+revoke execute on function provisioning.steps_for(text, text) from public, anon, authenticated, service_role;
+comment on function provisioning.steps_for(text, text) is
+  'The steps of a new job. What provisions has those of the services that the tier has today; what removes has all of them.';
+
 create function provisioning.steps_of(p_job_id uuid) returns setof public.provisioning_steps
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -59,7 +75,7 @@ begin
     select j.id, d.step, j.organization_id, d.service, d.position, d.depends_on,
       case when j.status = 'cancelled' then 'cancelled' else 'pending' end::provisioning_types.step_status, 0, null::timestamptz,
       null::timestamptz, '{}'::jsonb, null::jsonb, null::timestamptz, case when j.status = 'cancelled' then j.finished_at end
-    from public.provisioning_jobs j join provisioning.step_definitions d using (kind, tier)
+    from public.provisioning_jobs j, provisioning.steps_for(j.kind, j.tier) d
     where j.id = p_job_id order by d.position;
 end
 $$;
@@ -256,8 +272,8 @@ begin
   v_before_steps := (select k.before_steps from provisioning.job_kinds k where k.kind = v_job.kind);
   insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
   select v_job.id, d.step, v_job.organization_id, d.service, d.position, d.depends_on
-  from provisioning.step_definitions d where d.kind = v_job.kind and d.tier = v_job.tier
-    and not exists (select from public.provisioning_steps s where s.job_id = p_job_id);
+  from provisioning.steps_for(v_job.kind, v_job.tier) d
+  where not exists (select from public.provisioning_steps s where s.job_id = p_job_id);
   with interrupted as (
     -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
     update public.provisioning_steps s set status = 'retrying', next_attempt_at = now(),

@@ -23,7 +23,8 @@ insert into provisioning.provider_shares (provider, holder, share) values ('neon
 create function provisioning.copy_database_status() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_status text := case new.provisioning_status ->> 'neon' when 'ready' then 'active' else new.provisioning_status ->> 'neon' end;
+  v_state text := coalesce(new.provisioning_status ->> 'neon', new.provisioning_status ->> 'database');
+  v_status text := case v_state when 'ready' then 'active' else v_state end;
 begin
   update public.organization_databases d set status = v_status where d.organization_id = new.id and d.status <> v_status;
   return null;
@@ -31,9 +32,11 @@ end
 $$;
 revoke execute on function provisioning.copy_database_status() from public, anon, authenticated, service_role;
 comment on function provisioning.copy_database_status() is
-  'Trigger: organization_databases.status is what provisioning_status says of the service neon, active in the place of ready.';
+  'Trigger: organization_databases.status is what provisioning_status says of the service neon or, in the tier project, of the
+service database; active in the place of ready.';
 create trigger organizations_copy_database_status after update of provisioning_status on public.organizations
-  for each row when (old.provisioning_status -> 'neon' is distinct from new.provisioning_status -> 'neon')
+  for each row when (old.provisioning_status -> 'neon' is distinct from new.provisioning_status -> 'neon'
+    or old.provisioning_status -> 'database' is distinct from new.provisioning_status -> 'database')
   execute function provisioning.copy_database_status();
 
 -- Neon itself keeps a deleted project recoverable for 7 days more.
@@ -48,8 +51,8 @@ begin
   from provisioning.regions r
   where d.organization_id = new.id and r.data_region = new.data_region and d.region <> r.neon_region
     and not exists (
-      select from public.tenant_resources t
-      where t.organization_id = new.id and t.kind = 'neon_project' and t.state in ('planned', 'active'));
+      select from public.tenant_resources t join provisioning.resource_kinds k using (kind)
+      where t.organization_id = new.id and k.is_regional and t.state in ('planned', 'active'));
   return null;
 end
 $$;
@@ -229,19 +232,31 @@ revoke execute on function provisioning.forget_credentials(uuid, uuid) from publ
 comment on function provisioning.forget_credentials(uuid, uuid) is
   'Deletes the passwords of the job''s tenant database from Vault.';
 
+create function provisioning.forget_database(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
+    pooled_host = null, port = null, pooled_port = null, pooler_tenant = null, database_name = null, role_name = null,
+    schema_version = null, ssl_verified_at = null,
+    schema_drift_at = null, graphql_enabled = false, graphql_endpoint = null,
+    health_status = 'unknown', password_changed_at = null, own_passwords_changed_at = null, rotation_look_at = null
+  where d.organization_id = p_organization_id;
+  delete from provisioning.tenant_logins l where l.organization_id = p_organization_id;
+  delete from public.tenant_health h where h.organization_id = p_organization_id;
+  perform provisioning.resolve_alert(p_organization_id, 'tenant_health');
+end
+$$;
+revoke execute on function provisioning.forget_database(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.forget_database(uuid) is
+  'The organization''s database is gone, and so is all that was known of it. For the functions of services, which hold the
+lease.';
+
 create function provisioning.forget_neon_project(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
-  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
-    pooled_host = null, port = null, database_name = null, role_name = null, schema_version = null, ssl_verified_at = null,
-    schema_drift_at = null, graphql_enabled = false, graphql_endpoint = null,
-    health_status = 'unknown', password_changed_at = null, own_passwords_changed_at = null, rotation_look_at = null
-  where d.organization_id = v_job.organization_id;
-  delete from provisioning.tenant_logins l where l.organization_id = v_job.organization_id;
-  delete from public.tenant_health h where h.organization_id = v_job.organization_id;
-  perform provisioning.resolve_alert(v_job.organization_id, 'tenant_health');
+  perform provisioning.forget_database(v_job.organization_id);
   perform provisioning.forget_resource(v_job.organization_id, 'neon_project');
 end
 $$;

@@ -2,14 +2,19 @@
 -- the other one, shows it, and lets the former live on for a while.
 
 insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose, made_by_sweep) values
-  ('rotate_credentials', 'Rotation of the password', 'provisioning', 'request', '{neon}', 'maintain', 'enqueue_rotations'),
-  ('renew_own_logins', 'Renewal of our own logins', 'provisioning', 'batch', '{neon}', 'maintain', null),
-  ('end_logins', 'End of logins', 'provisioning', 'batch', '{neon}', 'maintain', 'enqueue_login_ends');
+  ('rotate_credentials', 'Rotation of the password', 'provisioning', 'request', '{neon,database}', 'maintain',
+    'enqueue_rotations'),
+  ('renew_own_logins', 'Renewal of our own logins', 'provisioning', 'batch', '{neon,database}', 'maintain', null),
+  ('end_logins', 'End of logins', 'provisioning', 'batch', '{neon,database}', 'maintain', 'enqueue_login_ends');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('rotate_credentials', 'database', 'new_login', 'neon', 1, '{}'),
   ('rotate_credentials', 'database', 'limit_former_login', 'neon', 2, '{new_login}'),
   ('renew_own_logins', 'database', 'renew_own_logins', 'neon', 1, '{}'),
-  ('end_logins', 'database', 'end_logins', 'neon', 1, '{}');
+  ('end_logins', 'database', 'end_logins', 'neon', 1, '{}'),
+  ('rotate_credentials', 'project', 'new_login', 'database', 1, '{}'),
+  ('rotate_credentials', 'project', 'limit_former_login', 'database', 2, '{new_login}'),
+  ('renew_own_logins', 'project', 'renew_own_logins', 'database', 1, '{}'),
+  ('end_logins', 'project', 'end_logins', 'database', 1, '{}');
 
 create table provisioning.tenant_logins (
   id uuid primary key default provisioning.uuid_v7(),

@@ -2,9 +2,10 @@
 -- password, and a sweep ends the sessions and drops the login where the database is awake.
 
 insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose) values
-  ('grant_access', 'Access for a time', 'provisioning', 'request', '{neon}', 'maintain');
+  ('grant_access', 'Access for a time', 'provisioning', 'request', '{neon,database}', 'maintain');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
-  ('grant_access', 'database', 'grant_access', 'neon', 1, '{}');
+  ('grant_access', 'database', 'grant_access', 'neon', 1, '{}'),
+  ('grant_access', 'project', 'grant_access', 'database', 1, '{}');
 
 create function provisioning.record_access(p_job_id uuid, p_lease_token uuid, p_logins text[]) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -71,7 +72,7 @@ begin
   returning * into v_login;
   v_job_id := provisioning.enqueue(p_organization_id, 'grant_access', '{}', auth.uid());
   -- A job that is at work may have looked before this row was there; it looks again.
-  update public.provisioning_jobs j set rerun_services = '{neon}' where j.id = v_job_id and j.status = 'running';
+  update public.provisioning_jobs j set rerun_services = '{neon,database}' where j.id = v_job_id and j.status = 'running';
   perform provisioning.audit(p_organization_id, 'access.requested', 'login', v_login.id::text,
     jsonb_build_object('login', v_login.login, 'role', p_role, 'ends_at', v_login.ends_at));
   perform provisioning.ring_doorbell('provisioning');
@@ -137,7 +138,8 @@ begin
   perform provisioning.audit(v_login.organization_id, 'access.revealed', 'login', v_login.id::text,
     jsonb_build_object('login', v_login.login));
   return provisioning.access_login(v_login) || jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host,
-    'port', v_database.port, 'database', v_database.database_name, 'user', v_database.database_name || '_' || v_login.login,
+    'port', v_database.port, 'database', v_database.database_name,
+    'user', v_database.database_name || '_' || v_login.login || coalesce('.' || v_database.pooler_tenant, ''),
     'ssl_mode', v_database.ssl_mode,
     'password', provisioning.vault_secret(provisioning.login_secret(v_login.organization_id, v_login.login)));
 end
@@ -160,7 +162,7 @@ begin
     v_job_id := provisioning.enqueue(v_login.organization_id, 'end_logins', '{"wakes": true}', auth.uid(), 'request');
     -- One that is there already may have looked before.
     update public.provisioning_jobs j set request = j.request || '{"wakes": true}',
-      rerun_services = case j.status when 'running' then '{neon}'::text[] else j.rerun_services end
+      rerun_services = case j.status when 'running' then '{neon,database}'::text[] else j.rerun_services end
     where j.id = v_job_id;
     perform provisioning.audit(v_login.organization_id, 'access.ended', 'login', v_login.id::text,
       jsonb_build_object('login', v_login.login));

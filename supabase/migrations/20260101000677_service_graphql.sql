@@ -3,7 +3,9 @@
 insert into provisioning.services (service, label) values ('graphql', 'GraphQL endpoint');
 
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
-  ('provision', 'database', 'graphql_endpoint', 'graphql', 6, '{tenant_schema}');
+  ('provision', 'database', 'graphql_endpoint', 'graphql', 6, '{tenant_schema}'),
+  ('provision', 'project', 'graphql_endpoint', 'graphql', 14, '{tenant_schema}');
+update provisioning.tiers set services = services || '{graphql}' where tier = 'project';
 
 create function provisioning.record_graphql_endpoint(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$

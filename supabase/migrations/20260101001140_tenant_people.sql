@@ -2,10 +2,11 @@
 -- sleeps hears of them when a health check has found it awake.
 
 insert into provisioning.job_kinds (kind, label, worker, lane, max_running, works_on, purpose, made_by_sweep) values
-  ('copy_people', 'Copy of the members into the tenant database', 'provisioning', 'batch', 8, '{neon}', 'maintain',
+  ('copy_people', 'Copy of the members into the tenant database', 'provisioning', 'batch', 8, '{neon,database}', 'maintain',
     'enqueue_people_copies');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
-  ('copy_people', 'database', 'copy_people', 'neon', 1, '{}');
+  ('copy_people', 'database', 'copy_people', 'neon', 1, '{}'),
+  ('copy_people', 'project', 'copy_people', 'database', 1, '{}');
 
 create table provisioning.changed_people (
   id bigint generated always as identity primary key,

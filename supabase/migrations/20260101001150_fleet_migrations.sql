@@ -2,10 +2,11 @@
 -- once too many have failed. A run is rows. Each job's end moves it on, and the sweep moves on what no job does.
 
 insert into provisioning.job_kinds (kind, label, worker, lane, max_running, works_on, purpose, made_by_sweep) values
-  ('migrate_schema', 'Migration of the tenant schema', 'provisioning', 'batch', 8, '{neon}', 'maintain',
+  ('migrate_schema', 'Migration of the tenant schema', 'provisioning', 'batch', 8, '{neon,database}', 'maintain',
     'advance_fleet_migrations');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
-  ('migrate_schema', 'database', 'migrate_schema', 'neon', 1, '{}');
+  ('migrate_schema', 'database', 'migrate_schema', 'neon', 1, '{}'),
+  ('migrate_schema', 'project', 'migrate_schema', 'database', 1, '{}');
 
 create domain provisioning_types.fleet_migration_state as text
   -- canary: the first few. rolling: all others. stopped: too many failed, or somebody said so. cancelled: another one came.

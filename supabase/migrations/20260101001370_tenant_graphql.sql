@@ -40,8 +40,8 @@ begin
   return (
     select jsonb_build_object('organizationId', d.organization_id,
       'endpoint', case when d.graphql_enabled then jsonb_build_object('host', d.host, 'pooledHost', d.pooled_host,
-        'port', d.port, 'databaseName', d.database_name, 'roleName', d.role_name, 'sslMode', d.ssl_mode,
-        'schemaVersion', d.schema_version) end,
+        'port', d.port, 'pooledPort', d.pooled_port, 'poolerTenant', d.pooler_tenant, 'databaseName', d.database_name,
+        'roleName', d.role_name, 'sslMode', d.ssl_mode, 'schemaVersion', d.schema_version) end,
       'requestsPerMinute', s.tenant_requests_per_minute, 'introspection', s.tenant_introspection,
       'storedDocumentsOnly', s.tenant_stored_documents_only)
     from public.organization_databases d cross join provisioning.settings s where d.organization_id = p_organization_id);

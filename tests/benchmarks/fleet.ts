@@ -3,14 +3,14 @@ import postgres from 'postgres'
 import { type NeonEmulator, startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
-import { forTenant } from '../../shared/engine/step.ts'
 import { createWorker } from '../../shared/engine/worker.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../shared/generated/tenant-schema-files.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
+import { databaseSteps } from '../../shared/services/database/index.ts'
+import { createMigrateSchema } from '../../shared/services/database/migrate-schema.ts'
 import { knowAwake } from '../../shared/services/neon/awake.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
-import { createMigrateSchema } from '../../shared/services/neon/migrate-schema.ts'
-import { neonTenant } from '../../shared/services/neon/tenant.ts'
+import { neonHost } from '../../shared/services/neon/host.ts'
 import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
 import { makeRoles, type Passwords } from '../../shared/tenant-database/roles.ts'
 import type { Benchmark, BenchmarkOptions, Metrics } from './benchmark.ts'
@@ -172,8 +172,8 @@ async function workUntilDone(
   signal: AbortSignal,
 ): Promise<number> {
   const provider = createNeonProvider({ NEON_API_KEY: NEON_KEY, NEON_API_URL: emulator.url }, sql)
-  const step = createMigrateSchema(knowAwake(provider), [...tenantSchemaFiles, ONE_COLUMN])
-  const steps = { migrate_schema: forTenant(neonTenant, (context) => step({ ...context, neon: provider })) }
+  const migrate = createMigrateSchema([...tenantSchemaFiles, ONE_COLUMN])
+  const steps = databaseSteps([neonHost(provider, knowAwake(provider))], migrate)
   await superuser`insert into provisioning.workers values ('fleet', 'nowhere')`
   await superuser`update provisioning.job_kinds set worker = 'fleet' where kind = 'migrate_schema'`
   const workers = Array.from({ length: WORKERS }, () => createWorker({ sql, steps }, 'fleet'))

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { readText } from '../../shared/kernel/http/body.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
-import { services } from '../../shared/services/registry.ts'
+import { services, stepSources } from '../../shared/services/registry.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { openProject, type Project } from '../database/project.ts'
@@ -26,14 +26,20 @@ describe('what has to agree', () => {
       select service, array_agg(distinct step order by step) as steps from provisioning.step_definitions group by service`
     const variables = { SUPABASE_URL: 'https://x.supabase.co' }
     const names = rows.map(({ service }) => service)
-    // A service without a provider has no module: its steps are done by that of the resource that they are about.
-    expect(names.filter((name) => !services.some((service) => service.name === name))).toEqual(['graphql'])
-    const known = new Map(rows.map(({ service, steps }) => [service, steps]))
-    for (const service of services) {
-      const done = Object.keys(service.connect({ variables, sql: project.sql }).steps).sort()
-      const others = service.name === 'neon' ? (known.get('graphql') ?? []) : []
-      expect(done, service.name).toEqual([...(known.get(service.name) ?? []), ...others].sort())
-    }
+    // A service without a provider has no module: its steps work inside the database that another one hosts.
+    expect(names.filter((name) => !services.some((service) => service.name === name)).sort()).toEqual([
+      'database',
+      'graphql',
+    ])
+    const connected = { variables, sql: project.sql }
+    for (const service of services)
+      for (const step of Object.keys(service.connect(connected).steps))
+        expect(
+          rows.flatMap(({ steps }) => steps),
+          `${service.name}: ${step}`,
+        ).toContain(step)
+    const done = stepSources.flatMap((source) => Object.keys(source.connect(connected).steps))
+    expect(done.sort()).toEqual([...new Set(rows.flatMap(({ steps }) => steps))].sort())
   })
 
   it('are tenant-schema/ and the TypeScript that is deployed with the functions (npm run tenant-schema)', async () => {

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { forTenant } from '../../shared/engine/step.ts'
 import { createWorker } from '../../shared/engine/worker.ts'
 import type { SchemaFile } from '../../shared/generated/tenant-schema-files.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
+import { databaseSteps } from '../../shared/services/database/index.ts'
+import { createMigrateSchema } from '../../shared/services/database/migrate-schema.ts'
 import { knowAwake } from '../../shared/services/neon/awake.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
-import { createMigrateSchema } from '../../shared/services/neon/migrate-schema.ts'
-import { neonTenant } from '../../shared/services/neon/tenant.ts'
+import { neonHost } from '../../shared/services/neon/host.ts'
 import { tenants as command, operatorOf, tenantsJson } from '../cli/cli.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
@@ -69,8 +69,7 @@ async function use({ organizationId }: HealthTenant): Promise<void> {
 async function work(...files: readonly SchemaFile[]): Promise<void> {
   const variables = { NEON_API_KEY: 'napi_localemulator', NEON_API_URL: project.neonEmulator.url }
   const neon = createNeonProvider(variables, sql)
-  const migrate = createMigrateSchema(knowAwake(neon, now), files)
-  const steps = { migrate_schema: forTenant(neonTenant, (context) => migrate({ ...context, neon })) }
+  const steps = databaseSteps([neonHost(neon, knowAwake(neon, now))], createMigrateSchema(files))
   await createWorker({ sql, steps }, 'fleet').ring()
 }
 

@@ -21,6 +21,9 @@ const FILES = ['index.ts', 'guard.ts', 'inventory.ts', 'resources.ts', 'service.
   name === 'index.ts' ? 'supabase/functions/provision-tenant-resources/index.ts' : `shared/services/${name}`,
 )
 
+/** Services that are called by a word that means something else nearly everywhere. What they make and do is looked for by its name. */
+const WORDS_OF_THE_PLATFORM = ['database', 'supabase']
+
 let project: Project
 let names: { services: RegExp; kinds: RegExp }
 
@@ -33,7 +36,8 @@ beforeAll(async () => {
       array(select kind from provisioning.resource_kinds) as resources,
       array(select distinct step from provisioning.step_definitions) as steps,
       array(select kind from provisioning.job_kinds) as kinds`
-  const { services = [], resources = [], steps = [], kinds = [] } = rows[0] ?? {}
+  const { resources = [], steps = [], kinds = [] } = rows[0] ?? {}
+  const services = (rows[0]?.services ?? []).filter((name) => !WORDS_OF_THE_PLATFORM.includes(name))
   names = {
     services: new RegExp(
       `\\b(\\w*(${services.join('|')})\\w*|${[...resources, ...steps].join('|')})\\b`,

@@ -20,7 +20,7 @@ export const MY_ORGANIZATIONS: Query = {
 export const CONNECTION_INFO: Query = {
   name: 'connection info',
   sql: (argument) => `
-    select jsonb_build_object('host', c -> 'host', 'pooledHost', c -> 'pooled_host', 'port', c -> 'port',
+    select jsonb_build_object('host', c -> 'host', 'pooledHost', c -> 'pooled_host', 'port', c -> 'port', 'pooledPort', c -> 'pooled_port',
       'database', c -> 'database', 'role', c -> 'role', 'sslMode', c -> 'ssl_mode',
       'graphqlEndpoint', c -> 'graphql_endpoint', 'password', c -> 'password')
     from ${PUBLIC_SCHEMA}.database_connection((${argument} ->> 'organizationId')::uuid, (${argument} ->> 'reveal')::boolean) c`,

@@ -2,22 +2,14 @@ import { forTenant, type Step } from '../../engine/step.ts'
 import { defineService } from '../service.ts'
 import { knowAwake } from './awake.ts'
 import { createNeonProvider } from './client.ts'
-import { createCopyPeople } from './copy-people.ts'
-import { credentials } from './credentials.ts'
-import { deleteCredentials } from './delete-credentials.ts'
 import { deleteNeonProject } from './delete-neon-project.ts'
 import { neonEnvironment } from './environment.ts'
 import { neonFailures } from './failures.ts'
-import { grantAccess } from './grant-access.ts'
-import { graphqlEndpoint } from './graphql-endpoint.ts'
+import { neonHost } from './host.ts'
 import { neonInventory } from './inventory.ts'
-import { createMigrateSchema } from './migrate-schema.ts'
 import { neonProject } from './neon-project.ts'
-import { endDueLogins, limitFormerLogin, newLogin, renewOwnLogins } from './rotation.ts'
 import type { NeonStep } from './step.ts'
 import { neonTenant } from './tenant.ts'
-import { tenantSchema } from './tenant-schema.ts'
-import { verifyConnection } from './verify-connection.ts'
 
 /** A Postgres of its own for each organization: a Neon project with the tenant schema. */
 export const neon = defineService({
@@ -30,28 +22,15 @@ export const neon = defineService({
   emulator: { key: 'napi_localemulator', path: '/api/v2' },
   connect(environment, sql) {
     const provider = createNeonProvider(environment, sql)
-    const isAwake = knowAwake(provider)
     const withRows = (step: NeonStep): Step =>
       forTenant(neonTenant, (context) => step({ ...context, neon: provider }))
     return {
       steps: {
         neon_project: withRows(neonProject),
-        tenant_schema: withRows(tenantSchema),
-        credentials: withRows(credentials),
-        verify_connection: withRows(verifyConnection),
-        // The service graphql has no provider of its own: it is what stands before this one's databases.
-        graphql_endpoint: withRows(graphqlEndpoint),
-        new_login: withRows(newLogin),
-        limit_former_login: withRows(limitFormerLogin),
-        migrate_schema: withRows(createMigrateSchema(isAwake)),
-        copy_people: withRows(createCopyPeople(isAwake)),
-        grant_access: withRows(grantAccess),
-        renew_own_logins: withRows(renewOwnLogins),
-        end_logins: withRows(endDueLogins),
-        delete_credentials: deleteCredentials,
         delete_neon_project: (context) => deleteNeonProject(context, provider),
       },
       inventories: { neon_project: neonInventory(provider) },
+      host: neonHost(provider, knowAwake(provider)),
     }
   },
   keyCheck({ NEON_API_KEY: key, NEON_API_URL: url, NEON_ORG_ID: organization }) {

@@ -5,6 +5,7 @@ import { isLocalHost } from '../../kernel/local-host.ts'
 import { type Result, success } from '../../kernel/result.ts'
 import type { NeonConnection } from './client.ts'
 import { failure, neonFailures } from './failures.ts'
+import { API_PASSWORD } from './host.ts'
 import { refusals } from './plan-limits.ts'
 import type { NeonStep, NeonStepContext } from './step.ts'
 import { NEON_PROJECT, projectName, tenantRoleName } from './tenant.ts'
@@ -101,7 +102,7 @@ function succeeded(
   const { sql, job, tenant, secrets } = context
   const { projectId, branchId, endpointId, host, pooledHost, port, databaseName } = connection
   const sslMode = isLocalHost(host) ? 'disable' : 'verify-full'
-  secrets.set('apiPassword', connection.password)
+  secrets.set(API_PASSWORD, connection.password)
   return {
     type: 'succeeded',
     output: {

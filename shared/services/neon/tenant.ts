@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { TenantAddress } from '../../tenant-database/address.ts'
+import { type DatabaseTenant, databaseTenant } from '../database/tenant.ts'
 
 /** As in provisioning.resource_kinds. */
 export const NEON_PROJECT = 'neon_project'
@@ -29,32 +29,19 @@ export function suspendTimeoutToAskFor({ suspendTimeoutSeconds }: TenantLimits):
 }
 
 /** What Neon's steps need to know of an organization. */
-export interface NeonTenant extends TenantAddress {
-  readonly organizationId: string
+export interface NeonTenant extends DatabaseTenant {
   /** Neon's region id, such as aws-eu-central-1. */
   readonly region: string
   readonly size: string
   readonly neonProjectId: string | null
-  readonly credentialsSecretId: string | null
-  /** Of the tenant schema, as it was applied; null before the first. */
-  readonly schemaVersion: number | null
   readonly limits: TenantLimits
 }
 
-const facts = z.object({
-  organizationId: z.string(),
-  database: z.object({
+const facts = z.looseObject({
+  database: z.looseObject({
     neon_project_id: z.string().nullable(),
     region: z.string(),
     size: z.string(),
-    host: z.string().nullable(),
-    pooled_host: z.string().nullable(),
-    port: z.number().nullable(),
-    database_name: z.string().nullable(),
-    role_name: z.string().nullable(),
-    ssl_mode: z.string(),
-    credentials_secret_id: z.string().nullable(),
-    schema_version: z.number().nullable(),
   }),
   size: z.object({
     min_compute_units: z.number(),
@@ -73,29 +60,19 @@ const facts = z.object({
 type Facts = z.infer<typeof facts>
 
 /** Reads it from what provisioning.tenant() has. */
-export const neonTenant: z.ZodType<NeonTenant> = facts.transform(
-  ({ organizationId, database, size, plan }) => ({
-    organizationId,
-    region: database.region,
-    size: database.size,
-    neonProjectId: database.neon_project_id,
-    credentialsSecretId: database.credentials_secret_id,
-    schemaVersion: database.schema_version,
-    host: database.host,
-    pooledHost: database.pooled_host,
-    port: database.port,
-    databaseName: database.database_name,
-    roleName: database.role_name,
-    sslMode: database.ssl_mode,
-    limits: {
-      minComputeUnits: size.min_compute_units,
-      maxComputeUnits: size.max_compute_units,
-      suspendTimeoutSeconds: size.suspend_timeout_seconds,
-      historyRetentionSeconds: plan.history_retention_seconds,
-      quota: quotaOf(plan),
-    },
-  }),
-)
+export const neonTenant: z.ZodType<NeonTenant> = facts.transform(({ database, size, plan, ...rest }) => ({
+  ...databaseTenant.parse({ ...rest, database }),
+  region: database.region,
+  size: database.size,
+  neonProjectId: database.neon_project_id,
+  limits: {
+    minComputeUnits: size.min_compute_units,
+    maxComputeUnits: size.max_compute_units,
+    suspendTimeoutSeconds: size.suspend_timeout_seconds,
+    historyRetentionSeconds: plan.history_retention_seconds,
+    quota: quotaOf(plan),
+  },
+}))
 
 function quotaOf(plan: Facts['plan']): Record<string, number> {
   const limits = {

@@ -2,7 +2,7 @@ import { type Result, success } from '../../kernel/result.ts'
 import { LOGINS, type Login, OUR_LOGINS, shownLogin } from '../../tenant-database/roles.ts'
 import { connectAs } from './as-login.ts'
 import { renewLogins } from './renew-logins.ts'
-import type { NeonStep, NeonStepContext } from './step.ts'
+import type { DatabaseStep, DatabaseStepContext } from './step.ts'
 
 /** With these a login gets a new password: Vault does not hold its own, or holds another. */
 const WITHOUT_PASSWORD = ['credentials_missing', 'tenant_database_login_refused']
@@ -11,7 +11,7 @@ const WITHOUT_PASSWORD = ['credentials_missing', 'tenant_database_login_refused'
  * Makes the roles of the tenant's database and its logins. A login that is in Vault and works stays as it is; a crash after Vault
  * has a password and before it is valid leaves one that does not work, and is replaced.
  */
-export const credentials: NeonStep = async (context) => {
+export const credentials: DatabaseStep = async (context) => {
   const renewed = await loginsWithoutPassword(context)
   if (!renewed.ok) return { type: 'failed', failure: renewed.failure }
   const shown = shownLogin(context.tenant)
@@ -21,7 +21,7 @@ export const credentials: NeonStep = async (context) => {
 }
 
 /** Those that Vault knows nothing of, or that are refused with what it knows: somebody has changed it, or it is another's. */
-async function loginsWithoutPassword(context: NeonStepContext): Promise<Result<readonly Login[]>> {
+async function loginsWithoutPassword(context: DatabaseStepContext): Promise<Result<readonly Login[]>> {
   if (!context.tenant.credentialsSecretId) return success(LOGINS)
   const missing: Login[] = []
   for (const login of [...OUR_LOGINS, shownLogin(context.tenant)]) {

@@ -3,7 +3,7 @@ import type { Result } from '../../kernel/result.ts'
 import { withTenantDatabase } from '../../tenant-database/connection.ts'
 import { type Login, loginAddress } from '../../tenant-database/roles.ts'
 import { storedPassword, withPassword } from '../../tenant-database/stored-password.ts'
-import type { NeonStepContext } from './step.ts'
+import type { DatabaseStepContext } from './step.ts'
 
 /** To wake, to be let in and to answer once; its owner may have put something slow in the way of the login. */
 const ANSWER_LIMITS = { lifeMs: 20_000 }
@@ -15,7 +15,7 @@ type Limits = Parameters<typeof withTenantDatabase>[4]
 
 /** Works in the tenant's database as this login. Fails with `credentials_missing` when Vault does not hold its password. */
 export async function asLogin<T>(
-  context: NeonStepContext,
+  context: DatabaseStepContext,
   login: Login,
   through: 'direct' | 'pooled',
   work: (sql: postgres.Sql) => Promise<T>,
@@ -35,7 +35,7 @@ export async function asLogin<T>(
 
 /** Whether this login is let in and gets an answer. */
 export function connectAs(
-  context: NeonStepContext,
+  context: DatabaseStepContext,
   login: Login,
   through: 'direct' | 'pooled',
 ): Promise<Result<unknown>> {

@@ -2,9 +2,9 @@ import { LeaseLost } from '../../engine/jobs.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
 import { readSeal } from '../../kernel/seal.ts'
 import { type Login, makeRoles, type Passwords, type ShownLogin } from '../../tenant-database/roles.ts'
-import { asApi } from './as-api.ts'
+import { asAdmin } from './as-admin.ts'
 import { SCHEMA_PASSWORD } from './as-login.ts'
-import type { NeonStepContext } from './step.ts'
+import type { DatabaseStepContext } from './step.ts'
 
 /**
  * Makes what is missing of the tenant's roles and gives these logins new passwords, which are in Vault before they are valid.
@@ -16,7 +16,7 @@ import type { NeonStepContext } from './step.ts'
  * @param recorded what Vault's record says from now on that they have; null leaves that as it is
  */
 export async function renewLogins(
-  context: NeonStepContext,
+  context: DatabaseStepContext,
   renewed: readonly Login[],
   shown: ShownLogin,
   recorded: ShownLogin | null,
@@ -30,7 +30,7 @@ export async function renewLogins(
       .catch(notTheTenants)
     if (passwords.schema) context.secrets.set(SCHEMA_PASSWORD, passwords.schema)
   }
-  const made = await asApi(context, (tenantSql) => makeRoles(tenantSql, renewed, keep, shown))
+  const made = await asAdmin(context, (tenantSql) => makeRoles(tenantSql, renewed, keep, shown))
   return made.ok ? success(undefined) : failed(made.failure)
 }
 

@@ -1,24 +1,23 @@
 import { type EndingLogin, endLogins } from '../../tenant-database/end-logins.ts'
 import { nextLogin, OUR_LOGINS, shownLogin } from '../../tenant-database/roles.ts'
-import { asApi } from './as-api.ts'
+import { asAdmin } from './as-admin.ts'
 import { connectAs } from './as-login.ts'
-import { isAsleep } from './asleep.ts'
 import { renewLogins } from './renew-logins.ts'
-import type { NeonStep, NeonStepContext } from './step.ts'
+import type { DatabaseStep, DatabaseStepContext } from './step.ts'
 
 const LEFT_ASLEEP = { type: 'succeeded', output: { left: 'asleep' } } as const
 
 /** Does the work unless nobody waits for it and it would wake the database. The sweep comes back to it. */
 const unlessAsleep =
-  (mayWait: (context: NeonStepContext) => boolean, step: NeonStep): NeonStep =>
+  (mayWait: (context: DatabaseStepContext) => boolean, step: DatabaseStep): DatabaseStep =>
   async (context) => {
     if (!mayWait(context)) return step(context)
-    const asleep = await isAsleep(context)
-    if (!asleep.ok) return { type: 'failed', failure: asleep.failure }
-    return asleep.value ? LEFT_ASLEEP : step(context)
+    const awake = await context.hosted.isAwake()
+    if (!awake.ok) return { type: 'failed', failure: awake.failure }
+    return awake.value ? step(context) : LEFT_ASLEEP
   }
 
-const isScheduled = ({ job }: NeonStepContext) => job.request.scheduled === true
+const isScheduled = ({ job }: DatabaseStepContext) => job.request.scheduled === true
 
 /**
  * Gives the login whose turn it is a password, tries it as an application would, and only then shows it in the place of the other
@@ -45,7 +44,8 @@ export const newLogin = unlessAsleep(isScheduled, async (context) => {
  * The tenant's server refuses the former password from its end on, even if the database sleeps until then. A step of its own, that
  * comes after the new login is shown: were it never reached, two passwords would be valid for longer, and never none.
  */
-export const limitFormerLogin: NeonStep = async (context) => end(context, await endingLogins(context, false))
+export const limitFormerLogin: DatabaseStep = async (context) =>
+  end(context, await endingLogins(context, false))
 
 /**
  * Ends logins whose time is over, with their sessions, in a database that is awake: one that sleeps has no sessions, and is woken
@@ -68,8 +68,8 @@ export const renewOwnLogins = unlessAsleep(isScheduled, async (context) => {
   }
 })
 
-async function end(context: NeonStepContext, logins: readonly (EndingLogin & { over: boolean })[]) {
-  const done = logins.length > 0 ? await asApi(context, (sql) => endLogins(sql, logins)) : undefined
+async function end(context: DatabaseStepContext, logins: readonly (EndingLogin & { over: boolean })[]) {
+  const done = logins.length > 0 ? await asAdmin(context, (sql) => endLogins(sql, logins)) : undefined
   if (done?.ok === false) return { type: 'failed', failure: done.failure } as const
   const { sql, job } = context
   const ended = logins.filter(({ over }) => over).map(({ login }) => login)
@@ -81,7 +81,7 @@ async function end(context: NeonStepContext, logins: readonly (EndingLogin & { o
 }
 
 async function endingLogins(
-  { sql, tenant }: NeonStepContext,
+  { sql, tenant }: DatabaseStepContext,
   overOnly: boolean,
 ): Promise<readonly (EndingLogin & { over: boolean })[]> {
   return sql<(EndingLogin & { over: boolean })[]>`

@@ -1,9 +1,9 @@
 import { shownLogin } from '../../tenant-database/roles.ts'
 import { connectAs } from './as-login.ts'
-import type { NeonStep } from './step.ts'
+import type { DatabaseStep } from './step.ts'
 
 /** Connects as an application would: through the pooler, with what Vault holds, over verified TLS unless the host is local. */
-export const verifyConnection: NeonStep = async (context) => {
+export const verifyConnection: DatabaseStep = async (context) => {
   const startedAt = performance.now()
   const connected = await connectAs(context, shownLogin(context.tenant), 'pooled')
   if (!connected.ok) return { type: 'failed', failure: connected.failure }

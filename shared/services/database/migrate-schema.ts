@@ -4,8 +4,7 @@ import { type SchemaFile, tenantSchemaFiles } from '../../generated/tenant-schem
 import { applyTenantSchema, schemaChecksum } from '../../tenant-database/apply-schema.ts'
 import { failure } from '../../tenant-database/failures.ts'
 import { asLogin } from './as-login.ts'
-import type { Awake } from './awake.ts'
-import type { NeonStep } from './step.ts'
+import type { DatabaseStep } from './step.ts'
 
 /** What a job asks for: a version, or the newest; and whether it may wake the database, as when that was used just now. */
 const request = z.object({ to: z.int().positive().optional(), wakes: z.boolean().optional() })
@@ -15,19 +14,16 @@ const request = z.object({ to: z.int().positive().optional(), wakes: z.boolean()
  * its turn when it is awake. The files and the record of them are one transaction in the tenant's database, so whoever repeats
  * what a dead worker did finds it done.
  */
-export function createMigrateSchema(
-  isAwake: Awake,
-  files: readonly SchemaFile[] = tenantSchemaFiles,
-): NeonStep {
+export function createMigrateSchema(files: readonly SchemaFile[] = tenantSchemaFiles): DatabaseStep {
   const newest = Math.max(0, ...files.map(({ version }) => version))
   return async (context): Promise<StepOutcome> => {
-    const { sql, job, tenant } = context
+    const { sql, job, tenant, hosted } = context
     const { to = newest, wakes = false } = request.parse(job.request)
     if (to > newest) return { type: 'failed', failure: failure('tenant_schema_not_deployed') }
     if (tenant.schemaVersion !== null && tenant.schemaVersion >= to)
       return { type: 'succeeded', output: { schemaVersion: tenant.schemaVersion } }
     if (!wakes) {
-      const found = await isAwake(tenant)
+      const found = await hosted.isListedAwake()
       if (!found.ok) return { type: 'failed', failure: found.failure }
       if (!found.value) return { type: 'succeeded', output: { left: 'asleep' } }
     }

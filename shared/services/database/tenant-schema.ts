@@ -3,10 +3,10 @@ import type { Result } from '../../kernel/result.ts'
 import { applyTenantSchema, schemaChecksum } from '../../tenant-database/apply-schema.ts'
 import { copyPeople, type TenantPeople } from '../../tenant-database/copy-people.ts'
 import { asLogin } from './as-login.ts'
-import type { NeonStep, NeonStepContext } from './step.ts'
+import type { DatabaseStep, DatabaseStepContext } from './step.ts'
 
 /** Brings the tenant's database to the newest version of tenant-schema/, and copies the organization and its members into it. */
-export const tenantSchema: NeonStep = async (context) => {
+export const tenantSchema: DatabaseStep = async (context) => {
   const people = await readPeople(context)
   const applied = await asLogin(context, 'schema', 'direct', (tenantSql) => apply(tenantSql, people))
   if (!applied.ok) return { type: 'failed', failure: applied.failure }
@@ -28,7 +28,7 @@ async function apply(tenantSql: postgres.Sql, people: TenantPeople | null): Prom
 }
 
 /** Null when the organization was deleted in the meantime. */
-async function readPeople({ sql, tenant }: NeonStepContext): Promise<TenantPeople | null> {
+async function readPeople({ sql, tenant }: DatabaseStepContext): Promise<TenantPeople | null> {
   const [row] = await sql<{ people: TenantPeople | null }[]>`
     select provisioning.tenant_people(${tenant.organizationId}) as people`
   return row?.people ?? null

@@ -1,10 +1,10 @@
 import type { Failure } from '../../kernel/failures.ts'
 import { failure } from '../../tenant-database/failures.ts'
 import { latestSchemaVersion } from '../../tenant-database/latest-schema-version.ts'
-import type { NeonStep } from './step.ts'
+import type { DatabaseStep } from './step.ts'
 
 /** Asks the tenant's database one thing through its GraphQL endpoint, and enables it. */
-export const graphqlEndpoint: NeonStep = async (context) => {
+export const graphqlEndpoint: DatabaseStep = async (context) => {
   const { sql, job, tenant } = context
   // Loaded when it is needed: it takes a quarter of a second, which a worker that has other work to do is spared.
   const { checkEndpoint } = await import('../../tenant-graphql/check-endpoint.ts')

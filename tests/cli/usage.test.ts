@@ -154,6 +154,7 @@ const SCRIPTS = [
   ...['local/database-types.ts', 'tools/api-docs.ts', 'tools/failure-codes.ts', 'tools/tenant-schema.ts'],
   ...[
     'tools/verify-user.ts',
+    'tools/n8n-templates.ts',
     'tools/package.ts',
     'tools/codegen.ts',
     'tools/build-console.ts',

@@ -8,6 +8,7 @@ import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { readText } from '../../shared/kernel/http/body.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
 import { services, stepSources } from '../../shared/services/registry.ts'
+import { bundleN8nTemplates } from '../../tools/n8n-templates/bundle.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { openProject, type Project } from '../database/project.ts'
@@ -45,6 +46,12 @@ describe('what has to agree', () => {
   it('are tenant-schema/ and the TypeScript that is deployed with the functions (npm run tenant-schema)', async () => {
     expect(await bundleTenantSchema(path.join(projectRoot, 'tenant-schema'))).toBe(
       await file('shared/generated/tenant-schema-files.ts'),
+    )
+  })
+
+  it('are n8n-templates/ and the TypeScript that is deployed with the functions (npm run n8n-templates)', async () => {
+    expect(await bundleN8nTemplates(path.join(projectRoot, 'n8n-templates'))).toBe(
+      await file('shared/generated/n8n-templates.ts'),
     )
   })
 

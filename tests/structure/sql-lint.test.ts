@@ -79,6 +79,14 @@ describe('the lint of the tenant schema’s files', () => {
     expect(file(own)).toEqual([])
   })
 
+  it('lets a function that policies call leave its search_path alone, when it says so', () => {
+    const bare = GOOD.replaceAll('provisioning.add', 'tenant.add').replace(" set search_path = ''", '')
+    expect(file(bare)).toEqual(["tenant.add does not set search_path = ''"])
+    const said = bare.replace('-- NOT a keyword', '-- It sets no search_path')
+    expect(file(said)).toEqual([])
+    expect(messages(said)).toContain("1: tenant.add does not set search_path = ''")
+  })
+
   it.each([
     ['adding-required-field', 'alter table public.contacts add column vat text not null;'],
     ['changing-column-type', 'alter table public.contacts alter column lead_score type text;'],

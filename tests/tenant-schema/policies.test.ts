@@ -151,6 +151,28 @@ describe('claims', () => {
     expect(await asked(claims, insert('organizations', PERSON.owner ?? '', ''))).toBe('refused')
   })
 
+  it('mean the same whatever the caller has put in front of the catalogue', async () => {
+    const claims = JSON.stringify(claimsOf('readKey'))
+    const answer = await admin
+      .begin(async (sql) => {
+        await sql.unsafe(`create schema shadow;
+          create function shadow.forged(jsonb, text) returns text language sql as $$ select '${OTHER}' $$;
+          create operator shadow.->> (function = shadow.forged, leftarg = jsonb, rightarg = text);
+          create function shadow.current_setting(text, boolean) returns text language sql
+            as $$ select '{"organization_id": "${OTHER}"}' $$;
+          create domain shadow.uuid as text;
+          set local search_path = shadow, pg_catalog;`)
+        await sql`select set_config('request.jwt.claims', ${claims}, true)`
+        const [row] =
+          await sql`select tenant.readable() as organization, current_setting('a', true) ~ ${OTHER} as shadowed`
+        throw Object.assign(new Error('undone'), { row })
+      })
+      .catch((error: unknown) =>
+        error instanceof Error && 'row' in error ? error.row : Promise.reject(error),
+      )
+    expect(answer).toEqual({ organization: ORGANIZATION, shadowed: true })
+  })
+
   it('that are empty open nothing', async () => {
     expect(await asked([])).toBe('0')
     expect(await asked(null)).toBe('0')
@@ -232,6 +254,18 @@ describe('the policies', () => {
     expect(policies.filter(({ questions }) => questions > 1)).toEqual([])
   })
 
+  it('let the deals that were won last be found without passing those that are open', async () => {
+    const plan = await admin.begin(async (sql) => {
+      await sql.unsafe(`set local role ${tenant.name}_app; set local enable_seqscan = off; set local enable_sort = off;
+        set local request.jwt.claims = '${JSON.stringify(claimsOf('owner'))}'`)
+      return sql<{ 'QUERY PLAN': string }[]>`
+        explain (costs off) select from public.deals where stage = 'won' order by closed_at desc, id desc limit 50`
+    })
+    expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain(
+      'Index Scan Backward using deals_closed_at_of_closed_idx',
+    )
+  })
+
   it('leave every index in use', async () => {
     // Each is the only one of its table for a moment, because the planner would take any in tables of a few rows.
     await admin.unsafe(`create or replace function pg_temp.plan(p_index regclass, p_statement text) returns text
@@ -258,7 +292,7 @@ describe('the policies', () => {
         select i.indexrelid::regclass::text as index, a.attname as column, pg_temp.plan(i.indexrelid,
           format('select from %s where %I = %L::%s', i.indrelid::regclass, a.attname,
             case a.atttypid::regtype::text when 'uuid' then ${ORGANIZATION} when 'boolean' then 'true' when 'text' then 'a'
-              else '2026-01-01' end, a.atttypid::regtype)) as plan
+              else '2026-01-01' end, a.atttypid::regtype) || coalesce(' and ' || pg_get_expr(i.indpred, i.indrelid), '')) as plan
         from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
         where i.indrelid::regclass::text like 'public.%' order by 1`
     })

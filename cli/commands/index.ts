@@ -12,6 +12,7 @@ import { registerKeys } from './keys.ts'
 import { registerList } from './list.ts'
 import { registerMigrate } from './migrate.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
+import { registerProviders } from './providers.ts'
 import { registerProvision, registerRetry } from './provision.ts'
 import { registerCancel, registerDeprovision, registerReadmit } from './removal.ts'
 import { registerRetryFailed } from './retry-failed.ts'
@@ -47,6 +48,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerPause(program, define)
   registerResume(program, define)
   registerPauses(program, define)
+  registerProviders(program, define)
   registerDoctor(program, define)
   registerInit(program, define)
   registerUninstall(program, define)

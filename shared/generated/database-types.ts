@@ -333,6 +333,9 @@ isOneToOne: true
 "probe_results":
 { Args: { "requests": (number)[] }; Returns: Json
                            },
+"provider_states":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
 "provisioning_progress":
 { Args: { "organization_id": string }; Returns: Json
                            },

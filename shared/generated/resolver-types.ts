@@ -121,6 +121,13 @@ export type Query = {
   readonly tenantVerification?: Maybe<TenantVerification>;
   /** What operators have paused. For operators and the service role (forbidden to others). */
   readonly pauses?: Maybe<ReadonlyArray<Pause>>;
+  /** Whether the providers answer, and what is left of their limits. For operators and the service role (forbidden to others). */
+  readonly providers?: Maybe<ReadonlyArray<ProviderState>>;
+  /**
+   * Which versions of the tenant schema the tenants have, and the newest migration of all of them. For operators and the service
+   * role (forbidden to others).
+   */
+  readonly fleetVersions?: Maybe<FleetVersions>;
   /** What can be chosen when a tenant is provisioned: regions, sizes, tiers and plans, as an operator keeps them. */
   readonly provisioningOptions: ProvisioningOptions;
   /** Whom an organization expects, the first first. For owners, admins and the service role (forbidden to others). */
@@ -461,6 +468,91 @@ export type Subscription = {
 
 export type SubscriptionProvisioningProgressArgs = {
   organizationId: Scalars['ID']['input'];
+};
+
+export type BreakerState =
+  /** Calls pass. */
+  | 'closed'
+  /** It did not answer several times in a row: it is not called until nextTryAt. */
+  | 'open'
+  /** One call tries whether it answers again. */
+  | 'half_open';
+
+export type ProviderState = {
+  /** Such as neon, stripe_test and stripe_live. */
+  readonly provider: Scalars['String']['output'];
+  /** What it is paused by. */
+  readonly service: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  readonly state: BreakerState;
+  readonly consecutiveFailures: Scalars['Int']['output'];
+  readonly nextTryAt?: Maybe<Scalars['DateTime']['output']>;
+  readonly lastError?: Maybe<Scalars['String']['output']>;
+  readonly changedAt: Scalars['DateTime']['output'];
+  /** That its documented limits allow, with room for what else uses the account. */
+  readonly callsPerSecond?: Maybe<Scalars['Float']['output']>;
+  /** Of the limit of which least is left, from 0 to 100. */
+  readonly freePercent: Scalars['Float']['output'];
+  /** How long a call waits now until the limits allow it. */
+  readonly waitSeconds: Scalars['Float']['output'];
+};
+
+export type FleetVersions = {
+  /** The newest first. */
+  readonly versions: ReadonlyArray<VersionCount>;
+  /** The newest, under way or ended; null when there was none. */
+  readonly migration?: Maybe<FleetMigration>;
+};
+
+export type VersionCount = {
+  /** Null while no schema is applied. */
+  readonly version?: Maybe<Scalars['Int']['output']>;
+  readonly tenants: Scalars['Int']['output'];
+};
+
+export type FleetMigrationState =
+  /** The first few tenants are migrated, before the others. */
+  | 'canary'
+  | 'rolling'
+  /** Too many have failed, or an operator said so. */
+  | 'stopped'
+  | 'done'
+  | 'cancelled';
+
+export type FleetMigration = {
+  readonly id: Scalars['ID']['output'];
+  readonly toVersion: Scalars['Int']['output'];
+  readonly state: FleetMigrationState;
+  readonly stoppedBecause?: Maybe<Scalars['String']['output']>;
+  readonly startedAt: Scalars['DateTime']['output'];
+  readonly endedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** States that no tenant is in are left out. */
+  readonly tenants: ReadonlyArray<FleetTenantCount>;
+  /** Of 50 tenants at most. */
+  readonly errors: ReadonlyArray<FleetMigrationError>;
+};
+
+export type FleetTenantState =
+  | 'waiting'
+  /** It follows when it is awake. */
+  | 'asleep'
+  | 'queued'
+  | 'done'
+  | 'failed'
+  /** Nothing is to be done any more: it was deleted, or has no database. */
+  | 'left';
+
+export type FleetTenantCount = {
+  readonly state: FleetTenantState;
+  readonly count: Scalars['Int']['output'];
+};
+
+export type FleetMigrationError = {
+  readonly organizationId: Scalars['ID']['output'];
+  /** Null when the organization is deleted. */
+  readonly slug?: Maybe<Scalars['String']['output']>;
+  readonly code?: Maybe<Scalars['String']['output']>;
+  readonly message?: Maybe<Scalars['String']['output']>;
 };
 
 export type PauseScope =
@@ -1195,6 +1287,15 @@ export type ResolversTypes = {
   Mutation: ResolverTypeWrapper<Record<PropertyKey, never>>;
   Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   Subscription: ResolverTypeWrapper<Record<PropertyKey, never>>;
+  BreakerState: null;
+  ProviderState: ResolverTypeWrapper<ProviderState>;
+  FleetVersions: ResolverTypeWrapper<FleetVersions>;
+  VersionCount: ResolverTypeWrapper<VersionCount>;
+  FleetMigrationState: null;
+  FleetMigration: ResolverTypeWrapper<FleetMigration>;
+  FleetTenantState: null;
+  FleetTenantCount: ResolverTypeWrapper<FleetTenantCount>;
+  FleetMigrationError: ResolverTypeWrapper<FleetMigrationError>;
   PauseScope: null;
   Pause: ResolverTypeWrapper<Pause>;
   Organization: ResolverTypeWrapper<Organization>;
@@ -1265,6 +1366,12 @@ export type ResolversParentTypes = {
   Mutation: Record<PropertyKey, never>;
   Float: Scalars['Float']['output'];
   Subscription: Record<PropertyKey, never>;
+  ProviderState: ProviderState;
+  FleetVersions: FleetVersions;
+  VersionCount: VersionCount;
+  FleetMigration: FleetMigration;
+  FleetTenantCount: FleetTenantCount;
+  FleetMigrationError: FleetMigrationError;
   Pause: Pause;
   Organization: Organization;
   OrganizationResult: OrganizationResult;
@@ -1356,6 +1463,8 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   tenantCounts?: Resolver<Maybe<ResolversTypes['TenantCounts']>, ParentType, ContextType>;
   tenantVerification?: Resolver<Maybe<ResolversTypes['TenantVerification']>, ParentType, ContextType, RequireFields<QueryTenantVerificationArgs, 'subject'>>;
   pauses?: Resolver<Maybe<ReadonlyArray<ResolversTypes['Pause']>>, ParentType, ContextType>;
+  providers?: Resolver<Maybe<ReadonlyArray<ResolversTypes['ProviderState']>>, ParentType, ContextType>;
+  fleetVersions?: Resolver<Maybe<ResolversTypes['FleetVersions']>, ParentType, ContextType>;
   provisioningOptions?: Resolver<ResolversTypes['ProvisioningOptions'], ParentType, ContextType>;
   expectedMembers?: Resolver<Maybe<ReadonlyArray<ResolversTypes['ExpectedMember']>>, ParentType, ContextType, RequireFields<QueryExpectedMembersArgs, 'organizationId'>>;
   myExpectations?: Resolver<ReadonlyArray<ResolversTypes['ExpectedMembership']>, ParentType, ContextType>;
@@ -1390,6 +1499,59 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
 
 export type SubscriptionResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Subscription'] = ResolversParentTypes['Subscription']> = {
   provisioningProgress?: SubscriptionResolver<ResolversTypes['ProvisioningStatus'], "provisioningProgress", ParentType, ContextType, RequireFields<SubscriptionProvisioningProgressArgs, 'organizationId'>>;
+};
+
+export type BreakerStateResolvers = { CLOSED: 'closed', OPEN: 'open', HALF_OPEN: 'half_open' };
+
+export type ProviderStateResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ProviderState'] = ResolversParentTypes['ProviderState']> = {
+  provider?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  service?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  state?: Resolver<ResolversTypes['BreakerState'], ParentType, ContextType>;
+  consecutiveFailures?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  nextTryAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  lastError?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  changedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  callsPerSecond?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  freePercent?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  waitSeconds?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+};
+
+export type FleetVersionsResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['FleetVersions'] = ResolversParentTypes['FleetVersions']> = {
+  versions?: Resolver<ReadonlyArray<ResolversTypes['VersionCount']>, ParentType, ContextType>;
+  migration?: Resolver<Maybe<ResolversTypes['FleetMigration']>, ParentType, ContextType>;
+};
+
+export type VersionCountResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['VersionCount'] = ResolversParentTypes['VersionCount']> = {
+  version?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  tenants?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type FleetMigrationStateResolvers = { CANARY: 'canary', ROLLING: 'rolling', STOPPED: 'stopped', DONE: 'done', CANCELLED: 'cancelled' };
+
+export type FleetMigrationResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['FleetMigration'] = ResolversParentTypes['FleetMigration']> = {
+  id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  toVersion?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  state?: Resolver<ResolversTypes['FleetMigrationState'], ParentType, ContextType>;
+  stoppedBecause?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  startedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  endedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  tenants?: Resolver<ReadonlyArray<ResolversTypes['FleetTenantCount']>, ParentType, ContextType>;
+  errors?: Resolver<ReadonlyArray<ResolversTypes['FleetMigrationError']>, ParentType, ContextType>;
+};
+
+export type FleetTenantStateResolvers = { WAITING: 'waiting', ASLEEP: 'asleep', QUEUED: 'queued', DONE: 'done', FAILED: 'failed', LEFT: 'left' };
+
+export type FleetTenantCountResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['FleetTenantCount'] = ResolversParentTypes['FleetTenantCount']> = {
+  state?: Resolver<ResolversTypes['FleetTenantState'], ParentType, ContextType>;
+  count?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type FleetMigrationErrorResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['FleetMigrationError'] = ResolversParentTypes['FleetMigrationError']> = {
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  slug?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  code?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  message?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 
 export type PauseScopeResolvers = { EVERYTHING: 'everything', KIND: 'kind', PROVIDER: 'provider' };
@@ -1863,6 +2025,15 @@ export type Resolvers<ContextType = unknown> = {
   Query?: QueryResolvers<ContextType>;
   Mutation?: MutationResolvers<ContextType>;
   Subscription?: SubscriptionResolvers<ContextType>;
+  BreakerState?: BreakerStateResolvers;
+  ProviderState?: ProviderStateResolvers<ContextType>;
+  FleetVersions?: FleetVersionsResolvers<ContextType>;
+  VersionCount?: VersionCountResolvers<ContextType>;
+  FleetMigrationState?: FleetMigrationStateResolvers;
+  FleetMigration?: FleetMigrationResolvers<ContextType>;
+  FleetTenantState?: FleetTenantStateResolvers;
+  FleetTenantCount?: FleetTenantCountResolvers<ContextType>;
+  FleetMigrationError?: FleetMigrationErrorResolvers<ContextType>;
   PauseScope?: PauseScopeResolvers;
   Pause?: PauseResolvers<ContextType>;
   Organization?: OrganizationResolvers<ContextType>;

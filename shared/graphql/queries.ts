@@ -2,6 +2,7 @@ import type { QueryResolvers, Resolvers } from '../generated/resolver-types.ts'
 import { accessQueries } from './access.ts'
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
+import { fleetQueries } from './fleet.ts'
 import { keyQueries } from './keys.ts'
 import { membershipQueries } from './memberships.ts'
 import { camelCased } from './names.ts'
@@ -55,6 +56,7 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
 
   ...tenantQueries,
   ...pauseQueries,
+  ...fleetQueries,
   ...membershipQueries,
   ...keyQueries,
   ...accessQueries,

@@ -257,3 +257,41 @@ $$;
 revoke execute on function provisioning.pause_calls(text, text, double precision) from public, anon, authenticated, service_role;
 comment on function provisioning.pause_calls(text, text, double precision) is
   'The provider answered 429: nobody calls it for that long, whatever our own count says.';
+
+-- What operators are told.
+
+create function provisioning.provider_states() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object(
+      'calls_per_second', (
+        select l.per_second from provisioning.rate_limits l where l.provider = s.provider and l.scope = '*'),
+      'free_percent', b.free_percent, 'wait_seconds', b.wait_seconds) order by s.provider), '[]')
+    from provisioning.provider_status s cross join lateral (
+      -- Of a provider that nobody has called yet there is no bucket, which is as good as a full one.
+      select greatest(0, floor(100 * coalesce(min(least(1, n.tokens / l.burst)), 1))) as free_percent,
+        round(greatest(0, max((1 - n.tokens) / l.per_second)), 1) as wait_seconds
+      from provisioning.token_buckets t
+      -- The bucket of all calls belongs to no route.
+      cross join lateral provisioning.bucket_limits(s.provider, nullif(t.scope, '*')) l
+      cross join lateral (
+        select t.tokens + l.per_second * greatest(0, extract(epoch from clock_timestamp() - t.refilled_at)) as tokens) n
+      where t.provider = s.provider and t.holder = '' and l.scope = t.scope and l.holder = t.holder) b);
+end
+$$;
+revoke execute on function provisioning.provider_states() from public, anon, authenticated, service_role;
+grant execute on function provisioning.provider_states() to service_role;
+comment on function provisioning.provider_states() is
+  'Each provider with its circuit breaker and what is left of its limits: [{provider, service, label, state, consecutive_failures,
+openings, next_try_at, last_error, changed_at, calls_per_second, free_percent, wait_seconds}]. free_percent is of the bucket with
+the least, wait_seconds how long a call waits now.';
+
+create function public.provider_states() returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select provisioning.provider_states()
+$$;
+revoke execute on function public.provider_states() from public, anon, authenticated;
+grant execute on function public.provider_states() to service_role;
+comment on function public.provider_states() is
+  'For the backend: circuit breakers and rates of the providers. See provisioning.provider_states.';

@@ -261,6 +261,27 @@ describe('pause and resume', () => {
   })
 })
 
+describe('providers', () => {
+  test('says which provider does not answer, with exit code 1', async () => {
+    expect(await run('providers')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/Neon +\S+ answers/),
+    })
+    await project.sql`update provisioning.provider_status set state = 'open', next_try_at = now() + interval '1 minute',
+      last_error = 'It did not answer.' where provider = 'neon'`
+    try {
+      const { code, stdout } = await run('providers')
+      expect(code).toBe(1)
+      expect(stdout).toMatch(/Neon +\S+ does not answer/)
+      expect((await runJson('providers')).document.providers).toContainEqual(
+        expect.objectContaining({ provider: 'neon', state: 'open', free_percent: expect.any(Number) }),
+      )
+    } finally {
+      await project.sql`update provisioning.provider_status set state = 'closed', next_try_at = null, last_error = null`
+    }
+  })
+})
+
 describe('watch', () => {
   test('tells every change as a line of JSON, and the verdict at last', async () => {
     const person = await project.whileHeld(async () => {

@@ -29,6 +29,7 @@ const COMMANDS = [
   'backfill',
   'migrate',
   'seed',
+  'providers',
   'doctor',
 ]
 

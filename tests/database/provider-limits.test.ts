@@ -270,3 +270,55 @@ describe('the token buckets', () => {
     expect(of('stripe_live', '*')?.second).toBeLessThanOrEqual(100)
   })
 })
+
+describe('what operators are told of a provider', () => {
+  interface State {
+    readonly provider: string
+    readonly state: string
+    readonly last_error: string | null
+    readonly calls_per_second: number
+    readonly free_percent: number
+    readonly wait_seconds: number
+  }
+  const neon = async () => {
+    const { states } = only(
+      await project.sql<{ states: State[] }[]>`select provisioning.provider_states() as states`,
+    )
+    return states.find(({ provider }) => provider === 'neon')
+  }
+
+  it('is a closed breaker and all of its limits, while nobody calls', async () => {
+    await project.sql`update provisioning.rate_limits set burst = 100, per_second = 0.001 where provider = 'neon' and scope = '*'`
+    expect(await neon()).toMatchObject({
+      state: 'closed',
+      calls_per_second: 0.001,
+      free_percent: 100,
+      wait_seconds: 0,
+    })
+  })
+
+  it('is the limit of which least is left, and how long a call waits when nothing is', async () => {
+    await project.sql`update provisioning.rate_limits set burst = 100, per_second = 0.001 where provider = 'neon' and scope = '*'`
+    await project.sql`update provisioning.rate_limits set burst = 4, per_second = 0.5 where provider = 'neon' and scope = '{route}'`
+    await begin('A')
+    await begin('A')
+    const used = await neon()
+    expect(used?.free_percent).toBeGreaterThanOrEqual(50)
+    expect(used?.free_percent).toBeLessThan(70)
+    expect(used?.wait_seconds).toBe(0)
+    await project.sql`select provisioning.pause_calls('neon', 'A', 30)`
+    const paused = await neon()
+    expect(paused?.free_percent).toBe(0)
+    expect(paused?.wait_seconds).toBeGreaterThan(30)
+  })
+
+  it('is an open breaker, why, and when it is tried again', async () => {
+    for (let failures = 0; failures < 3; failures++) await end('It did not answer.')
+    expect(await neon()).toMatchObject({
+      state: 'open',
+      last_error: 'It did not answer.',
+      consecutive_failures: 3,
+      next_try_at: expect.any(String),
+    })
+  })
+})

@@ -367,3 +367,54 @@ describe('a pause', () => {
     expect(await project.sql`select from provisioning.pauses`).toEqual([])
   })
 })
+
+describe('providers and fleetVersions', () => {
+  const QUESTION = `{
+    providers { provider service label state consecutiveFailures nextTryAt callsPerSecond freePercent waitSeconds }
+    fleetVersions { versions { version tenants }
+      migration { toVersion state stoppedBecause endedAt tenants { state count } errors { slug code message } } } }`
+
+  it('tell operators of the breakers and rates, of the versions of all tenants, and of the newest migration', async () => {
+    await project.sql`update provisioning.provider_status set state = 'open', consecutive_failures = 5,
+      next_try_at = now() + interval '1 minute', last_error = 'It did not answer.' where provider = 'stripe_live'`
+    try {
+      const before = await asOperator(QUESTION)
+      expect(before.errors).toEqual([])
+      expect(before.data.providers).toContainEqual(
+        expect.objectContaining({
+          provider: 'neon',
+          label: 'Neon',
+          state: 'CLOSED',
+          callsPerSecond: expect.any(Number),
+        }),
+      )
+      expect(before.data.providers).toContainEqual(
+        expect.objectContaining({ provider: 'stripe_live', service: 'stripe', state: 'OPEN' }),
+      )
+      expect(before.data.fleetVersions.migration).toBeNull()
+      const [newest] = before.data.fleetVersions.versions
+      expect(newest).toEqual({ version: expect.any(Number), tenants: expect.any(Number) })
+
+      await project.sql`select provisioning.start_fleet_migration(${newest.version}, 5, 8, 10)`
+      const { data } = await asOperator(QUESTION)
+      expect(data.fleetVersions.migration).toEqual({
+        toVersion: newest.version,
+        state: 'DONE',
+        stoppedBecause: null,
+        endedAt: expect.any(String),
+        tenants: [],
+        errors: [],
+      })
+    } finally {
+      await project.sql`update provisioning.provider_status set state = 'closed', consecutive_failures = 0, next_try_at = null`
+      await project.sql`delete from provisioning.fleet_migrations`
+    }
+  })
+
+  it.each(['member', 'admin', 'owner', 'stranger'] as const)('are refused to a %s', async (person) => {
+    for (const question of ['{ providers { provider } }', '{ fleetVersions { versions { tenants } } }']) {
+      const reply = await ask(project, cast.credentials(person), question)
+      expect(reply.errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
+    }
+  })
+})

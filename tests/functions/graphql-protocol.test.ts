@@ -74,6 +74,7 @@ describe('the way in', () => {
     const reply = await fetch(graphqlUrl(project), { method: 'OPTIONS' })
     expect(reply.status).toBe(204)
     expect(reply.headers.get('access-control-allow-methods')).toContain('POST')
+    expect(Number(reply.headers.get('access-control-max-age'))).toBeGreaterThanOrEqual(600)
   })
 
   it('takes POST alone, so that no link can make a browser act', async () => {

@@ -1,4 +1,4 @@
-import type { QueryResolvers, Resolvers } from '../generated/resolver-types.ts'
+import type { QueryResolvers, Resolvers, Severity } from '../generated/resolver-types.ts'
 import { accessQueries } from './access.ts'
 import { decodeTimeCursor, encodeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
@@ -67,6 +67,13 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
 }
 
 /** Fields that are read by themselves, for as many objects as there are with one query. */
+/** A reason is stored with the state that it makes of the tenant. */
+const REASON_SEVERITIES: Readonly<Record<string, Severity>> = {
+  info: 'info',
+  degraded: 'warning',
+  unhealthy: 'critical',
+}
+
 export const fields: Resolvers<GraphqlContext> = {
   Organization: {
     provisioning: ({ id }, _, { reader }) => provisioningStatus(reader, id),
@@ -82,6 +89,7 @@ export const fields: Resolvers<GraphqlContext> = {
   },
   /** Measurements are stored under names in snake case, with their units. */
   TenantHealth: { metrics: ({ metrics }) => camelCased(metrics ?? {}) },
+  HealthReason: { severity: ({ severity }) => REASON_SEVERITIES[severity] ?? severity },
   Tenant: tenantFields,
   TenantVerification: verificationFields,
   ProvisioningRequest: { provisioning: provisioningOf },

@@ -81,13 +81,19 @@ describe('tenantHealth', () => {
   it('is what the row says', async () => {
     await project.sql`
       update public.tenant_health set status = 'degraded',
-        reasons = '[{"code": "slow", "severity": "warning", "message": "It is slow."}]',
+        reasons = '[{"code": "slow_queries", "severity": "degraded", "message": "It is slow."},
+          {"code": "storage_high", "severity": "unhealthy", "message": "It is full."},
+          {"code": "near_quota", "severity": "info", "message": "It grows."}]',
         metrics = '{"latency_ms": 12.5, "max_connections": 100, "size_bytes": 5368709120, "counters": {"at": "x"}}'
       where organization_id = ${cast.organizationId}`
     const { data } = await askAs('member', query)
     expect(data.tenantHealth).toMatchObject({
       status: 'DEGRADED',
-      reasons: [{ code: 'slow', severity: 'WARNING', message: 'It is slow.' }],
+      reasons: [
+        { code: 'slow_queries', severity: 'WARNING', message: 'It is slow.' },
+        { code: 'storage_high', severity: 'CRITICAL', message: 'It is full.' },
+        { code: 'near_quota', severity: 'INFO', message: 'It grows.' },
+      ],
       metrics: { latencyMs: 12.5, maxConnections: 100, sizeBytes: 5_368_709_120, connectMs: null },
     })
   })

@@ -120,7 +120,7 @@ export async function readHealth(
 /** Only these tenants are due, as they are after a while in which nobody read the list. */
 export async function makeDue(
   { sql }: Pick<TestProject, 'sql'>,
-  tenants: readonly HealthTenant[],
+  tenants: readonly Pick<HealthTenant, 'organizationId'>[],
 ): Promise<void> {
   const ids = tenants.map(({ organizationId }) => organizationId)
   await sql`update public.tenant_health set next_check_at = case when organization_id = any (${ids})
@@ -131,7 +131,7 @@ export async function makeDue(
 /** Rings the function, and waits until each of these tenants, all due, was checked, and the list read to its end. */
 export async function sweep(
   project: TestProject,
-  tenants: readonly HealthTenant[],
+  tenants: readonly Pick<HealthTenant, 'organizationId'>[],
   timeoutMs = 20_000,
 ): Promise<void> {
   await makeDue(project, tenants)

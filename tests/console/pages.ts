@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import { consoleDist } from '../../tools/console/build.ts'
 import { projectRoot } from '../../tools/project.ts'
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -91,6 +94,23 @@ async function axe(page: Page): Promise<string[]> {
         `${id}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} (${failureSummary})`).join('; ')}`,
     )
   }, RULES)
+}
+
+/** JavaScript that a page has loaded since it was opened, in kilobytes as gzip leaves them, which is what hosts send. */
+export async function scriptKilobytes(page: Page): Promise<number> {
+  const paths = await page.evaluate(() =>
+    performance
+      .getEntriesByType('resource')
+      .map(({ name }) => new URL(name).pathname)
+      .filter((name) => name.endsWith('.js')),
+  )
+  const sizes = await Promise.all(
+    [...new Set(paths)].map(
+      async (name) => (await promisify(gzip)(await readFile(path.join(consoleDist, name)))).length,
+    ),
+  )
+  if (sizes.length === 0) throw new Error('The page has loaded no script.')
+  return sizes.reduce((sum, size) => sum + size, 0) / 1_000
 }
 
 /** Takes pictures of a page when CONSOLE_PICTURES names a folder, for people to look at. */

@@ -2,9 +2,11 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { type ConsoleServer, startConsole } from '../../local/console.ts'
 import { ensureConsole } from '../../tools/console/build.ts'
+import { freePort } from '../../tools/ports.ts'
+import { sweep } from '../functions/health-project.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { launchBrowser } from './browser.ts'
-import { accessibilityProblems, openContext, picture, type Trouble } from './pages.ts'
+import { accessibilityProblems, openContext, picture, scriptKilobytes, type Trouble } from './pages.ts'
 
 // Three browsers' work on a machine that may do much else.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 })
@@ -21,7 +23,11 @@ const PASSWORD = 'a-long-password'
 
 beforeAll(async () => {
   await ensureConsole()
-  ;[project, browser] = await Promise.all([startTestProject(), launchBrowser()])
+  ;[project, browser] = await Promise.all([
+    // "Check now" is pressed more often than a person would.
+    startTestProject({ settings: { health_requests_per_minute: 1_000 } }),
+    launchBrowser(),
+  ])
   const { url } = project.services
   pages = await startConsole({ url, publishableKey: project.keys.publishableKey }, 0)
   ;({ context, trouble } = await openContext(browser, [pages.url, url]))
@@ -36,9 +42,17 @@ afterAll(async () => {
 })
 
 afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') console.log(page.url(), await page.locator('body').textContent())
+  if (task.result?.state !== 'fail') return
+  console.log(page.url(), await page.locator('body').textContent())
+  console.log(
+    project.log
+      .slice(-20)
+      .map(({ text }) => text)
+      .join('\n'),
+  )
 })
 
+const answer = () => page.getByRole('region', { name: 'Data' })
 const status = (text: string | RegExp) => page.getByText(text, { exact: typeof text === 'string' }).first()
 
 it('tells what is wrong with a form before it asks anybody', async () => {
@@ -68,6 +82,8 @@ it('leads from the sign-up to the live progress, and goes on when a stream was l
   await page.getByRole('heading', { name: 'Ann’s bakery' }).waitFor()
   await page.getByText('Database could not be completed').waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
+  // All that was needed from an empty browser to the live progress.
+  expect(await scriptKilobytes(page)).toBeLessThanOrEqual(200)
   await picture(page, 'progress-failed')
 
   project.neonEmulator.faults.clear()
@@ -88,8 +104,36 @@ it('leads from the sign-up to the live progress, and goes on when a stream was l
   await picture(page, 'progress-ready')
 })
 
+it('leads to a first query that works, with the member’s own rights', async () => {
+  await page.getByRole('link', { name: 'Run the first query' }).click()
+  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await answer().getByText(EMAIL).waitFor()
+  await status(/^Answered in \d+ ms\. /).waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'query')
+
+  const query = page.getByLabel('Query', { exact: true })
+  await query.fill('{\n  users(first: 1) { nodes { nickname } }\n}')
+  await query.press('Control+Enter')
+  await status('Line 2, column 29').waitFor()
+  await status(/Cannot query field "nickname"/).waitFor()
+  await status(/^invalid_query · request [0-9a-f-]+$/).waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'query-refused')
+  await page.getByLabel('Variables').fill('[1')
+  await query.press('Control+Enter')
+  await status(/no JSON object/).waitFor()
+
+  await page.getByRole('button', { name: 'organizations', exact: true }).click()
+  await expect.poll(() => query.inputValue()).toContain('timeZone')
+  await query.press('Control+Enter')
+  await answer().getByText('"name": "Ann’s bakery"').waitFor()
+  await query.press('Control+z')
+  expect(await query.inputValue()).toContain('nickname')
+})
+
 it('shows how to connect, reveals the password on request, and keeps it nowhere', async () => {
-  await page.getByRole('link', { name: 'Connect to it' }).click()
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
   await page.getByRole('heading', { name: 'Infrastructure', level: 1 }).waitFor()
   await page.getByText('••••••••').waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
@@ -110,7 +154,8 @@ it('shows how to connect, reveals the password on request, and keeps it nowhere'
   )
 })
 
-it('makes an API key, shows it once, and revokes it', async () => {
+it('makes an API key and shows it once; it works until it is revoked, and is refused then', async () => {
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
   await page.getByRole('button', { name: 'New key' }).click()
   await page.getByLabel('Name', { exact: true }).fill('Website')
   await page.getByRole('button', { name: 'Create the key' }).click()
@@ -121,12 +166,31 @@ it('makes an API key, shows it once, and revokes it', async () => {
   await page.getByText('Website', { exact: true }).waitFor()
   expect(await page.content()).not.toContain(key)
 
+  await askWithKey(key ?? '')
+  await answer().getByText(EMAIL).waitFor()
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
   await page.getByRole('button', { name: 'Revoke Website' }).click()
   await page.getByRole('button', { name: 'Revoke', exact: true }).click()
   await page.getByText('Revoked', { exact: true }).waitFor()
   const [row] = await project.sql`select revoked_at from public.tenant_api_keys where name = 'Website'`
   expect(row?.revoked_at).not.toBeNull()
+  await askWithKey(key ?? '')
+  // What was found valid is relied on for up to a second.
+  await vi.waitFor(async () => {
+    await page.getByRole('button', { name: 'Run', exact: true }).click()
+    await status(/This API key is not valid/).waitFor({ timeout: 500 })
+  }, 10_000)
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'query-key-refused')
 })
+
+async function askWithKey(key: string): Promise<void> {
+  await page.getByRole('link', { name: 'Query' }).first().click()
+  await page.getByLabel('Query', { exact: true }).fill('{ users(first: 5) { nodes { email } } }')
+  await page.getByLabel('With an API key').check()
+  await page.getByLabel('API key', { exact: true }).fill(key)
+  await page.getByRole('button', { name: 'Run', exact: true }).click()
+}
 
 it('shows the health, and checks it when asked to', async () => {
   await page.getByRole('link', { name: 'Health' }).first().click()
@@ -137,6 +201,35 @@ it('shows the health, and checks it when asked to', async () => {
   expect(await accessibilityProblems(page)).toEqual([])
   await picture(page, 'health')
 })
+
+it('shows the alert when the database breaks, and that it is over when it has recovered', async () => {
+  const [broken] = await project.sql<{ organizationId: string; port: number }[]>`
+    select d.organization_id as "organizationId", d.port
+    from public.organization_databases d join public.organizations o on o.id = d.organization_id
+    where o.name = 'Ann’s bakery'`
+  if (!broken) throw new Error('Ann’s bakery has no database.')
+  await checkThriceAt(broken.organizationId, await freePort())
+  await page.getByText('Unhealthy', { exact: true }).waitFor()
+  await page.getByText('Critical', { exact: true }).waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'health-alert')
+  await checkThriceAt(broken.organizationId, broken.port)
+  await page.getByText('Healthy', { exact: true }).waitFor()
+  expect(await page.getByText('Critical', { exact: true }).count()).toBe(0)
+})
+
+/** One bad check opens no alert, one good check ends none, and those that come soon after another do not count. */
+async function checkThriceAt(organizationId: string, port: number): Promise<void> {
+  await project.sql`
+    update public.organization_databases set port = ${port} where organization_id = ${organizationId}`
+  for (let round = 0; round < 3; round += 1) {
+    await project.sql`
+      update public.tenant_health set counted_at = counted_at - interval '1 hour'
+      where organization_id = ${organizationId}`
+    await sweep(project, [{ organizationId }])
+  }
+  await page.getByRole('button', { name: 'Check now' }).click()
+}
 
 it('makes another organization where the person wants it, when they have confirmed what stays', async () => {
   await page.getByLabel('Organization', { exact: true }).selectOption('New organization …')

@@ -36,6 +36,11 @@ const health = createRoute({
   path: '/o/$slug/health',
   component: lazyRouteComponent(() => import('../pages/health.tsx'), 'Health'),
 })
+const query = createRoute({
+  getParentRoute: () => shell,
+  path: '/o/$slug/query',
+  component: lazyRouteComponent(() => import('../pages/query.tsx'), 'Query'),
+})
 const newOrganization = createRoute({
   getParentRoute: () => shell,
   path: '/new-organization',
@@ -53,7 +58,7 @@ export const routeTree = root.addChildren([
   signIn,
   forgot,
   renew,
-  shell.addChildren([home, overview, infrastructure, health, newOrganization, tenants]),
+  shell.addChildren([home, overview, infrastructure, health, query, newOrganization, tenants]),
 ])
 
 export function createAppRouter() {

@@ -1,5 +1,5 @@
 import { Link, Navigate, Outlet, useNavigate, useParams } from '@tanstack/react-router'
-import { Activity, Boxes, Gauge, LogOut, Server } from 'lucide-react'
+import { Activity, Boxes, Gauge, LogOut, Server, SquareTerminal } from 'lucide-react'
 import { Button } from '../components/tenants/ui/button.tsx'
 import { Failure, inputClass, Loading } from '../components/tenants/ui/parts.tsx'
 import { useSession } from '../lib/auth.ts'
@@ -104,7 +104,7 @@ function Switcher() {
 }
 
 const placeClass =
-  'flex flex-1 flex-col items-center gap-1 px-3 py-2 text-xs text-muted-foreground md:flex-row md:rounded-md md:py-1.5 md:text-sm [&_svg]:size-5 md:[&_svg]:size-4 hover:text-foreground data-[status=active]:font-medium data-[status=active]:text-primary md:data-[status=active]:bg-muted md:data-[status=active]:text-foreground'
+  'flex min-w-0 flex-1 flex-col items-center gap-1 px-0.5 py-2 text-xs text-muted-foreground md:flex-none md:flex-row md:rounded-md md:px-3 md:py-1.5 md:text-sm [&_svg]:size-5 [&_svg]:shrink-0 md:[&_svg]:size-4 hover:text-foreground data-[status=active]:font-medium data-[status=active]:text-primary md:data-[status=active]:bg-muted md:data-[status=active]:text-foreground'
 
 function Places() {
   const { data } = useMine()
@@ -121,6 +121,10 @@ function Places() {
           <Link to="/o/$slug/health" params={{ slug }} className={placeClass}>
             <Activity aria-hidden />
             Health
+          </Link>
+          <Link to="/o/$slug/query" params={{ slug }} className={placeClass}>
+            <SquareTerminal aria-hidden />
+            Query
           </Link>
           <Link to="/o/$slug/infrastructure" params={{ slug }} className={placeClass}>
             <Server aria-hidden />

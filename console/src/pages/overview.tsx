@@ -1,4 +1,5 @@
 import { Link } from '@tanstack/react-router'
+import { Play } from 'lucide-react'
 import { PageTitle } from '../app/page-title.tsx'
 import { sentenceCase } from '../components/tenants/lib/words.ts'
 import { ProvisioningStatus } from '../components/tenants/provisioning-status.tsx'
@@ -22,15 +23,22 @@ export function Overview() {
             organizationId={organization.id}
             canRetry={organization.permissions.includes('PROVISION')}
             whenReady={
-              organization.permissions.includes('READ_CONNECTION') ? (
-                <Link
-                  to="/o/$slug/infrastructure"
-                  params={{ slug: organization.slug }}
-                  className={buttonClass({ size: 'small' })}
-                >
-                  Connect to it
+              <div className="flex flex-col gap-3">
+                <p>It answers GraphQL already, with the rights that you have in it.</p>
+                <Link to="/o/$slug/query" params={{ slug: organization.slug }} className={buttonClass()}>
+                  <Play aria-hidden />
+                  Run the first query
                 </Link>
-              ) : null
+                {organization.permissions.includes('READ_CONNECTION') ? (
+                  <Link
+                    to="/o/$slug/infrastructure"
+                    params={{ slug: organization.slug }}
+                    className={buttonClass({ variant: 'outline' })}
+                  >
+                    Connect to it
+                  </Link>
+                ) : null}
+              </div>
             }
           />
         </>

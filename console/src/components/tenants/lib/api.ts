@@ -61,11 +61,16 @@ export async function post<Result, Variables>(
       ...(signal ? { signal } : {}),
     })
   } catch (cause) {
-    if (signal?.aborted) throw cause
-    throw navigator.onLine
-      ? new ApiError('The project did not answer.', 'unreachable')
-      : new ApiError('You are offline.', 'offline')
+    throw failedFetch(cause, signal)
   }
+}
+
+/** Why a request has no answer; what was thrown, where it was ended on purpose. */
+export function failedFetch(cause: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return cause
+  return navigator.onLine
+    ? new ApiError('The project did not answer.', 'unreachable')
+    : new ApiError('You are offline.', 'offline')
 }
 
 /** @throws ApiError for the first error */

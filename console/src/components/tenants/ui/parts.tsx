@@ -20,7 +20,7 @@ export function CardHeader({
 }) {
   return (
     <div className="flex flex-wrap items-start justify-between gap-3 px-5 py-4 not-last:border-b">
-      <div className="min-w-0">
+      <div className="min-w-0 flex-1 basis-40">
         <h2 className="text-base font-semibold">{title}</h2>
         {children ? <p className="mt-0.5 text-sm text-muted-foreground">{children}</p> : null}
       </div>

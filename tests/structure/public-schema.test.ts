@@ -27,7 +27,7 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'local/gateway/config.ts': ["default(['public'])", "default(['public', 'extensions'])"],
   'local/gateway/rest/request.ts': ["exposed[0] ?? 'public'"],
   // The role PUBLIC.
-  'local/emulators/neon/tenant-databases.ts': ['from public'],
+  'local/emulators/postgres/databases.ts': ['from public'],
 }
 
 const NAME = /\bpublic\.[a-z_]|(['"`])public\1|\b(?:from|schema|search_path =) public\b/

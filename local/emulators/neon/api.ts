@@ -1,10 +1,12 @@
 import type { Clock } from '../clock.ts'
 import type { Reply } from '../http/exchange.ts'
+import type { FreshDatabase, TenantDatabases } from '../postgres/databases.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import type { CheckedInput, MatchedOperation } from './contract.ts'
 import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, quotaMessage } from './errors.ts'
 import { newId } from './ids.ts'
 import type { NeonLimits, NeonTimings } from './options.ts'
+import { generatePassword } from './owner-role.ts'
 import { checkEndpointPlan, checkHistoryPlan } from './plan.ts'
 import {
   busyUntil,
@@ -30,7 +32,6 @@ import {
   type View,
 } from './representation.ts'
 import { mergeEndpointSettings, readInput } from './requests.ts'
-import { type FreshDatabase, generatePassword, type TenantDatabases } from './tenant-databases.ts'
 
 type Handler = (path: MatchedOperation['pathParameters'], input: CheckedInput) => Reply | Promise<Reply>
 

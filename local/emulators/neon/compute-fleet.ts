@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
-import { ConnectionRefusal, quotaMessage } from './errors.ts'
+import { ConnectionRefusal } from '../postgres/connection-refusal.ts'
+import type { TenantDatabases } from '../postgres/databases.ts'
+import { quotaMessage } from './errors.ts'
 import {
   type ComputeState,
   computeState,
@@ -13,7 +15,6 @@ import {
   withStartedCompute,
 } from './project.ts'
 import type { ProjectStore } from './project-store.ts'
-import type { TenantDatabases } from './tenant-databases.ts'
 
 export interface FleetTimings {
   readonly wakeMs: number

@@ -4,9 +4,11 @@ import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
+import { TenantDatabases } from '../postgres/databases.ts'
+import { HOST, startPostgresProxies } from '../postgres/proxy.ts'
 import { NeonApi } from './api.ts'
 import { ComputeFleet } from './compute-fleet.ts'
-import { type ComputeProxy, startComputeProxy } from './compute-proxy.ts'
+import { admitToCompute } from './connection-route.ts'
 import { NeonContract } from './contract.ts'
 import {
   DEFAULT_LIMITS,
@@ -15,10 +17,10 @@ import {
   type NeonLimits,
   type NeonTimings,
 } from './options.ts'
+import { neonOwner } from './owner-role.ts'
 import { changeProject } from './project-control.ts'
 import { ProjectStore } from './project-store.ts'
 import { NeonProvider } from './provider.ts'
-import { TenantDatabases } from './tenant-databases.ts'
 
 export type { NeonEmulatorOptions, NeonLimits, NeonTimings } from './options.ts'
 
@@ -54,10 +56,6 @@ export interface NeonEmulator {
   stop(options?: { readonly drop?: boolean }): Promise<void>
 }
 
-const HOST = '127.0.0.1'
-/** The same machine. As at Neon, both hosts have one port. */
-const POOLED_HOST = '127.0.0.2'
-
 /**
  * Starts a stand-in for Neon on 127.0.0.1: its HTTP API, checked against its OpenAPI file, and its proxy in front
  * of the databases, which are real. Differences: one branch, endpoint, database and role of the API a project; every
@@ -72,7 +70,11 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
   const storage = await openStorage(options)
   const { store, databases } = storage
   const fleet = new ComputeFleet(store, databases, timings.values, clock)
-  const proxy = await startProxies(options, store, fleet).catch(async (error: unknown) => {
+  const { adminUrl, postgresPort: port = 0, poolerPort } = options
+  const proxy = await startPostgresProxies(admitToCompute(store, fleet), {
+    ...{ adminUrl, port, use: PORT_USES.tenants },
+    ...(poolerPort === undefined ? {} : { poolerPort }),
+  }).catch(async (error: unknown) => {
     await closeStorage(storage, false)
     throw error
   })
@@ -85,7 +87,7 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
       limits: limits.values,
       clock,
       host: HOST,
-      pooledHost: options.poolerPort === undefined ? HOST : POOLED_HOST,
+      pooledHost: proxy.pooledHost,
       postgresPort: proxy.port,
     }),
     contract: new NeonContract(),
@@ -124,24 +126,6 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
   }
 }
 
-/** To the server, and to the pooler if there is one. Without, the pooled host is the direct one. */
-async function startProxies(
-  { adminUrl, postgresPort: port = 0, poolerPort }: NeonEmulatorOptions,
-  store: ProjectStore,
-  fleet: ComputeFleet,
-): Promise<ComputeProxy> {
-  const server = serverAddress(adminUrl)
-  const direct = await startComputeProxy(store, fleet, server, { host: HOST, port })
-  if (poolerPort === undefined) return direct
-  const pooler = { host: server.host, port: poolerPort }
-  const at = { host: POOLED_HOST, port: direct.port }
-  const pooled = await startComputeProxy(store, fleet, pooler, at).catch(async (error: unknown) => {
-    await direct.stop()
-    throw error
-  })
-  return { port: direct.port, stop: async () => void (await Promise.all([direct.stop(), pooled.stop()])) }
-}
-
 interface Storage {
   readonly journal: Journal
   readonly store: ProjectStore
@@ -150,7 +134,7 @@ interface Storage {
 
 async function openStorage({ adminUrl, stateFile }: NeonEmulatorOptions): Promise<Storage> {
   const { journal, entries } = Journal.open(stateFile)
-  const databases = new TenantDatabases(adminUrl, journal)
+  const databases = new TenantDatabases(adminUrl, journal, neonOwner)
   const store = new ProjectStore(journal, entries)
   await databases.dropUnused(entries, new Set(store.all().map(({ physicalName }) => physicalName)))
   return { journal, store, databases }
@@ -200,9 +184,4 @@ async function dropAll(store: ProjectStore, databases: TenantDatabases): Promise
       await databases.drop(project.physicalName)
     }),
   )
-}
-
-function serverAddress(adminUrl: string): { host: string; port: number } {
-  const { hostname, port } = new URL(adminUrl)
-  return { host: hostname, port: Number(port || 5432) }
 }

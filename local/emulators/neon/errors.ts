@@ -48,12 +48,3 @@ const QUOTA_NAMES: Readonly<Record<SuspendingQuota, string>> = {
 /** Neon's wording for a project whose quota is used up, in replies and in refused connections alike. */
 export const quotaMessage = (quota: SuspendingQuota) =>
   `Your account or project has exceeded the ${QUOTA_NAMES[quota]} quota. Upgrade your plan to increase limits.`
-
-/** A refusal in the form of Postgres' FATAL error. */
-export class ConnectionRefusal extends Error {
-  readonly sqlState: string
-  constructor(sqlState: string, message: string) {
-    super(message)
-    this.sqlState = sqlState
-  }
-}

@@ -11,42 +11,44 @@ const ADMIN_CONNECTIONS = 4
 /** The passwords are random, so stretching them would only slow down creation and every connection. */
 const SCRAM_ITERATIONS = 64
 const PASSWORD_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-const NAME = /^neon_[0-9a-f]{16}$/
+const NAME = /^[a-z]+_[0-9a-f]{16}$/
 
-/**
- * What every role that Neon's API makes is a member of, with what Neon gives it. All databases of the server share it, so
- * only CONNECT keeps them apart: at Neon neon_superuser may connect to each database of its own branch, here to none.
- */
-const MAKE_NEON_SUPERUSER = `
-  select pg_advisory_xact_lock(hashtext('neon_superuser'));
-  do $$ begin
-    if exists (select from pg_roles where rolname = 'neon_superuser') then return; end if;
-    create role neon_superuser createdb createrole nologin replication bypassrls;
-    grant pg_read_all_data, pg_write_all_data, pg_create_subscription to neon_superuser;
-    grant pg_monitor, pg_signal_backend to neon_superuser with admin option;
-  end $$`
+/** How a provider makes the role that owns a project's database. */
+export interface OwnerRole {
+  /** The first part of a database's name, and with that of its owner's. */
+  readonly prefix: string
+  /** What all projects share on the server; run once, before the first. May be run again. */
+  readonly shared: string
+  /** The options of CREATE ROLE. */
+  readonly options: string
+  /** Run in each new database, with the owner's name. */
+  prepare?(owner: string): string
+  newPassword(): string
+}
 
 /**
  * The real databases behind the projects, on one Postgres server. Each is owned by a login role of its own, which is as those
- * that Neon's API makes. Both carry the same name, unique on the server. Nobody else may connect but whom that role lets in.
+ * that the provider makes. Both carry the same name, unique on the server. Nobody else may connect but whom that role lets in.
  */
 export class TenantDatabases {
   readonly #adminUrl: string
   readonly #sql: postgres.Sql
   readonly #journal: Journal
+  readonly #owner: OwnerRole
   readonly #spares: FreshDatabase[] = []
-  #superuser: Promise<unknown> | undefined
+  #shared: Promise<unknown> | undefined
   #filling: Promise<void> | undefined
   #closing = false
 
-  constructor(adminUrl: string, journal: Journal) {
+  constructor(adminUrl: string, journal: Journal, owner: OwnerRole) {
     this.#adminUrl = adminUrl
+    this.#owner = owner
     this.#sql = postgres(adminUrl, {
       max: ADMIN_CONNECTIONS,
       idle_timeout: 30,
       onnotice: () => undefined,
       connection: {
-        application_name: 'neon-emulator',
+        application_name: `${owner.prefix}-emulator`,
         scram_iterations: SCRAM_ITERATIONS,
       },
     })
@@ -117,15 +119,14 @@ export class TenantDatabases {
   }
 
   async #create(): Promise<FreshDatabase> {
-    const physicalName = `neon_${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`
-    const password = generatePassword()
+    const physicalName = `${this.#owner.prefix}_${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`
+    const password = this.#owner.newPassword()
     // Written first: whatever happens from here on, the next start knows the name and can clean up.
     this.#journal.append([{ type: 'database', id: physicalName, value: {} }])
-    this.#superuser ??= this.#sql.unsafe(MAKE_NEON_SUPERUSER)
-    await this.#superuser
+    this.#shared ??= this.#sql.unsafe(this.#owner.shared)
+    await this.#shared
     // The setting is for the roles that this one makes: their passwords need no more stretching than its own.
-    await this.#sql.unsafe(`create role ${physicalName} login inherit createrole createdb bypassrls replication
-      in role neon_superuser password '${password}';
+    await this.#sql.unsafe(`create role ${physicalName} ${this.#owner.options} password '${password}';
       alter role ${physicalName} set scram_iterations = ${SCRAM_ITERATIONS}`)
     await this.#sql.unsafe(
       `create database ${physicalName} owner ${physicalName} template template0 strategy wal_log`,
@@ -136,22 +137,22 @@ export class TenantDatabases {
   }
 
   /**
-   * The first session in a database reads all of its catalogue and leaves later ones a summary of it. At Neon that is the
-   * compute's own, which looks into each database before anybody else may.
+   * The first session in a database reads all of its catalogue and leaves later ones a summary of it. At the provider that is its
+   * own, which looks into each database before anybody else may.
    */
   async #enter(physicalName: string): Promise<void> {
     const sql = postgres(this.#adminUrl, { database: physicalName, max: 1, fetch_types: false })
-    await sql`select 1`
+    await sql.unsafe(this.#owner.prepare?.(physicalName) ?? 'select 1')
     await sql.end({ timeout: 5 })
   }
 }
 
 /** Letters and digits alone, so it needs no escaping in a URL or a statement. */
-export function generatePassword(): string {
-  const letters = Array.from(crypto.getRandomValues(new Uint32Array(20)), (value) =>
+export function randomLetters(count: number): string {
+  const letters = Array.from(crypto.getRandomValues(new Uint32Array(count)), (value) =>
     PASSWORD_ALPHABET.charAt(value % PASSWORD_ALPHABET.length),
   )
-  return `npg_${letters.join('')}`
+  return letters.join('')
 }
 
 /** The name goes into statements that cannot take it as a parameter. */

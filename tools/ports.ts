@@ -12,6 +12,8 @@ export const PORT_USES = {
   console: { purpose: 'console', setting: 'LOCAL_CONSOLE_PORT' },
   neon: { purpose: 'Neon emulator', setting: 'LOCAL_NEON_PORT' },
   tenants: { purpose: 'tenant databases', setting: 'LOCAL_NEON_POSTGRES_PORT' },
+  supabase: { purpose: 'Supabase emulator', setting: 'LOCAL_SUPABASE_PORT' },
+  projects: { purpose: 'databases of projects', setting: 'LOCAL_SUPABASE_POSTGRES_PORT' },
   stripe: { purpose: 'Stripe emulator', setting: 'LOCAL_STRIPE_PORT' },
   n8n: { purpose: 'n8n emulator', setting: 'LOCAL_N8N_PORT' },
   github: { purpose: 'GitHub emulator', setting: 'LOCAL_GITHUB_PORT' },

@@ -163,7 +163,7 @@ async function readBody(incoming: IncomingMessage): Promise<string> {
 function send(response: ServerResponse, reply: Reply): void {
   const body = reply.body === undefined ? '' : JSON.stringify(reply.body)
   response.writeHead(reply.status, {
-    'content-type': 'application/json',
+    ...(body === '' ? {} : { 'content-type': 'application/json' }),
     'content-length': Buffer.byteLength(body),
     ...reply.headers,
   })

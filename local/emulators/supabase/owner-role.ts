@@ -1,0 +1,28 @@
+import { type OwnerRole, randomLetters } from '../postgres/databases.ts'
+
+/** The roles that Supabase's services take. All databases of the server share them; they have no rights but where they are granted. */
+const MAKE_API_ROLES = `
+  select pg_advisory_xact_lock(hashtext('supabase_api_roles'));
+  do $$ declare v_role text; begin
+    foreach v_role in array '{anon,authenticated,service_role}'::text[] loop
+      if exists (select from pg_roles where rolname = v_role) then continue; end if;
+      execute format('create role %I nologin noinherit%s', v_role, case v_role when 'service_role' then ' bypassrls' else '' end);
+    end loop;
+  end $$`
+
+/** Whatever a project's owner makes in the exposed schema is open to the services' roles, unless row level security says otherwise. */
+const openToServices = (owner: string) => `
+  grant usage on schema public to anon, authenticated, service_role;
+  alter default privileges for role ${owner} in schema public grant all on tables to anon, authenticated, service_role;
+  alter default privileges for role ${owner} in schema public grant all on sequences to anon, authenticated, service_role;
+  alter default privileges for role ${owner} in schema public grant all on functions to anon, authenticated, service_role`
+
+/** What is called `postgres` at Supabase: it makes roles and bypasses row level security, and is no superuser. */
+export const supabaseOwner: OwnerRole = {
+  prefix: 'supabase',
+  shared: MAKE_API_ROLES,
+  options:
+    'login inherit createrole createdb bypassrls replication in role anon, authenticated, service_role',
+  prepare: openToServices,
+  newPassword: () => randomLetters(24),
+}

@@ -11,14 +11,12 @@ export function readView(given: Readonly<Record<string, unknown>>): MonitorView 
   const sort = SORTS.find((each) => each === given.sort)
   // The router reads what looks like a number as one.
   const text = (name: string) => (given[name] === undefined ? undefined : String(given[name]).slice(0, 2_000))
-  const [search, code, after] = [text('search'), text('code'), text('after')]
+  const texts = ['region', 'plan', 'search', 'code', 'after', 'tenant'] as const
   return {
     ...(status ? { status } : {}),
     ...(health ? { health } : {}),
     ...(sort ? { sort } : {}),
-    ...(search ? { search } : {}),
-    ...(code ? { code } : {}),
-    ...(after ? { after } : {}),
+    ...Object.fromEntries(texts.flatMap((name) => (text(name) ? [[name, text(name)]] : []))),
     ...(given.alerts === true ? { alerts: true } : {}),
   }
 }

@@ -14,7 +14,9 @@ export function Tenants() {
         url={url}
         getAccessToken={getAccessToken}
         view={view}
-        onView={(next) => void navigate({ to: '/tenants', search: next, resetScroll: false })}
+        onView={(next, how) =>
+          void navigate({ to: '/tenants', search: next, resetScroll: false, replace: how === 'replace' })
+        }
       />
     </>
   )

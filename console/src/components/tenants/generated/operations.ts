@@ -72,6 +72,33 @@ export type SslMode =
   | 'REQUIRE'
   | 'VERIFY_FULL';
 
+export type BreakerState =
+  /** Calls pass. */
+  | 'CLOSED'
+  /** It did not answer several times in a row: it is not called until nextTryAt. */
+  | 'OPEN'
+  /** One call tries whether it answers again. */
+  | 'HALF_OPEN';
+
+export type FleetMigrationState =
+  /** The first few tenants are migrated, before the others. */
+  | 'CANARY'
+  | 'ROLLING'
+  /** Too many have failed, or an operator said so. */
+  | 'STOPPED'
+  | 'DONE'
+  | 'CANCELLED';
+
+export type FleetTenantState =
+  | 'WAITING'
+  /** It follows when it is awake. */
+  | 'ASLEEP'
+  | 'QUEUED'
+  | 'DONE'
+  | 'FAILED'
+  /** Nothing is to be done any more: it was deleted, or has no database. */
+  | 'LEFT';
+
 export type PauseScope =
   | 'EVERYTHING'
   | 'KIND'
@@ -288,12 +315,17 @@ export type RetryTenantsMutationVariables = Exact<{
 
 export type RetryTenantsMutation = { readonly retryTenants: { readonly dryRun: boolean, readonly matched: number, readonly exact: boolean, readonly retried: number, readonly remaining: number, readonly byReason: ReadonlyArray<{ readonly code: string, readonly message: string, readonly count: number }> } };
 
+export type FleetPanelsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type FleetPanelsQuery = { readonly providers: ReadonlyArray<{ readonly provider: string, readonly service: string, readonly label: string, readonly state: BreakerState, readonly consecutiveFailures: number, readonly nextTryAt: string | null, readonly lastError: string | null, readonly callsPerSecond: number | null, readonly freePercent: number, readonly waitSeconds: number }> | null, readonly fleetVersions: { readonly versions: ReadonlyArray<{ readonly version: number | null, readonly tenants: number }>, readonly migration: { readonly toVersion: number, readonly state: FleetMigrationState, readonly stoppedBecause: string | null, readonly startedAt: string, readonly endedAt: string | null, readonly tenants: ReadonlyArray<{ readonly state: FleetTenantState, readonly count: number }>, readonly errors: ReadonlyArray<{ readonly organizationId: string, readonly slug: string | null, readonly message: string | null }> } | null } | null };
+
 export type TenantDetailsQueryVariables = Exact<{
   subject: string;
 }>;
 
 
-export type TenantDetailsQuery = { readonly tenantVerification: { readonly verdict: { readonly ready: boolean, readonly state: VerdictState, readonly summary: string, readonly remedy: { readonly text: string } | null }, readonly checks: ReadonlyArray<{ readonly check: string, readonly status: CheckState, readonly found: string, readonly remedy: { readonly text: string } | null }>, readonly audit: ReadonlyArray<{ readonly id: string, readonly action: string, readonly actorType: string, readonly createdAt: string }> } | null };
+export type TenantDetailsQuery = { readonly tenantVerification: { readonly organizationId: string | null, readonly verdict: { readonly ready: boolean, readonly state: VerdictState, readonly summary: string, readonly remedy: { readonly text: string } | null }, readonly checks: ReadonlyArray<{ readonly check: string, readonly status: CheckState, readonly found: string, readonly remedy: { readonly text: string } | null }>, readonly tenant: { readonly provisionedAt: string | null, readonly stripeCustomerId: string | null, readonly neonProjectId: string | null, readonly jobStatus: JobState | null, readonly id: string, readonly name: string, readonly slug: string, readonly plan: string, readonly ownerEmail: string | null, readonly dataRegion: string, readonly status: ProvisioningState, readonly health: HealthState, readonly healthCheckedAt: string | null, readonly databaseSize: string | null, readonly schemaVersion: number | null, readonly openAlerts: number, readonly nextAttemptAt: string | null, readonly createdAt: string, readonly provisioning: { readonly organizationId: string, readonly revision: string, readonly overall: ProvisioningState, readonly percent: number, readonly attempts: number, readonly nextAttemptAt: string | null, readonly pausedBecause: string | null, readonly jobStatus: JobState | null, readonly changedAt: string | null, readonly provisionedAt: string | null, readonly error: { readonly code: string, readonly message: string, readonly step: string | null, readonly retryable: boolean | null } | null, readonly services: ReadonlyArray<{ readonly service: string, readonly status: ServiceState }>, readonly steps: ReadonlyArray<{ readonly step: string, readonly service: string, readonly status: StepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: string, readonly message: string, readonly retryable: boolean | null } | null }> } | null, readonly alerts: ReadonlyArray<{ readonly id: string, readonly severity: Severity, readonly message: string, readonly openedAt: string }>, readonly events: ReadonlyArray<{ readonly id: string, readonly eventType: string, readonly resourceType: string, readonly status: string, readonly startedAt: string }>, readonly error: { readonly code: string, readonly message: string } | null } | null, readonly audit: ReadonlyArray<{ readonly id: string, readonly action: string, readonly actorType: string, readonly createdAt: string }> } | null };
 
 export type CreateOrganizationMutationVariables = Exact<{
   name: string;
@@ -383,7 +415,9 @@ export const FLEET_COUNTS = "query FleetCounts { tenantCounts { total { count ex
 
 export const RETRY_TENANTS = "mutation RetryTenants($filter: TenantFilter, $dryRun: Boolean!, $first: Int!) { retryTenants(filter: $filter, dryRun: $dryRun, first: $first) { dryRun matched exact retried remaining byReason { code message count } } }" as Operation<RetryTenantsMutation, RetryTenantsMutationVariables>
 
-export const TENANT_DETAILS = "query TenantDetails($subject: String!) { tenantVerification(subject: $subject) { verdict { ready state summary remedy { text } } checks { check status found remedy { text } } audit { id action actorType createdAt } } }" as Operation<TenantDetailsQuery, TenantDetailsQueryVariables>
+export const FLEET_PANELS = "query FleetPanels { providers { provider service label state consecutiveFailures nextTryAt lastError callsPerSecond freePercent waitSeconds } fleetVersions { versions { version tenants } migration { toVersion state stoppedBecause startedAt endedAt tenants { state count } errors { organizationId slug message } } } }" as Operation<FleetPanelsQuery, FleetPanelsQueryVariables>
+
+export const TENANT_DETAILS = "query TenantDetails($subject: String!) { tenantVerification(subject: $subject) { organizationId verdict { ready state summary remedy { text } } checks { check status found remedy { text } } tenant { ...TenantRow provisionedAt stripeCustomerId neonProjectId jobStatus provisioning { ...Progress } alerts(first: 10) { id severity message openedAt } events(first: 20) { id eventType resourceType status startedAt } } audit { id action actorType createdAt } } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } } fragment TenantRow on Tenant { id name slug plan ownerEmail dataRegion status health healthCheckedAt databaseSize schemaVersion openAlerts nextAttemptAt createdAt error { code message } }" as Operation<TenantDetailsQuery, TenantDetailsQueryVariables>
 
 export const CREATE_ORGANIZATION = "mutation CreateOrganization($name: String!, $dataRegion: String, $databaseSize: String) { createOrganization( name: $name dataRegion: $dataRegion databaseSize: $databaseSize ) { organizationId organization { slug } } }" as Operation<CreateOrganizationMutation, CreateOrganizationMutationVariables>
 

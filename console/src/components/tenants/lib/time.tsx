@@ -1,15 +1,51 @@
-import { useEffect, useState } from 'react'
+import { useSyncExternalStore } from 'react'
+
+/** One timer for all who show the time at the same pace: a list has one in each row. */
+class Ticker {
+  readonly #everyMs: number
+  readonly #listeners = new Set<() => void>()
+  #now = Date.now()
+  #timer: ReturnType<typeof setInterval> | undefined
+
+  constructor(everyMs: number) {
+    this.#everyMs = everyMs
+  }
+
+  readonly subscribe = (listener: () => void) => {
+    this.#listeners.add(listener)
+    this.#timer ??= setInterval(() => {
+      this.#now = Date.now()
+      for (const each of this.#listeners) each()
+    }, this.#everyMs)
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size > 0) return
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+  }
+
+  readonly now = () => {
+    // Whoever comes between two turns must not take what has just happened for something to come.
+    if (Date.now() - this.#now >= 1_000) this.#now = Date.now()
+    return this.#now
+  }
+}
+
+const tickers = new Map<number, Ticker>()
+
+function tickerOf(everyMs: number): Ticker {
+  const ticker = tickers.get(everyMs) ?? new Ticker(everyMs)
+  tickers.set(everyMs, ticker)
+  return ticker
+}
+
+const neverChanges = () => () => undefined
 
 /** The time now, renewed every `everyMs` while `isRunning`. */
 export function useNow(everyMs: number, isRunning = true): number {
-  const [now, setNow] = useState(() => Date.now())
-  useEffect(() => {
-    if (!isRunning) return
-    setNow(Date.now())
-    const timer = setInterval(() => setNow(Date.now()), everyMs)
-    return () => clearInterval(timer)
-  }, [everyMs, isRunning])
-  return now
+  const ticker = tickerOf(everyMs)
+  return useSyncExternalStore(isRunning ? ticker.subscribe : neverChanges, ticker.now)
 }
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' })

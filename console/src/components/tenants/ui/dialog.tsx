@@ -1,7 +1,8 @@
 import { Dialog as Base } from '@base-ui/react/dialog'
+import { X } from 'lucide-react'
 import { type ReactNode, useState } from 'react'
 import type { ApiError } from '../lib/api'
-import { Button } from './button'
+import { Button, buttonClass } from './button'
 import { Failure, Field, Spinner } from './parts'
 
 interface DialogProps {
@@ -20,6 +21,30 @@ export function Dialog({ title, isOpen, onClose, children }: DialogProps) {
         <Base.Popup className="fixed top-1/2 left-1/2 z-40 max-h-[90dvh] w-[min(32rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 space-y-4 overflow-y-auto rounded-xl border bg-card p-6 text-card-foreground shadow-xl">
           <Base.Title className="text-lg font-semibold">{title}</Base.Title>
           {children}
+        </Base.Popup>
+      </Base.Portal>
+    </Base.Root>
+  )
+}
+
+/** Much about one thing, beside the list that it was chosen from. */
+export function Drawer({ title, isOpen, onClose, children }: DialogProps) {
+  return (
+    <Base.Root open={isOpen} onOpenChange={(open) => (open ? undefined : onClose())}>
+      <Base.Portal>
+        <Base.Backdrop className="fixed inset-0 z-30 bg-black/50" />
+        <Base.Popup className="fixed inset-y-0 right-0 z-40 flex w-[min(36rem,100vw)] flex-col border-l bg-card text-card-foreground shadow-xl">
+          <div className="flex items-center justify-between gap-3 border-b px-5 py-3">
+            <Base.Title className="min-w-0 text-lg font-semibold break-words">{title}</Base.Title>
+            <Base.Close aria-label="Close" className={buttonClass({ variant: 'ghost', size: 'icon' })}>
+              <X aria-hidden />
+            </Base.Close>
+          </div>
+          {/* Scrolled with the keyboard, too. */}
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus */}
+          <section aria-label={title} tabIndex={0} className="flex-1 overflow-y-auto p-5">
+            {children}
+          </section>
         </Base.Popup>
       </Base.Portal>
     </Base.Root>

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
-import { services } from '../../shared/services/registry.ts'
+import { serviceNames } from '../../shared/services/registry.ts'
 import { labelled, sign } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
 import { exitCodeOf, follow } from '../follow.ts'
@@ -10,14 +10,12 @@ import { type Define, exit, type Session } from '../session.ts'
 import { argumentOf, jobFor, nameOf, type Tenant } from '../tenant.ts'
 
 const POLL_MS = 500
-const SERVICES = services.map(({ name }) => name)
-
 /** @throws InvalidArgumentError */
-function serviceNames(text: string, before: readonly string[] | undefined): string[] {
+function namesOfServices(text: string, before: readonly string[] | undefined): string[] {
   const all = words(text, before)
-  const unknown = all.find((name) => !SERVICES.includes(name))
+  const unknown = all.find((name) => !serviceNames.includes(name))
   if (unknown !== undefined)
-    throw new InvalidArgumentError(`The services are ${SERVICES.join(', ')}; "${unknown}" is none.`)
+    throw new InvalidArgumentError(`The services are ${serviceNames.join(', ')}; "${unknown}" is none.`)
   return all
 }
 
@@ -29,6 +27,7 @@ interface Waiting {
 interface Wishes extends Waiting {
   readonly size?: string
   readonly region?: string
+  readonly tier?: string
 }
 
 interface RetryOptions extends Waiting {
@@ -43,7 +42,8 @@ export function registerProvision(program: Command, define: Define): void {
         .description('make whatever a user lacks, rows and resources, and follow it')
         .argument('<user>', 'e-mail address or id; of any age, unlike the e-mail call of the function')
         .option('--size <size>', 'of the database, such as medium')
-        .option('--region <region>', 'of the data, such as eu; possible until the database is begun'),
+        .option('--region <region>', 'of the data, such as eu; possible until the database is begun')
+        .option('--tier <tier>', 'database or project; possible until it is begun'),
     ),
     async (session, subject: string, options: Wishes) => {
       const api = await session.connect()
@@ -53,6 +53,7 @@ export function registerProvision(program: Command, define: Define): void {
         organizationId,
         ...(options.size === undefined ? {} : { databaseSize: options.size }),
         ...(options.region === undefined ? {} : { dataRegion: options.region }),
+        ...(options.tier === undefined ? {} : { tier: options.tier }),
       })
       return outcome(session, api, organizationId, options)
     },
@@ -69,8 +70,8 @@ export function registerRetry(program: Command, define: Define): void {
         .addOption(
           new Option(
             '--service <name>',
-            `only this one, even when it is ready (${SERVICES.join(', ')}); may be repeated`,
-          ).argParser(serviceNames),
+            `only this one, even when it is ready (${serviceNames.join(', ')}); may be repeated`,
+          ).argParser(namesOfServices),
         ),
     ),
     async (session, subject: string, options: RetryOptions) => {

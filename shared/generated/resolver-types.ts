@@ -318,6 +318,7 @@ export type MutationProvisionTenantArgs = {
   organizationId: Scalars['ID']['input'];
   dataRegion?: InputMaybe<Scalars['String']['input']>;
   databaseSize?: InputMaybe<Scalars['String']['input']>;
+  tier?: InputMaybe<Scalars['String']['input']>;
 };
 
 
@@ -342,6 +343,7 @@ export type MutationCreateOrganizationArgs = {
   name: Scalars['String']['input'];
   dataRegion?: InputMaybe<Scalars['String']['input']>;
   databaseSize?: InputMaybe<Scalars['String']['input']>;
+  tier?: InputMaybe<Scalars['String']['input']>;
 };
 
 
@@ -677,6 +679,8 @@ export type ProvisioningStatus = {
   readonly overall: ProvisioningState;
   /** Steps that have succeeded, of all: 0 to 100. */
   readonly percent: Scalars['Int']['output'];
+  /** What the tenant consists of: database or project. Null before there is a job. */
+  readonly tier?: Maybe<Scalars['String']['output']>;
   /** How often a worker has taken the job. */
   readonly attempts: Scalars['Int']['output'];
   /** When the job is tried again; null while a worker is at it, and after its end. */
@@ -880,6 +884,8 @@ export type TenantConnectionInfo = {
   /** Through the connection pooler, for many short connections. */
   readonly pooledHost?: Maybe<Scalars['String']['output']>;
   readonly port: Scalars['Int']['output'];
+  /** Of pooledHost. */
+  readonly pooledPort: Scalars['Int']['output'];
   readonly database: Scalars['String']['output'];
   readonly role: Scalars['String']['output'];
   readonly sslMode: SslMode;
@@ -1096,6 +1102,8 @@ export type AuditEntry = {
 export type ProvisioningOptions = {
   /** Where a tenant goes that names no region. */
   readonly defaultDataRegion: Scalars['String']['output'];
+  /** What a tenant consists of that names no tier. */
+  readonly defaultTier: Scalars['String']['output'];
   /** Of the prices, such as usd. */
   readonly currency: Scalars['String']['output'];
   readonly regions: ReadonlyArray<RegionOption>;
@@ -1145,6 +1153,8 @@ export type PlanOption = {
   readonly defaultSize: Scalars['String']['output'];
   /** That owners and admins may choose. */
   readonly sizes: ReadonlyArray<Scalars['String']['output']>;
+  /** That owners and admins may choose. */
+  readonly tiers: ReadonlyArray<Scalars['String']['output']>;
   readonly storageBytes?: Maybe<Scalars['Float']['output']>;
   /** Sent by the database, a month. */
   readonly transferBytes?: Maybe<Scalars['Float']['output']>;
@@ -1649,6 +1659,7 @@ export type ProvisioningStatusResolvers<ContextType = unknown, ParentType extend
   revision?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   overall?: Resolver<ResolversTypes['ProvisioningState'], ParentType, ContextType>;
   percent?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  tier?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   attempts?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   nextAttemptAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   error?: Resolver<Maybe<ResolversTypes['ProvisioningError']>, ParentType, ContextType>;
@@ -1803,6 +1814,7 @@ export type TenantConnectionInfoResolvers<ContextType = unknown, ParentType exte
   host?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   pooledHost?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   port?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  pooledPort?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   database?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   role?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   sslMode?: Resolver<ResolversTypes['SslMode'], ParentType, ContextType>;
@@ -1930,6 +1942,7 @@ export type AuditEntryResolvers<ContextType = unknown, ParentType extends Resolv
 
 export type ProvisioningOptionsResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ProvisioningOptions'] = ResolversParentTypes['ProvisioningOptions']> = {
   defaultDataRegion?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  defaultTier?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   currency?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   regions?: Resolver<ReadonlyArray<ResolversTypes['RegionOption']>, ParentType, ContextType>;
   sizes?: Resolver<ReadonlyArray<ResolversTypes['SizeOption']>, ParentType, ContextType>;
@@ -1966,6 +1979,7 @@ export type PlanOptionResolvers<ContextType = unknown, ParentType extends Resolv
   monthlyPrice?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   defaultSize?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   sizes?: Resolver<ReadonlyArray<ResolversTypes['String']>, ParentType, ContextType>;
+  tiers?: Resolver<ReadonlyArray<ResolversTypes['String']>, ParentType, ContextType>;
   storageBytes?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   transferBytes?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   computeSeconds?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;

@@ -21,6 +21,7 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
       organizationId: id,
       dataRegion: check('dataRegion', word.nullish(), wanted.dataRegion) ?? null,
       databaseSize: check('databaseSize', word.nullish(), wanted.databaseSize) ?? null,
+      tier: check('tier', word.nullish(), wanted.tier) ?? null,
     }
     const jobId = await unlessJustRefused(caller, wishes, () => reader.call(PROVISION, wishes))
     return { organizationId: id, jobId }

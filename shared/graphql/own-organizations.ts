@@ -20,6 +20,7 @@ export const organizationMutations = {
       name: check('name', name, wanted.name),
       dataRegion: check('dataRegion', word.nullish(), wanted.dataRegion) ?? null,
       databaseSize: check('databaseSize', word.nullish(), wanted.databaseSize) ?? null,
+      tier: check('tier', word.nullish(), wanted.tier) ?? null,
     }
     // There is no organization yet to remember a refusal under.
     const act = { organizationId: 'new', ...wishes }

@@ -278,6 +278,10 @@ export const typeDefinitions = /* GraphQL */ `
       small, medium or large, where the organization's plan has it (size_not_in_plan).
       """
       databaseSize: String
+      """
+      database or project, where the organization's plan has it (size_not_in_plan); until it is begun to be made.
+      """
+      tier: String
     ): ProvisioningRequest!
 
     """
@@ -325,6 +329,10 @@ export const typeDefinitions = /* GraphQL */ `
       small, medium or large, where the plan of new organizations has it (size_not_in_plan).
       """
       databaseSize: String
+      """
+      database or project, where the plan of new organizations has it (size_not_in_plan). Without, settings.default_tier.
+      """
+      tier: String
     ): OrganizationResult!
 
     """
@@ -803,6 +811,10 @@ export const typeDefinitions = /* GraphQL */ `
     Steps that have succeeded, of all: 0 to 100.
     """
     percent: Int!
+    """
+    What the tenant consists of: database or project. Null before there is a job.
+    """
+    tier: String
     """
     How often a worker has taken the job.
     """
@@ -1355,6 +1367,10 @@ export const typeDefinitions = /* GraphQL */ `
     """
     defaultDataRegion: String!
     """
+    What a tenant consists of that names no tier.
+    """
+    defaultTier: String!
+    """
     Of the prices, such as usd.
     """
     currency: String!
@@ -1429,6 +1445,10 @@ export const typeDefinitions = /* GraphQL */ `
     That owners and admins may choose.
     """
     sizes: [String!]!
+    """
+    That owners and admins may choose.
+    """
+    tiers: [String!]!
     storageBytes: Float
     """
     Sent by the database, a month.

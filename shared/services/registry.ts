@@ -1,5 +1,5 @@
 import type { StepSource } from '../engine/step.ts'
-import { tenantDatabases } from './database/index.ts'
+import { databaseServices, tenantDatabases } from './database/index.ts'
 import { neon } from './neon/index.ts'
 import type { Service } from './service.ts'
 import { stripe } from './stripe/index.ts'
@@ -9,3 +9,6 @@ export const services: readonly Service[] = [stripe, neon]
 
 /** Who does the work of the steps: the services, and what works inside the databases that they host. */
 export const stepSources: readonly StepSource[] = [...services, tenantDatabases(services)]
+
+/** All that can be named when a tenant is provisioned again. */
+export const serviceNames: readonly string[] = [...services.map(({ name }) => name), ...databaseServices]

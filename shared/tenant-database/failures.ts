@@ -10,11 +10,11 @@ export const tenantDatabaseFailures = {
   tenant_database_login_refused: {
     retryable: true,
     sentence: 'The tenant database refused the login.',
-    continuation: 'A retry of the service neon makes the login anew, with another password.',
+    continuation: 'A retry of the service makes the login anew, with another password.',
     docs: 'Its password was changed, or it was dropped or may not log in. A password that people were shown is good no more then.',
     remedy: {
-      text: 'Retry the service neon, which makes the login anew, with another password.',
-      commands: [{ command: 'retry', service: 'neon' }],
+      text: 'Retry the service, which makes the login anew, with another password.',
+      commands: [{ command: 'retry' }],
     },
   },
   tenant_database_not_encrypted: {
@@ -47,8 +47,8 @@ export const tenantDatabaseFailures = {
     sentence: 'The tenant database does not take the rows of the organization and its members.',
     docs: 'The message quotes Postgres. The owner of the database, or a file of the tenant schema, has changed the tables organizations, users or subscription_history, or put a trigger on them.',
     remedy: {
-      text: 'Make these tables take the columns that tenant-schema/README.md names, then retry the service neon.',
-      commands: [{ command: 'retry', service: 'neon' }],
+      text: 'Make these tables take the columns that tenant-schema/README.md names, then retry the service.',
+      commands: [{ command: 'retry' }],
     },
   },
   tenant_schema_changed: {
@@ -74,8 +74,8 @@ export const tenantDatabaseFailures = {
     sentence: 'The record of the applied schema files in the tenant database is not one of ours.',
     docs: 'Somebody with more rights than a tenant has replaced or changed `provisioning.schema_migrations` there.',
     remedy: {
-      text: 'Restore that table in the tenant database, then retry the service neon.',
-      commands: [{ command: 'retry', service: 'neon' }],
+      text: 'Restore that table in the tenant database, then retry the service.',
+      commands: [{ command: 'retry' }],
     },
   },
   tenant_database_answer_too_large: {
@@ -83,8 +83,8 @@ export const tenantDatabaseFailures = {
     sentence: 'The tenant database answered with far more than was asked for, so the connection was cut.',
     docs: 'Something in it, such as a view, stands in the place of `provisioning.schema_migrations`, or a trigger is talkative.',
     remedy: {
-      text: 'Restore what stands in the place of that table in the tenant database, then retry the service neon.',
-      commands: [{ command: 'retry', service: 'neon' }],
+      text: 'Restore what stands in the place of that table in the tenant database, then retry the service.',
+      commands: [{ command: 'retry' }],
     },
   },
   tenant_database_locked: {
@@ -116,8 +116,8 @@ export const tenantDatabaseFailures = {
     sentence: 'The password of the tenant database is not in Vault.',
     docs: 'Somebody deleted it there, or no project is recorded.',
     remedy: {
-      text: 'Retry the service neon, which sets a new one.',
-      commands: [{ command: 'retry', service: 'neon' }],
+      text: 'Retry the service, which sets a new one.',
+      commands: [{ command: 'retry' }],
     },
   },
 } as const satisfies FailureCatalogue

@@ -17,6 +17,7 @@ const fields = z.strictObject({
   services: z.array(choice).min(1).max(20).optional(),
   databaseSize: choice.optional(),
   dataRegion: choice.optional(),
+  tier: choice.optional(),
   /** Stop instead, and undo what was made. */
   cancel: z.boolean().optional(),
   /** Only tell what a cancellation would do. */
@@ -44,13 +45,13 @@ const body = fields.superRefine((given, context) => {
       message: 'give this or an email, one of them',
     })
   if (given.email === undefined) refuse(['metadata'], 'goes with an email only')
-  else refuse(['services', 'databaseSize', 'dataRegion', 'cancel'], 'does not go with an email')
-  if (given.cancel) refuse(['services', 'databaseSize', 'dataRegion'], 'does not go with cancel')
+  else refuse(['services', 'databaseSize', 'dataRegion', 'tier', 'cancel'], 'does not go with an email')
+  if (given.cancel) refuse(['services', 'databaseSize', 'dataRegion', 'tier'], 'does not go with cancel')
   else refuse(['dryRun'], 'goes with cancel only')
 })
 
 /**
- * Makes an organization's tenant ready, or tries again: {organizationId, services?, databaseSize?, dataRegion?, wait?}; stops
+ * Makes an organization's tenant ready, or tries again: {organizationId, services?, databaseSize?, dataRegion?, tier?, wait?}; stops
  * that: {organizationId, cancel: true, dryRun?}. For the backend, and for owners and admins of the organization; the audit log
  * names who asked. Or makes the tenant of a new user: {email, metadata?, wait?}, for the backend alone.
  */

@@ -7,6 +7,7 @@ export interface ProvisioningWishes {
   readonly services?: readonly string[] | undefined
   readonly databaseSize?: string | undefined
   readonly dataRegion?: string | undefined
+  readonly tier?: string | undefined
 }
 
 /** Starts or retries. @returns the job @throws Problem for what is not offered or not possible now */
@@ -14,13 +15,13 @@ export function requestProvisioning(
   sql: Database,
   caller: Caller,
   organizationId: string,
-  { services, databaseSize, dataRegion }: ProvisioningWishes,
+  { services, databaseSize, dataRegion, tier }: ProvisioningWishes,
 ): Promise<string> {
   const userId = caller.type === 'user' ? caller.userId : null
   return valueAsCaller<string>(
     sql,
     caller,
     sql`(select job_id from provisioning.request_provisioning(${organizationId},
-      ${services ? [...services] : null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}))`,
+      ${services ? [...services] : null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}, ${tier ?? null}))`,
   )
 }

@@ -7,6 +7,8 @@ create table provisioning.settings (
   -- member; delete removes it; refuse keeps the account.
   on_owner_deleted text not null default 'transfer',
   default_plan text not null default 'free',
+  -- What a tenant consists of that asks for nothing else; a row of provisioning.tiers.
+  default_tier text not null default 'database',
   default_data_region text not null default 'us-east-1',
   default_currency provisioning_types.currency not null default 'usd',
   -- Jobs under a live lease at once, over all workers: bounds database connections and provider calls.
@@ -232,6 +234,8 @@ create table provisioning.plans (
   default_size text not null references provisioning.database_sizes,
   -- What its owners and admins may choose from; the backend may give any size.
   sizes text[] not null,
+  -- Likewise the tiers.
+  tiers text[] not null default '{database}',
   -- Limits of the Neon project per billing period; null is unlimited.
   quota_active_time_seconds bigint,
   quota_compute_time_seconds bigint,
@@ -257,6 +261,7 @@ values
   ('free', 'small', '{small}', 360000, 180000, 5368709120, 5368709120, 536870912, 21600, 'Free', 0),
   ('pro', 'medium', '{small,medium}', null, null, null, 107374182400, 10737418240, 86400, 'Pro', 2500),
   ('enterprise', 'large', '{small,medium,large}', null, null, null, null, null, 604800, 'Enterprise', null);
+update provisioning.plans p set tiers = '{database,project}' where p.plan = 'enterprise';
 alter table provisioning.settings
   add constraint default_plan_exists foreign key (default_plan) references provisioning.plans;
 create index settings_default_plan_idx on provisioning.settings (default_plan);

@@ -26,6 +26,9 @@ insert into provisioning.tiers (tier, label, services) values
   ('database', 'A database of its own', '{stripe,neon,graphql}'),
   -- Each service of it adds itself.
   ('project', 'A Supabase project of its own', '{stripe}');
+alter table provisioning.settings
+  add constraint default_tier_exists foreign key (default_tier) references provisioning.tiers;
+create index settings_default_tier_idx on provisioning.settings (default_tier);
 
 create table provisioning.workers (
   worker text primary key,

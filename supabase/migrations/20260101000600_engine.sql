@@ -143,7 +143,7 @@ declare
   v_kind provisioning.job_kinds;
   v_tier text := coalesce(p_tier, (
     select j.tier from public.provisioning_jobs j where j.organization_id = p_organization_id order by j.created_at desc limit 1),
-    'database');
+    (select s.default_tier from provisioning.settings s));
   v_job_id uuid;
 begin
   select * into v_kind from provisioning.job_kinds k where k.kind = p_kind;

@@ -78,9 +78,9 @@ declare
   v_is_expected boolean;
 begin
   -- What follows is read one after the other, because starting a join takes longer than reading these few rows.
-  select s.default_plan, s.default_currency, s.default_data_region, s.mapping,
+  select s.default_plan, s.default_tier, s.default_currency, s.default_data_region, s.mapping,
     exists (select from provisioning.expected_members e where e.email = lower(p_email))
-  into v_plan, v_currency, v_default_region, v_mapping, v_is_expected
+  into v_plan, v_tier, v_currency, v_default_region, v_mapping, v_is_expected
   from provisioning.settings s;
   if v_is_expected then
     if not p_was_asked_for and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
@@ -107,8 +107,7 @@ begin
   if p_metadata ?| '{avatar_url,picture}' then
     v_avatar_url := provisioning.avatar_of(p_metadata);
   end if;
-  select t.tier, t.provisioned_by, t.initial_status into v_tier, v_kind, v_status
-  from provisioning.tiers t where t.tier = 'database';
+  select t.provisioned_by, t.initial_status into v_kind, v_status from provisioning.tiers t where t.tier = v_tier;
   -- The usual case without a call: no region is named, or one as it is written here.
   select r.data_region, r.hosting_region into v_data_region, v_hosting_region from provisioning.regions r
   where r.data_region = coalesce(v_wanted, v_default_region) or r.neon_region = v_wanted or v_wanted = any (r.aliases);

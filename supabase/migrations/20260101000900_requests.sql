@@ -91,6 +91,42 @@ comment on function provisioning.choose_database_size(public.organizations, text
   'Gives an organization''s database this size; false when it has it already. Raises TP422 for an unknown one, and TP402 for one
 that the plan does not have, unless the backend asks.';
 
+create function provisioning.choose_tier(
+  p_organization public.organizations, p_job public.provisioning_jobs, p_tier text
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_allowed text[] := (select p.tiers from provisioning.plans p where p.plan = p_organization.plan);
+begin
+  if not exists (select from provisioning.tiers t where t.tier = p_tier) then
+    raise exception 'The tier "%" is unknown. Known: %.', left(p_tier, 63),
+      (select string_agg(t.tier, ', ' order by t.tier) from provisioning.tiers t) using errcode = 'TP422';
+  end if;
+  if p_tier <> all (v_allowed) and coalesce(auth.role(), 'service_role') <> 'service_role' then
+    raise exception 'The plan "%" does not have the tier "%". It has: %.', p_organization.plan, p_tier,
+      array_to_string(v_allowed, ', ') using errcode = 'TP402';
+  end if;
+  if p_job.tier = p_tier then
+    return;
+  end if;
+  -- Once a worker has had the job, something of the other tier may exist. A cancellation takes it back.
+  if p_job.status = 'queued' and p_job.attempts = 0 then
+    update public.provisioning_jobs j set tier = p_tier where j.id = p_job.id;
+    update public.organizations o
+    set provisioning_status = t.initial_status || jsonb_build_object('changed_at', clock_timestamp())
+    from provisioning.tiers t where o.id = p_organization.id and t.tier = p_tier;
+  elsif p_job.id is not null and not (p_job.status = 'cancelled' and p_organization.provisioned_at is null) then
+    raise exception 'The organization is being provisioned in the tier "%", or is ready in it. Cancel that first, when it is not '
+      'ready yet, and ask for the other tier when what it made is removed.', p_job.tier using errcode = 'TP409';
+  end if;
+end
+$$;
+revoke execute on function provisioning.choose_tier(public.organizations, public.provisioning_jobs, text)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.choose_tier(public.organizations, public.provisioning_jobs, text) is
+  'Lets an organization be provisioned in this tier, as far as nothing of another one can exist. Raises TP422 for an unknown one,
+TP402 for one that the plan does not have, unless the backend asks, and TP409 when it is too late.';
+
 create function provisioning.services_to_retry(p_job_id uuid, p_services text[], p_changed text[]) returns text[]
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -114,7 +150,7 @@ the organization that has changed (services.follows).';
 
 create function provisioning.request_provisioning(
   p_organization_id uuid, p_services text[] default null, p_database_size text default null, p_data_region text default null,
-  p_requested_by uuid default null
+  p_requested_by uuid default null, p_tier text default null
 ) returns table (job_id uuid, status text)
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -143,12 +179,16 @@ begin
   if p_data_region is not null then
     perform provisioning.choose_data_region(v_held.organization, p_data_region);
   end if;
+  if p_tier is not null then
+    perform provisioning.choose_tier(v_held.organization, v_job, p_tier);
+  end if;
   if p_database_size is not null and provisioning.choose_database_size(v_held.organization, p_database_size) then
     v_changed := '{database_size}';
   end if;
   -- What a cancelled job had made is gone: everything is made anew, by a job of its own.
   if v_job.id is null or v_job.status = 'cancelled' and (v_held.organization).provisioned_at is null then
-    job_id := provisioning.enqueue(p_organization_id, provisioning.kind_for('provision'), '{}', p_requested_by, 'request');
+    job_id := provisioning.enqueue(
+      p_organization_id, provisioning.kind_for('provision'), '{}', p_requested_by, 'request', p_tier);
     status := 'queued';
     perform provisioning.refresh_status(p_organization_id);
   else
@@ -158,13 +198,15 @@ begin
     status := provisioning.retry_job(v_job.id, v_services);
   end if;
   perform provisioning.audit(p_organization_id, 'provisioning.requested', 'job', job_id::text, jsonb_strip_nulls(
-    jsonb_build_object('services', p_services, 'database_size', p_database_size, 'data_region', p_data_region)));
+    jsonb_build_object('services', p_services, 'database_size', p_database_size, 'data_region', p_data_region,
+      'tier', p_tier)));
   return next;
 end
 $$;
-revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid)
+revoke execute on function provisioning.request_provisioning(uuid, text[], text, text, uuid, text)
   from public, anon, authenticated, service_role;
-comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid) is
+comment on function provisioning.request_provisioning(uuid, text[], text, text, uuid, text) is
   'Starts or retries the provisioning of an organization and returns the job with its status. Raises TP404 (no such organization),
-TP402 (a size that the plan does not have), TP409 (region fixed), TP422 (unknown service, region or size), TP423 (an undo is at
+TP402 (a size or tier that the plan does not have), TP409 (region or tier fixed), TP422 (unknown service, region, size or
+tier), TP423 (an undo is at
 work), TP425 (a ready service was done again just now) or TP429 (too much was asked).';

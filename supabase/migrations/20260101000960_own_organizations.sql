@@ -30,7 +30,9 @@ comment on function provisioning.assert_may_create(uuid) is
   'Raises TP424 for whoever would not be provisioned by signing up, TP403 for whose organization was removed on purpose, and TP429
 beyond settings.organizations_per_user in a day.';
 
-create function provisioning.create_organization_as_caller(p_name text, p_data_region text, p_database_size text) returns uuid
+create function provisioning.create_organization_as_caller(
+  p_name text, p_data_region text, p_database_size text, p_tier text
+) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
   v_user_id constant uuid := auth.uid();
@@ -52,6 +54,10 @@ begin
   if p_data_region is not null then
     perform provisioning.choose_data_region(v_organization, p_data_region);
   end if;
+  if p_tier is not null then
+    perform provisioning.choose_tier(v_organization, (
+      select j from public.provisioning_jobs j where j.organization_id = v_organization.id), p_tier);
+  end if;
   if p_database_size is not null then
     perform provisioning.ensure_database(v_organization.id);
     perform provisioning.choose_database_size(v_organization, p_database_size);
@@ -61,20 +67,20 @@ begin
   delete from provisioning.waiting_users w where w.user_id = v_user_id;
   delete from provisioning.removed_tenants r where r.user_id = v_user_id;
   perform provisioning.audit(v_organization.id, 'organization.created', 'organization', v_organization.id::text,
-    jsonb_strip_nulls(jsonb_build_object('data_region', p_data_region, 'database_size', p_database_size)));
+    jsonb_strip_nulls(jsonb_build_object('data_region', p_data_region, 'database_size', p_database_size, 'tier', p_tier)));
   perform provisioning.record_event(v_organization.id, null, 'organization.created', 'user', 'succeeded', v_user_id::text,
     p_completed_at => now());
   perform provisioning.ring_doorbell('provisioning');
   return v_organization.id;
 end
 $$;
-revoke execute on function provisioning.create_organization_as_caller(text, text, text)
+revoke execute on function provisioning.create_organization_as_caller(text, text, text, text)
   from public, anon, authenticated, service_role;
-grant execute on function provisioning.create_organization_as_caller(text, text, text) to authenticated;
-comment on function provisioning.create_organization_as_caller(text, text, text) is
-  'A new organization of the calling user, beside others or as the first one, in the region and with the database size that are
-asked for or the usual ones; rings, and returns it. Raises TP400 without a name, TP402 (a size that the plan does not have), TP411
-(enough organizations), TP422 (unknown region or size), and what assert_may_create raises.';
+grant execute on function provisioning.create_organization_as_caller(text, text, text, text) to authenticated;
+comment on function provisioning.create_organization_as_caller(text, text, text, text) is
+  'A new organization of the calling user, beside others or as the first one, in the region, with the database size and in the
+tier that are asked for or the usual ones; rings, and returns it. Raises TP400 without a name, TP402 (a size or tier that the plan
+does not have), TP411 (enough organizations), TP422 (unknown region, size or tier), and what assert_may_create raises.';
 
 create function provisioning.update_organization_as_caller(p_organization_id uuid, p_changes jsonb) returns uuid
 language plpgsql security definer set search_path = '' as $$

@@ -64,7 +64,7 @@ begin
     'attempts', coalesce(v_job.attempts, 0),
     'next_attempt_at', case when v_job.status = 'queued' then v_job.next_attempt_at end,
     'error', v_job.last_error, 'paused_because', provisioning.paused_because(v_job.id),
-    'job_id', v_job.id, 'job_status', v_job.status,
+    'tier', v_job.tier, 'job_id', v_job.id, 'job_status', v_job.status,
     'services', provisioning.service_progress(p_organization.provisioning_status, v_steps), 'steps', v_steps,
     'changed_at', p_organization.provisioning_status -> 'changed_at', 'provisioned_at', p_organization.provisioned_at);
   return v_document || jsonb_build_object('revision', md5(v_document::text));

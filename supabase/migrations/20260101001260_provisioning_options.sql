@@ -5,6 +5,7 @@ language plpgsql stable security definer set search_path = '' as $$
 begin
   return jsonb_build_object(
     'defaultDataRegion', (select s.default_data_region from provisioning.settings s),
+    'defaultTier', (select s.default_tier from provisioning.settings s),
     'currency', (select s.default_currency from provisioning.settings s),
     'regions', (
       select coalesce(jsonb_agg(jsonb_build_object('dataRegion', r.data_region, 'label', r.label, 'city', r.city,
@@ -23,7 +24,7 @@ begin
       from provisioning.tiers t),
     'plans', (
       select coalesce(jsonb_agg(jsonb_build_object('plan', p.plan, 'label', coalesce(nullif(p.label, ''), p.plan),
-        'monthlyPrice', p.monthly_price, 'defaultSize', p.default_size, 'sizes', p.sizes,
+        'monthlyPrice', p.monthly_price, 'defaultSize', p.default_size, 'sizes', p.sizes, 'tiers', p.tiers,
         'storageBytes', p.quota_logical_size_bytes, 'transferBytes', p.quota_data_transfer_bytes,
         'computeSeconds', p.quota_compute_time_seconds, 'historySeconds', p.history_retention_seconds)
         order by p.monthly_price nulls last, p.plan), '[]')

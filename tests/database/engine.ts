@@ -203,7 +203,7 @@ export async function claimedJob(project: Project) {
 
 export async function withSettings<T>(
   { sql }: Project,
-  settings: Record<string, number>,
+  settings: Record<string, number | string>,
   work: () => Promise<T>,
 ): Promise<T> {
   const before = only(await sql`select * from provisioning.settings`)

@@ -58,7 +58,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.my_organization_ids(text[])': ['authenticated'],
   'provisioning.reveal_database_connection(uuid,boolean)': ['authenticated', 'service_role'],
   'provisioning.accept_membership_as_caller(uuid)': ['authenticated'],
-  'provisioning.create_organization_as_caller(text,text,text)': ['authenticated'],
+  'provisioning.create_organization_as_caller(text,text,text,text)': ['authenticated'],
   'provisioning.decline_membership_as_caller(uuid)': ['authenticated'],
   'provisioning.my_expected_memberships_as_caller()': ['authenticated'],
   // Each checks by itself who calls.
@@ -86,7 +86,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.retry_tenants(jsonb,boolean,integer)': ['authenticated', 'service_role'],
   'provisioning.permissions_of(text)': ['authenticated', 'service_role'],
   'provisioning.provisioning_options()': ['authenticated', 'service_role'],
-  'provisioning.provision_as_caller(uuid,text[],text,text)': ['authenticated', 'service_role'],
+  'provisioning.provision_as_caller(uuid,text[],text,text,text)': ['authenticated', 'service_role'],
   'provisioning.resume_as_caller(text,text)': ['authenticated', 'service_role'],
   'provisioning.create_api_key_as_caller(uuid,text,text,timestamp with time zone,integer)': [
     'authenticated',
@@ -133,7 +133,7 @@ const ASKING_FUNCTIONS: Readonly<
     works: THE_HEADS,
     code: 'TP403',
   },
-  'provisioning.provision_as_caller(uuid,text[],text,text)': {
+  'provisioning.provision_as_caller(uuid,text[],text,text,text)': {
     call: (id) => `provisioning.provision_as_caller('${id}', '{neon}', 'small', null)`,
     works: THE_HEADS,
     code: 'TP403',
@@ -385,7 +385,7 @@ const ASKING_FUNCTIONS: Readonly<
 const TELLING_FUNCTIONS = [
   'my_expected_memberships()',
   // Makes what is theirs.
-  'provisioning.create_organization_as_caller(text,text,text)',
+  'provisioning.create_organization_as_caller(text,text,text,text)',
   'provisioning.my_expected_memberships_as_caller()',
   'audit_trail(uuid,integer,timestamp with time zone)',
   'provisioning.audited_details(uuid)',
@@ -659,6 +659,7 @@ describe('database_connection', () => {
           expect(await connection(person, reveal)).toEqual({
             host: 'ep.example.com',
             pooled_host: 'ep-pooler.example.com',
+            pooled_port: 5432,
             port: 5432,
             database: 'app',
             role: 'app_owner',

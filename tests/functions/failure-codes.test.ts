@@ -74,7 +74,7 @@ describe('the remedy of a failure', () => {
   })
 
   it('asks for another service where that is what helps', () => {
-    expect(remedyFor('credentials_missing', 'graphql').commands).toEqual([
+    expect(remedyFor('neon_project_limit_reached', 'graphql').commands).toEqual([
       { command: 'retry', service: 'neon' },
     ])
   })

@@ -44,6 +44,7 @@ const KNOWN: Readonly<
       'services',
       'databaseSize',
       'dataRegion',
+      'tier',
       'cancel',
       'dryRun',
       'wait',

@@ -26,6 +26,8 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'cli/install/config-toml.ts': ["EXPOSED = ['public', 'graphql_public']"],
   'local/gateway/config.ts': ["default(['public'])", "default(['public', 'extensions'])"],
   'local/gateway/rest/request.ts': ["exposed[0] ?? 'public'"],
+  // Who may see a repository.
+  'local/emulators/github/repository.ts': ["'private' : 'public'"],
   // The role PUBLIC.
   'local/emulators/postgres/databases.ts': ['from public'],
 }

@@ -30,7 +30,8 @@ export const CREATE_ORGANIZATION: Query = {
   name: 'a new organization',
   sql: (argument) => `
     select to_jsonb(provisioning.create_organization_as_caller(
-      ${argument} ->> 'name', ${argument} ->> 'dataRegion', ${argument} ->> 'databaseSize'))`,
+      ${argument} ->> 'name', ${argument} ->> 'dataRegion', ${argument} ->> 'databaseSize',
+      ${argument} ->> 'tier'))`,
 }
 
 export const UPDATE_ORGANIZATION: Query = {

@@ -74,7 +74,7 @@ export const PROVISION: Query = {
     select to_jsonb(provisioning.provision_as_caller((${argument} ->> 'organizationId')::uuid,
       case when jsonb_typeof(${argument} -> 'services') = 'array'
         then array(select jsonb_array_elements_text(${argument} -> 'services')) end,
-      ${argument} ->> 'databaseSize', ${argument} ->> 'dataRegion'))`,
+      ${argument} ->> 'databaseSize', ${argument} ->> 'dataRegion', ${argument} ->> 'tier'))`,
 }
 
 export const CANCEL: Query = {

@@ -9,7 +9,7 @@ const problems = {
   query_too_complex: [400, 'The GraphQL operation asks for too much'],
   unauthorized: [401, 'Not authenticated'],
   forbidden: [403, 'Not allowed'],
-  size_not_in_plan: [403, 'The plan does not have this size'],
+  size_not_in_plan: [403, 'The plan does not have this size or tier'],
   organization_not_found: [404, 'No such organization'],
   user_not_found: [404, 'No such user'],
   key_not_found: [404, 'No such key'],

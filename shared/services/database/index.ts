@@ -13,6 +13,9 @@ import { databaseTenant } from './tenant.ts'
 import { tenantSchema } from './tenant-schema.ts'
 import { verifyConnection } from './verify-connection.ts'
 
+/** Services without a provider of their own: what they consist of stands inside a database, or before it. */
+export const databaseServices: readonly string[] = ['database', 'graphql']
+
 /** What is done inside tenants' databases: the same steps in every tier, whichever of these services hosts the database. */
 export function tenantDatabases(services: readonly Service[]): StepSource {
   return {

@@ -15,10 +15,9 @@ const root = createRoot(element)
 
 readConfig().then(
   (config) => {
-    const auth = createAuth(config)
-    // What one person has read is not shown to the next.
-    auth.client.onAuthStateChange((event) => {
-      if (event === 'SIGNED_OUT') queries.clear()
+    const auth = createAuth(config, {
+      forget: () => queries.clear(),
+      goOn: () => void queries.invalidateQueries(),
     })
     const project = { url: config.url, getAccessToken: auth.getAccessToken, auth }
     root.render(

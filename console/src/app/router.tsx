@@ -11,10 +11,16 @@ import { NotFound } from '../pages/not-found.tsx'
 import { Overview } from '../pages/overview.tsx'
 import { readView } from './monitor-view.ts'
 import { Shell } from './shell.tsx'
+import { readTarget } from './target.ts'
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
 const signUp = createRoute({ getParentRoute: () => root, path: '/sign-up', component: SignUp })
-const signIn = createRoute({ getParentRoute: () => root, path: '/sign-in', component: SignIn })
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: readTarget,
+  component: SignIn,
+})
 const forgot = createRoute({
   getParentRoute: () => root,
   path: '/forgot-password',

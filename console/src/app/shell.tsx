@@ -1,20 +1,46 @@
-import { Link, Navigate, Outlet, useNavigate, useParams } from '@tanstack/react-router'
+import { Link, Navigate, Outlet, useLocation, useNavigate, useParams } from '@tanstack/react-router'
 import { Activity, Boxes, Gauge, LogOut, Server, SquareTerminal } from 'lucide-react'
+import { lazy, Suspense, useEffect, useState } from 'react'
 import { Button } from '../components/tenants/ui/button.tsx'
 import { Failure, inputClass, Loading } from '../components/tenants/ui/parts.tsx'
-import { useSession } from '../lib/auth.ts'
+import { useLost, useSession } from '../lib/auth.ts'
 import { Brand } from './brand.tsx'
 import { useMine, useProject } from './project.ts'
 import { ThemeButton } from './theme-button.tsx'
 
+const SignInAgain = lazy(() => import('./sign-in-again.tsx'))
+
 /** What stands around every page of somebody who is signed in. */
 export function Shell() {
-  const project = useProject()
-  const session = useSession(project.auth)
+  const { auth } = useProject()
+  const session = useSession(auth)
+  const lost = useLost(auth)
+  const { href } = useLocation()
   if (session === undefined) return <Loading what="your session" />
-  if (session === null) return <Navigate to="/sign-in" replace />
-  if (project.auth.isRecovering()) return <Navigate to="/new-password" replace />
-  return <SignedIn email={session.user.email ?? ''} />
+  // Whoever has left does not want the next one to be led to their page.
+  if (session === null && !lost)
+    return <ToSignIn search={auth.hadSession() || href === '/' ? {} : { to: href }} />
+  if (auth.isRecovering()) return <Navigate to="/new-password" replace />
+  return (
+    <>
+      <SignedIn email={session?.user.email ?? lost?.email ?? ''} />
+      {lost ? (
+        <Suspense>
+          <SignInAgain email={lost.email} />
+        </Suspense>
+      ) : null}
+    </>
+  )
+}
+
+/** Once: the address that it sees changes with it. */
+function ToSignIn({ search }: { search: { to?: string } }) {
+  const navigate = useNavigate()
+  const [first] = useState(search)
+  useEffect(() => {
+    void navigate({ to: '/sign-in', search: first, replace: true })
+  }, [navigate, first])
+  return null
 }
 
 function SignedIn({ email }: { email: string }) {
@@ -44,7 +70,7 @@ function SignedIn({ email }: { email: string }) {
               size="icon"
               aria-label={`Sign out ${email}`}
               title={`Sign out ${email}`}
-              onClick={() => void auth.client.signOut({ scope: 'local' })}
+              onClick={() => void auth.signOut()}
             >
               <LogOut />
             </Button>

@@ -2,20 +2,43 @@ import { AuthClient, type AuthError, type Session } from '@supabase/auth-js'
 import { useSyncExternalStore } from 'react'
 import type { Config } from './config.ts'
 
+/** Somebody whose session has ended though they have not signed out. */
+export interface Lost {
+  readonly userId: string
+  readonly email: string
+}
+
 /** Signs people in and out. The session is kept by auth-js alone. */
 export interface Auth {
   readonly client: InstanceType<typeof AuthClient>
-  getAccessToken(): Promise<string | null>
+  /** @param refused a token that the project takes no longer, though it has not expired here */
+  getAccessToken(refused?: string): Promise<string | null>
   /** The session now; undefined until it is known. */
   session(): Session | null | undefined
+  /** Who was signed in on this page until the session ended, and may go on where they were. */
+  lost(): Lost | undefined
+  /** Whether somebody has been signed in since the page was opened. */
+  hadSession(): boolean
   subscribe(listener: () => void): () => void
+  /** In all tabs. */
+  signOut(): Promise<void>
   /** Whether the page was opened by a link to choose another password. */
   isRecovering(): boolean
   /** Another password was chosen. */
   recovered(): void
 }
 
-export function createAuth({ url, publishableKey }: Config): Auth {
+interface Listeners {
+  /** What one person has read is not shown to the next. */
+  forget(): void
+  /** The same person is there again: what could not be read meanwhile can be. */
+  goOn(): void
+}
+
+/** Tells the other tabs that somebody has left, and has not lost their session. */
+const LEFT = 'console-left'
+
+export function createAuth({ url, publishableKey }: Config, { forget, goOn }: Listeners): Auth {
   const client = new AuthClient({
     url: `${url}/auth/v1`,
     headers: { apikey: publishableKey },
@@ -26,27 +49,71 @@ export function createAuth({ url, publishableKey }: Config): Auth {
     persistSession: true,
   })
   let current: Session | null | undefined
+  let lost: Lost | undefined
+  let hadSession = false
   let isRecovering = false
+  let isLeaving = false
   const listeners = new Set<() => void>()
+  const tell = () => {
+    for (const listener of listeners) listener()
+  }
+  const others = new BroadcastChannel(LEFT)
+  const leave = () => {
+    isLeaving = true
+    lost = undefined
+    if (current === null) forget()
+  }
+  others.onmessage = () => {
+    leave()
+    tell()
+  }
   client.onAuthStateChange((event, session) => {
     if (event === 'PASSWORD_RECOVERY') isRecovering = true
     if (event === 'SIGNED_OUT') isRecovering = false
+    if (session) {
+      const before = current?.user.id ?? lost?.userId
+      if (before !== undefined && before !== session.user.id) forget()
+      else if (lost) goOn()
+      lost = undefined
+      isLeaving = false
+      hadSession = true
+    } else if (current && !isLeaving) lost = { userId: current.user.id, email: current.user.email ?? '' }
+    else if (event === 'SIGNED_OUT' && !lost) forget()
     current = session
-    for (const listener of listeners) listener()
+    tell()
   })
   return {
     client,
-    getAccessToken: async () => (await client.getSession()).data.session?.access_token ?? null,
+    getAccessToken: async (refused) => {
+      const { session } = (await client.getSession()).data
+      if (!session || session.access_token !== refused) return session?.access_token ?? null
+      const { data, error } = await client.refreshSession()
+      // auth-js keeps a session whose token has not expired by the clock here. It is of no use any more.
+      if (error && error.name !== 'AuthRetryableFetchError') await client.signOut({ scope: 'local' })
+      return data.session?.access_token ?? null
+    },
     session: () => current,
+    lost: () => lost,
+    hadSession: () => hadSession,
     subscribe: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+    signOut: async () => {
+      leave()
+      others.postMessage(null)
+      await client.signOut({ scope: 'local' })
+      tell()
     },
     isRecovering: () => isRecovering,
     recovered: () => {
       isRecovering = false
     },
   }
+}
+
+export function useLost(auth: Auth): Lost | undefined {
+  return useSyncExternalStore(auth.subscribe, auth.lost)
 }
 
 export function useSession(auth: Auth): Session | null | undefined {

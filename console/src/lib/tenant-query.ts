@@ -1,4 +1,4 @@
-import { ApiError, failedFetch, type ProjectAccess } from '../components/tenants/lib/api.ts'
+import { ApiError, type ProjectAccess, withToken } from '../components/tenants/lib/api.ts'
 
 /** What is asked of a tenant's own GraphQL endpoint (docs/graphql-endpoint.md). */
 export interface TenantQuestion {
@@ -54,21 +54,20 @@ export async function askTenant(
   question: TenantQuestion,
   signal?: AbortSignal,
 ): Promise<TenantAnswer> {
-  const bearer = apiKey ?? (await getAccessToken())
-  if (bearer === null) throw new ApiError('You are signed out.', 'signed_out')
   const startedAt = performance.now()
-  const response = await fetch(endpointOf(url), {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${bearer}`,
-      'content-type': 'application/json',
-      'x-organization-id': organizationId,
-    },
-    body: JSON.stringify(question),
-    ...(signal ? { signal } : {}),
-  }).catch((cause: unknown) => {
-    throw failedFetch(cause, signal)
-  })
+  const send = (bearer: string) =>
+    fetch(endpointOf(url), {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${bearer}`,
+        'content-type': 'application/json',
+        'x-organization-id': organizationId,
+      },
+      body: JSON.stringify(question),
+      ...(signal ? { signal } : {}),
+    })
+  const getToken = apiKey === undefined ? getAccessToken : async () => apiKey
+  const response = await withToken(getToken, signal, send)
   const reply: Reply = await response.json().catch(() => ({}))
   const tookMs = performance.now() - startedAt
   if (reply.data === undefined && !reply.errors) throw refusal(response, reply, apiKey !== undefined)

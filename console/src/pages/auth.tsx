@@ -1,9 +1,10 @@
 import type { AuthError } from '@supabase/auth-js'
-import { Link, Navigate, useNavigate } from '@tanstack/react-router'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { Brand } from '../app/brand.tsx'
 import { PageTitle } from '../app/page-title.tsx'
 import { useProject } from '../app/project.ts'
+import { readTarget } from '../app/target.ts'
 import { ThemeButton } from '../app/theme-button.tsx'
 import { Button } from '../components/tenants/ui/button.tsx'
 import { Card, Field, Notice, Spinner } from '../components/tenants/ui/parts.tsx'
@@ -306,7 +307,14 @@ interface AuthPageProps {
 function AuthPage({ title, text, children, below, leavesWhenSignedIn }: AuthPageProps) {
   const { auth } = useProject()
   const session = useSession(auth)
-  if (leavesWhenSignedIn && session) return <Navigate to="/" replace />
+  // The router passes on what no page has asked for, too.
+  const { to = '/' } = readTarget(useSearch({ strict: false }))
+  const navigate = useNavigate()
+  const leaves = leavesWhenSignedIn && Boolean(session)
+  useEffect(() => {
+    if (leaves) void navigate({ href: to, replace: true })
+  }, [leaves, navigate, to])
+  if (leaves) return null
   return (
     <div className="flex min-h-dvh flex-col">
       <header className="flex justify-end p-3">

@@ -4,8 +4,11 @@ import type { Operation } from './operation'
 export interface ProjectAccess {
   /** Of the project, such as https://abc.supabase.co, without a slash at its end. */
   readonly url: string
-  /** Asked before every request, because tokens end after an hour. Null when nobody is signed in. */
-  readonly getAccessToken: () => Promise<string | null>
+  /**
+   * Asked before every request, because tokens end after an hour. Null when nobody is signed in. It is asked again with the token that the
+   * project has refused, and may give another one, which is tried once.
+   */
+  readonly getAccessToken: (refused?: string) => Promise<string | null>
 }
 
 /** A refusal by the API, or why it could not be asked. */
@@ -51,15 +54,29 @@ export async function post<Result, Variables>(
   accept: string,
   signal?: AbortSignal,
 ): Promise<Response> {
-  const token = await getAccessToken()
-  if (token === null) throw new ApiError('You are signed out.', 'signed_out')
-  try {
-    return await fetch(`${url}/functions/v1/graphql`, {
+  return withToken(getAccessToken, signal, (token) =>
+    fetch(`${url}/functions/v1/graphql`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', accept },
       body: JSON.stringify({ query: operation, variables }),
       ...(signal ? { signal } : {}),
-    })
+    }),
+  )
+}
+
+/** Sends something as the person who is signed in; once more with another token, when the first is refused. @throws ApiError */
+export async function withToken(
+  getAccessToken: ProjectAccess['getAccessToken'],
+  signal: AbortSignal | undefined,
+  send: (token: string) => Promise<Response>,
+): Promise<Response> {
+  const token = await getAccessToken()
+  if (token === null) throw new ApiError('You are signed out.', 'signed_out')
+  try {
+    const response = await send(token)
+    if (response.status !== 401) return response
+    const next = await getAccessToken(token)
+    return next === null || next === token ? response : await send(next)
   } catch (cause) {
     throw failedFetch(cause, signal)
   }

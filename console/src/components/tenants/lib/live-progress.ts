@@ -28,6 +28,10 @@ export interface LiveProgress {
 
 /** The server says something at least every 12 seconds. */
 const SILENCE_MS = 30_000
+/** Whoever accepts a connection and says nothing has this long. */
+const ANSWER_MS = 10_000
+/** While nothing comes by itself, the state is asked for this often. */
+const POLL_MS = 5_000
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 15_000
 const ENDED = ['READY', 'FAILED', 'CANCELLED']
@@ -46,29 +50,49 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
   useEffect(() => {
     let pauseMs = FIRST_PAUSE_MS
     let timer: ReturnType<typeof setTimeout> | undefined
+    let pollTimer: ReturnType<typeof setTimeout> | undefined
     let stream: AbortController | undefined
     let isOver = false
+    /** Since the connection was lost, until it is there again. */
+    let isLost = false
 
     const take = (next: ProgressFragment) => {
-      pauseMs = FIRST_PAUSE_MS
       setProgress(next)
       setSeenAt(Date.now())
       setError(undefined)
     }
+    const poll = async () => {
+      clearTimeout(pollTimer)
+      if (isOver || document.hidden || !isLost) return
+      const next = await readOnce(accessRef.current, organizationId)
+      if (isOver || document.hidden || !isLost) return
+      if (next) take(next)
+      if (next && ENDED.includes(next.overall)) {
+        close()
+        clearTimeout(timer)
+        setLiveness('ended')
+      } else pollTimer = setTimeout(poll, POLL_MS)
+    }
     const again = () => {
       if (isOver || document.hidden) return
+      isLost = true
       setLiveness('waiting')
+      clearTimeout(timer)
       timer = setTimeout(listen, pauseMs)
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+      void poll()
     }
     const listen = async () => {
       clearTimeout(timer)
       stream?.abort()
       const own = new AbortController()
       stream = own
-      setLiveness('connecting')
+      if (!isLost) setLiveness('connecting')
       try {
-        const last = await follow(accessRef.current, organizationId, own.signal, (next) => {
+        const last = await follow(accessRef.current, organizationId, own, (next) => {
+          if (own.signal.aborted) return
+          isLost = false
+          pauseMs = FIRST_PAUSE_MS
           take(next)
           setLiveness(ENDED.includes(next.overall) ? 'ended' : 'live')
         })
@@ -76,8 +100,10 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
         if (last && ENDED.includes(last.overall)) setLiveness('ended')
         else again()
       } catch (cause) {
-        if (own.signal.aborted) return
-        if (cause instanceof ApiError) setError(cause)
+        if (stream !== own) return
+        // A half-open connection is not kept beside the next one.
+        own.abort()
+        setError(cause instanceof ApiError ? cause : new ApiError('Nobody answers.', 'unreachable'))
         if (cause instanceof ApiError && FINAL.includes(cause.code)) setLiveness('ended')
         else again()
       }
@@ -85,12 +111,17 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
     const look = () => {
       clearTimeout(timer)
       if (document.hidden) {
-        stream?.abort()
+        close()
         setLiveness('hidden')
       } else void listen()
     }
+    const close = () => {
+      const open = stream
+      stream = undefined
+      open?.abort()
+    }
     const lose = () => {
-      stream?.abort()
+      close()
       again()
     }
     document.addEventListener('visibilitychange', look)
@@ -102,7 +133,8 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
     return () => {
       isOver = true
       clearTimeout(timer)
-      stream?.abort()
+      clearTimeout(pollTimer)
+      close()
       document.removeEventListener('visibilitychange', look)
       window.removeEventListener('offline', lose)
       window.removeEventListener('online', look)
@@ -123,17 +155,42 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
   }
 }
 
-/** Asking again changes nothing of these. */
-const FINAL = ['organization_not_found', 'forbidden', 'signed_out', 'invalid_argument']
+/** Asking again changes nothing of these. Who is signed out may sign in again beside. */
+const FINAL = ['organization_not_found', 'forbidden', 'invalid_argument']
+
+/** The state, or undefined when it cannot be had in time. */
+async function readOnce(
+  access: ProjectAccess,
+  organizationId: string,
+): Promise<ProgressFragment | undefined> {
+  const own = new AbortController()
+  const timer = setTimeout(() => own.abort(), ANSWER_MS)
+  try {
+    const { provisioningStatus } = await request(access, PROVISIONING_STATUS, { organizationId }, own.signal)
+    return provisioningStatus ?? undefined
+  } catch {
+    return undefined
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 /** Follows it until the stream ends. Where no stream comes through, the state is read once. @throws ApiError, or Error when it breaks */
 async function follow(
   access: ProjectAccess,
   organizationId: string,
-  signal: AbortSignal,
+  own: AbortController,
   onProgress: (progress: ProgressFragment) => void,
 ): Promise<ProgressFragment | undefined> {
-  const response = await post(access, PROVISIONING_PROGRESS, { organizationId }, 'text/event-stream', signal)
+  const { signal } = own
+  const timer = setTimeout(() => own.abort(new Error('Nobody answers.')), ANSWER_MS)
+  const response = await post(
+    access,
+    PROVISIONING_PROGRESS,
+    { organizationId },
+    'text/event-stream',
+    signal,
+  ).finally(() => clearTimeout(timer))
   if (!response.headers.get('content-type')?.includes('text/event-stream') || !response.body) {
     const reply = await response.json().catch(() => ({}))
     resultOf(reply, response)

@@ -62,9 +62,11 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
 /** A moment relative to now, in the zone of whoever looks; the exact time on hover. */
 export function Ago({ at }: { readonly at: string }) {
   const now = useNow(10_000)
+  const moment = new Date(at).getTime()
+  // What has just come may be newer than the last renewal, and is not in the future for that.
   return (
     <time dateTime={at} title={exact.format(new Date(at))}>
-      {relativeTo(new Date(at).getTime(), now)}
+      {relativeTo(moment, Math.max(now, Math.min(moment, Date.now())))}
     </time>
   )
 }

@@ -25,6 +25,8 @@ export interface Taken {
 /** What a drain works off. It is opened anew for each drain, and may keep what belongs to that one. */
 export interface Workload {
   readonly limits: DrainLimits
+  /** How long further places are waited for before something is taken; a ring ends the wait. Without it, nobody waits. */
+  gatherMs?(room: number): number
   /** Takes what is due, as many pieces as there is room for, and starts them. */
   take(room: number): Promise<Taken>
   /** Seconds until the next piece falls due, 0 when one is; undefined when none will. Without it nothing is waited for. */
@@ -115,6 +117,7 @@ async function takeShare(work: Workload, { active, events, start }: DrainState):
   const { concurrency, maxPieces, maxSeconds } = work.limits
   const deadline = performance.now() + maxSeconds * 1000
   for (let started = 0; started < maxPieces && performance.now() < deadline; ) {
+    await gather(work, active, events)
     events.forget()
     const room = Math.min(concurrency - active.size, maxPieces - started)
     const { pieces, more } = room > 0 ? await work.take(room) : { pieces: [], more: false }
@@ -125,6 +128,19 @@ async function takeShare(work: Workload, { active, events, start }: DrainState):
     if (!goOn && !(await waitForWork(work, active, events))) return false
   }
   return true
+}
+
+/** Lets more pieces end, so that as many can be taken at once. */
+async function gather(work: Workload, active: ReadonlySet<Promise<void>>, events: Events): Promise<void> {
+  const until = performance.now() + (work.gatherMs?.(work.limits.concurrency - active.size) ?? 0)
+  for (
+    let leftMs = until - performance.now();
+    leftMs > 0 && !events.rung();
+    leftMs = until - performance.now()
+  ) {
+    await events.next(leftMs)
+    if (active.size === 0 || (work.gatherMs?.(work.limits.concurrency - active.size) ?? 0) === 0) return
+  }
 }
 
 /** Returns when it is worth looking for work again. @returns false when nothing is at work and nothing to be waited for */
@@ -168,6 +184,8 @@ interface Events {
   forget(): void
   /** Whether something has happened since then. */
   pending(): boolean
+  /** Whether somebody has rung since then. */
+  rung(): boolean
   /** Since the last ring, or the last work that was found. */
   quietForMs(): number
   /** Resolves when something happens, or after so many milliseconds. */
@@ -176,6 +194,7 @@ interface Events {
 
 function createEvents(): Events {
   let pending = false
+  let rung = false
   let lastSignAt = performance.now()
   let wake: () => void = () => undefined
   const happened = () => {
@@ -189,13 +208,16 @@ function createEvents(): Events {
     happened,
     note,
     rang() {
+      rung = true
       note()
       happened()
     },
     forget() {
       pending = false
+      rung = false
     },
     pending: () => pending,
+    rung: () => rung,
     quietForMs: () => performance.now() - lastSignAt,
     next: (withinMs) =>
       new Promise((resolve) => {

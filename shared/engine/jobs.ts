@@ -34,6 +34,8 @@ export interface Settings {
   readonly workerLookAgainMs: number
   readonly leaseSeconds: number
   readonly stepMaxSeconds: number
+  /** Those in which nobody waits: their work gives way to that of others. */
+  readonly patientLanes: readonly string[]
 }
 
 /** What a step writes beside its own row: an SQL expression that is evaluated in the same statement. */
@@ -57,13 +59,14 @@ export class JobStore {
         worker_max_seconds as "workerMaxSeconds", worker_linger_milliseconds as "workerLingerMs",
         worker_look_again_milliseconds as "workerLookAgainMs", lease_seconds as "leaseSeconds",
         step_max_seconds as "stepMaxSeconds",
+        to_jsonb(array(select l.lane from provisioning.lanes l where l.handicap_seconds > 0)) as "patientLanes",
         to_jsonb(array(select k.kind from provisioning.job_kinds k where k.worker = ${worker} order by k.kind)) as kinds
       from provisioning.settings`
     if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
     return row
   }
 
-  /** @param running how many jobs of each lane the worker has already */
+  /** @param running how many jobs of each lane, and of each kind in it, the worker has already: `batch`, `batch/update_details` */
   async claim(
     kinds: readonly string[],
     limit: number,
@@ -90,24 +93,32 @@ export class JobStore {
 
   /**
    * Writes a step's success together with its record, and begins the steps that may start now, all in one statement: each
-   * one more costs a round trip. @param begun not begun again, this one included @returns those that have begun
+   * one more costs a round trip.
+   * @param begun not begun again, this one included
+   * @param isLast no other step is at work: when none begins either, the job is given back in the same statement
    */
   async completeStep(
     job: Job,
     step: string,
     { output, record }: { readonly output: StepOutput; readonly record?: SideRecord },
     begun: ReadonlySet<string>,
-  ): Promise<StartedStep[]> {
+    isLast: boolean,
+  ): Promise<{ readonly next: readonly StartedStep[]; readonly finished: boolean }> {
     const [row] = await fenced(
-      () => this.#sql<{ next: StartedStep[] }[]>`
-      select ${record ?? this.#sql`null`} as recorded, (
-        select coalesce(jsonb_agg(jsonb_build_object('step', ready.step, 'attempt', begun.attempt, 'output', begun.output,
-          'tenant', begun.tenant)), '[]')
-        from provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}) as ready (step)
-        cross join lateral provisioning.start_step(${job.id}, ${job.leaseToken}, ready.step) as begun
-        where ready.step <> all (${[step, ...begun]})) as next`,
+      () => this.#sql<{ next: StartedStep[]; finished: boolean }[]>`
+      with done as materialized (
+        select ${record ?? this.#sql`null`} as recorded, (
+          select coalesce(jsonb_agg(jsonb_build_object('step', ready.step, 'attempt', begun.attempt, 'output', begun.output,
+            'tenant', begun.tenant)), '[]')
+          from provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}) as ready (step)
+          cross join lateral provisioning.start_step(${job.id}, ${job.leaseToken}, ready.step) as begun
+          where ready.step <> all (${[step, ...begun]})) as next
+      )
+      select d.recorded, d.next, case when ${isLast} and d.next = '[]' then (
+        select f.status is not null from provisioning.finish_job(${job.id}, ${job.leaseToken}) f) else false end as finished
+      from done d`,
     )
-    return row?.next ?? []
+    return row ?? { next: [], finished: false }
   }
 
   /** Writes a record before the end of its step, and renews the lease. */

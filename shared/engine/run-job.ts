@@ -28,8 +28,8 @@ export async function runJob(runner: JobRunner, job: Job, limits: RunLimits): Pr
     (limits.leaseSeconds * 1000) / 3,
   )
   try {
-    await runReadySteps(runner, job, lost.signal, limits.stepMaxSeconds * 1000)
-    await runner.jobs.finish(job)
+    const finished = await runReadySteps(runner, job, lost.signal, limits.stepMaxSeconds * 1000)
+    if (!finished) await runner.jobs.finish(job)
   } catch (error) {
     if (!(error instanceof LeaseLost)) throw error
     console.warn(`job ${job.id}: another worker holds the lease now`)
@@ -45,20 +45,37 @@ interface Run {
   readonly secrets: StepContext['secrets']
   /** A step that has failed is not begun again in the same run. */
   readonly begun: Set<string>
+  /** Those that are at work, until their outcome is written. */
+  readonly atWork: Set<string>
+  /** The last outcome was written together with the end of the job. */
+  finished: boolean
 }
 
+/** @returns whether the job was given back with the outcome of its last step */
 async function runReadySteps(
   runner: JobRunner,
   job: Job,
   lease: AbortSignal,
   stepMaxMs: number,
-): Promise<void> {
-  const run: Run = { job, lease, stepMaxMs, secrets: new Map(), begun: new Set() }
+): Promise<boolean> {
+  const run: Run = {
+    ...{ job, lease, stepMaxMs, secrets: new Map(), begun: new Set(), atWork: new Set() },
+    finished: false,
+  }
   const follow = async (steps: readonly StartedStep[]): Promise<void> => {
-    for (const { step } of steps) run.begun.add(step)
-    await settleAll(steps.map(async (step) => follow(await runStep(runner, run, step))))
+    for (const { step } of steps) {
+      run.begun.add(step)
+      run.atWork.add(step)
+    }
+    await settleAll(
+      steps.map(async (step) => {
+        const next = await runStep(runner, run, step).finally(() => run.atWork.delete(step.step))
+        await follow(next)
+      }),
+    )
   }
   await follow(await prepare(runner.jobs, job))
+  return run.finished
 }
 
 /** A job whose preparation fails has done nothing: it is given back at once, and need not wait until its lease runs out. */
@@ -81,9 +98,10 @@ async function settleAll(work: readonly Promise<void>[]): Promise<void> {
 /** @returns the steps that have begun because this one succeeded */
 async function runStep(
   { jobs, sql, steps }: JobRunner,
-  { job, lease, stepMaxMs, secrets, begun }: Run,
+  run: Run,
   { step: name, ...started }: StartedStep,
-): Promise<StartedStep[]> {
+): Promise<readonly StartedStep[]> {
+  const { job, lease, stepMaxMs, secrets } = run
   const outcome = await withinDeadline(stepMaxMs, lease, (signal) =>
     attempt(
       steps[name],
@@ -98,7 +116,7 @@ async function runStep(
     return []
   }
   if (outcome.type === 'succeeded') {
-    const next = await attemptToComplete(jobs, job, name, outcome, begun)
+    const next = await attemptToComplete(jobs, run, name, outcome)
     // The output is left out, because it describes a record that has not been written.
     if (!next) await jobs.failStep(job, name, failure('step_crashed'))
     return next ?? []
@@ -169,16 +187,31 @@ async function attempt(
 /** @returns the steps that have begun; undefined when the database refuses the record, which is this step's failure alone */
 async function attemptToComplete(
   jobs: JobStore,
-  job: Job,
+  run: Run,
   name: string,
   outcome: SucceededStep,
-  begun: ReadonlySet<string>,
-): Promise<StartedStep[] | undefined> {
+): Promise<readonly StartedStep[] | undefined> {
+  const complete = async (isLast: boolean) => {
+    const { next, finished } = await jobs.completeStep(run.job, name, outcome, run.begun, isLast)
+    run.finished = finished
+    return next
+  }
   try {
-    return await jobs.completeStep(job, name, outcome, begun)
+    // Whatever refuses the end of the job is no failure of the step.
+    return run.atWork.size > 1
+      ? await complete(false)
+      : await complete(true).catch(unlessLost(() => complete(false)))
   } catch (error) {
     if (error instanceof LeaseLost || sqlState(error) === undefined) throw error
-    console.error(`job ${job.id}, step ${name}, its record:`, error)
+    console.error(`job ${run.job.id}, step ${name}, its record:`, error)
     return undefined
+  }
+}
+
+/** For what the database has refused, and so undone: another way to try it. */
+function unlessLost<T>(otherwise: () => Promise<T>): (error: unknown) => Promise<T> {
+  return (error) => {
+    if (error instanceof LeaseLost || sqlState(error) === undefined) throw error
+    return otherwise()
   }
 }

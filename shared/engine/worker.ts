@@ -3,6 +3,13 @@ import { type Job, JobStore } from './jobs.ts'
 import { type JobRunner, runJob } from './run-job.ts'
 
 /**
+ * A claim takes as long for one job as for several, and claims of all workers come one after another. So beside work that nobody
+ * waits for, so many places are waited for, for so long.
+ */
+const ENOUGH_PLACES = 5
+const GATHER_MS = 20
+
+/**
  * Drains due jobs of the kinds that job_kinds gives this worker, settings.worker_concurrency at once; its share is
  * settings.worker_max_jobs and _max_seconds.
  */
@@ -15,7 +22,10 @@ async function openJobs(runner: JobRunner, worker: string): Promise<Workload> {
   const { jobs } = runner
   const { kinds, ...settings } = await jobs.settings(worker)
   const running = new Map<string, number>()
-  const count = ({ lane }: Job, by: 1 | -1) => running.set(lane, (running.get(lane) ?? 0) + by)
+  const count = ({ lane, kind }: Job, by: 1 | -1) => {
+    for (const name of [lane, `${lane}/${kind}`]) running.set(name, (running.get(name) ?? 0) + by)
+  }
+  const isPatient = () => settings.patientLanes.some((lane) => (running.get(lane) ?? 0) > 0)
 
   const run = async (job: Job): Promise<void> => {
     count(job, 1)
@@ -37,6 +47,7 @@ async function openJobs(runner: JobRunner, worker: string): Promise<Workload> {
       const claimed = await jobs.claim(kinds, room, Object.fromEntries(running))
       return { pieces: claimed.map(run), more: claimed.length > 0 }
     },
+    gatherMs: (room) => (room < ENOUGH_PLACES && isPatient() ? GATHER_MS : 0),
     secondsUntilDue: () => jobs.secondsUntilDue(kinds),
     ringSuccessor: () => jobs.ringForDueWork(kinds),
   }

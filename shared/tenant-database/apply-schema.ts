@@ -12,26 +12,25 @@ import { isOfTheTenant } from './tenants-error.ts'
  * Two workers on one tenant take turns; the lock's number is arbitrary, the database is the tenant's own. Its owner may hold
  * the lock, so nobody waits for it in the server.
  */
-const TAKE_TURN = 'select pg_catalog.pg_try_advisory_lock(7221) as taken'
+const TAKE_TURN = `select pg_catalog.pg_try_advisory_lock(7221) as taken;
+  select version, checksum from provisioning.schema_migrations limit 10000`
 const TURN_PAUSE_MS = 100
 const LONGEST_WAIT_MS = 5_000
-const READ = 'select version, checksum from provisioning.schema_migrations limit 10000'
 /**
  * What the step fails with when a file leaves a table open to everybody who may connect; before the transaction ends, so that
  * nothing of it stays. Nobody but a superuser can stand in the way of these catalogues.
  */
 const UNPROTECTED = 'TD001'
+const OPEN_TABLES = `from pg_catalog.pg_class c
+  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+    and not (c.relrowsecurity and exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid))`
+/** Their names are only looked for when there are some: a session of one file feels the difference. */
 const PROVE = `do $prove$
-declare
-  v_tables text := (
-    select string_agg(left(c.relname, 63), ', ' order by c.relname) from (
-      select c.relname from pg_catalog.pg_class c
-      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-        and not (c.relrowsecurity and exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid))
-      order by 1 limit 20) c);
 begin
-  if v_tables is not null then
-    raise exception using errcode = '${UNPROTECTED}', message = v_tables;
+  if exists (select ${OPEN_TABLES}) then
+    raise exception using errcode = '${UNPROTECTED}', message = (
+      select string_agg(left(t.relname, 63), ', ' order by t.relname) from (
+        select c.relname ${OPEN_TABLES} order by 1 limit 20) t);
   end if;
 end
 $prove$;`
@@ -43,6 +42,8 @@ const GIVE_UP = `rollback; ${END}`
 const appliedFiles = z.array(
   z.object({ version: z.int().min(1).max(1_000_000), checksum: z.string().length(64) }),
 )
+
+const turnRows = z.tuple([z.tuple([z.object({ taken: z.boolean() })]), z.array(z.unknown())])
 
 type Applied = ReadonlyMap<number, string>
 
@@ -56,8 +57,9 @@ export async function applyTenantSchema(
   sql: postgres.Sql,
   files: readonly SchemaFile[] = tenantSchemaFiles,
 ): Promise<Result<number>> {
-  if (!(await takeTurn(sql))) return failed(failure('tenant_database_locked'))
-  const applied = await readApplied(sql)
+  const records = await takeTurn(sql)
+  if (!records) return failed(failure('tenant_database_locked'))
+  const applied = readApplied(records)
   if (!applied) return failed(failure('tenant_schema_unreadable'))
   const changed = files.find(
     (file) => applied.has(file.version) && applied.get(file.version) !== checksum(file),
@@ -71,18 +73,21 @@ export async function applyTenantSchema(
     : outcome
 }
 
-async function takeTurn(sql: postgres.Sql): Promise<boolean> {
+/** @returns the records of files as they are once it is our turn; undefined when somebody else keeps it */
+async function takeTurn(sql: postgres.Sql): Promise<readonly unknown[] | undefined> {
   const deadline = performance.now() + LONGEST_WAIT_MS
   for (;;) {
-    const [row] = await sql.unsafe<{ taken: boolean }[]>(TAKE_TURN)
-    if (row?.taken || performance.now() > deadline) return row?.taken === true
+    // Two statements in one message, each of which sees what was committed when it began.
+    const [[turn], records] = turnRows.parse(await sql.unsafe(TAKE_TURN))
+    if (turn.taken) return records
+    if (performance.now() > deadline) return undefined
     await sleep(TURN_PAUSE_MS)
   }
 }
 
 /** @returns undefined when what comes back cannot be ours */
-async function readApplied(sql: postgres.Sql): Promise<Applied | undefined> {
-  const rows = appliedFiles.safeParse([...(await sql.unsafe(READ))])
+function readApplied(records: readonly unknown[]): Applied | undefined {
+  const rows = appliedFiles.safeParse(records)
   return rows.success
     ? new Map(rows.data.map(({ version, checksum }) => [version, checksum] as const))
     : undefined

@@ -114,6 +114,7 @@ function settingsOf({ statementMs, lockMs }: SessionLimits): string {
     lock_timeout: lockMs,
     idle_in_transaction_session_timeout: statementMs,
     default_transaction_read_only: 'off',
+    default_transaction_isolation: 'read\\ committed',
     standard_conforming_strings: 'on',
     client_min_messages: 'error',
     DateStyle: 'ISO',

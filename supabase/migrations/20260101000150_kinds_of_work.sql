@@ -74,6 +74,9 @@ create table provisioning.job_kinds (
   lane text not null references provisioning.lanes,
   -- Jobs of this kind under a live lease at once, over all workers; null for no limit of its own.
   max_running integer,
+  -- Jobs of this kind at once in one worker, where its lane has a limit for that: these places are its own, beside those that the
+  -- other kinds of the lane share. Null for a kind that shares them.
+  max_running_per_worker integer,
   -- The services that it works on, or {*} for all. Two jobs of one organization whose kinds have one in common are never at
   -- work at once.
   works_on text[] not null,
@@ -88,7 +91,7 @@ create table provisioning.job_kinds (
   before_steps text,
   -- A function of this schema that each sweep calls with settings.sweep_repairs: it makes jobs of this kind, at most so many.
   made_by_sweep text,
-  constraint max_running_is_positive check (max_running > 0),
+  constraint max_running_is_positive check (least(max_running, max_running_per_worker) > 0),
   constraint works_on_something check (cardinality(works_on) > 0),
   constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'follow', 'maintain')),
   constraint undoing_kinds_say_what check ((purpose in ('revert', 'remove')) = (undoes is not null))

@@ -181,12 +181,21 @@ begin
   ), in_worker as materialized (
     select min(make_interval(secs => l.handicap_seconds)) as handicap
     from provisioning.lanes l where (p_running ->> l.lane)::integer > 0
+  ), own_places as materialized (
+    select k.kind, k.max_running_per_worker as places,
+      coalesce(sum((p_running ->> (l.lane || '/' || k.kind))::integer), 0) as taken
+    from provisioning.job_kinds k cross join provisioning.lanes l
+    where k.max_running_per_worker is not null group by k.kind
   ), places as materialized (
     select k.kind, k.works_on, l.lane, make_interval(secs => l.handicap_seconds) as handicap,
+      case when l.max_running_per_worker is not null and o.kind is not null then k.kind end as own_place,
       least(coalesce(k.max_running - (select count(*) from at_work a where a.kind = k.kind), p_limit), p_limit) as of_kind,
-      least(coalesce(l.max_running - (select count(*) from at_work a where a.lane = l.lane), p_limit),
-        coalesce(l.max_running_per_worker - coalesce((p_running ->> l.lane)::integer, 0), p_limit), p_limit) as of_lane
-    from provisioning.job_kinds k, provisioning.lanes l where k.kind = any (p_kinds) and not provisioning.is_paused(k.kind)
+      least(coalesce(l.max_running - (select count(*) from at_work a where a.lane = l.lane), p_limit), p_limit) as of_lane,
+      least(case when l.max_running_per_worker is null then p_limit when o.kind is not null then o.places - o.taken
+        else l.max_running_per_worker - coalesce((p_running ->> l.lane)::integer, 0) + coalesce((
+          select sum((p_running ->> (l.lane || '/' || i.kind))::integer) from own_places i), 0) end, p_limit) as of_worker
+    from provisioning.job_kinds k cross join provisioning.lanes l left join own_places o using (kind)
+    where k.kind = any (p_kinds) and not provisioning.is_paused(k.kind)
   ), due as materialized (
     select p.*, q.id, q.organization_id, q.due_at from places p cross join lateral (
       select j.id, j.organization_id, j.next_attempt_at as due_at from public.provisioning_jobs j
@@ -195,7 +204,7 @@ begin
         and not exists (
           select from provisioning.job_leases o where o.organization_id = j.organization_id
             and (o.works_on && p.works_on or '*' = any (o.works_on || p.works_on)))
-      order by j.next_attempt_at limit greatest(least(p.of_kind, p.of_lane), 0) for update of j skip locked) q
+      order by j.next_attempt_at limit greatest(least(p.of_kind, p.of_lane, p.of_worker), 0) for update of j skip locked) q
     union all
     select p.*, r.id, r.organization_id, r.due_at from places p cross join lateral (
       select j.id, j.organization_id, l.expires_at as due_at
@@ -207,11 +216,12 @@ begin
   ), ranked as (
     select o.*, least(min(o.handicap) over (), (select w.handicap from in_worker w)) as least_handicap,
       row_number() over (partition by o.kind order by o.due_at + o.handicap, o.id) as in_kind,
-      row_number() over (partition by o.lane order by o.due_at + o.handicap, o.id) as in_lane
+      row_number() over (partition by o.lane order by o.due_at + o.handicap, o.id) as in_lane,
+      row_number() over (partition by o.lane, o.own_place order by o.due_at + o.handicap, o.id) as in_worker
     from one_each o
   )
   select r.id, r.works_on from ranked r
-  where r.in_kind <= r.of_kind and r.in_lane <= r.of_lane
+  where r.in_kind <= r.of_kind and r.in_lane <= r.of_lane and r.in_worker <= r.of_worker
     -- They share the worker's CPU. So beside work of a lane that goes first it begins only what has waited long enough.
     and (r.handicap = r.least_handicap or r.due_at + r.handicap <= now())
   order by r.due_at + r.handicap, r.id limit greatest(p_limit, 0);
@@ -257,8 +267,8 @@ $$;
 revoke execute on function provisioning.claim_jobs(text[], integer, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.claim_jobs(text[], integer, jsonb) is
   'Takes up to p_limit due jobs under a new lease, never exceeding settings.max_running_jobs over all workers, nor the caps of
-their lanes and kinds, and none that is paused. p_running: how many jobs of each lane the worker has already, such as {"batch":
-2}. prepare_job comes next.';
+their lanes and kinds, and none that is paused. p_running: how many jobs of each lane, and of each kind in it, the worker has
+already, such as {"batch": 2, "batch/update_details": 2}. prepare_job comes next.';
 
 create function provisioning.prepare_job(p_job_id uuid, p_lease_token uuid) returns setof text
 language plpgsql security definer set search_path = '' as $$

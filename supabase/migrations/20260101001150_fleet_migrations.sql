@@ -1,8 +1,9 @@
 -- Bringing all tenants' databases to a newer version of the tenant schema: some of them first, then the others, and no further
 -- once too many have failed. A run is rows. Each job's end moves it on, and the sweep moves on what no job does.
 
-insert into provisioning.job_kinds (kind, label, worker, lane, max_running, works_on, purpose, made_by_sweep) values
-  ('migrate_schema', 'Migration of the tenant schema', 'provisioning', 'batch', 8, '{neon,database}', 'maintain',
+insert into provisioning.job_kinds (kind, label, worker, lane, max_running, max_running_per_worker, works_on, purpose,
+  made_by_sweep) values
+  ('migrate_schema', 'Migration of the tenant schema', 'provisioning', 'batch', 8, 8, '{neon,database}', 'maintain',
     'advance_fleet_migrations');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('migrate_schema', 'database', 'migrate_schema', 'neon', 1, '{}'),
@@ -105,8 +106,10 @@ comment on function provisioning.queue_fleet_tenant(provisioning.fleet_migration
 create function provisioning.fill_fleet_migration(p_run provisioning.fleet_migrations) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  -- A few for each place: enough that no worker waits, and few enough that a stop comes soon.
-  v_free integer := 4 * (select k.max_running from provisioning.job_kinds k where k.kind = 'migrate_schema') - p_run.queued;
+  v_places constant integer := (select k.max_running from provisioning.job_kinds k where k.kind = 'migrate_schema');
+  -- A few for each place: enough that no worker waits, and few enough that a stop comes soon. Not one at each end: several at
+  -- once take less time.
+  v_free integer := case when p_run.queued <= 2 * v_places then 4 * v_places - p_run.queued else 0 end;
   v_request constant jsonb := case when provisioning.may_wake_to_migrate() then '{"wakes": true}' else '{}' end;
   v_id uuid;
 begin
@@ -167,6 +170,27 @@ revoke execute on function provisioning.move_fleet_migration(uuid) from public, 
 comment on function provisioning.move_fleet_migration(uuid) is
   'Moves a run on after something has ended: stops it, lets the others follow the first few, makes jobs, or ends it.';
 
+create function provisioning.commit_later() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+end
+$$;
+revoke execute on function provisioning.commit_later() from public, anon, authenticated, service_role;
+comment on function provisioning.commit_later() is
+  'This transaction ends without waiting for the disk, and so without making others wait that long for the rows that it holds. For
+what may be done again: should the server crash in that moment, rows say that a migration is under way or to be done which the
+tenant''s own database has recorded, and the next worker finds it there.';
+
+create function provisioning.begin_schema_migration(p_job_id uuid) returns void
+language sql volatile security definer set search_path = '' as $$
+  select provisioning.commit_later()
+$$;
+revoke execute on function provisioning.begin_schema_migration(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.begin_schema_migration(uuid) is
+  'For prepare_job (job_kinds.before_steps).';
+update provisioning.job_kinds set before_steps = 'begin_schema_migration' where kind = 'migrate_schema';
+
 create function provisioning.end_fleet_tenant() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -178,6 +202,7 @@ begin
   if v_tenant.organization_id is null then
     return null;
   end if;
+  perform provisioning.commit_later();
   select d.schema_version into v_version from public.organization_databases d where d.organization_id = new.organization_id;
   v_state := case
     when v_version >= (select f.to_version from provisioning.fleet_migrations f where f.id = v_tenant.fleet_migration_id)
@@ -263,8 +288,15 @@ create function provisioning.start_fleet_migration(p_to_version integer, p_canar
 language plpgsql security definer set search_path = '' as $$
 declare
   v_run provisioning.fleet_migrations := provisioning.open_fleet_migration();
+  v_places constant integer := (
+    select coalesce(l.max_running, 100) from provisioning.job_kinds k join provisioning.lanes l using (lane)
+    where k.kind = 'migrate_schema');
   v_tenants integer;
 begin
+  if p_concurrency > v_places then
+    raise exception 'The lane of these jobs has % places, so no more tenants can have their turn at once.', v_places
+      using errcode = 'TP422', hint = 'provisioning.lanes.max_running says so.';
+  end if;
   if p_to_version < 1 or p_canary_percent not between 0 and 100 or p_max_failures_percent not between 0 and 100
     or p_concurrency not between 1 and 100 then
     raise exception 'A version is from 1, shares are from 0 to 100, and the concurrency is from 1 to 100.'
@@ -273,8 +305,10 @@ begin
   if v_run.state <> 'stopped' and v_run.to_version <> p_to_version then
     raise exception 'A migration to version % is under way. Stop it first.', v_run.to_version using errcode = 'TP409';
   end if;
-  update provisioning.job_kinds k set max_running = p_concurrency
-  where k.kind = 'migrate_schema' and k.max_running <> p_concurrency;
+  update provisioning.job_kinds k set max_running = p_concurrency,
+    -- One worker takes them all, as far as that leaves some of its places to those who have signed up.
+    max_running_per_worker = greatest(1, least(p_concurrency, (select s.worker_concurrency - 2 from provisioning.settings s)))
+  where k.kind = 'migrate_schema';
   if v_run.state in ('canary', 'rolling') then
     return v_run.id;
   end if;

@@ -1,5 +1,7 @@
-import { createApiClient } from '@neondatabase/api-client'
-import postgres from 'postgres'
+import { createServer } from 'node:http'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type postgres from 'postgres'
 import { type NeonEmulator, startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
@@ -11,19 +13,20 @@ import { createMigrateSchema } from '../../shared/services/database/migrate-sche
 import { knowAwake } from '../../shared/services/neon/awake.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { neonHost } from '../../shared/services/neon/host.ts'
-import { applyTenantSchema } from '../../shared/tenant-database/apply-schema.ts'
-import { makeRoles, type Passwords } from '../../shared/tenant-database/roles.ts'
+import { listen, PORT_USES } from '../../tools/ports.ts'
 import type { Benchmark, BenchmarkOptions, Metrics } from './benchmark.ts'
-import { WITHOUT_DISK_WAITS, withConnections, withServer } from './servers.ts'
+import { FOR_MANY_COPIES, withConnections, withDirectory, withServer } from './servers.ts'
 import { median } from './statistics.ts'
-import { insertTenants } from './synthetic-fleet.ts'
+import { endpointIdOf, insertTenants, writeProjects } from './synthetic-fleet.ts'
+import { applyAllFiles, copyTenant, type FleetTenant, projectOf } from './tenant-fleet.ts'
 
 const DATABASE = 'fleet'
 const NEON_KEY = 'napi_benchmark'
 const UNLIMITED = Number.POSITIVE_INFINITY
-const MADE_AT_ONCE = 4
-/** Each takes 4 batch jobs at a time, so that two of them do 8. */
-const WORKERS = 2
+const CONCURRENCY = 8
+const LOOK_MS = 50
+/** As many databases get all files, one after the other. */
+const APPLIED = 9
 
 const newest = tenantSchemaFiles.length
 const ONE_COLUMN: SchemaFile = {
@@ -59,131 +62,125 @@ export const fleet: Benchmark = {
 }
 
 function measure(tenants: number, options: BenchmarkOptions): Promise<Metrics> {
-  return withServer({}, (server) =>
-    withServer(WITHOUT_DISK_WAITS, async (theirs) => {
-      await createPlatformDatabase(server, DATABASE)
-      await migrate(server.url(DATABASE, 'postgres'), { functionsUrl: 'http://127.0.0.1:9/functions/v1' })
-      const emulator = await startNeonEmulator({
-        adminUrl: theirs.url('template1'),
-        apiKey: NEON_KEY,
-        limits: { requestsPerMinute: UNLIMITED, requestsPerSecondPerRoute: UNLIMITED },
-        validateReplies: false,
-      })
-      const sql = connect({ SUPABASE_DB_URL: server.url(DATABASE, 'postgres') })
-      try {
-        return await withConnections(server.url(DATABASE), MADE_AT_ONCE, async (superuser) => {
-          const applyMs = await makeFleet(superuser, emulator, tenants, options)
-          const { wakeUps } = emulator.stats
-          options.progress(`migrating ${tenants} tenants`)
-          await superuser`select provisioning.start_fleet_migration(${ONE_COLUMN.version}, 5, 8, 0)`
-          const before = process.cpuUsage()
-          const tookSeconds = await workUntilDone(superuser, sql, emulator, options.signal)
-          const { user, system } = process.cpuUsage(before)
-          return {
-            fleet_1000_s: tookSeconds * (1_000 / tenants),
-            // Of this process, which is the workers and the emulator's proxy.
-            cpu_ms_per_tenant: (user + system) / 1000 / tenants,
-            apply_0001_ms: median(applyMs),
-            wake_ups: emulator.stats.wakeUps - wakeUps,
+  return withFunctions((functions) =>
+    withServer({}, (server) =>
+      withServer(FOR_MANY_COPIES, (theirs) =>
+        withDirectory(async (directory) => {
+          await createPlatformDatabase(server, DATABASE)
+          await migrate(server.url(DATABASE, 'postgres'), { functionsUrl: functions.url })
+          options.progress('applying all files')
+          const { tookMs, physicalName } = await applyAllFiles(theirs, options.quick ? 2 : APPLIED)
+          const made = await copyTenant(theirs, physicalName, tenants, options)
+          const stateFile = path.join(directory, 'neon.jsonl')
+          await writeProjects(stateFile, made.map(projectOf))
+          const emulator = await startNeonEmulator({
+            adminUrl: theirs.url('template1'),
+            apiKey: NEON_KEY,
+            stateFile,
+            limits: { requestsPerMinute: UNLIMITED, requestsPerSecondPerRoute: UNLIMITED },
+            validateReplies: false,
+          })
+          const sql = connect({ SUPABASE_DB_URL: server.url(DATABASE, 'postgres') })
+          try {
+            return await withConnections(server.url(DATABASE), 1, async (superuser) => {
+              await insertFleet(superuser, emulator, made)
+              options.progress(`migrating ${tenants} tenants`)
+              const before = process.cpuUsage()
+              const tookSeconds = await workUntilDone(superuser, sql, emulator, functions, options.signal)
+              const { user, system } = process.cpuUsage(before)
+              return {
+                fleet_1000_s: tookSeconds * (1_000 / tenants),
+                // Of this process, which is the worker and the emulator's proxy.
+                cpu_ms_per_tenant: (user + system) / 1000 / tenants,
+                apply_0001_ms: median(tookMs),
+                wake_ups: emulator.stats.wakeUps,
+              }
+            })
+          } finally {
+            await sql.end({ timeout: 1 })
+            await emulator.stop()
           }
-        })
-      } finally {
-        await sql.end({ timeout: 1 })
-        await emulator.stop()
-      }
-    }),
+        }),
+      ),
+    ),
   )
 }
 
-/** @returns milliseconds that each new database took for all files */
-async function makeFleet(
+/** The rows of tenants that are ready, with the password of the owner of their schema in Vault. */
+async function insertFleet(
   superuser: postgres.Sql,
-  emulator: NeonEmulator,
-  tenants: number,
-  { progress, signal }: BenchmarkOptions,
-): Promise<number[]> {
-  await insertTenants(superuser, tenants)
-  const took: number[] = []
-  let next = 1
-  const make = async (): Promise<void> => {
-    for (let number = next++; number <= tenants; number = next++) {
-      signal.throwIfAborted()
-      if (number % 50 === 0) progress(`making ${tenants} tenants: ${number}`)
-      took.push(await makeTenant(superuser, emulator, number))
-    }
-  }
-  await Promise.all(Array.from({ length: MADE_AT_ONCE }, make))
-  return took
-}
-
-async function makeTenant(superuser: postgres.Sql, emulator: NeonEmulator, number: number): Promise<number> {
-  const neon = createApiClient({ apiKey: NEON_KEY, baseURL: emulator.url })
-  const role = `tenant_${number}`
-  const { data } = await neon.createProject({
-    project: { name: `org-${number}`, branch: { role_name: role, database_name: role } },
-  })
-  const [connection] = data.connection_uris
-  const [endpoint] = data.endpoints
-  if (!connection || !endpoint) throw new Error('the emulator made a project without a compute')
-  const { host, pooler_host: pooledHost, password } = connection.connection_parameters
-  const connectAs = (username: string, secret: string) =>
-    postgres({
-      ...{
-        host: '127.0.0.1',
-        port: emulator.postgresPort,
-        database: role,
-        username,
-        password: secret,
-        max: 1,
-      },
-      ...{ fetch_types: false, onnotice: () => undefined, connection: { search_path: 'pg_catalog' } },
-    })
-  let passwords: Passwords = {}
-  const api = connectAs(role, password)
-  await makeRoles(api, ['schema'], async (made) => {
-    passwords = made
-  }).finally(() => api.end())
-  const schema = connectAs(`${role}_schema`, passwords.schema ?? '')
-  await schema`select 1`
-  const startedAt = performance.now()
-  const applied = await applyTenantSchema(schema)
-  const tookMs = performance.now() - startedAt
-  await schema.end()
-  if (!applied.ok) throw new Error(`the files of the tenant schema: ${applied.failure.message}`)
+  { postgresPort }: NeonEmulator,
+  made: readonly FleetTenant[],
+): Promise<void> {
+  await insertTenants(superuser, made.length)
+  const rows = made.map(({ number, password }) => ({ number, password, endpoint: endpointIdOf(number) }))
   await superuser`
-    with secret as (
-      select vault.create_secret(${passwords.schema ?? ''}, provisioning.login_secret(md5(${`tenant${number}`})::uuid, 'schema'))
+    with tenants as (
+      select md5('tenant' || t.number)::uuid as id, 'tenant_' || t.number as name, t.endpoint,
+        vault.create_secret(t.password, provisioning.login_secret(md5('tenant' || t.number)::uuid, 'schema'))
+      from jsonb_to_recordset(${superuser.json(rows)}) as t (number integer, password text, endpoint text)
     )
-    update public.organization_databases d set neon_project_id = ${data.project.id}, neon_endpoint_id = ${endpoint.id},
-      host = ${host}, pooled_host = ${pooledHost}, port = ${emulator.postgresPort}, database_name = ${role},
-      role_name = ${`${role}_app_1`}, ssl_mode = 'disable', schema_version = ${applied.value}, status = 'active'
-    from secret where d.organization_id = md5(${`tenant${number}`})::uuid`
-  return tookMs
+    update public.organization_databases d set neon_endpoint_id = t.endpoint, host = '127.0.0.1', pooled_host = '127.0.0.1',
+      port = ${postgresPort}, database_name = t.name, role_name = t.name || '_app_1', ssl_mode = 'disable',
+      schema_version = ${newest}
+    from tenants t where d.organization_id = t.id`
 }
 
 /**
- * As functions would that are rung again as long as something is due.
+ * As the function would that is rung, and rings its successor.
  * @returns seconds from the beginning of the run to its end, by the database's clock
  */
 async function workUntilDone(
   superuser: postgres.Sql,
   sql: Database,
   emulator: NeonEmulator,
+  functions: Functions,
   signal: AbortSignal,
 ): Promise<number> {
   const provider = createNeonProvider({ NEON_API_KEY: NEON_KEY, NEON_API_URL: emulator.url }, sql)
   const migrate = createMigrateSchema([...tenantSchemaFiles, ONE_COLUMN])
   const steps = databaseSteps([neonHost(provider, knowAwake(provider))], migrate)
-  await superuser`insert into provisioning.workers values ('fleet', 'nowhere')`
-  await superuser`update provisioning.job_kinds set worker = 'fleet' where kind = 'migrate_schema'`
-  const workers = Array.from({ length: WORKERS }, () => createWorker({ sql, steps }, 'fleet'))
+  const worker = createWorker({ sql, steps }, 'provisioning')
+  let working = Promise.resolve()
+  functions.onDoorbell(() => {
+    working = worker.ring()
+  })
+  await superuser`select provisioning.start_fleet_migration(${ONE_COLUMN.version}, 5, ${CONCURRENCY}, 0)`
+  working = worker.ring()
   for (;;) {
     signal.throwIfAborted()
-    await Promise.all(workers.map((worker) => worker.ring()))
+    await sleep(LOOK_MS)
     const [run] = await superuser<{ state: string; reason: string | null; seconds: number }[]>`
       select state, stopped_because as reason, extract(epoch from ended_at - started_at)::float8 as seconds
       from provisioning.fleet_migrations order by id desc limit 1`
-    if (run?.state === 'done') return run.seconds
     if (run?.state === 'stopped') throw new Error(run.reason ?? 'the migration was stopped')
+    if (run?.state !== 'done') continue
+    await working
+    return run.seconds
+  }
+}
+
+interface Functions {
+  readonly url: string
+  onDoorbell(ring: () => void): void
+}
+
+/** An address at which doorbells are heard, in the place of the Edge Functions. */
+async function withFunctions<T>(work: (functions: Functions) => Promise<T>): Promise<T> {
+  let ring = (): void => undefined
+  const server = createServer((request, response) => {
+    request.resume()
+    ring()
+    response.writeHead(202).end()
+  })
+  const port = await listen(server, { host: '127.0.0.1', port: 0 }, PORT_USES.api)
+  try {
+    const onDoorbell = (heard: () => void) => {
+      ring = heard
+    }
+    return await work({ url: `http://127.0.0.1:${port}`, onDoorbell })
+  } finally {
+    server.close()
+    server.closeAllConnections()
   }
 }

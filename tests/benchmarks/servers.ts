@@ -8,6 +8,15 @@ import { freePort } from '../../tools/ports.ts'
 /** Settings for a server that stands for somebody else's machine: its disk must not be what is measured. */
 export const WITHOUT_DISK_WAITS = { fsync: 'off', full_page_writes: 'off' }
 
+/** The same for a thousand databases that are copied: what a copy writes is not written a second time into the log. */
+export const FOR_MANY_COPIES = {
+  ...WITHOUT_DISK_WAITS,
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  max_wal_size: '4GB',
+  shared_buffers: '512MB',
+}
+
 /**
  * Gives the work a Postgres server of its own and removes it with all its data afterwards: a thousand databases are
  * thrown away with their directory instead of being dropped one by one.

@@ -5,6 +5,7 @@ import type { ProjectRecord } from '../../local/emulators/neon/project.ts'
 const DAY_MS = 86_400_000
 
 export const projectIdOf = (number: number) => `synthetic-project-${number}`
+export const endpointIdOf = (number: number) => `ep-synthetic-${number}`
 
 /** Tenants that are ready and asleep, by rows alone: nothing of theirs exists outside. */
 export async function insertTenants(superuser: postgres.Sql, count: number): Promise<void> {
@@ -32,15 +33,21 @@ export async function insertTenants(superuser: postgres.Sql, count: number): Pro
 
 /** The state file of an emulator with as many projects, whose computes have been asleep for a day. */
 export async function writeSleepingProjects(file: string, count: number): Promise<void> {
-  const lines = Array.from({ length: count }, (_, index) => {
-    const value = sleepingProject(index + 1)
-    return JSON.stringify([{ type: 'project', id: value.id, value }])
-  })
+  const at = Date.now() - DAY_MS
+  await writeProjects(
+    file,
+    Array.from({ length: count }, (_, index) => projectRecord(index + 1, at, `synthetic_${index + 1}`)),
+  )
+}
+
+/** The state file of an emulator with these projects. */
+export async function writeProjects(file: string, projects: readonly ProjectRecord[]): Promise<void> {
+  const lines = projects.map((value) => JSON.stringify([{ type: 'project', id: value.id, value }]))
   await writeFile(file, `${lines.join('\n')}\n`)
 }
 
-function sleepingProject(number: number): ProjectRecord {
-  const at = Date.now() - DAY_MS
+/** A project that was made, and last used, at this time. */
+export function projectRecord(number: number, at: number, physicalName: string): ProjectRecord {
   const id = projectIdOf(number)
   const settings = {
     autoscaling_limit_min_cu: 0.25,
@@ -62,7 +69,7 @@ function sleepingProject(number: number): ProjectRecord {
     updatedAt: at,
     branch: { id: `br-synthetic-${number}`, name: 'main' },
     endpoint: {
-      id: `ep-synthetic-${number}`,
+      id: endpointIdOf(number),
       settings,
       disabled: false,
       updatedAt: at,
@@ -71,7 +78,7 @@ function sleepingProject(number: number): ProjectRecord {
     },
     role: { name: `tenant_${number}`, password: 'not-used', updatedAt: at },
     database: { id: number, name: `tenant_${number}` },
-    physicalName: `synthetic_${number}`,
+    physicalName,
     operations: [],
   }
 }

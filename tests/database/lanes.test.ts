@@ -5,10 +5,11 @@ import { connect } from '../../shared/kernel/database/client.ts'
 import { addKind, closeOpenJobs, Engine, enqueue, withSettings } from './engine.ts'
 import { createTenant, only, openProject, type Project } from './project.ts'
 
-const KINDS = ['provision', 'batch_work', 'rare_work']
+const KINDS = ['provision', 'batch_work', 'wide_work', 'rare_work']
 const HANDICAP_SECONDS = 600
 const BATCH_PLACES = 5
 const BATCH_PLACES_PER_WORKER = 3
+const WIDE_PLACES_PER_WORKER = 4
 
 let project: Project
 let engine: Engine
@@ -17,6 +18,8 @@ beforeAll(async () => {
   project = await openProject()
   engine = new Engine(project.sql)
   await addKind(project, { kind: 'batch_work', worksOn: ['neon'], lane: 'batch' })
+  await addKind(project, { kind: 'wide_work', worksOn: ['neon'], lane: 'batch' })
+  await project.sql`update provisioning.job_kinds set max_running_per_worker = ${WIDE_PLACES_PER_WORKER} where kind = 'wide_work'`
   await addKind(project, { kind: 'rare_work', worksOn: ['neon'], lane: 'request', maxRunning: 2 })
   await project.sql`update provisioning.lanes set handicap_seconds = ${HANDICAP_SECONDS}, max_running = ${BATCH_PLACES},
     max_running_per_worker = ${BATCH_PLACES_PER_WORKER} where lane = 'batch'`
@@ -96,6 +99,21 @@ describe('a cap', () => {
     expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER - 1 })).toEqual({ batch_work: 1 })
     await createTenant(project)
     expect(await claimed(10, { batch: BATCH_PLACES_PER_WORKER })).toEqual({ provision: 1 })
+  })
+
+  it('of a lane in one worker leaves a kind with places of its own out, and that kind the places of the others', async () => {
+    await enqueueMany('batch_work', 10)
+    await enqueueMany('wide_work', 10)
+    expect(await claimed(10, { batch: 4, 'batch/wide_work': 4 })).toEqual({
+      batch_work: BATCH_PLACES_PER_WORKER,
+    })
+    await closeOpenJobs(project)
+    await enqueueMany('batch_work', 10)
+    await enqueueMany('wide_work', 10)
+    const others = { batch: BATCH_PLACES_PER_WORKER, 'batch/batch_work': BATCH_PLACES_PER_WORKER }
+    expect(await claimed(10, others)).toEqual({ wide_work: WIDE_PLACES_PER_WORKER })
+    // The places of the lane are for both.
+    expect(await claimed(10)).toEqual({ batch_work: BATCH_PLACES - WIDE_PLACES_PER_WORKER })
   })
 
   it('of a lane in one worker holds in what a worker claims while it has some of it', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { createDrain, type Workload } from '../../shared/engine/drain.ts'
 
 /** A workload in memory: pieces that are due, and that end when they are told to. */
-function workload(limits: Partial<Workload['limits']> = {}) {
+function workload(limits: Partial<Workload['limits']> = {}, gatherMs: Workload['gatherMs'] = () => 0) {
   const state = {
     due: 0,
     /** Pieces at work. */
@@ -25,6 +25,7 @@ function workload(limits: Partial<Workload['limits']> = {}) {
         lookAgainMs: 5,
         ...limits,
       },
+      gatherMs,
       async take(room) {
         state.takes++
         const count = Math.min(room, state.due)
@@ -63,6 +64,27 @@ describe('a drain', () => {
     endAll()
     await ended
     expect(state).toMatchObject({ opened: 1, successors: 0, closed: 1, due: 0 })
+  })
+
+  it('waits for more than one place where work is patient, until somebody rings', async () => {
+    const { state, drain, endAll } = workload({}, (room) => (room < 2 ? 60_000 : 0))
+    state.due = 6
+    const ended = drain.ring()
+    await atWork(state, 3)
+    const { takes } = state
+    state.ends.shift()?.()
+    await sleep(50)
+    expect([state.due, state.takes]).toEqual([3, takes])
+    state.ends.shift()?.()
+    await atWork(state, 3)
+    expect(state.due).toBe(1)
+    state.ends.shift()?.()
+    await sleep(50)
+    expect(state.due).toBe(1)
+    void drain.ring()
+    await atWork(state, 3)
+    endAll()
+    await ended
   })
 
   it('is one at a time, however often it is rung, and looks once more for each who rings', async () => {

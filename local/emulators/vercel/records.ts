@@ -52,6 +52,8 @@ export function productionHost({ name }: Pick<ProjectRecord, 'name'>): string {
   return `${name}.vercel.app`
 }
 
+const RESOURCES = { fluid: true, functionDefaultRegions: ['iad1'], buildMachineSelection: 'elastic' }
+
 export function projectJson(project: ProjectRecord, accountId: string) {
   const { id, name, framework, link, createdAt, updatedAt } = project
   return {
@@ -62,6 +64,9 @@ export function projectJson(project: ProjectRecord, accountId: string) {
     createdAt,
     updatedAt,
     directoryListing: false,
+    deploymentExpiration: {},
+    resourceConfig: RESOURCES,
+    defaultResourceConfig: RESOURCES,
     nodeVersion: '24.x',
     live: false,
     passwordProtection: null,
@@ -92,6 +97,7 @@ export function variableJson({ value, ...variable }: VariableRecord) {
     ...variable,
     value: variable.type === 'plain' ? value : '',
     configurationId: null,
+    securityIssues: [],
   }
 }
 

@@ -16,10 +16,13 @@ const schema = z.object({
   LOCAL_NEON_POSTGRES_PORT: port(54332),
   LOCAL_STRIPE_PORT: port(54333),
   LOCAL_GITHUB_PORT: port(54336),
-  LOCAL_VERCEL_PORT: port(54337),
+  LOCAL_VERCEL_PORT: port(54338),
   STRIPE_SECRET_KEY: z.string().min(1).optional(),
   NEON_API_KEY: z.string().min(1).optional(),
   NEON_ORG_ID: z.string().min(1).optional(),
+  GITHUB_TOKEN: z.string().min(1).optional(),
+  GITHUB_ORG: z.string().min(1).optional(),
+  GITHUB_TEMPLATE_REPOSITORY: z.string().min(1).optional(),
 })
 
 export type Configuration = z.infer<typeof schema>

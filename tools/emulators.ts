@@ -13,9 +13,13 @@ export function emulatorKey({ name, emulator }: Pick<Service, 'name' | 'emulator
   return emulator.key
 }
 
-/** The service's variables that lead it to an emulator. */
+/** The service's variables with which it works with an emulator. */
 export function emulatorVariables(service: Service, url: string): Readonly<Record<string, string>> {
-  return { [service.secret]: emulatorKey(service), [service.address]: url }
+  return {
+    [service.secret]: emulatorKey(service),
+    [service.address]: url,
+    ...service.emulator?.variables,
+  }
 }
 
 /** The variables with which this machine reaches the services of the local stack: those with a key of their own for real. */

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import type { Configuration } from '../../tools/configuration.ts'
 import { PORT_USES, type PortUse } from '../../tools/ports.ts'
+import { type GithubEmulator, type GithubEmulatorOptions, startGithubEmulator } from './github/emulator.ts'
 import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './neon/emulator.ts'
 import { type StripeEmulator, type StripeEmulatorOptions, startStripeEmulator } from './stripe/emulator.ts'
 
@@ -8,6 +9,7 @@ import { type StripeEmulator, type StripeEmulatorOptions, startStripeEmulator } 
 interface Kinds {
   readonly stripe: { readonly options: StripeEmulatorOptions; readonly emulator: StripeEmulator }
   readonly neon: { readonly options: NeonEmulatorOptions; readonly emulator: NeonEmulator }
+  readonly github: { readonly options: GithubEmulatorOptions; readonly emulator: GithubEmulator }
 }
 export type EmulatorName = keyof Kinds
 export type EmulatorOptions = { readonly [Name in EmulatorName]?: Partial<Kinds[Name]['options']> }
@@ -52,6 +54,14 @@ export const emulators: {
       stateFile: path.join(directory, 'neon.jsonl'),
     }),
     start: (apiKey, server, options) => startNeonEmulator({ ...server, apiKey, ...options }),
+  },
+  github: {
+    ports: (configuration) => [[configuration.LOCAL_GITHUB_PORT, PORT_USES.github]],
+    atHome: ({ LOCAL_GITHUB_PORT: port }, directory) => ({
+      port,
+      stateFile: path.join(directory, 'github.jsonl'),
+    }),
+    start: (apiKey, _server, options) => startGithubEmulator({ apiKey, ...options }),
   },
 }
 

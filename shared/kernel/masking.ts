@@ -17,7 +17,10 @@ export function maskSecrets(text: string): string {
       maskPassword(rest, isCut && offset + rest.length === LOOKED_AT),
     )
     .replace(/\b(password|passwd|pwd)(\s*=\s*)[^\s&;]+/gi, '$1$2***')
-    .replace(/\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec|tdk)_[\w+/=-]+/g, '$1_***')
+    .replace(
+      /\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec|tdk|gh[oprsu]|github_pat|vc[airp])_[\w+/=-]+/g,
+      '$1_***',
+    )
     .replace(/\bBearer\s+[\w.~+/-]+=*/gi, 'Bearer ***')
   return storable(masked.slice(0, KEPT))
 }

@@ -6,13 +6,15 @@ const resourceSchema = z
   .object({
     name: z.string(),
     external_id: z.string().nullable(),
+    url: z.string().nullable(),
     state: z.enum(['planned', 'active', 'kept']),
     details: z.record(z.string(), z.unknown()),
     remove_at: z.coerce.date().nullable(),
   })
-  .transform(({ name, external_id: externalId, state, details, remove_at: removeAt }) => ({
+  .transform(({ name, external_id: externalId, url, state, details, remove_at: removeAt }) => ({
     name,
     externalId,
+    url,
     state,
     details,
     removeAt,

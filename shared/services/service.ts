@@ -31,6 +31,8 @@ export interface EmulatorHook {
   readonly key: string
   /** What its address has behind the port. */
   readonly path: string
+  /** The values that the service's other variables have with it. */
+  readonly variables?: Readonly<Record<string, string>>
 }
 
 export interface ConnectOptions {

@@ -111,7 +111,13 @@ begin
     on conflict (status) where status = 'running' do nothing returning id into v_run_id;
     if v_run_id is not null then
       insert into provisioning.reconciliation_lists (run_id, resource_kind)
-      select v_run_id, k.kind from provisioning.resource_kinds k;
+      select v_run_id, k.kind from provisioning.resource_kinds k
+      -- A service that no tenant has may have no key.
+      where not exists (select from public.provisioning_jobs)
+        or exists (select from public.tenant_resources r where r.service = k.service and r.kind = k.kind)
+        or exists (
+          select from provisioning.tiers t where k.service = any (t.services)
+            and exists (select from public.provisioning_jobs j where j.tier = t.tier));
       exit;
     end if;
     select r.id into v_run_id from provisioning.reconciliation_runs r where r.status = 'running';

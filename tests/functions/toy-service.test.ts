@@ -4,7 +4,7 @@ import { createJobFunction } from '../../shared/engine/job-function.ts'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { createReconcileFunction } from '../../shared/reconciliation/reconcile-function.ts'
 import { neon } from '../../shared/services/neon/index.ts'
-import { services } from '../../shared/services/registry.ts'
+import { services, stepSources } from '../../shared/services/registry.ts'
 import { stripe } from '../../shared/services/stripe/index.ts'
 import { deprovisionFunction } from '../../shared/tenants/deprovision-function.ts'
 import { provisionFunction } from '../../shared/tenants/provision-function.ts'
@@ -38,11 +38,11 @@ beforeAll(async () => {
     POSTBOX_KEY: KEY,
     POSTBOX_URL: emulator.url,
   })
-  const registry = [...services, postbox]
+  const sources = [...stepSources, postbox]
   functions = {
-    provision: createJobFunction(environment, provisionFunction, registry),
-    deprovision: createJobFunction(environment, deprovisionFunction, registry),
-    reconcile: createReconcileFunction(environment, registry),
+    provision: createJobFunction(environment, provisionFunction, sources),
+    deprovision: createJobFunction(environment, deprovisionFunction, sources),
+    reconcile: createReconcileFunction(environment, [...services, postbox]),
   }
 })
 
@@ -121,7 +121,10 @@ describe('a service that is a folder, a line in the registry and the rows of a m
   it('is known by its name, and others are refused with the list of those that are', async () => {
     const { status, body } = await provision(await project.signUp(), { services: ['letterbox'] })
     expect({ status, body }).toMatchObject({ status: 422, body: { code: 'unknown_choice' } })
-    expect(body.detail).toBe('The service "letterbox" is unknown. Known: graphql, neon, postbox, stripe.')
+    const known =
+      await project.sql`select string_agg(service, ', ' order by service) as names from provisioning.services`
+    expect(known[0]?.names).toContain('postbox')
+    expect(body.detail).toBe(`The service "letterbox" is unknown. Known: ${known[0]?.names}.`)
   })
 
   it('fails with its own code, and what it made is taken back when the provisioning is cancelled', async () => {

@@ -1,0 +1,242 @@
+import type postgres from 'postgres'
+import { JobStore, LeaseLost } from '../../shared/engine/jobs.ts'
+import { runJob } from '../../shared/engine/run-job.ts'
+import type { Step, StepContext } from '../../shared/engine/step.ts'
+import { connect, type Database } from '../../shared/kernel/database/client.ts'
+import type { Variables } from '../../shared/kernel/environment.ts'
+import type { Service } from '../../shared/services/service.ts'
+import { createTenant, only, openProject, type Project } from '../database/project.ts'
+
+/** What a client's Supabase project has, for the services that stand beside it. */
+export const PROJECT_URL = 'https://abcdefghijklmnopqrst.supabase.co'
+export const PUBLISHABLE_KEY = 'sb_publishable_shown'
+export const SECRET_KEY = 'sb_secret_hidden0123456789abcdef'
+
+export interface StepState {
+  readonly step: string
+  readonly status: string
+  readonly attempts: number
+  readonly error: { readonly code: string; readonly message: string } | null
+  readonly output: Readonly<Record<string, unknown>>
+}
+
+export interface Resource {
+  readonly name: string
+  readonly externalId: string | null
+  readonly url: string | null
+  readonly state: string
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+/** What a worker writes before the end of a step. */
+type Write = 'planResource' | 'unplanResource' | 'saveRecord' | 'saveOutput' | 'assertLease'
+const WRITES: readonly Write[] = ['planResource', 'unplanResource', 'saveRecord', 'saveOutput', 'assertLease']
+
+/**
+ * A database in which the tier `project` has the steps of these services alone, and a worker in this process. Whatever they depend
+ * on of others is taken as done.
+ */
+export class ServiceProject {
+  readonly project: Project
+  readonly #database: Database
+  readonly #services: readonly Service[]
+  readonly #variables: Variables
+  /** How many more writes come before the worker dies; undefined for one that lives. */
+  #writesLeft: number | undefined
+
+  private constructor(
+    project: Project,
+    database: Database,
+    services: readonly Service[],
+    variables: Variables,
+  ) {
+    this.project = project
+    this.#database = database
+    this.#services = services
+    this.#variables = variables
+  }
+
+  static async open(services: readonly Service[], variables: Variables): Promise<ServiceProject> {
+    const project = await openProject()
+    const { sql } = project
+    const names = services.map(({ name }) => name)
+    await sql`insert into provisioning.services (service, label) values ('supabase', 'Supabase') on conflict do nothing`
+    await sql`
+      insert into provisioning.resource_kinds (kind, service, label) values ('supabase_project', 'supabase', 'Supabase project')
+      on conflict do nothing`
+    await sql`delete from provisioning.step_definitions where tier = 'project' and service <> all (${names})`
+    await sql`
+      update provisioning.step_definitions d set depends_on = array(
+        select needed from unnest(d.depends_on) needed where exists (
+          select from provisioning.step_definitions o where o.tier = d.tier and o.kind = d.kind and o.step = needed))
+      where d.tier = 'project'`
+    await sql`update provisioning.tiers set services = ${names} where tier = 'project'`
+    await sql`update provisioning.resource_kinds set grace_hours = 0`
+    await sql`update provisioning.settings set backoff_base_seconds = 0.01, breaker_failures = 1000`
+    await sql`update provisioning.rate_limits set burst = 1000000, per_second = 1000000`
+    const database = connect({ SUPABASE_DB_URL: project.url() })
+    return new ServiceProject(project, database, services, variables)
+  }
+
+  get sql(): postgres.Sql {
+    return this.project.sql
+  }
+
+  /** An organization of the tier, whose provisioning is due; with a Supabase project that is ready. */
+  async tenant(slug?: string): Promise<string> {
+    const { organizationId, jobId } = await createTenant(this.project)
+    if (slug !== undefined)
+      await this.sql`update public.organizations set slug = ${slug} where id = ${organizationId}`
+    await this.sql`update public.provisioning_jobs set tier = 'project' where id = ${jobId}`
+    await this.sql`
+      insert into public.tenant_resources (organization_id, service, kind, name, external_id, url, details, state)
+      values (${organizationId}, 'supabase', 'supabase_project', ${`client-${organizationId}-prod`}, ${organizationId},
+        ${PROJECT_URL}, ${this.sql.json({ publishableKey: PUBLISHABLE_KEY })}, 'active')`
+    await this.giveSecrets(organizationId, { secretKey: SECRET_KEY })
+    return organizationId
+  }
+
+  async giveSecrets(organizationId: string, secrets: Readonly<Record<string, string>>): Promise<void> {
+    await this.sql`
+      select provisioning.keep_secret(provisioning.project_secret(${organizationId}), ${JSON.stringify(secrets)}, 'a test''s')`
+  }
+
+  /** Works on the organization's newest job once, as far as it goes now. */
+  async work(organizationId: string, variables: Variables = {}): Promise<void> {
+    await this.sql`delete from provisioning.token_buckets`
+    await this.sql`
+      update public.provisioning_jobs j set next_attempt_at = case j.organization_id when ${organizationId} then now()
+        else now() + interval '1 hour' end where j.status = 'queued'`
+    await this.sql`
+      update public.provisioning_steps set next_attempt_at = now(), settles_at = null
+      where organization_id = ${organizationId} and status = 'retrying'`
+    const jobs = new JobStore(this.#database)
+    const kinds = await this.sql<{ kind: string }[]>`select kind from provisioning.job_kinds`
+    const [job] = await jobs.claim(
+      kinds.map(({ kind }) => kind),
+      1,
+      {},
+    )
+    if (!job) throw new Error('no job is due')
+    const options = { variables: { ...this.#variables, ...variables }, sql: this.#database }
+    const steps = Object.assign({}, ...this.#services.map((service) => service.connect(options).steps))
+    await runJob({ jobs, sql: this.#database, steps: this.#mortal(steps) }, job, {
+      leaseSeconds: 60,
+      stepMaxSeconds: 30,
+    })
+  }
+
+  /** Works until the newest job has ended. */
+  async workToEnd(organizationId: string, variables: Variables = {}): Promise<string> {
+    for (let round = 0; round < 40; round++) {
+      const status = await this.jobStatus(organizationId)
+      if (status !== 'queued' && status !== 'running') return status
+      await this.work(organizationId, variables)
+    }
+    throw new Error(`the job goes on: ${JSON.stringify(await this.steps(organizationId))}`)
+  }
+
+  /**
+   * Lets the worker die right before its n-th write or right after it: nothing that it would do comes after that, and another
+   * takes the job over. @returns whether it has come so far
+   */
+  async workUntilDeath(organizationId: string, atWrite: number): Promise<boolean> {
+    this.#writesLeft = atWrite
+    try {
+      while (this.#writesLeft > 0 && ['queued', 'running'].includes(await this.jobStatus(organizationId)))
+        await this.work(organizationId)
+      return this.#writesLeft <= 0
+    } finally {
+      this.#writesLeft = undefined
+      await this.sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
+      await this.sql`select provisioning.sweep()`
+    }
+  }
+
+  /** Each write is two places to die at: before it, and behind it. */
+  #mortal(steps: Readonly<Record<string, Step>>): Readonly<Record<string, Step>> {
+    const die = () => {
+      if (this.#writesLeft === undefined) return
+      this.#writesLeft -= 1
+      if (this.#writesLeft <= 0) throw new LeaseLost('the worker has died')
+    }
+    const wrap = (context: StepContext): StepContext => {
+      const writes = WRITES.map((name) => {
+        const write: (...parts: never[]) => Promise<void> = context[name]
+        const mortal = async (...parts: never[]) => {
+          die()
+          await write(...parts)
+          die()
+        }
+        return [name, mortal]
+      })
+      return { ...context, ...Object.fromEntries(writes) }
+    }
+    return Object.fromEntries(
+      Object.entries(steps).map(([name, step]) => [
+        name,
+        async (context: StepContext) => {
+          die()
+          const outcome = await step(wrap(context))
+          die()
+          return outcome
+        },
+      ]),
+    )
+  }
+
+  /** Asks for these services again, or for all. */
+  async retry(organizationId: string): Promise<void> {
+    await this
+      .sql`select provisioning.enqueue(${organizationId}, 'provision', '{}', null, 'request', 'project')`
+  }
+
+  /** Takes back what the provisioning has made. */
+  async undo(organizationId: string, variables: Variables = {}): Promise<string> {
+    await this.sql`
+      select provisioning.cancel_job(j.id, true) from public.provisioning_jobs j
+      where j.organization_id = ${organizationId} and j.status = 'queued'`
+    await this.sql`select provisioning.release_resources(${organizationId}, false)`
+    await this.sql`select provisioning.enqueue(${organizationId}, 'undo', '{}', null, 'request', 'project')`
+    return this.workToEnd(organizationId, variables)
+  }
+
+  async jobStatus(organizationId: string): Promise<string> {
+    const rows = await this.sql<{ status: string }[]>`
+      select status from public.provisioning_jobs where organization_id = ${organizationId} order by created_at desc limit 1`
+    return only(rows).status
+  }
+
+  /** Of the newest job, by name. */
+  async steps(organizationId: string): Promise<Record<string, StepState>> {
+    const rows = await this.sql<StepState[]>`
+      select s.step, s.status, s.attempts, s.error, s.output from public.provisioning_steps s
+      where s.job_id = (select id from public.provisioning_jobs where organization_id = ${organizationId}
+        order by created_at desc limit 1)`
+    return Object.fromEntries(rows.map((row) => [row.step, row]))
+  }
+
+  async resource(organizationId: string, kind: string): Promise<Resource | undefined> {
+    const [row] = await this.sql<Resource[]>`
+      select name, external_id as "externalId", url, state, details from public.tenant_resources
+      where organization_id = ${organizationId} and kind = ${kind} order by created_at desc limit 1`
+    return row
+  }
+
+  /** Everything in the rows that people see: steps, jobs, events, resources, the audit log. */
+  async everythingShown(): Promise<string> {
+    const rows = await this.sql<{ text: string }[]>`
+      select to_jsonb(t)::text as text from public.provisioning_steps t union all
+      select to_jsonb(t)::text from public.provisioning_jobs t union all
+      select to_jsonb(t)::text from public.provisioning_events t union all
+      select to_jsonb(t)::text from public.tenant_resources t union all
+      select to_jsonb(t)::text from public.organizations t union all
+      select to_jsonb(t)::text from public.audit_logs t`
+    return rows.map(({ text }) => text).join('\n')
+  }
+
+  async close(): Promise<void> {
+    await this.#database.end({ timeout: 1 })
+    await this.project.close()
+  }
+}

@@ -101,9 +101,16 @@ function screen(name: string, health: Health, checks: readonly Check[]): string 
   return [
     `${sign(health.status)} ${name} is ${coloured(health.status)} ${dim(`${checked}${next}`)}`,
     ...health.reasons.map((reason) => labelled(`  ${sign(reason.severity)}`, reason.message, 4)),
+    ...differenceLines(health.metrics),
     ...metricLines(health.metrics),
     ...(checks.length > 0 ? [heading('Checks'), checksTable(checks)] : []),
   ].join('\n')
+}
+
+function differenceLines({ schema_differences: differences }: Health['metrics']): string[] {
+  const known = z.array(z.string()).safeParse(differences).data ?? []
+  if (known.length === 0) return []
+  return [heading('Changed by hand in the schema'), ...known.map((difference) => `  ${difference}`)]
 }
 
 function metricLines(metrics: Health['metrics']): string[] {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { latestSchemaVersion } from '../../shared/tenant-database/latest-schema-version.ts'
-import { labelled, sign, table } from '../../tools/terminal.ts'
+import { labelled, sign, table, time } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { count, seconds } from '../options.ts'
 import { startProgress } from '../progress.ts'
@@ -28,6 +28,17 @@ const runSchema = z.looseObject({
 const statusSchema = z.looseObject({
   versions: z.array(z.object({ version: z.number().nullable(), tenants: z.number() })),
   plan: z.object({ to_version: z.number(), tenants: z.number(), asleep: z.number() }).nullable(),
+  drifted: z.object({
+    count: z.number(),
+    tenants: z.array(
+      z.looseObject({
+        organization_id: z.string(),
+        slug: z.string(),
+        since: z.string(),
+        differences: z.array(z.string()),
+      }),
+    ),
+  }),
   run: runSchema.nullable(),
 })
 type Status = z.infer<typeof statusSchema>
@@ -182,14 +193,29 @@ const SIGNS = {
   cancelled: 'waiting',
 } as const
 
-function statusScreen({ versions, run }: Status): string {
-  const fleet = table(
+/** Whose schema was changed by hand; all differences of one are in `tenants health`. */
+function driftLines({ count, tenants }: Status['drifted']): string[] {
+  if (count === 0) return []
+  return [
+    '',
+    labelled(sign('degraded'), `${count} of them are not as the files of their version have made them:`, 2),
+    ...tenants.map(
+      ({ slug, since, differences: [first = 'found by the GraphQL endpoint', ...others] }) =>
+        `  ${slug}, since ${time(since)}: ${first}${others.length > 0 ? `, and ${others.length} more` : ''}`,
+    ),
+    'All of it, of one tenant: npm run tenants -- health TENANT',
+  ]
+}
+
+function statusScreen({ versions, drifted, run }: Status): string {
+  const versionsTable = table(
     ['version', 'tenants'],
     versions.map(({ version, tenants }) => [
       version === null ? 'none yet' : String(version),
       String(tenants),
     ]),
   )
+  const fleet = [versionsTable, ...driftLines(drifted)].join('\n')
   if (!run) return fleet
   const lines = [
     labelled(sign(SIGNS[run.state]), `Version ${run.to_version}: ${run.state}. ${countsOf(run)}`, 2),

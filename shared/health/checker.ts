@@ -3,6 +3,7 @@ import type { Database } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
 import { inLane } from '../kernel/lane.ts'
 import type { Result } from '../kernel/result.ts'
+import { ExpectedSchemas } from './expected-schemas.ts'
 import { type FleetRead, readFleetPage } from './fleet.ts'
 import { type CheckResult, type ClaimedTenant, HealthStore } from './health-store.ts'
 import { ResultWriter, writeResults } from './result-writer.ts'
@@ -38,10 +39,11 @@ export function createHealthChecker(
   now: () => number = Date.now,
 ): HealthChecker {
   const store = new HealthStore(sql)
+  const schemas = new ExpectedSchemas(store)
   // What somebody asks for is not taken from the share of what is due.
   const neon = waitOutShortPauses(provider)
   const checks = createDrain(() =>
-    openChecks({ store, neon: waitOutShortPauses(withItsShare(provider)), now }),
+    openChecks({ store, schemas, neon: waitOutShortPauses(withItsShare(provider)), now }),
   )
   return {
     ring: () => checks.ring(),
@@ -49,7 +51,7 @@ export function createHealthChecker(
       const tenant = await store.claimOne(organizationId)
       if (!tenant) return undefined
       const { timeoutMs } = await store.settings()
-      const result = await checkTenant({ store, neon, timeoutMs, now }, tenant, deep)
+      const result = await checkTenant({ store, schemas, neon, timeoutMs, now }, tenant, deep)
       if (result.ok) await writeResults(store, [result.value])
       else await store.release([organizationId], pauseAfter(result.failure), true)
       return result
@@ -72,11 +74,12 @@ function pauseAfter({ pauseSeconds, retryAfterSeconds }: Failure): number {
 
 interface CheckerMeans {
   readonly store: HealthStore
+  readonly schemas: ExpectedSchemas
   readonly neon: HealthProvider
   readonly now: () => number
 }
 
-async function openChecks({ store, neon, now }: CheckerMeans): Promise<Workload> {
+async function openChecks({ store, schemas, neon, now }: CheckerMeans): Promise<Workload> {
   const { concurrency, maxTenants, maxSeconds, timeoutMs } = await store.settings()
   const writer = new ResultWriter(store)
   const troubles = new Set<string>()
@@ -90,7 +93,7 @@ async function openChecks({ store, neon, now }: CheckerMeans): Promise<Workload>
   }
 
   const check = async (tenant: ClaimedTenant): Promise<void> => {
-    const result = await checkDueTenant({ store, neon, timeoutMs, now }, tenant)
+    const result = await checkDueTenant({ store, schemas, neon, timeoutMs, now }, tenant)
     if (!result.ok) await store.release([tenant.organizationId], noteTrouble(result.failure), true)
     else if (result.value === 'left_alone')
       await store.release([tenant.organizationId], LEFT_ALONE_SECONDS, false)

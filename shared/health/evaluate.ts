@@ -36,6 +36,10 @@ export interface Metrics {
   readonly schema_version?: number
   /** ISO 8601. */
   readonly certificate_expires_at?: string
+  /** ISO 8601: when the catalogue was last compared with what the files of the schema have made. */
+  readonly schema_looked_at?: string
+  /** What was found then, such as a column that is missing; absent when nothing was. */
+  readonly schema_differences?: readonly string[]
   /** For the rates of the next check. */
   readonly counters?: Counters
   readonly sample?: SizeSample
@@ -73,6 +77,7 @@ export function evaluate(
     ...storage(metrics, thresholds),
     certificate(metrics, thresholds, now),
     schema(metrics, latestSchemaVersion),
+    drift(metrics),
   ].filter((reason) => reason !== undefined)
   return { status: statusFrom(reasons), reasons }
 }
@@ -184,6 +189,18 @@ function schema({ schema_version: version }: Metrics, latest: number): Reason | 
     code: 'schema_outdated',
     severity: 'info',
     message: `The schema is at version ${version} of ${latest}; retry the service neon to bring it up to date.`,
+  }
+}
+
+const DIFFERENCES_NAMED = 3
+
+function drift({ schema_differences: differences = [] }: Metrics): Reason | undefined {
+  if (differences.length === 0) return undefined
+  const more = differences.length - DIFFERENCES_NAMED
+  return {
+    code: 'schema_drift',
+    severity: 'degraded',
+    message: `The schema was changed by hand: ${differences.slice(0, DIFFERENCES_NAMED).join(', ')}${more > 0 ? `, and ${more} more` : ''}. Undo that, or make it a file of the tenant schema.`,
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Database, publicSchema } from '../kernel/database/client.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
+import type { SchemaObjects, SchemaSnapshot } from '../tenant-database/fingerprint.ts'
 import { storedPassword } from '../tenant-database/stored-password.ts'
 import type { Metrics, Thresholds } from './evaluate.ts'
 import type { HealthStatus, Reason } from './reasons.ts'
@@ -33,6 +34,8 @@ export interface ClaimedTenant extends TenantAddress {
   readonly lastProbeConnected: boolean
   /** Of its database, as it was applied: what the database itself says of that is its owner's word. */
   readonly schemaVersion: number | null
+  /** Since when it is known not to be as that version, by a check or by the endpoint. */
+  readonly schemaDriftAt: Date | null
 }
 
 /** A tenant on a page of the provider's list. */
@@ -65,6 +68,8 @@ export interface CheckResult {
   /** How long ago somebody else last used it; absent where nobody did since the last connection. */
   readonly usedSecondsAgo?: number
 }
+
+export type RecordedSchema = Pick<SchemaSnapshot, 'serverMajor' | 'fingerprint' | 'names'>
 
 export type Plan =
   | { readonly mode: 'none' | 'each' | 'busy' }
@@ -123,8 +128,22 @@ export class HealthStore {
         database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
         deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
         suspend_timeout_seconds as "suspendTimeoutSeconds", probed_seconds_ago as "probedSecondsAgo",
-        used_seconds_ago as "usedSecondsAgo", last_probe_connected as "lastProbeConnected", schema_version as "schemaVersion"
+        used_seconds_ago as "usedSecondsAgo", last_probe_connected as "lastProbeConnected", schema_version as "schemaVersion",
+        schema_drift_at as "schemaDriftAt"
       from provisioning.claim_health_checks(${limit}, ${awakeOnly}, ${organizationId})`
+  }
+
+  /** What the files up to this version make, by the server's major version. */
+  async schemas(version: number, filesChecksum: string): Promise<RecordedSchema[]> {
+    return this.#sql<RecordedSchema[]>`
+      select server_major as "serverMajor", fingerprint, names from provisioning.tenant_schemas
+      where schema_version = ${version} and files_checksum = ${filesChecksum}`
+  }
+
+  async schemaObjects(fingerprint: string): Promise<SchemaObjects | undefined> {
+    const [row] = await this.#sql<{ objects: SchemaObjects }[]>`
+      select objects from provisioning.tenant_schemas where fingerprint = ${fingerprint} limit 1`
+    return row?.objects
   }
 
   async plan(): Promise<Plan> {

@@ -6,7 +6,9 @@ import type { TenantAddress } from '../tenant-database/address.ts'
 import { openTenantSession, type SessionHooks, type SessionLimits } from '../tenant-database/session.ts'
 import { certificateEnd } from './certificate.ts'
 import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
+import type { ExpectedSchema } from './expected-schemas.ts'
 import { type Reason, trouble, troubleOf } from './reasons.ts'
+import { lookAtSchema } from './schema-look.ts'
 
 /** Growth is told from sizes at least so far apart, and the older one is kept for a day. */
 const GROWTH_SAMPLE_MS = 3_600_000
@@ -31,12 +33,14 @@ export type Probe =
  * Connects through the pooler and directly, measures, and closes both; wakes a sleeping compute. Ends after `timeoutMs` at the
  * latest. Never throws: what goes wrong is a reason.
  * @param previous what the last connection measured, for rates and growth
+ * @param expected what the schema is compared with; without it, what is known of the schema stays
  */
 export async function probeDatabase(
   address: TenantAddress,
   password: string,
   previous: Metrics,
   timeoutMs: number,
+  expected?: ExpectedSchema,
 ): Promise<Probe> {
   const seen: Seen = { sessionOpened: false, certificateExpiresAt: undefined }
   const measurementMs = timeoutMs * MEASUREMENT_SHARE
@@ -49,7 +53,10 @@ export async function probeDatabase(
   try {
     const results = await Promise.allSettled([
       measureLatency(pooled.sql),
-      measureServer(direct.sql, previous),
+      measureServer(direct.sql, previous).then(async (measured) => ({
+        ...measured,
+        ...(await lookAtSchema(direct.sql, expected, previous)),
+      })),
     ])
     return await nameExpiry(judge(results, seen), address, deadline - performance.now())
   } finally {

@@ -54,6 +54,7 @@ export type FindingCode =
   | 'storage_fills_up'
   | 'certificate_expires'
   | 'schema_outdated'
+  | 'schema_drift'
 
 export type ReasonCode = TroubleCode | FindingCode
 
@@ -66,6 +67,7 @@ export function trouble(code: TroubleCode, detail?: string): Reason {
 /** What does not pass while a compute sleeps: only a connection can tell that it is over. */
 const LASTING: readonly ReasonCode[] = [
   'certificate_expires',
+  'schema_drift',
   'login_refused',
   'login_locked_out',
   'database_missing',

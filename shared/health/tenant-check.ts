@@ -3,15 +3,18 @@ import type { Compute, NeonProvider, ProjectUsage } from '../services/neon/clien
 import { latestSchemaVersion } from '../tenant-database/latest-schema-version.ts'
 import { withPassword } from '../tenant-database/stored-password.ts'
 import { evaluate, type Metrics, storage } from './evaluate.ts'
+import type { ExpectedSchemas } from './expected-schemas.ts'
 import type { CheckResult, ClaimedTenant, HealthStore } from './health-store.ts'
 import { probeDatabase } from './probe.ts'
 import { outlastsSleep, type Reason, statusFrom, trouble } from './reasons.ts'
+import { isSchemaDue, knownOfSchema } from './schema-look.ts'
 
 /** What health asks of the provider. */
 export type HealthProvider = Pick<NeonProvider, 'compute' | 'usage' | 'projectPage'>
 
 export interface TenantCheck {
   readonly store: HealthStore
+  readonly schemas: ExpectedSchemas
   readonly neon: HealthProvider
   readonly timeoutMs: number
   /** Milliseconds, of the clock that the provider's times are compared with. */
@@ -34,7 +37,7 @@ export async function checkDueTenant(
   if (!compute.ok) return compute
   if (compute.value.state === 'active' && isAwakeForUsAlone(tenant, compute.value, check.now()))
     return success('left_alone')
-  return examine(check, tenant, tenant.neonProjectId, compute.value, tenant.deepCheckDue)
+  return examine(check, tenant, tenant.neonProjectId, compute.value, tenant.deepCheckDue, false)
 }
 
 /**
@@ -51,7 +54,7 @@ export async function checkTenant(
     return success(unusable(tenant, new Date().toISOString(), trouble('project_deleted')))
   const compute = await check.neon.compute(neonProjectId)
   return compute.ok
-    ? examine(check, tenant, neonProjectId, compute.value, deep || tenant.deepCheckDue)
+    ? examine(check, tenant, neonProjectId, compute.value, deep || tenant.deepCheckDue, true)
     : compute
 }
 
@@ -61,13 +64,14 @@ async function examine(
   projectId: string,
   compute: Compute,
   mayWake: boolean,
+  asked: boolean,
 ): Promise<Result<CheckResult>> {
   const at = new Date().toISOString()
   if (compute.state === 'gone') return success(unusable(tenant, at, trouble('project_deleted')))
   if (compute.state === 'disabled') return success(unusable(tenant, at, trouble('compute_disabled')))
   if (compute.state !== 'idle' || mayWake) {
     const usedSecondsAgo = usedByOthers(tenant, compute, check.now())
-    const result = await connect(check, tenant, at)
+    const result = await connect(check, tenant, at, asked)
     return success(usedSecondsAgo === undefined ? result : { ...result, usedSecondsAgo })
   }
   const usage = await check.neon.usage(projectId)
@@ -121,13 +125,15 @@ export function asleep(
 }
 
 async function connect(
-  { store, timeoutMs }: TenantCheck,
+  { store, schemas, timeoutMs }: TenantCheck,
   tenant: ClaimedTenant,
   checkedAt: string,
+  asked: boolean,
 ): Promise<CheckResult> {
+  const expected = isSchemaDue(tenant, asked, Date.now()) ? await schemas.of(tenant.schemaVersion) : undefined
   const probed = await withPassword(
     () => store.password(tenant.organizationId),
-    (password) => probeDatabase(tenant, password, tenant.metrics, timeoutMs),
+    (password) => probeDatabase(tenant, password, tenant.metrics, timeoutMs, expected),
     (tried) => !tried.ok && tried.reason.code === 'login_refused',
   )
   if (!probed.ok) return unusable(tenant, checkedAt, trouble('credentials_missing'))
@@ -169,8 +175,10 @@ function unusable(
   }
 }
 
-function kept({ counters, sample, size_bytes: size, growth_bytes_per_day: growth }: Metrics): Metrics {
+function kept(metrics: Metrics): Metrics {
+  const { counters, sample, size_bytes: size, growth_bytes_per_day: growth } = metrics
   return {
+    ...knownOfSchema(metrics),
     ...(counters ? { counters } : {}),
     ...(sample ? { sample } : {}),
     ...(size === undefined ? {} : { size_bytes: size }),

@@ -143,6 +143,17 @@ export function schemaChecksum(
   return file ? checksum(file) : null
 }
 
+/** SHA-256 of all files up to this version, together. Undefined when this deployment has no such file. */
+export function filesChecksum(
+  version: number,
+  files: readonly SchemaFile[] = tenantSchemaFiles,
+): string | undefined {
+  if (!files.some((file) => file.version === version)) return undefined
+  const hash = createHash('sha256')
+  for (const file of files) if (file.version <= version) hash.update(checksum(file))
+  return hash.digest('hex')
+}
+
 function checksum(file: SchemaFile): string {
   return createHash('sha256').update(file.sql).digest('hex')
 }

@@ -21,7 +21,7 @@ create table public.organization_databases (
   graphql_enabled boolean not null default false,
   graphql_endpoint text,
   schema_version integer,
-  -- When the GraphQL endpoint last missed something that the schema of that version has.
+  -- Since when it is not as the files of that version have made it, as the GraphQL endpoint or a check has found.
   schema_drift_at timestamptz,
   -- Derived from the steps, as the state of the service neon is: active when it is ready, otherwise the same word.
   status text not null default 'pending',
@@ -41,6 +41,8 @@ comment on column public.organization_databases.credentials_secret_id is
   'The password of role_name, a login that cannot change the schema. public.database_connection reveals it to owners and
 admins, and audits that.';
 create index organization_databases_size_idx on public.organization_databases (size);
+create index organization_databases_drift_idx on public.organization_databases (schema_drift_at)
+  where schema_drift_at is not null;
 create index organization_databases_rotation_idx on public.organization_databases (rotation_look_at);
 
 create trigger organization_databases_touch before update on public.organization_databases

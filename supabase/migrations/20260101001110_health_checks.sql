@@ -64,6 +64,7 @@ begin
   update public.organization_databases d set health_status = h.status
   from public.tenant_health h
   where d.organization_id = any (p_organization_ids) and h.organization_id = d.organization_id and d.health_status <> h.status;
+  perform provisioning.note_drift_found(p_organization_ids);
   -- Who waited for an awake database has its turn.
   update provisioning.changed_people c set asleep_since = null
   from public.tenant_health h
@@ -157,7 +158,7 @@ returns table (organization_id uuid, neon_project_id text, host text, pooled_hos
   ssl_mode text, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
   suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision,
   last_probe_connected boolean,
-  schema_version integer)
+  schema_version integer, schema_drift_at timestamptz)
 language plpgsql security definer set search_path = '' as $$
 declare
   v_settings provisioning.settings;
@@ -186,7 +187,8 @@ begin
     c.reasons, c.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes),
     coalesce(case when z.suspend_refused_at is null then nullif(z.suspend_timeout_seconds, 0) end, 300),
     extract(epoch from now() - c.probed_at)::double precision,
-    extract(epoch from now() - c.used_at)::double precision, c.connected_at >= c.probed_at, d.schema_version
+    extract(epoch from now() - c.used_at)::double precision, c.connected_at >= c.probed_at, d.schema_version,
+    d.schema_drift_at
   from claimed c
   join public.organization_databases d on d.organization_id = c.organization_id
   join public.organizations o on o.id = c.organization_id

@@ -385,6 +385,7 @@ begin
       select coalesce(jsonb_agg(to_jsonb(v) order by v.version desc nulls last), '[]') from (
         select d.schema_version as version, count(*) as tenants from public.organization_databases d
         where d.status = 'active' group by d.schema_version) v),
+    'drifted', provisioning.drifted_tenants(50),
     'plan', case when p_to_version is not null then (
       select jsonb_build_object('to_version', p_to_version, 'tenants', count(*), 'asleep', count(*) filter (
           where provisioning.is_known_asleep(d.organization_id)))
@@ -400,8 +401,8 @@ $$;
 revoke execute on function provisioning.fleet_migration_status(integer) from public, anon, authenticated, service_role;
 grant execute on function provisioning.fleet_migration_status(integer) to service_role;
 comment on function provisioning.fleet_migration_status(integer) is
-  'The versions of all ready tenants, the newest run with its counts and errors by tenant, and whom a run to p_to_version would be
-about.';
+  'The versions of all ready tenants, who is not as that version, the newest run with its counts and errors by tenant, and whom a
+run to p_to_version would be about.';
 
 create function provisioning.migrate_fleet_as_caller(p_to_version integer, p_canary_percent numeric, p_concurrency integer,
   p_max_failures_percent numeric) returns jsonb

@@ -24,6 +24,7 @@ const SENT_HERE = [
   'roleStatements(renewed, shown)', // makeRoles
   'endStatement(logins)', // endLogins
   'accessStatement(logins)', // makeAccessLogins
+  'boundedScript(query)', // readSnapshot
 ]
 /** No statement. */
 const FRAGMENTS = ['PUBLIC_SCHEMA']

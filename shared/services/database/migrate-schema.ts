@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { StepOutcome } from '../../engine/step.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../generated/tenant-schema-files.ts'
-import { applyTenantSchema, schemaChecksum } from '../../tenant-database/apply-schema.ts'
+import { schemaChecksum } from '../../tenant-database/apply-schema.ts'
 import { failure } from '../../tenant-database/failures.ts'
 import { asLogin } from './as-login.ts'
+import { applyAndLearn, limitsFor } from './learn-schema.ts'
 import type { DatabaseStep } from './step.ts'
 
 /** What a job asks for: a version, or the newest; and whether it may wake the database, as when that was used just now. */
@@ -28,8 +29,12 @@ export function createMigrateSchema(files: readonly SchemaFile[] = tenantSchemaF
       if (!found.value) return { type: 'succeeded', output: { left: 'asleep' } }
     }
     const wanted = files.filter(({ version }) => version <= to)
-    const applied = await asLogin(context, 'schema', 'direct', (tenantSql) =>
-      applyTenantSchema(tenantSql, wanted),
+    const applied = await asLogin(
+      context,
+      'schema',
+      'direct',
+      (tenantSql) => applyAndLearn(sql, tenantSql, wanted, tenant.schemaVersion),
+      limitsFor(tenant.schemaVersion),
     )
     if (!applied.ok) return { type: 'failed', failure: applied.failure }
     if (!applied.value.ok) return { type: 'failed', failure: applied.value.failure }

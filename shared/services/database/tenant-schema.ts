@@ -1,14 +1,22 @@
 import type postgres from 'postgres'
+import { tenantSchemaFiles } from '../../generated/tenant-schema-files.ts'
 import type { Result } from '../../kernel/result.ts'
-import { applyTenantSchema, schemaChecksum } from '../../tenant-database/apply-schema.ts'
+import { schemaChecksum } from '../../tenant-database/apply-schema.ts'
 import { copyPeople, type TenantPeople } from '../../tenant-database/copy-people.ts'
 import { asLogin } from './as-login.ts'
+import { applyAndLearn, limitsFor } from './learn-schema.ts'
 import type { DatabaseStep, DatabaseStepContext } from './step.ts'
 
 /** Brings the tenant's database to the newest version of tenant-schema/, and copies the organization and its members into it. */
 export const tenantSchema: DatabaseStep = async (context) => {
   const people = await readPeople(context)
-  const applied = await asLogin(context, 'schema', 'direct', (tenantSql) => apply(tenantSql, people))
+  const applied = await asLogin(
+    context,
+    'schema',
+    'direct',
+    (tenantSql) => apply(context, tenantSql, people),
+    limitsFor(context.tenant.schemaVersion),
+  )
   if (!applied.ok) return { type: 'failed', failure: applied.failure }
   if (!applied.value.ok) return { type: 'failed', failure: applied.value.failure }
   const version = applied.value.value
@@ -20,8 +28,12 @@ export const tenantSchema: DatabaseStep = async (context) => {
   }
 }
 
-async function apply(tenantSql: postgres.Sql, people: TenantPeople | null): Promise<Result<number>> {
-  const applied = await applyTenantSchema(tenantSql)
+async function apply(
+  { sql, tenant }: DatabaseStepContext,
+  tenantSql: postgres.Sql,
+  people: TenantPeople | null,
+): Promise<Result<number>> {
+  const applied = await applyAndLearn(sql, tenantSql, tenantSchemaFiles, tenant.schemaVersion)
   if (!applied.ok || !people) return applied
   const copied = await copyPeople(tenantSql, people)
   return copied.ok ? applied : copied

@@ -1,0 +1,106 @@
+import type postgres from 'postgres'
+import type { SchemaFile } from '../../generated/tenant-schema-files.ts'
+import type { Database } from '../../kernel/database/client.ts'
+import type { Result } from '../../kernel/result.ts'
+import { applyTenantSchema, filesChecksum } from '../../tenant-database/apply-schema.ts'
+import {
+  MOST_BYTES,
+  namesWithout,
+  readFingerprint,
+  readNames,
+  readServerMajor,
+  readSnapshot,
+  type SchemaNames,
+  type SchemaSnapshot,
+} from '../../tenant-database/fingerprint.ts'
+
+/** Of a new database the whole catalogue is read, which may be large. From one with an owner we take as little as ever. */
+export function limitsFor(before: number | null): { readonly maxBytes?: number } {
+  return before === null ? { maxBytes: 4 * MOST_BYTES.ofNew } : {}
+}
+
+type Recorded = Pick<SchemaSnapshot, 'serverMajor' | 'fingerprint' | 'names'>
+
+/**
+ * Applies the files, and records what they make when no database of that version is recorded yet: of a new one, which nobody else has
+ * been in, or of one that was as expected before. Health checks compare all others with it.
+ * @param before the version that the database has; null for a new one
+ */
+export async function applyAndLearn(
+  sql: Database,
+  tenantSql: postgres.Sql,
+  files: readonly SchemaFile[],
+  before: number | null,
+): Promise<Result<number>> {
+  const to = Math.max(0, ...files.map(({ version }) => version))
+  if (before === null) {
+    const applied = await applyTenantSchema(tenantSql, files)
+    if (applied.ok && applied.value === to) await learnNew(sql, tenantSql, files, to)
+    return applied
+  }
+  const foreign = before < to ? await foreignNames(sql, tenantSql, files, { before, to }) : undefined
+  const applied = await applyTenantSchema(tenantSql, files)
+  if (applied.ok && applied.value === to && foreign) {
+    const names = await readNames(tenantSql)
+    if (names) await record(sql, tenantSql, files, to, namesWithout(names, foreign), MOST_BYTES.ofOthers)
+  }
+  return applied
+}
+
+async function learnNew(
+  sql: Database,
+  tenantSql: postgres.Sql,
+  files: readonly SchemaFile[],
+  version: number,
+): Promise<void> {
+  const major = await readServerMajor(tenantSql)
+  const known = await recorded(sql, files, version)
+  if (known.some(({ serverMajor }) => serverMajor === major)) return
+  const names = await readNames(tenantSql)
+  if (names) await record(sql, tenantSql, files, version, names, MOST_BYTES.ofNew)
+}
+
+/**
+ * What the owner of a database has beside what the files have made, before the next ones are applied.
+ * @returns undefined when the new version needs no record, or this database is none to learn from
+ */
+async function foreignNames(
+  sql: Database,
+  tenantSql: postgres.Sql,
+  files: readonly SchemaFile[],
+  { before, to }: { readonly before: number; readonly to: number },
+): Promise<SchemaNames | undefined> {
+  if ((await recorded(sql, files, to)).length > 0) return undefined
+  const known = await recorded(sql, files, before)
+  const [first] = known
+  if (!first) return undefined
+  const found = await readFingerprint(tenantSql, first.names)
+  const isAsExpected = known.some(
+    ({ serverMajor, fingerprint }) => found?.serverMajor === serverMajor && found.fingerprint === fingerprint,
+  )
+  const names = isAsExpected ? await readNames(tenantSql) : undefined
+  return names && namesWithout(names, first.names)
+}
+
+async function recorded(sql: Database, files: readonly SchemaFile[], version: number): Promise<Recorded[]> {
+  const checksum = filesChecksum(version, files)
+  if (checksum === undefined) return []
+  return sql<
+    Recorded[]
+  >`select server_major as "serverMajor", fingerprint, names from provisioning.tenant_schemas
+    where schema_version = ${version} and files_checksum = ${checksum}`
+}
+
+async function record(
+  sql: Database,
+  tenantSql: postgres.Sql,
+  files: readonly SchemaFile[],
+  version: number,
+  names: SchemaNames,
+  mostBytes: number,
+): Promise<void> {
+  const snapshot = await readSnapshot(tenantSql, names, mostBytes)
+  const checksum = filesChecksum(version, files)
+  if (!snapshot || checksum === undefined) return
+  await sql`select provisioning.record_tenant_schema(${version}, ${checksum}, ${JSON.stringify(snapshot)}::text::jsonb)`
+}

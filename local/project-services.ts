@@ -58,7 +58,7 @@ export async function startProjectServices(options: ProjectOptions): Promise<Pro
     let dropTenants = false
     const running: Emulators = {}
     for (const service of emulatedServices(options)) {
-      const emulator = await startEmulator(service, options)
+      const emulator = await startEmulator(service, options, running)
       Object.assign(running, { [service.name]: emulator })
       started.push(() => emulator.stop({ drop: dropTenants }))
     }
@@ -95,10 +95,11 @@ function emulatedServices({ variables = {} }: ProjectOptions): EmulatedService[]
 function startEmulator<Name extends EmulatorName>(
   service: Service & { readonly name: Name },
   options: ProjectOptions,
+  running: Emulators,
 ) {
   const adminUrl = databaseUrl(options.postgresPort, 'template1', SUPERUSER)
   const server = { adminUrl, ...(options.poolerPort === undefined ? {} : { poolerPort: options.poolerPort }) }
-  return emulators[service.name].start(emulatorKey(service), server, options[service.name] ?? {})
+  return emulators[service.name].start(emulatorKey(service), server, options[service.name] ?? {}, running)
 }
 
 function startProjectGateway(options: ProjectOptions, functionEnv: Record<string, string>): Promise<Gateway> {

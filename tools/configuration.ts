@@ -23,6 +23,8 @@ const schema = z.object({
   GITHUB_TOKEN: z.string().min(1).optional(),
   GITHUB_ORG: z.string().min(1).optional(),
   GITHUB_TEMPLATE_REPOSITORY: z.string().min(1).optional(),
+  VERCEL_TOKEN: z.string().min(1).optional(),
+  VERCEL_TEAM_ID: z.string().min(1).optional(),
 })
 
 export type Configuration = z.infer<typeof schema>

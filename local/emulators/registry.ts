@@ -4,12 +4,14 @@ import { PORT_USES, type PortUse } from '../../tools/ports.ts'
 import { type GithubEmulator, type GithubEmulatorOptions, startGithubEmulator } from './github/emulator.ts'
 import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './neon/emulator.ts'
 import { type StripeEmulator, type StripeEmulatorOptions, startStripeEmulator } from './stripe/emulator.ts'
+import { startVercelEmulator, type VercelEmulator, type VercelEmulatorOptions } from './vercel/emulator.ts'
 
 /** What the emulator of each service is, by the service's name. */
 interface Kinds {
   readonly stripe: { readonly options: StripeEmulatorOptions; readonly emulator: StripeEmulator }
   readonly neon: { readonly options: NeonEmulatorOptions; readonly emulator: NeonEmulator }
   readonly github: { readonly options: GithubEmulatorOptions; readonly emulator: GithubEmulator }
+  readonly vercel: { readonly options: VercelEmulatorOptions; readonly emulator: VercelEmulator }
 }
 export type EmulatorName = keyof Kinds
 export type EmulatorOptions = { readonly [Name in EmulatorName]?: Partial<Kinds[Name]['options']> }
@@ -27,8 +29,9 @@ interface EmulatorHook<Options, Running> {
   /**
    * @param key the only one that it accepts
    * @param server the local one, for a service that makes databases
+   * @param running those that were started before
    */
-  start(key: string, server: LocalServer, options: Partial<Options>): Promise<Running>
+  start(key: string, server: LocalServer, options: Partial<Options>, running: Emulators): Promise<Running>
 }
 
 /** Every emulator of the local stack. One for another service is a folder beside this file and an entry here. */
@@ -62,6 +65,20 @@ export const emulators: {
       stateFile: path.join(directory, 'github.jsonl'),
     }),
     start: (apiKey, _server, options) => startGithubEmulator({ apiKey, ...options }),
+  },
+  vercel: {
+    ports: (configuration) => [[configuration.LOCAL_VERCEL_PORT, PORT_USES.vercel]],
+    atHome: ({ LOCAL_VERCEL_PORT: port }, directory) => ({
+      port,
+      stateFile: path.join(directory, 'vercel.jsonl'),
+    }),
+    // Vercel sees the repositories of the emulated GitHub, and with a real one only their names.
+    start: (apiKey, _server, options, { github }) =>
+      startVercelEmulator({
+        apiKey,
+        ...(github && { repositoryId: (name: string) => github.repositoryId(name) }),
+        ...options,
+      }),
   },
 }
 

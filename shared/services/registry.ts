@@ -4,9 +4,10 @@ import { github } from './github/index.ts'
 import { neon } from './neon/index.ts'
 import type { Service } from './service.ts'
 import { stripe } from './stripe/index.ts'
+import { vercel } from './vercel/index.ts'
 
 /** Every service that this deployment knows. Engine, reconciler, doctor, docs and tests iterate over it. */
-export const services: readonly Service[] = [stripe, neon, github]
+export const services: readonly Service[] = [stripe, neon, github, vercel]
 
 /** Who does the work of the steps: the services, and what works inside the databases that they host. */
 export const stepSources: readonly StepSource[] = [...services, tenantDatabases(services)]

@@ -96,6 +96,7 @@ describe('the environment of a function', () => {
       'api.stripe.com',
       'console.neon.tech',
       'api.github.com',
+      'api.vercel.com',
     ])
   })
 

@@ -8,7 +8,7 @@ import {
   type VercelEmulatorOptions,
 } from '../../local/emulators/vercel/emulator.ts'
 
-const TOKEN = 'vercel_localemulator'
+const TOKEN = 'vcp_localemulator'
 const REPO = 'local-clients/client-acme'
 const REPO_ID = 4711
 

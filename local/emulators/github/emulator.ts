@@ -50,6 +50,8 @@ export interface GithubEmulator {
   readonly faults: FaultControl
   /** Those of the organization but the template, the oldest first. */
   readonly repositories: readonly RepositoryRecord[]
+  /** Of the repository OWNER/NAME; undefined when there is none. */
+  repositoryId(fullName: string): number | undefined
   /** What a workflow of this repository would find, opened; undefined when there is none. */
   secret(repositoryId: number, name: string): string | undefined
   /** Makes a token valid; what is left out of its access is as for the first one. */
@@ -142,6 +144,10 @@ export async function startGithubEmulator(options: GithubEmulatorOptions): Promi
     faults,
     get repositories() {
       return store.all().filter(({ isTemplate }) => !isTemplate)
+    },
+    repositoryId(fullName) {
+      const [owner = '', name = ''] = fullName.split('/')
+      return store.holder(owner, name)?.id
     },
     secret(repositoryId, name) {
       const repository = store.get(repositoryId)

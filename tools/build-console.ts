@@ -1,19 +1,41 @@
-import { runCommand, withoutArguments } from './command.ts'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { parseUsage, runCommand, UsageError } from './command.ts'
 import { buildConsole } from './console/build.ts'
+import { buildLibrary } from './console/library.ts'
+import { projectRoot } from './project.ts'
 
-const HELP = `npm run build
+const HELP = `npm run build [-- library]
 
 Writes the static files of the console to console/dist, for any host.
 VITE_SUPABASE_URL and VITE_SUPABASE_ANON_KEY (the publishable key) go into its config.json and its policy. Without them, write
-config.json yourself, and the project's origin into connect-src of the policy (_headers, nginx.conf).`
+config.json yourself, and the project's origin into connect-src of the policy (_headers, nginx.conf).
 
-await runCommand(
-  withoutArguments(HELP, async () => {
-    const { VITE_SUPABASE_URL: url, VITE_SUPABASE_ANON_KEY: publishableKey } = process.env
-    await buildConsole(url && publishableKey ? { url, publishableKey } : null)
-    console.log(
-      `The console is in console/dist${url ? `, for ${url}` : '. config.json there is to name its project'}.`,
-    )
-    return 0
-  }),
-)
+With "library": writes the components as a module with types and styles to console/dist-library.`
+
+const LIBRARY = 'console/dist-library'
+
+await runCommand(async () => {
+  const { values, positionals } = parseUsage(HELP, () =>
+    parseArgs({ allowPositionals: true, options: { help: { type: 'boolean', short: 'h' } } }),
+  )
+  const [what, ...more] = positionals
+  if (values.help) console.log(HELP)
+  else if (what === undefined) await buildPages()
+  else if (what === 'library' && more.length === 0) await buildComponents()
+  else throw new UsageError(`There is no "${positionals.join(' ')}" to build.`, HELP)
+  return 0
+})
+
+async function buildPages(): Promise<void> {
+  const { VITE_SUPABASE_URL: url, VITE_SUPABASE_ANON_KEY: publishableKey } = process.env
+  await buildConsole(url && publishableKey ? { url, publishableKey } : null)
+  console.log(
+    `The console is in console/dist${url ? `, for ${url}` : '. config.json there is to name its project'}.`,
+  )
+}
+
+async function buildComponents(): Promise<void> {
+  await buildLibrary(path.join(projectRoot, LIBRARY))
+  console.log(`The components are in ${LIBRARY}.`)
+}

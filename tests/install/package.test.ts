@@ -108,6 +108,7 @@ describe('the package', () => {
       'LICENSE',
       'cli',
       'package.json',
+      'react',
       'shared',
       'supabase',
       'tenant-schema',

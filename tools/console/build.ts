@@ -44,13 +44,19 @@ export async function buildConsole(project: ConsoleProject | null): Promise<void
 }
 
 async function buildInto(folder: string): Promise<void> {
-  // Read only now, because most commands do without.
-  const { build } = await import('vite')
+  await asProduction(async () => {
+    // Read only now, because most commands do without.
+    const { build } = await import('vite')
+    await build({ root: consoleRoot, logLevel: 'warn', build: { outDir: folder, emptyOutDir: true } })
+  })
+}
+
+/** Vite takes from the environment whether React comes with its checks, as it would within a test. */
+export async function asProduction(work: () => Promise<void>): Promise<void> {
   const { NODE_ENV } = process.env
-  // Vite takes it from here: within a test it would build React with its checks.
   process.env.NODE_ENV = 'production'
   try {
-    await build({ root: consoleRoot, logLevel: 'warn', build: { outDir: folder, emptyOutDir: true } })
+    await work()
   } finally {
     process.env.NODE_ENV = NODE_ENV
     if (NODE_ENV === undefined) delete process.env.NODE_ENV
@@ -68,7 +74,7 @@ async function sourcesHash(): Promise<string> {
   const names = (await readdir(consoleRoot, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(consoleRoot, path.join(entry.parentPath, entry.name)))
-    .filter((name) => !/^(dist|\.dist-[^/]*|node_modules)\//.test(name))
+    .filter((name) => !/^(dist|dist-library|\.dist-[^/]*|node_modules)\//.test(name))
     .sort()
   for (const name of names) hash.update(name).update(await readFile(path.join(consoleRoot, name)))
   return hash.update(await readFile(path.join(projectRoot, 'package-lock.json'))).digest('hex')

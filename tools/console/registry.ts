@@ -90,7 +90,7 @@ export async function closureOf(entry: string): Promise<{ files: string[]; packa
 }
 
 const importsOf = (text: string) =>
-  [...text.matchAll(/^(?:import .*|\} )from '([^']+)'$/gm)].map(([, specifier = '']) => specifier)
+  [...text.matchAll(/^(?:(?:import|export) .*|\} )from '([^']+)'$/gm)].map(([, specifier = '']) => specifier)
 
 const packageOf = (specifier: string) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
 

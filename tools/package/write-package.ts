@@ -1,5 +1,6 @@
 import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { buildLibrary } from '../console/library.ts'
 import { projectRoot } from '../project.ts'
 import { runProgram } from '../run-program.ts'
 import { asInstalled } from './texts.ts'
@@ -14,7 +15,11 @@ const TEMPLATES = [
   'LICENSE',
 ]
 
+const PEERS = ['react', 'react-dom']
+
 const SCHEMA = 'shared/kernel/database/schema.js'
+/** The console's components, for applications with React. */
+const LIBRARY = 'react'
 /** Of the project in whose directory the program runs. */
 const INSTALLED_SCHEMA = 'cli/install/installed-schema.js'
 
@@ -45,6 +50,8 @@ export async function writePackage(directory: string): Promise<void> {
     `import { installedSchema } from '${installed}'\nexport const PUBLIC_SCHEMA = installedSchema()\n`,
   )
   await chmod(path.join(directory, 'cli/bin.js'), 0o755)
+  // After the rest: it has its own packages within it.
+  await buildLibrary(path.join(directory, LIBRARY))
   await writeFile(path.join(directory, 'package.json'), await manifest([...imported].sort()))
 }
 
@@ -73,6 +80,14 @@ async function manifest(imported: readonly string[]): Promise<string> {
     license,
     type: 'module',
     bin: { [name]: 'cli/bin.js' },
+    exports: {
+      './react': { types: `./${LIBRARY}/types/library.d.ts`, default: `./${LIBRARY}/index.js` },
+      './react/styles.css': `./${LIBRARY}/styles.css`,
+      './package.json': './package.json',
+    },
+    // Of the components alone: the commands need neither.
+    peerDependencies: Object.fromEntries(PEERS.map((each) => [each, '>=19'])),
+    peerDependenciesMeta: Object.fromEntries(PEERS.map((each) => [each, { optional: true }])),
     engines: { node: '>=22.12' },
     dependencies: Object.fromEntries(imported.map((each) => [each, devDependencies[each]])),
   }

@@ -15,6 +15,7 @@ const schema = z.object({
   LOCAL_NEON_PORT: port(54331),
   LOCAL_NEON_POSTGRES_PORT: port(54332),
   LOCAL_STRIPE_PORT: port(54333),
+  LOCAL_N8N_PORT: port(54339),
   LOCAL_GITHUB_PORT: port(54336),
   LOCAL_VERCEL_PORT: port(54338),
   STRIPE_SECRET_KEY: z.string().min(1).optional(),
@@ -25,6 +26,8 @@ const schema = z.object({
   GITHUB_TEMPLATE_REPOSITORY: z.string().min(1).optional(),
   VERCEL_TOKEN: z.string().min(1).optional(),
   VERCEL_TEAM_ID: z.string().min(1).optional(),
+  N8N_URL: z.string().min(1).optional(),
+  N8N_API_KEY: z.string().min(1).optional(),
 })
 
 export type Configuration = z.infer<typeof schema>

@@ -98,7 +98,7 @@ function keysOf(configuration: Readonly<Record<string, unknown>>): Variables {
 async function keyFinding(
   name: string,
   variable: string,
-  { url, key, wanted }: KeyCheck,
+  { url, key, header, wanted }: KeyCheck,
   stop: AbortSignal,
 ): Promise<Finding> {
   if (!key)
@@ -109,9 +109,9 @@ async function keyFinding(
       found: `${variable} is not set here; the functions have theirs in their secrets.`,
     }
   const signal = AbortSignal.any([stop, AbortSignal.timeout(CALL_LIMIT_MS)])
-  const reply = await fetch(url, { headers: { authorization: `Bearer ${key}` }, signal }).catch(
-    (error: unknown) => error,
-  )
+  const headers: Record<string, string> = header ? { [header]: key } : { authorization: `Bearer ${key}` }
+  // Followed, an answer that leads elsewhere would take the key along.
+  const reply = await fetch(url, { headers, signal, redirect: 'manual' }).catch((error: unknown) => error)
   stop.throwIfAborted()
   if (!(reply instanceof Response))
     return finding(

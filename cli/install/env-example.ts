@@ -9,6 +9,9 @@ STRIPE_SECRET_KEY=
 NEON_API_KEY=
 # With a personal Neon key: the Neon organization that gets the projects.
 # NEON_ORG_ID=
+# For the workflows of clients with a Supabase project of their own: your n8n, and a key of its owner.
+# N8N_URL=
+# N8N_API_KEY=
 `
 
 /** The project's .env.example with the variables that we need and it has not, everything in it kept. */
@@ -16,7 +19,7 @@ export function withOurVariables(text: string): string {
   if (text.includes(FIRST_LINE)) return text
   const has = (name: string) => new RegExp(`^#? ?${name}=`, 'm').test(text)
   const block = BLOCK.split('\n')
-    .filter((line) => !has(/^(?:# )?([A-Z_]+)=/.exec(line)?.[1] ?? '-'))
+    .filter((line) => !has(/^(?:# )?([A-Z0-9_]+)=/.exec(line)?.[1] ?? '-'))
     .join('\n')
   return text.trim() === '' ? block : `${text.trimEnd()}\n\n${block}`
 }

@@ -65,7 +65,12 @@ async function interruption(stop: AbortSignal): Promise<never> {
 
 async function startDemoStack(directory: string, signal: AbortSignal): Promise<Stack> {
   // Never the real services: what a demo makes there would stay, and cost.
-  const { STRIPE_SECRET_KEY: _stripe, NEON_API_KEY: _neon, ...configuration } = await readConfiguration()
+  const {
+    STRIPE_SECRET_KEY: _stripe,
+    NEON_API_KEY: _neon,
+    N8N_API_KEY: _n8n,
+    ...configuration
+  } = await readConfiguration()
   return startStack({
     directory,
     // Free ports, so that the demo runs beside `npm start` and whatever else is there.

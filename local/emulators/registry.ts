@@ -2,6 +2,7 @@ import path from 'node:path'
 import type { Configuration } from '../../tools/configuration.ts'
 import { PORT_USES, type PortUse } from '../../tools/ports.ts'
 import { type GithubEmulator, type GithubEmulatorOptions, startGithubEmulator } from './github/emulator.ts'
+import { type N8nEmulator, type N8nEmulatorOptions, startN8nEmulator } from './n8n/emulator.ts'
 import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './neon/emulator.ts'
 import { type StripeEmulator, type StripeEmulatorOptions, startStripeEmulator } from './stripe/emulator.ts'
 import { startVercelEmulator, type VercelEmulator, type VercelEmulatorOptions } from './vercel/emulator.ts'
@@ -12,6 +13,7 @@ interface Kinds {
   readonly neon: { readonly options: NeonEmulatorOptions; readonly emulator: NeonEmulator }
   readonly github: { readonly options: GithubEmulatorOptions; readonly emulator: GithubEmulator }
   readonly vercel: { readonly options: VercelEmulatorOptions; readonly emulator: VercelEmulator }
+  readonly n8n: { readonly options: N8nEmulatorOptions; readonly emulator: N8nEmulator }
 }
 export type EmulatorName = keyof Kinds
 export type EmulatorOptions = { readonly [Name in EmulatorName]?: Partial<Kinds[Name]['options']> }
@@ -79,6 +81,14 @@ export const emulators: {
         ...(github && { repositoryId: (name: string) => github.repositoryId(name) }),
         ...options,
       }),
+  },
+  n8n: {
+    ports: (configuration) => [[configuration.LOCAL_N8N_PORT, PORT_USES.n8n]],
+    atHome: ({ LOCAL_N8N_PORT: port }, directory) => ({
+      port,
+      stateFile: path.join(directory, 'n8n.jsonl'),
+    }),
+    start: (apiKey, _server, options) => startN8nEmulator({ apiKey, ...options }),
   },
 }
 

@@ -18,10 +18,12 @@ export function maskSecrets(text: string): string {
     )
     .replace(/\b(password|passwd|pwd)(\s*=\s*)[^\s&;]+/gi, '$1$2***')
     .replace(
-      /\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec|tdk|gh[oprsu]|github_pat|vc[airp])_[\w+/=-]+/g,
+      /\b(sk|rk|pk|sb_secret|sb_publishable|napi|npg|whsec|tdk|gh[oprsu]|github_pat|vc[airp]|n8n_api)_[\w+/=-]+/g,
       '$1_***',
     )
     .replace(/\bBearer\s+[\w.~+/-]+=*/gi, 'Bearer ***')
+    // A JWT: an access token, a legacy key of Supabase, a key of n8n.
+    .replace(/\beyJ[\w.-]+/g, 'eyJ***')
   return storable(masked.slice(0, KEPT))
 }
 

@@ -13,6 +13,8 @@ export interface ProjectSecrets {
   /** Postgres URLs, with the password. */
   readonly databaseUrl?: string
   readonly pooledDatabaseUrl?: string
+  /** What callers of the client's webhooks at n8n send. */
+  readonly n8nWebhookKey?: string
 }
 
 export async function projectSecrets(sql: Database, organizationId: string): Promise<ProjectSecrets> {

@@ -1,13 +1,14 @@
 import type { StepSource } from '../engine/step.ts'
 import { databaseServices, tenantDatabases } from './database/index.ts'
 import { github } from './github/index.ts'
+import { n8n } from './n8n/index.ts'
 import { neon } from './neon/index.ts'
 import type { Service } from './service.ts'
 import { stripe } from './stripe/index.ts'
 import { vercel } from './vercel/index.ts'
 
 /** Every service that this deployment knows. Engine, reconciler, doctor, docs and tests iterate over it. */
-export const services: readonly Service[] = [stripe, neon, github, vercel]
+export const services: readonly Service[] = [stripe, neon, github, vercel, n8n]
 
 /** Who does the work of the steps: the services, and what works inside the databases that they host. */
 export const stepSources: readonly StepSource[] = [...services, tenantDatabases(services)]

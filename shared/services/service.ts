@@ -50,10 +50,12 @@ export interface ConnectedService {
 }
 
 export interface KeyCheck {
-  /** Answers 401 or 403 to a bearer token that is wrong. */
+  /** Answers 401 or 403 to a key that is wrong. */
   readonly url: string
   /** Undefined when the variable is not set. */
   readonly key: string | undefined
+  /** Which carries the key; without it, the key is a bearer token. */
+  readonly header?: string
   /** The variable that a refusal asks for, if it asks for one. @param message what the service says in words */
   readonly wanted?: (message: string) => string | undefined
 }

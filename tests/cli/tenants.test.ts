@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { serviceNames } from '../../shared/services/registry.ts'
 import { cliCommand } from '../../tools/remedies.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { REMEDY_COMMANDS } from '../support/remedy-commands.ts'
@@ -203,7 +204,7 @@ describe('retry and provision', () => {
       code: 2,
       error: {
         code: 'usage',
-        message: expect.stringContaining('The services are stripe, neon; "mail" is none.'),
+        message: expect.stringContaining(`The services are ${serviceNames.join(', ')}; "mail" is none.`),
       },
     })
   })

@@ -97,6 +97,7 @@ describe('the environment of a function', () => {
       'console.neon.tech',
       'api.github.com',
       'api.vercel.com',
+      'n8n.invalid',
     ])
   })
 

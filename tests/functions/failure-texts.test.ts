@@ -17,6 +17,8 @@ describe('what a provider said', () => {
     ['a password in a connection string', 'host=h password=s3cret dbname=d', 's3cret'],
     ['a password in a query', 'postgres://h/d?user=u&password=s3cret&x=1', 's3cret'],
     ['a Neon key', 'bad key napi_abc123xyz', 'abc123xyz'],
+    ['a JWT', 'the key eyJhbGciOi.eyJzdWIi.c2ln-x_y is wrong', /hbGci|zdWIi|c2ln/],
+    ['a key of n8n', 'n8n_api_5d1f0c lacks scopes', '5d1f0c'],
     ['a bearer token', 'authorization: Bearer eyJhbGciOi.J9-x_y.z==', /eyJ|J9-x/],
   ])('is shown without %s', (_what, text, secret) => {
     expect(maskSecrets(text)).not.toMatch(secret)

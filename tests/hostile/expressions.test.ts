@@ -139,13 +139,25 @@ describe('every regular expression that may see the text of others', () => {
 })
 
 describe('masking a text of others', () => {
-  it.each(['a', '://a:', 'password', 'password =', 'sk_', 'Bearer ', 'Bearer', ' ', 'a://', '@', ':'])(
-    'takes less than 50 ms for a megabyte of %j',
-    (unit) => {
-      const text = unit.repeat(MEGABYTE / unit.length)
-      expect(quickest(() => maskSecrets(text))).toBeLessThan(LIMIT_MS)
-    },
-  )
+  it.each([
+    'a',
+    '://a:',
+    'password',
+    'password =',
+    'sk_',
+    'Bearer ',
+    'Bearer',
+    'eyJ',
+    'eyJ ',
+    '-eyJ',
+    ' ',
+    'a://',
+    '@',
+    ':',
+  ])('takes less than 50 ms for a megabyte of %j', (unit) => {
+    const text = unit.repeat(MEGABYTE / unit.length)
+    expect(quickest(() => maskSecrets(text))).toBeLessThan(LIMIT_MS)
+  })
 
   it('shows no password that the cut goes through', () => {
     for (const before of [3_980, 3_985, 3_990, 3_995]) {

@@ -6,6 +6,7 @@ import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import Stripe from 'stripe'
 import { inject } from 'vitest'
+import type { N8nEmulator, N8nEmulatorOptions } from '../../local/emulators/n8n/emulator.ts'
 import type { NeonEmulator, NeonEmulatorOptions } from '../../local/emulators/neon/emulator.ts'
 import type { StripeEmulator, StripeEmulatorOptions } from '../../local/emulators/stripe/emulator.ts'
 import type { FunctionLogLine } from '../../local/gateway/functions/processes.ts'
@@ -24,6 +25,7 @@ export const FUNCTION = 'provision-tenant-resources'
 /** The keys that local/project-services.ts gives to the functions and to the emulators. */
 export const STRIPE_KEY = 'sk_test_localemulator'
 const NEON_KEY = 'napi_localemulator'
+export const N8N_KEY = 'n8n_api_localemulator'
 
 /** Retries come soon, and no circuit breaker opens: its pauses would hide what a test looks at. */
 const QUICK_SETTINGS = { backoff_base_seconds: 0.05, breaker_failures: 1_000 }
@@ -31,6 +33,7 @@ const QUICK_SETTINGS = { backoff_base_seconds: 0.05, breaker_failures: 1_000 }
 export interface TestProjectOptions {
   readonly neon?: Partial<NeonEmulatorOptions>
   readonly stripe?: Partial<StripeEmulatorOptions>
+  readonly n8n?: Partial<N8nEmulatorOptions>
   /** Columns of provisioning.settings; QUICK_SETTINGS apply where these say nothing else. */
   readonly settings?: Readonly<Record<string, string | number>>
   /** Whether pg_cron sweeps every ten seconds. Default false: a test rings by hand. */
@@ -90,6 +93,7 @@ export interface TestProject extends AsyncDisposable {
   readonly services: ProjectServices
   readonly neonEmulator: NeonEmulator
   readonly stripeEmulator: StripeEmulator
+  readonly n8nEmulator: N8nEmulator
   readonly keys: ProjectKeys
   /** As `postgres`, which owns everything of ours. */
   readonly sql: postgres.Sql
@@ -198,6 +202,7 @@ function serviceOptions(
       limits: { requestsPerMinute: unlimited, requestsPerSecondPerRoute: unlimited, ...options.neon?.limits },
     },
     stripe: { ...options.stripe, limits: { requestsPerSecond: unlimited, ...options.stripe?.limits } },
+    n8n: options.n8n ?? {},
     functionsLog: (line: FunctionLogLine) => void log.push(line),
     ...(AUTH_SERVER === undefined ? {} : { authServer: AUTH_SERVER }),
     ...poolerOptions(),
@@ -240,8 +245,8 @@ interface Parts {
 
 function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
   const { database, sql, superuser, keys, log, services } = parts
-  const { neon: neonEmulator, stripe: stripeEmulator } = services
-  if (!neonEmulator || !stripeEmulator) throw new Error('a test project runs on emulators')
+  const { neon: neonEmulator, stripe: stripeEmulator, n8n: n8nEmulator } = services
+  if (!neonEmulator || !stripeEmulator || !n8nEmulator) throw new Error('a test project runs on emulators')
   const { url } = services
   const neon = createApiClient({ apiKey: NEON_KEY, baseURL: neonEmulator.url })
   const { host, port } = stripeEmulator
@@ -254,6 +259,7 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
     services,
     neonEmulator,
     stripeEmulator,
+    n8nEmulator,
     keys,
     sql,
     superuser,
@@ -422,6 +428,8 @@ async function startSecondGateway(
     STRIPE_API_URL: services.stripe?.url,
     NEON_API_KEY: NEON_KEY,
     NEON_API_URL: services.neon?.url,
+    N8N_API_KEY: N8N_KEY,
+    N8N_URL: services.n8n?.url,
     ...functionEnv,
   }
   const gateway = await startGateway({

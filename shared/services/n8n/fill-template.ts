@@ -65,5 +65,11 @@ function filledText(text: string, values: PlaceholderValues): string {
 
 /** Some nodes evaluate what stands in double braces even in a text that is none of n8n's expressions. */
 function withoutExpressions(value: string): string {
-  return value.replace(/\{(?=\{)/g, '{ ').replace(/\}(?=\})/g, '} ')
+  return apart(apart(value, '{'), '}')
+}
+
+/** One pass leaves two beside each other where there were three. */
+function apart(value: string, brace: string): string {
+  const [two, spaced] = [brace + brace, `${brace} ${brace}`]
+  return value.replaceAll(two, spaced).replaceAll(two, spaced)
 }

@@ -337,6 +337,9 @@ it('the inventory tells whose each project is by its repository, and removes', a
 
 it('no key is in a row, an event or a log, whatever Vercel says', async () => {
   const said: string[] = []
+  // Nothing tells a legacy key from another text.
+  const legacy = 'eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.signature'
+  await tier.giveSecrets(organizationId, { secretKey: SECRET_KEY, serviceRoleKey: legacy })
   const spies = (['log', 'info', 'warn', 'error', 'debug'] as const).map((level) =>
     vi.spyOn(console, level).mockImplementation((...parts) => void said.push(parts.map(String).join(' '))),
   )
@@ -345,7 +348,10 @@ it('no key is in a row, an event or a log, whatever Vercel says', async () => {
       type: 'status',
       status: 400,
       body: {
-        error: { code: 'bad_request', message: `Bearer ${TOKEN}, ${TOKEN} and ${SECRET_KEY} are wrong` },
+        error: {
+          code: 'bad_request',
+          message: `Bearer ${TOKEN}, ${TOKEN}, ${SECRET_KEY} and ${legacy} are wrong`,
+        },
       },
     })
     await tier.workToEnd(organizationId)
@@ -354,7 +360,7 @@ it('no key is in a row, an event or a log, whatever Vercel says', async () => {
     const shown = `${await tier.everythingShown()}\n${said.join('\n')}`
     expect(shown).toContain(name)
     expect(shown).toContain('vercel_request_refused')
-    for (const secret of [SECRET_KEY, TOKEN]) expect(shown).not.toContain(secret)
+    for (const secret of [SECRET_KEY, TOKEN, legacy]) expect(shown).not.toContain(secret)
   } finally {
     for (const spy of spies) spy.mockRestore()
   }

@@ -73,7 +73,8 @@ async function adopt(context: GithubStepContext, repository: Repository): Promis
   if (filled.value)
     return {
       type: 'succeeded',
-      output: { resourceId: repository.id, name: repository.fullName },
+      // Not its name, which may be a person's.
+      output: { resourceId: repository.id },
       record: recordOf(context, repository),
     }
   const since = typeof output.emptySince === 'string' ? output.emptySince : new Date().toISOString()

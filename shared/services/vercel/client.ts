@@ -410,7 +410,7 @@ function classify(error: unknown): Failure {
   if (status === 403) return failure('vercel_permission_missing', said)
   if (status === 409 && code === 'conflict' && /already exists/i.test(said))
     return failure('vercel_name_taken', said)
-  if (status < 500 && /github (app|integration)|git repository|connect(ed)? .*github/i.test(said))
+  if (status < 500 && /github (app|integration|account)|git repository/i.test(said))
     return failure('vercel_github_not_linked', said)
   if (status < 500) return failure('vercel_request_refused', `${status} ${said}`.trim())
   return failure('vercel_unavailable', `status ${status}`, Math.max(retryAfter ?? 0, SETTLE_SECONDS))

@@ -94,7 +94,7 @@ function succeeded(
   const details = { deploymentId: id, deploymentUrl: `https://${host}` }
   return {
     type: 'succeeded',
-    output: { resourceId: id, url },
+    output: { resourceId: id },
     record: sql`provisioning.record_resource(${organizationId}, ${VERCEL_PROJECT}, ${recorded?.name ?? ''},
       ${recorded?.externalId ?? ''}, ${url}, ${JSON.stringify(details)}::text::jsonb)`,
   }

@@ -75,8 +75,8 @@ async function adopt(
   return {
     type: 'succeeded',
     output: {
+      // Not its name, which may be a person's.
       resourceId: project.id,
-      name: project.name,
       variables: [...new Set(variables.map(({ key }) => key))],
     },
     record: recordOf(context, project),

@@ -15,13 +15,18 @@ create table provisioning.changed_people (
   -- The job that will copy them; null when none is made yet.
   job_id uuid,
   -- Since when the database is known to sleep; null when it may be awake.
-  asleep_since timestamptz
+  asleep_since timestamptz,
+  -- How often copying it has failed, and when it is tried next.
+  failures integer not null default 0,
+  due_at timestamptz not null default now(),
+  constraint failures_is_not_negative check (failures >= 0)
 );
 comment on table provisioning.changed_people is
   'Organizations whose members, name or plan have changed since they were copied into the tenant''s own database, a row for each
 change: whoever changes them waits for nobody.';
 create index changed_people_organization_id_idx on provisioning.changed_people (organization_id);
-create index changed_people_new_idx on provisioning.changed_people (id) where job_id is null and asleep_since is null;
+create index changed_people_job_id_idx on provisioning.changed_people (job_id) where job_id is not null;
+create index changed_people_due_idx on provisioning.changed_people (due_at) where job_id is null and asleep_since is null;
 alter table provisioning.changed_people enable row level security;
 revoke all on provisioning.changed_people from anon, authenticated, service_role;
 revoke all on sequence provisioning.changed_people_id_seq from anon, authenticated, service_role;
@@ -85,8 +90,9 @@ declare
 begin
   for v_organization_id in
     select distinct c.organization_id from (
-      select n.organization_id from provisioning.changed_people n where n.job_id is null and n.asleep_since is null
-      order by n.id limit p_limit) c
+      select n.organization_id from provisioning.changed_people n
+      where n.job_id is null and n.asleep_since is null and n.due_at <= now()
+      order by n.due_at limit p_limit) c
   loop
     begin
       v_enqueued := v_enqueued + provisioning.enqueue_people_copy(v_organization_id);
@@ -99,7 +105,7 @@ end
 $$;
 revoke execute on function provisioning.enqueue_people_copies(integer) from public, anon, authenticated, service_role;
 comment on function provisioning.enqueue_people_copies(integer) is
-  'For the sweep: makes jobs of the oldest p_limit changes of members, and returns how many.';
+  'For the sweep: makes jobs of the p_limit changes of members that have been due longest, and returns how many.';
 
 create function provisioning.people_to_copy(p_organization_id uuid, out up_to bigint, out people jsonb)
 language plpgsql stable security definer set search_path = '' as $$
@@ -138,3 +144,23 @@ $$;
 revoke execute on function provisioning.leave_people_asleep(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.leave_people_asleep(uuid, uuid) is
   'The tenant''s database sleeps; the members are copied when it is awake.';
+
+create function provisioning.put_off_people_copy() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_failures constant integer := 1 + coalesce(
+    (select max(c.failures) from provisioning.changed_people c where c.organization_id = new.organization_id), 0);
+begin
+  update provisioning.changed_people c set job_id = null, failures = v_failures,
+    due_at = now() + least(interval '1 day', interval '1 minute' * power(2, least(v_failures, 12) - 1))
+  where c.job_id = new.id;
+  return null;
+end
+$$;
+revoke execute on function provisioning.put_off_people_copy() from public, anon, authenticated, service_role;
+comment on function provisioning.put_off_people_copy() is
+  'Trigger: members that could not be copied are due again a minute later, then two, four and so on up to a day, until they are.';
+create trigger provisioning_jobs_put_off_people_copy after update of status on public.provisioning_jobs
+  for each row when (new.kind = 'copy_people' and old.status is distinct from new.status
+    and new.status in ('failed', 'cancelled'))
+  execute function provisioning.put_off_people_copy();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
-import { loginConnection } from '../support/tenant-logins.ts'
+import { loginConnection, strongestConnection } from '../support/tenant-logins.ts'
 import { callHealth } from './health-project.ts'
 
 const HOURS_MS = 2 * 3_600_000
@@ -8,6 +8,7 @@ const HOURS_MS = 2 * 3_600_000
 let project: TestProject
 let colleague: SignedUp
 let ready: SignedUp
+let refusing: SignedUp
 let sleeper: SignedUp
 /** How far the emulator's clock is behind. Computes that were used two hours ago sleep by themselves. */
 let behindMs = HOURS_MS
@@ -16,7 +17,7 @@ beforeAll(async () => {
   project = await startTestProject({ neon: { clock: () => Date.now() - behindMs } })
   sleeper = await readyTenant()
   behindMs = 0
-  ;[ready, colleague] = await Promise.all([readyTenant(), readyTenant()])
+  ;[ready, colleague, refusing] = await Promise.all([readyTenant(), readyTenant(), readyTenant()])
 })
 
 afterAll(() => project?.stop())
@@ -91,13 +92,55 @@ describe('the users in a tenant’s database', () => {
       await project.sql`select asleep_since is not null as asleep, job_id from provisioning.changed_people
       where organization_id = ${sleeper.organizationId}`
     expect(waiting).toEqual([{ asleep: true, job_id: null }])
+    // One that refused them before and sleeps now is not woken either.
+    await project.sql`update provisioning.changed_people set asleep_since = null, failures = 3
+      where organization_id = ${sleeper.organizationId}`
+    expect(await nextCopy(sleeper, 2)).toEqual({ left: 'asleep' })
     expect(await callHealth(project, { organizationId: sleeper.organizationId })).toMatchObject({
       body: { status: 'sleeping' },
     })
     expect(await usersOf(sleeper)).toHaveLength(1)
     await callHealth(project, { organizationId: sleeper.organizationId, deep: true })
-    expect(await nextCopy(sleeper, 2)).toEqual({})
+    expect(await nextCopy(sleeper, 3)).toEqual({})
     expect(await usersOf(sleeper)).toHaveLength(2)
+  })
+
+  it('of one that refuses them are tried again, later each time, until it takes them', async () => {
+    const { organizationId } = refusing
+    const owner = await strongestConnection(project, organizationId)
+    await owner.unsafe("alter table public.users add constraint nobody_else check (role = 'owner')")
+    await addColleague(refusing)
+    const failures = (times: number) =>
+      until(`failure ${times} of the copy`, async () => {
+        await project.sweep()
+        const [row] = await project.sql<{ minutes: number }[]>`
+          select round(extract(epoch from due_at - now()) / 60)::integer as minutes from provisioning.changed_people
+          where organization_id = ${organizationId} and failures = ${times} and job_id is null`
+        return row?.minutes
+      })
+    const jobs = () => project.sql<{ status: string; code: string | null }[]>`
+      select status, last_error ->> 'code' as code from public.provisioning_jobs
+      where organization_id = ${organizationId} and kind = 'copy_people' order by created_at`
+    const makeDue = () => project.sql`update provisioning.changed_people set due_at = now()
+      where organization_id = ${organizationId}`
+    const refused = { status: 'failed', code: 'tenant_people_refused' }
+
+    expect(await failures(1)).toBe(1)
+    await project.sweep()
+    expect(await jobs(), 'nobody tries before its time').toEqual([refused])
+    await makeDue()
+    expect(await failures(2)).toBe(2)
+    expect(await jobs()).toEqual([refused, refused])
+
+    await owner
+      .unsafe('alter table public.users drop constraint nobody_else')
+      .finally(() => owner.end({ timeout: 1 }))
+    await makeDue()
+    await nextCopy(refusing, 1)
+    expect(await usersOf(refusing)).toHaveLength(2)
+    expect(
+      await project.sql`select from provisioning.changed_people where organization_id = ${organizationId}`,
+    ).toEqual([])
   })
 
   it('are no work for a tenant that has no database, or is gone', async () => {

@@ -54,13 +54,19 @@ async function slugOf({ organizationId }: SignedUp): Promise<string> {
   return String(row?.slug)
 }
 
-/** A browser in which the person is signed in already. */
-async function browserOf(person: SignedUp): Promise<Page> {
-  const { context, trouble } = await openContext(browser, [pages.url, front.url])
-  const { session } = (await person.client.auth.getSession()).data
+async function newBrowser(): Promise<Page> {
+  // Links in mails lead through the project itself.
+  const { context, trouble } = await openContext(browser, [pages.url, front.url, project.services.url])
   const page = await context.newPage()
   page.setDefaultTimeout(15_000)
   opened.push({ context, page, trouble })
+  return page
+}
+
+/** A browser in which the person is signed in already. */
+async function browserOf(person: SignedUp): Promise<Page> {
+  const page = await newBrowser()
+  const { session } = (await person.client.auth.getSession()).data
   await page.goto(`${pages.url}/icon.svg`)
   await page.evaluate((text) => localStorage.setItem('console-session', text), JSON.stringify(session))
   return page
@@ -185,6 +191,56 @@ it('leads whoever has to sign in to the page that they wanted, and to no other s
   await page.getByRole('heading', { name: 'Sign in' }).waitFor()
   expect(new URL(page.url()).search).toBe('')
 })
+
+it('lets somebody choose another password by a mailed link, in the browser that has asked for it', async () => {
+  const person = await project.signUp({ organization_name: 'Emma’s estate' })
+  const page = await newBrowser()
+  const askForLink = async () => {
+    await page.goto(`${pages.url}/sign-in`)
+    await page.getByRole('link', { name: 'Forgot your password?' }).click()
+    await page.getByLabel('E-mail address').fill(person.email)
+    await page.getByRole('button', { name: 'Send the link' }).click()
+    await page.getByText('Look into your mail').waitFor()
+    return mailedLink(person.email)
+  }
+  const first = await askForLink()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'reset-sent')
+  const stranger = await newBrowser()
+  await stranger.goto(first)
+  await stranger.getByText('This link cannot be used').waitFor()
+  expect(await accessibilityProblems(stranger)).toEqual([])
+  await picture(stranger, 'reset-refused')
+
+  await page.goto(await askForLink())
+  await page.getByRole('heading', { name: 'Choose another password' }).waitFor()
+  await page.getByLabel('Password', { exact: true }).fill('short')
+  await page.getByRole('button', { name: 'Change the password' }).click()
+  await page.getByText('Take at least 8 characters.').waitFor()
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD)
+  await page.getByRole('button', { name: 'Change the password' }).click()
+  await page.getByText('This is your present password. Choose another one.').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await picture(page, 'reset')
+  expect(new URL(page.url()).search).toBe('')
+  await page.getByLabel('Password', { exact: true }).fill('an even better password')
+  await page.getByRole('button', { name: 'Change the password' }).click()
+  await page.getByRole('heading', { name: 'Emma’s estate' }).waitFor()
+
+  await page.getByRole('button', { name: /^Sign out/ }).click()
+  await page.getByLabel('E-mail address').fill(person.email)
+  await page.getByLabel('Password', { exact: true }).fill('an even better password')
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('heading', { name: 'Emma’s estate' }).waitFor()
+})
+
+async function mailedLink(to: string): Promise<string> {
+  const reply = await fetch(`${project.services.url}/mail.json`)
+  const mails: readonly { to: string; type: string; link: string }[] = await reply.json()
+  const mail = mails.find((each) => each.to === to && each.type === 'recovery')
+  if (!mail) throw new Error(`There is no mail for ${to}.`)
+  return mail.link
+}
 
 it('says that it is not live when a stream is half open, goes on by asking, and connects again', async () => {
   const [person, page] = await project.whileHeld(async () => {

@@ -116,7 +116,8 @@ export function ForgotPassword() {
     >
       {form.done === 'sent' ? (
         <Notice tone="success" title="Look into your mail">
-          If there is an account of {form.values.email}, a link is on its way. Open it in this browser.
+          If there is an account of {form.values.email}, a link is on its way. Open it in this browser within
+          five minutes.
         </Notice>
       ) : (
         <AuthForm form={form} submit="Send the link">
@@ -143,7 +144,7 @@ export function NewPassword() {
     <AuthPage title="Choose another password">
       {session === null ? (
         <Notice tone="warning" title="This link cannot be used">
-          It has been used, it is older than an hour, or it was asked for in another browser.{' '}
+          It has been used, it is too old, or it was asked for in another browser.{' '}
           <Link to="/forgot-password" className={linkClass}>
             Ask for another one
           </Link>

@@ -5,11 +5,12 @@ import { handleAdmin } from './admin.ts'
 import type { AuthContext, AuthSettings } from './context.ts'
 import { AuthError } from './errors.ts'
 import { invite, mailing, otp, recover, resend, sendConfirmation, sendEmailChange } from './mail-flows.ts'
+import { challengeOf, redeemCode } from './pkce.ts'
 import {
   passwordGrantBody,
+  pkceGrantBody,
   readJson,
   refreshGrantBody,
-  refusePkce,
   signUpBody,
   updateUserBody,
 } from './requests.ts'
@@ -96,7 +97,7 @@ async function signUp(context: AuthContext, call: Call): Promise<Reply> {
   const { password } = body
   assertAcceptablePassword(password)
   const { autoConfirm, bcryptCost } = context.settings
-  if (!autoConfirm) refusePkce(body)
+  const challenge = challengeOf(body)
   return mailing(context, 'Database error saving new user', async (sql, outbox) => {
     const existing = await findUserByEmail(sql, email)
     if (existing?.email_confirmed_at && autoConfirm)
@@ -110,7 +111,7 @@ async function signUp(context: AuthContext, call: Call): Promise<Reply> {
       }
     }
     if (existing) {
-      await sendConfirmation(context, call, sql, existing, outbox)
+      await sendConfirmation(context, call, sql, existing, outbox, challenge)
       return { status: 200, body: presentUser(await mustFind(sql, existing.id)) }
     }
     const user = await createUser(
@@ -123,7 +124,7 @@ async function signUp(context: AuthContext, call: Call): Promise<Reply> {
         status: 200,
         body: await startSession(sql, context.signer, user.id, clientOf(call), 'password'),
       }
-    await sendConfirmation(context, call, sql, user, outbox)
+    await sendConfirmation(context, call, sql, user, outbox, challenge)
     return { status: 200, body: presentUser(await mustFind(sql, user.id)) }
   })
 }
@@ -169,6 +170,7 @@ async function token(context: AuthContext, call: Call): Promise<Reply> {
   const grant = call.url.searchParams.get('grant_type')
   if (grant === 'password') return passwordGrant(context, call)
   if (grant === 'refresh_token') return refreshGrant(context, call)
+  if (grant === 'pkce') return pkceGrant(context, call)
   throw new AuthError('not_implemented', `The local stack has no grant type ${grant ?? '(none)'}`)
 }
 
@@ -189,6 +191,20 @@ async function refreshGrant(context: AuthContext, call: Call): Promise<Reply> {
   )
   if (outcome instanceof AuthError) throw outcome
   return { status: 200, body: outcome }
+}
+
+/** The code that a mailed link has led back with, and the verifier that only the asker has. */
+async function pkceGrant(context: AuthContext, call: Call): Promise<Reply> {
+  const body = await readJson(call, pkceGrantBody)
+  if (body.auth_code === '' || body.code_verifier === '')
+    throw new AuthError(
+      'validation_failed',
+      'invalid request: both auth code and code verifier should be non-empty',
+    )
+  return inTransaction(context.sql, 'Database error granting user', context.log, async (sql) => {
+    const { userId, method } = await redeemCode(sql, body.auth_code, body.code_verifier)
+    return { status: 200, body: await startSession(sql, context.signer, userId, clientOf(call), method) }
+  })
 }
 
 async function updateUser(context: AuthContext, call: Call): Promise<Reply> {
@@ -215,8 +231,7 @@ async function updateUser(context: AuthContext, call: Call): Promise<Reply> {
     if (changes && user.is_anonymous && context.settings.autoConfirm)
       await confirmEmailChange(sql, user, email)
     else if (changes) {
-      refusePkce(body)
-      await sendEmailChange(context, call, sql, user, email, outbox)
+      await sendEmailChange(context, call, sql, user, email, outbox, challengeOf(body))
     }
     return { status: 200, body: presentUser(await mustFind(sql, user.id)) }
   })

@@ -25,6 +25,9 @@ const statuses = {
   // Not 501, which auth-js takes for a network error and shows as `{}`.
   not_implemented: 422,
   otp_disabled: 422,
+  flow_state_not_found: 404,
+  flow_state_expired: 422,
+  bad_code_verifier: 400,
   manual_linking_disabled: 404,
   mfa_factor_not_found: 404,
 } as const
@@ -34,8 +37,13 @@ export type AuthErrorCode = keyof typeof statuses
 /** A refusal in GoTrue's words: `{code: HTTP status, error_code, msg}`. */
 export class AuthError extends Refusal {
   readonly errorCode: AuthErrorCode
-  constructor(errorCode: AuthErrorCode, message: string, extra: Readonly<Record<string, unknown>> = {}) {
-    super(statuses[errorCode], { message, ...extra })
+  constructor(
+    errorCode: AuthErrorCode,
+    message: string,
+    extra: Readonly<Record<string, unknown>> = {},
+    status: number = statuses[errorCode],
+  ) {
+    super(status, { message, ...extra })
     this.errorCode = errorCode
   }
 

@@ -12,15 +12,8 @@ import {
   saveRecoveryToken,
   type TokenType,
 } from './one-time-tokens.ts'
-import {
-  generateLinkBody,
-  inviteBody,
-  otpBody,
-  readJson,
-  recoverBody,
-  refusePkce,
-  resendBody,
-} from './requests.ts'
+import { beginFlow, type Challenge, challengeOf } from './pkce.ts'
+import { generateLinkBody, inviteBody, otpBody, readJson, recoverBody, resendBody } from './requests.ts'
 import { inTransaction } from './transaction.ts'
 import {
   createUser,
@@ -90,9 +83,11 @@ export async function sendConfirmation(
   sql: TransactionSql,
   user: UserRow,
   outbox: Outbox,
+  challenge?: Challenge,
 ): Promise<void> {
   const email = user.email ?? ''
-  const token = newToken(email)
+  if (challenge) await beginFlow(sql, user.id, 'email/signup', challenge)
+  const token = newToken(email, challenge)
   await saveConfirmationToken(sql, user.id, token.hash)
   outbox.push(message(context, call, email, 'signup', token))
 }
@@ -105,9 +100,11 @@ export async function sendEmailChange(
   user: UserRow,
   email: string,
   outbox: Outbox,
+  challenge?: Challenge,
 ): Promise<void> {
-  const next = newToken(email)
-  const current = user.email ? newToken(user.email) : undefined
+  if (challenge) await beginFlow(sql, user.id, 'email_change', challenge)
+  const next = newToken(email, challenge)
+  const current = user.email ? newToken(user.email, challenge) : undefined
   await saveEmailChange(sql, user.id, email, { current: current?.hash ?? '', next: next.hash })
   outbox.push(message(context, call, email, 'email_change', next))
   if (user.email && current) outbox.push(message(context, call, user.email, 'email_change', current))
@@ -116,7 +113,7 @@ export async function sendEmailChange(
 /** `POST /otp`: a sign-in link and code; an unknown address signs up, unless the client forbids it. */
 export async function otp(context: AuthContext, call: Call): Promise<Reply> {
   const body = await readJson(call, otpBody)
-  refusePkce(body)
+  const challenge = challengeOf(body)
   if (body.phone) throw new AuthError('phone_provider_disabled', 'Unsupported phone provider')
   const email = normalizedEmail(body.email ?? '')
   await mailing(context, 'Database error saving new user', async (sql, outbox) => {
@@ -125,8 +122,8 @@ export async function otp(context: AuthContext, call: Call): Promise<Reply> {
       throw new AuthError('otp_disabled', 'Signups not allowed for otp')
     const { autoConfirm } = context.settings
     const user = known ?? (await newUser(context, sql, email, body.data ?? {}, autoConfirm))
-    if (user.email_confirmed_at === null) return sendConfirmation(context, call, sql, user, outbox)
-    return sendRecovery(context, call, sql, user, 'magiclink', outbox)
+    if (user.email_confirmed_at === null) return sendConfirmation(context, call, sql, user, outbox, challenge)
+    return sendRecovery(context, call, sql, user, 'magiclink', outbox, challenge)
   })
   return { status: 200, body: {} }
 }
@@ -134,11 +131,11 @@ export async function otp(context: AuthContext, call: Call): Promise<Reply> {
 /** `POST /recover`: does not tell whether the address is known. */
 export async function recover(context: AuthContext, call: Call): Promise<Reply> {
   const body = await readJson(call, recoverBody)
-  refusePkce(body)
+  const challenge = challengeOf(body)
   const email = normalizedEmail(body.email)
   await mailing(context, 'Unable to process request', async (sql, outbox) => {
     const user = await findUserByEmail(sql, email)
-    if (user) await sendRecovery(context, call, sql, user, 'recovery', outbox)
+    if (user) await sendRecovery(context, call, sql, user, 'recovery', outbox, challenge)
   })
   return { status: 200, body: {} }
 }
@@ -146,14 +143,14 @@ export async function recover(context: AuthContext, call: Call): Promise<Reply> 
 /** `POST /resend`: for a sign-up or a change of address that is still open. */
 export async function resend(context: AuthContext, call: Call): Promise<Reply> {
   const body = await readJson(call, resendBody)
-  refusePkce(body)
+  const challenge = challengeOf(body)
   const email = normalizedEmail(body.email ?? '')
   await mailing(context, 'Unable to process request', async (sql, outbox) => {
     const user = await findUserByEmail(sql, email)
     if (user && body.type === 'signup' && user.email_confirmed_at === null)
-      await sendConfirmation(context, call, sql, user, outbox)
+      await sendConfirmation(context, call, sql, user, outbox, challenge)
     if (user?.email_change && body.type === 'email_change')
-      await sendEmailChange(context, call, sql, user, user.email_change, outbox)
+      await sendEmailChange(context, call, sql, user, user.email_change, outbox, challenge)
   })
   return { status: 200, body: {} }
 }
@@ -249,9 +246,11 @@ async function sendRecovery(
   user: UserRow,
   type: 'recovery' | 'magiclink',
   outbox: Outbox,
+  challenge: Challenge | undefined,
 ): Promise<void> {
   const email = user.email ?? ''
-  const token = newToken(email)
+  if (challenge) await beginFlow(sql, user.id, type, challenge)
+  const token = newToken(email, challenge)
   await saveRecoveryToken(sql, user.id, token.hash)
   outbox.push(message(context, call, email, type, token))
 }

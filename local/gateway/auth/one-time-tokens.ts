@@ -1,6 +1,7 @@
 import { createHash, randomInt } from 'node:crypto'
 import type { Sql, TransactionSql } from 'postgres'
 import { AuthError } from './errors.ts'
+import { type Challenge, flowToken } from './pkce.ts'
 import { findUser, type UserRow } from './users.ts'
 
 /** What a link or code in a mail is for. `email` stands for whichever of signup and magiclink is open. */
@@ -16,9 +17,10 @@ export interface OneTimeToken {
   readonly hash: string
 }
 
-export function newToken(email: string): OneTimeToken {
+export function newToken(email: string, challenge?: Challenge): OneTimeToken {
   const code = String(randomInt(1_000_000)).padStart(6, '0')
-  return { code, hash: hashOf(email, code) }
+  const hash = hashOf(email, code)
+  return { code, hash: challenge ? flowToken(hash) : hash }
 }
 
 /** As GoTrue makes it. */
@@ -62,28 +64,31 @@ export interface FoundToken {
   readonly user: UserRow
   /** What the token was really for. */
   readonly type: Exclude<TokenType, 'email'>
+  /** Under which it is kept. */
+  readonly hash: string
 }
 
-/** The user whom the hash belongs to, locked. @throws AuthError (otp_expired) with the message */
+/** The user whom one of the hashes belongs to, locked. @throws AuthError (otp_expired) with the message */
 export async function findToken(
   sql: TransactionSql,
   type: TokenType,
-  hash: string,
+  hashes: readonly string[],
   message: string,
 ): Promise<FoundToken> {
-  const [row] = await sql<{ id: string; column: 'confirmation' | 'recovery' | 'change' }[]>`
-    select u.id, found.column from auth.users u, lateral (
-      select 'confirmation' as column, u.confirmation_sent_at as sent_at where u.confirmation_token = ${hash}
-      union all select 'recovery', u.recovery_sent_at where u.recovery_token = ${hash}
+  const [row] = await sql<{ id: string; column: 'confirmation' | 'recovery' | 'change'; hash: string }[]>`
+    select u.id, found.column, wanted.hash from auth.users u, unnest(${[...hashes]}::text[]) as wanted (hash), lateral (
+      select 'confirmation' as column, u.confirmation_sent_at as sent_at where u.confirmation_token = wanted.hash
+      union all select 'recovery', u.recovery_sent_at where u.recovery_token = wanted.hash
       union all select 'change', u.email_change_sent_at
-        where ${hash} in (u.email_change_token_new, u.email_change_token_current)
+        where wanted.hash in (u.email_change_token_new, u.email_change_token_current)
     ) as found
     where u.deleted_at is null and found.sent_at > now() - make_interval(secs => ${LIFETIME_SECONDS})
       and found.column = any(${columnsFor(type)}) for update of u`
   const user = row && (await findUser(sql, row.id))
   if (!user) throw new AuthError('otp_expired', message)
-  if (type !== 'email') return { user, type }
-  return { user, type: row.column === 'confirmation' ? 'signup' : 'magiclink' }
+  const { hash } = row
+  if (type !== 'email') return { user, type, hash }
+  return { user, type: row.column === 'confirmation' ? 'signup' : 'magiclink', hash }
 }
 
 export async function hasPassword(sql: Sql | TransactionSql, id: string): Promise<boolean> {

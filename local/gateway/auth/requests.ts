@@ -3,22 +3,24 @@ import type { Call } from '../exchange.ts'
 import { AuthError } from './errors.ts'
 
 const metadata = z.record(z.string(), z.json())
+const pkce = { code_challenge: z.string().nullish(), code_challenge_method: z.string().nullish() }
 
 export const signUpBody = z.object({
   email: z.string().optional(),
   phone: z.string().optional(),
   password: z.string().optional(),
   data: metadata.nullish(),
-  code_challenge: z.string().nullish(),
+  ...pkce,
 })
 export const passwordGrantBody = z.object({ email: z.string(), password: z.string() })
+export const pkceGrantBody = z.object({ auth_code: z.string(), code_verifier: z.string() })
 export const refreshGrantBody = z.object({ refresh_token: z.string() })
 export const updateUserBody = z.object({
   email: z.string().optional(),
   phone: z.string().optional(),
   password: z.string().optional(),
   data: metadata.nullish(),
-  code_challenge: z.string().nullish(),
+  ...pkce,
 })
 export const tokenTypes = z.enum(['signup', 'invite', 'recovery', 'magiclink', 'email_change', 'email'])
 export const verifyBody = z.object({
@@ -28,7 +30,6 @@ export const verifyBody = z.object({
   token: z.string().min(1).optional(),
   token_hash: z.string().min(1).optional(),
 })
-const pkce = { code_challenge: z.string().nullish() }
 export const otpBody = z.object({
   email: z.string().optional(),
   phone: z.string().optional(),
@@ -63,15 +64,6 @@ export const adminUserBody = z.object({
   app_metadata: metadata.nullish(),
   ban_duration: z.string().optional(),
 })
-
-/** Links that a code verifier must complete are missing here. @throws AuthError (not_implemented) */
-export function refusePkce(body: { readonly code_challenge?: string | null | undefined }): void {
-  if (body.code_challenge)
-    throw new AuthError(
-      'not_implemented',
-      "The local stack has no PKCE flow: create the client with auth.flowType 'implicit', or verify the code with verifyOtp",
-    )
-}
 
 /** The JSON body in the given shape; fields beyond it are ignored, as GoTrue does. @throws AuthError */
 export async function readJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {

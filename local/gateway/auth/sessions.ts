@@ -28,7 +28,16 @@ export function clientOf(call: Call): ClientDescription {
 }
 
 /** How somebody signed in, as `amr` in the access token names it. */
-export type SignInMethod = 'password' | 'otp' | 'anonymous'
+export type SignInMethod =
+  | 'password'
+  | 'otp'
+  | 'anonymous'
+  // At the end of a flow with a code it is what the mail was for.
+  | 'email/signup'
+  | 'recovery'
+  | 'magiclink'
+  | 'invite'
+  | 'email_change'
 
 export interface ClientDescription {
   readonly userAgent: string | undefined

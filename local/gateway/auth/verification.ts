@@ -5,6 +5,7 @@ import type { AuthContext } from './context.ts'
 import { AuthError } from './errors.ts'
 import { redirectTarget } from './mail-flows.ts'
 import { type FoundToken, findToken, hashOf, hasPassword, type TokenType } from './one-time-tokens.ts'
+import { type FlowMethod, flowToken, isOfFlow, issueCode } from './pkce.ts'
 import { readJson, tokenTypes, verifyBody } from './requests.ts'
 import { clientOf, startSession } from './sessions.ts'
 import { inTransaction } from './transaction.ts'
@@ -31,68 +32,93 @@ export async function verify(context: AuthContext, call: Call): Promise<Reply> {
       'validation_failed',
       'Only an email address or phone number should be provided on verify',
     )
-  const hash = body.token_hash ?? hashOf((body.email ?? '').toLowerCase(), body.token ?? '')
+  const typed = hashOf((body.email ?? '').toLowerCase(), body.token ?? '')
+  const hashes = body.token_hash === undefined ? [typed, flowToken(typed)] : [body.token_hash]
   const message =
     body.token === undefined ? 'Email link is invalid or has expired' : 'Token has expired or is invalid'
-  const reply = await redeem(context, call, body.type, hash, message)
+  const reply = await redeem(context, body.type, hashes, message, (sql, { id }) =>
+    startSession(sql, context.signer, id, clientOf(call), 'otp'),
+  )
   return { status: 200, body: reply ?? { msg: HALF_CONFIRMED, code: '200' } }
 }
 
-/** `GET /verify`: what a link in a mail opens. Leads back to the site with the session, or the refusal, after the #. */
+/**
+ * `GET /verify`: what a link in a mail opens. Leads back to the site with the session, or the refusal, after the #. Where the mail was asked for
+ * with a code challenge, with a code after the ?, and the refusal in both places.
+ */
 export async function followLink(context: AuthContext, call: Call): Promise<Reply> {
   const query = call.url.searchParams
-  const target = redirectTarget(context, call)
-  const type = tokenTypes.safeParse(query.get('type'))
+  const target = new URL(redirectTarget(context, call))
+  const parsed = tokenTypes.safeParse(query.get('type'))
   const hash = query.get('token') ?? query.get('token_hash')
   if (!hash) throw new AuthError('validation_failed', 'Verify requires a token or a token hash')
-  if (!type.success) throw new AuthError('validation_failed', 'Unsupported verification type')
-  const result = await redeem(context, call, type.data, hash, 'Email link is invalid or has expired').catch(
-    (error: unknown) => {
-      if (error instanceof AuthError) return error
-      throw error
-    },
-  )
-  const fragment = new URLSearchParams(fragmentOf(result, type.data))
-  fragment.set('sb', '')
-  return { status: 303, headers: { location: `${target.split('#')[0]}#${fragment}` } }
+  if (!parsed.success) throw new AuthError('validation_failed', 'Unsupported verification type')
+  const type = parsed.data
+  const message = 'Email link is invalid or has expired'
+  const isFlow = isOfFlow(hash)
+  const result = await redeem<Record<string, string>>(
+    context,
+    type,
+    [hash],
+    message,
+    async (sql, { id }, found) =>
+      isFlow
+        ? { code: await issueCode(sql, id, FLOWS[found]) }
+        : sessionOf(await startSession(sql, context.signer, id, clientOf(call), 'otp'), type),
+  ).catch((error: unknown) => {
+    if (error instanceof AuthError) return refusalOf(error)
+    throw error
+  })
+  const told = result ?? { message: HALF_CONFIRMED }
+  if (isFlow) for (const [name, value] of Object.entries(told)) target.searchParams.set(name, value)
+  if (isFlow && told.code) target.hash = ''
+  else target.hash = new URLSearchParams({ ...told, sb: '' }).toString()
+  return { status: 303, headers: { location: target.href } }
 }
 
-function fragmentOf(
-  result: Record<string, unknown> | AuthError | undefined,
-  type: TokenType,
-): Record<string, string> {
-  if (result === undefined) return { message: HALF_CONFIRMED }
-  if (result instanceof AuthError) {
-    const error = result.reply.status === 403 ? 'access_denied' : 'server_error'
-    return { error, error_code: result.errorCode, error_description: result.message }
-  }
+const FLOWS: Readonly<Record<FoundToken['type'], FlowMethod>> = {
+  signup: 'email/signup',
+  invite: 'invite',
+  recovery: 'recovery',
+  magiclink: 'magiclink',
+  email_change: 'email_change',
+}
+
+function sessionOf(reply: Record<string, unknown>, type: TokenType): Record<string, string> {
   const names = ['access_token', 'token_type', 'expires_in', 'expires_at', 'refresh_token']
-  return { ...Object.fromEntries(names.map((name) => [name, String(result[name])])), type }
+  return { ...Object.fromEntries(names.map((name) => [name, String(reply[name])])), type }
 }
 
-/** The token reply; undefined when the other address must confirm a change, too. */
-function redeem(
+function refusalOf({ reply, errorCode, message }: AuthError): Record<string, string> {
+  const error = reply.status === 403 ? 'access_denied' : 'server_error'
+  return { error, error_code: errorCode, error_description: message }
+}
+
+/**
+ * Takes the token, and gives what the work makes of its owner; undefined when the other address must confirm a change, too.
+ * @param hashes under which the token may be kept
+ */
+function redeem<Result>(
   context: AuthContext,
-  call: Call,
   type: TokenType,
-  hash: string,
+  hashes: readonly string[],
   message: string,
-): Promise<Record<string, unknown> | undefined> {
+  work: (sql: TransactionSql, user: UserRow, type: FoundToken['type']) => Promise<Result>,
+): Promise<Result | undefined> {
   return inTransaction(context.sql, 'Database error confirming user', context.log, async (sql) => {
-    const found = await findToken(sql, type, hash, message)
+    const found = await findToken(sql, type, hashes, message)
     if (found.user.banned_until !== null && found.user.banned_until > new Date())
       throw new AuthError('user_banned', 'User is banned')
-    if (!(await apply(context, sql, found, hash))) return undefined
+    if (!(await apply(context, sql, found))) return undefined
     await refreshProviders(sql, found.user.id)
-    return startSession(sql, context.signer, found.user.id, clientOf(call), 'otp')
+    return work(sql, found.user, found.type)
   })
 }
 
 async function apply(
   context: AuthContext,
   sql: TransactionSql,
-  { user, type }: FoundToken,
-  hash: string,
+  { user, type, hash }: FoundToken,
 ): Promise<boolean> {
   if (type === 'email_change') return applyEmailChange(context, sql, user, hash)
   if (type === 'recovery' || type === 'magiclink') {

@@ -71,7 +71,10 @@ export function registerMigrate(program: Command, define: Define): void {
       .command('migrate')
       .description('bring all tenants’ databases to a newer version of the tenant schema')
       .addOption(
-        new Option('--to <version>', 'the number of the last file')
+        new Option(
+          '--to <version>',
+          'the number of the last file; without it, the newest of this command’s own files',
+        )
           .default(latestSchemaVersion)
           .argParser(count),
       )

@@ -1,4 +1,10 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SUPERUSER } from '../../local/postgres/server.ts'
 import { createWorker } from '../../shared/engine/worker.ts'
 import type { SchemaFile } from '../../shared/generated/tenant-schema-files.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
@@ -12,10 +18,13 @@ import { startTestProject, type TestProject, until } from '../support/project.ts
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
 import { addTenants, type HealthTenant } from './health-project.ts'
 
+/** In the same process: to kill a wrapper would leave the worker alive. */
+const TSX = ['--import', createRequire(import.meta.url).resolve('tsx')]
 const FLEET = 40
 const HOUR_MS = 3_600_000
 const CANARY = 4
 
+const workers: ChildProcess[] = []
 let project: TestProject
 let tenants: HealthTenant[]
 let sql: Database
@@ -39,6 +48,7 @@ const TWO = file(
 )
 const THREE = file(3, 'insert into public.counted values (3)')
 const FOUR = file(4, 'insert into public.counted values (4)')
+const FIVE = file(5, 'insert into public.counted values (5)')
 
 beforeAll(async () => {
   project = await startTestProject({
@@ -55,6 +65,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  for (const child of workers) child.kill('SIGKILL')
   await sql?.end({ timeout: 1 })
   await project?.stop()
 })
@@ -221,7 +232,116 @@ describe('a fleet migration', () => {
   })
 })
 
+/** A worker in a process of its own. @returns how to kill it, as the platform kills a function: without a word */
+function startWorker(...files: readonly SchemaFile[]): { kill(): Promise<void> } {
+  const program = fileURLToPath(new URL('fleet-worker.ts', import.meta.url))
+  const child = spawn(process.execPath, [...TSX, program], {
+    env: {
+      ...process.env,
+      DATABASE: project.databaseUrl(),
+      NEON: project.neonEmulator.url,
+      FILES: JSON.stringify(files),
+      AHEAD_MS: String(aheadMs),
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  workers.push(child)
+  const ended = once(child, 'exit')
+  return {
+    kill: async () => {
+      child.kill('SIGKILL')
+      expect(await ended, 'it was still at work').toEqual([null, 'SIGKILL'])
+    },
+  }
+}
+
+/** When somebody waits for what this session has locked. Of pg_stat_activity a transaction would see the same all along. */
+const isWaitedFor = (holder: postgres.Sql, what: string) =>
+  until(what, async () => {
+    const [waiting] = await holder<{ pid: number }[]>`
+      select l.pid from pg_locks l where not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid))`
+    return waiting
+  })
+
+const leasesEnd = () =>
+  project.sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
+
+describe('kill -9 of a worker', () => {
+  it('after the claim, in a file, and before our rows know of it, applies nothing twice and loses nothing', async () => {
+    const files = [ONE, TWO, THREE, FOUR, FIVE]
+    const superuser = postgres(project.databaseUrl(SUPERUSER), { max: 1, onnotice: () => undefined })
+    await start(5, 0)
+    try {
+      // Right after the claim: what follows it waits for the row of the owner of all tenants.
+      await superuser.unsafe('begin; select from auth.users for update')
+      const claimed = startWorker(...files)
+      await isWaitedFor(superuser, 'preparation of a job that was claimed')
+      await claimed.kill()
+      await superuser.unsafe('rollback')
+      await leasesEnd()
+
+      // In the file of a tenant of the first few: one of its statements waits.
+      const [first] = await project.sql<{ id: string }[]>`
+        select organization_id as id from provisioning.fleet_migration_tenants where state = 'queued' limit 1`
+      const holder = await apiConnection(project, first?.id ?? '')
+      await holder.unsafe('begin; lock table public.counted in exclusive mode')
+      const inFile = startWorker(...files)
+      await isWaitedFor(holder, 'statement of the file')
+      await inFile.kill()
+      // The server has all of the file already, and goes on with it.
+      await holder.unsafe('rollback')
+      await holder.end({ timeout: 1 })
+      await leasesEnd()
+
+      // When the tenant's database has it, and our rows do not.
+      const [last] = await project.sql<{ id: string }[]>`
+        select organization_id as id from public.organization_databases
+        where schema_version = 4 order by organization_id desc limit 1`
+      await superuser.unsafe(`begin; select from public.organization_databases
+        where organization_id = '${last?.id}' for update`)
+      const unwritten = startWorker(...files)
+      await isWaitedFor(superuser, 'record of a version')
+      await unwritten.kill()
+      // Nor will what it had sent be done.
+      await superuser`select pg_terminate_backend(l.pid) from pg_locks l
+        where not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid))`
+      await superuser.unsafe('rollback')
+      await leasesEnd()
+    } finally {
+      await superuser.end({ timeout: 1 })
+    }
+    await work(...files)
+    expect(await status()).toMatchObject({ state: 'done', tenants: { done: FLEET }, versions: { 5: FLEET } })
+    expect(await counted()).toEqual(['1,2,3,4,5'])
+    const [again] = await project.sql<{ jobs: number }[]>`
+      select count(*)::int as jobs from public.provisioning_jobs where kind = 'migrate_schema' and attempts > 1
+        and request ->> 'to' = '5'`
+    expect(again?.jobs, 'jobs that were taken over').toBeGreaterThanOrEqual(CANARY)
+  })
+})
+
 describe('npm run tenants -- migrate', () => {
+  it('lists the versions of a mixed fleet with --status', async () => {
+    const [one, two, three] = tenants.map(({ organizationId }) => organizationId)
+    await project.sql`update public.organization_databases
+      set schema_version = case organization_id::text when ${one ?? ''} then null when ${two ?? ''} then 1 else 3 end
+      where organization_id::text in (${one ?? ''}, ${two ?? ''}, ${three ?? ''})`
+    const environment = operatorOf(project)
+    const { document } = await tenantsJson(environment, 'migrate', '--status')
+    expect(document).toMatchObject({
+      versions: [
+        { version: 5, tenants: FLEET - 3 },
+        { version: 3, tenants: 1 },
+        { version: 1, tenants: 1 },
+        { version: null, tenants: 1 },
+      ],
+    })
+    const { stdout } = await command(environment, 'migrate', '--status')
+    for (const row of [`5 +${FLEET - 3}`, '3 +1', '1 +1', 'none yet +1'])
+      expect(stdout).toMatch(new RegExp(`^ *${row} *$`, 'm'))
+    await project.sql`update public.organization_databases set schema_version = 5`
+  })
+
   it('says whom it would be about, fails where the functions lack the files, and shows the versions', async () => {
     const environment = operatorOf(project)
     const dry = await tenantsJson(environment, 'migrate', '--to', '9', '--dry-run')

@@ -101,7 +101,7 @@ export function registerRotateKeys(program: Command, define: Define): void {
       .option('--yes', 'do not ask; needed where there is no terminal')
       .addHelpText(
         'after',
-        '\nWork that a new key cuts off is repeated. Our own logins are renewed by the sweep, in databases that are awake.\nExit codes: 0 done, 1 refused or not confirmed.',
+        '\nWork that a new key cuts off is repeated. Our own logins are renewed by the sweep within an hour or so, in databases that are awake.\nExit codes: 0 done, 1 refused or not confirmed.',
       ),
     async (session, { only = [...KEYS], yes = false }: { only?: string[]; yes?: boolean }) => {
       const api = await session.connect()

@@ -249,9 +249,9 @@ begin
   end if;
   foreach v_key in array p_keys loop
     if v_key = 'logins' then
+      -- Each database is looked at once an hour, some at each sweep. To make all of them due here would be one statement over all
+      -- rows, which everybody who writes one waits for.
       update provisioning.settings s set own_logins_older_than = now() where s.id;
-      update public.organization_databases d set rotation_look_at = now()
-      where d.rotation_look_at > now() and d.own_passwords_changed_at is not null;
     else
       perform provisioning.keep_secret('provisioning_' || v_key || '_key', encode(extensions.gen_random_bytes(32), 'hex'),
         (select s.description from vault.secrets s where s.name = 'provisioning_' || v_key || '_key'));
@@ -266,7 +266,7 @@ revoke execute on function provisioning.rotate_keys(text[]) from public, anon, a
 grant execute on function provisioning.rotate_keys(text[]) to service_role;
 comment on function provisioning.rotate_keys(text[]) is
   'Makes keys of this project anew: doorbell, sealing, and logins for the passwords of our own logins in all tenants'' databases,
-which the sweep renews by and by, in those that are awake. Audited. Raises TP422 for another word.';
+which the sweep renews within an hour or so, in those that are awake. Audited. Raises TP422 for another word.';
 
 create function public.rotate_keys(keys text[]) returns text[]
 language sql volatile security invoker set search_path = '' as $$

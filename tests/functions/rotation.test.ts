@@ -355,6 +355,11 @@ describe('npm run tenants', () => {
       now[0]?.decrypted_secret === old[0]?.decrypted_secret,
       now[1]?.decrypted_secret === old[1]?.decrypted_secret,
     ]).toEqual([true, false])
+    const [audited] = await project.sql`select count(*)::int as acts from public.audit_logs
+      where action = 'key.rotated' and resource_id in ('sealing', 'logins')`
+    expect(audited).toEqual({ acts: 2 })
+    // Within the hour.
+    await project.sql`update public.organization_databases set rotation_look_at = now()`
     await project.sweep()
     expect((await ended('renew_own_logins')).outputs).toEqual({
       renew_own_logins: { renewed: OUR_LOGINS.length },

@@ -7,6 +7,7 @@ import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import Stripe from 'stripe'
 import type { Database } from '../../shared/generated/database-types.ts'
+import { services } from '../../shared/services/registry.ts'
 import { stripe as stripeService } from '../../shared/services/stripe/index.ts'
 import { bold, dim, green, stopRequest } from '../../tools/command.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
@@ -17,6 +18,7 @@ import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
 import { showEndpoint } from './endpoint.ts'
 import { showHealth } from './health.ts'
+import { showProjectTier } from './project-tier.ts'
 import { withTenantDatabase } from './tenant-database.ts'
 import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
 
@@ -28,14 +30,21 @@ const STRIPE_TIMINGS = { requestMs: 200, searchLagMs: 30_000 }
 const MORE_PEOPLE = 10
 const TIMEOUT_MS = 60_000
 
+export const TIERS = ['database', 'project'] as const
+export type Tier = (typeof TIERS)[number]
+
 /** The main job on a stack of its own, from sign-up to a proven tenant; leaves nothing behind, also on Ctrl-C. */
-export async function runDemo(): Promise<number> {
+export async function runDemo(tier: Tier): Promise<number> {
   const stop = stopRequest()
   const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-demo-'))
   try {
     const stack = await startDemoStack(directory, stop)
     try {
-      await Promise.race([scenes(stack), interruption(stop)])
+      const shown =
+        tier === 'project'
+          ? showProjectTier(stack, (email, fullName) => signUp(stack, email, fullName))
+          : scenes(stack)
+      await Promise.race([shown, interruption(stop)])
     } finally {
       console.log(dim('\n… stopping'))
       await (stop.aborted ? stopInSilence(stack) : stack.stop())
@@ -65,12 +74,8 @@ async function interruption(stop: AbortSignal): Promise<never> {
 
 async function startDemoStack(directory: string, signal: AbortSignal): Promise<Stack> {
   // Never the real services: what a demo makes there would stay, and cost.
-  const {
-    STRIPE_SECRET_KEY: _stripe,
-    NEON_API_KEY: _neon,
-    N8N_API_KEY: _n8n,
-    ...configuration
-  } = await readConfiguration()
+  const withoutKeys = Object.fromEntries(services.map(({ secret }) => [secret, undefined]))
+  const configuration = { ...(await readConfiguration()), ...withoutKeys }
   return startStack({
     directory,
     // Free ports, so that the demo runs beside `npm start` and whatever else is there.

@@ -44,9 +44,53 @@ const ERRORS: Readonly<Record<string, string>> = {
   tenant_database_unavailable: 'The database cannot be reached at the moment. Try again shortly.',
 }
 
+/** Where the API says nothing better itself: it knows which value, which size or which name was meant. */
+const OTHERWISE: Readonly<Record<string, string>> = {
+  invalid_json: 'The page has sent something that the project could not read. Reload it.',
+  invalid_body: 'The page has sent something that the project could not read. Reload it.',
+  invalid_argument: 'One of the values is not valid. Check what you have entered.',
+  invalid_query: 'The query is not valid. Check its names and brackets.',
+  query_too_complex: 'The query asks for too much at once. Ask for fewer fields or smaller pages.',
+  unauthorized: 'You are signed out. Sign in again to go on.',
+  size_not_in_plan: 'Your plan does not have this size. Choose another one.',
+  user_not_found: 'There is no such person.',
+  key_not_found: 'There is no such key. It may have been deleted.',
+  not_expected: 'Nobody expects you in an organization with this address.',
+  method_not_allowed: 'The page has asked in a wrong way. Reload it.',
+  not_acceptable: 'The page has asked in a wrong way. Reload it.',
+  nothing_to_cancel: 'There is nothing to cancel: it has ended already.',
+  region_is_fixed: 'The region cannot be changed any more.',
+  undo_in_progress: 'What was made is being removed. Try again when that is done.',
+  former_password_valid: 'The former password is still valid. Wait until it has ended.',
+  already_member: 'This person is a member already.',
+  owner_is_needed: 'An organization needs an owner. Make somebody else an owner first.',
+  too_many_organizations: 'You own as many organizations as you may.',
+  key_has_ended: 'This key has ended. Make a new one.',
+  body_too_large: 'That is too much at once. Send less.',
+  unknown_choice: 'This is not offered. Choose something else.',
+  user_not_eligible: 'Nothing is set up for this account.',
+  user_too_old: 'This account is no new one.',
+  confirmation_required: 'Confirm first that you mean it.',
+  under_legal_hold: 'This organization has to be kept for legal reasons. Ask the support.',
+  several_accounts: 'Several accounts have this address. Ask the support.',
+  service_just_redone: 'This was done again just now. Wait a moment.',
+  schema_drift:
+    'A table or column that is needed was changed in the database. Change it back, or ask the support.',
+  already_exists: 'There is one with this value already.',
+  value_refused: 'The database does not take one of the values, or one is missing.',
+  answer_too_large: 'The answer would be too large. Ask for fewer or shorter values.',
+  unknown_document: 'Only stored queries may run here, and this is none of them.',
+  too_many_requests: 'That was too often. Try again in a moment.',
+  too_many_attempts: 'That was too often. Try again later.',
+  too_many_waiting: 'Too many are waiting. Try again in a moment.',
+  tenant_database_busy: 'The database has too much to do. Try again in a moment.',
+  tenant_database_too_slow: 'The database took too long and was stopped. Ask for less.',
+  provider_unavailable: 'A service that we need does not answer. It is tried again by itself.',
+}
+
 /** What a person is told, with what helps to find it in the log. */
 export function errorText({ code, message, retryAfterSeconds, requestId }: ApiError): string {
-  const text = ERRORS[code] ?? message
+  const text = ERRORS[code] ?? (message || (OTHERWISE[code] ?? 'That was refused.'))
   if (code === 'internal_error' && requestId) return `${text} Tell support this number: ${requestId}.`
   return retryAfterSeconds && !/\d+ s/.test(text) ? `${text} Try again in ${retryAfterSeconds} s.` : text
 }

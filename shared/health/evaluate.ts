@@ -36,6 +36,8 @@ export interface Metrics {
   readonly schema_version?: number
   /** ISO 8601. */
   readonly certificate_expires_at?: string
+  /** Who has issued it, as the certificate has it. */
+  readonly certificate_issuer?: string
   /** ISO 8601: when the catalogue was last compared with what the files of the schema have made. */
   readonly schema_looked_at?: string
   /** What was found then, such as a column that is missing; absent when nothing was. */

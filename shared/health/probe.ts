@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { networkError } from '../kernel/database/socket.ts'
 import type { TenantAddress } from '../tenant-database/address.ts'
 import { openTenantSession, type SessionHooks, type SessionLimits } from '../tenant-database/session.ts'
-import { certificateEnd } from './certificate.ts'
+import { issuerOf, type ShownCertificate, shownCertificate } from './certificate.ts'
 import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
 import type { ExpectedSchema } from './expected-schemas.ts'
 import { type Reason, trouble, troubleOf } from './reasons.ts'
@@ -42,7 +42,7 @@ export async function probeDatabase(
   timeoutMs: number,
   expected?: ExpectedSchema,
 ): Promise<Probe> {
-  const seen: Seen = { sessionOpened: false, certificateExpiresAt: undefined }
+  const seen: Seen = { sessionOpened: false, certificateExpiresAt: undefined, certificateIssuer: undefined }
   const measurementMs = timeoutMs * MEASUREMENT_SHARE
   const sessions = (['pooled', 'direct'] as const).map((through) =>
     openTenantSession(address, password, through, limitsWithin(measurementMs), hooksFor(seen)),
@@ -58,7 +58,7 @@ export async function probeDatabase(
         ...(await lookAtSchema(direct.sql, expected, previous)),
       })),
     ])
-    return await nameExpiry(judge(results, seen), address, deadline - performance.now())
+    return await nameRefusal(judge(results, seen), address, deadline - performance.now())
   } finally {
     for (const session of sessions) void session.close()
   }
@@ -75,6 +75,7 @@ function limitsWithin(ms: number): SessionLimits {
 interface Seen {
   sessionOpened: boolean
   certificateExpiresAt: string | undefined
+  certificateIssuer: string | undefined
 }
 
 function hooksFor(seen: Seen): SessionHooks {
@@ -86,6 +87,7 @@ function hooksFor(seen: Seen): SessionHooks {
     // Node and Deno (2.9) both call it.
     checkServerIdentity: (host, certificate) => {
       if (certificate.valid_to) seen.certificateExpiresAt = new Date(certificate.valid_to).toISOString()
+      seen.certificateIssuer = issuerOf(certificate)
       return checkServerIdentity(host, certificate)
     },
   }
@@ -93,13 +95,14 @@ function hooksFor(seen: Seen): SessionHooks {
 
 function judge(
   results: readonly PromiseSettledResult<Metrics>[],
-  { sessionOpened, certificateExpiresAt }: Seen,
+  { sessionOpened, certificateExpiresAt, certificateIssuer }: Seen,
 ): Probe {
   const [pooled, direct] = results.map((result) => (result.status === 'fulfilled' ? result.value : {}))
   const metrics = {
     ...pooled,
     ...direct,
     ...(certificateExpiresAt ? { certificate_expires_at: certificateExpiresAt } : {}),
+    ...(certificateIssuer ? { certificate_issuer: certificateIssuer } : {}),
   }
   const broken = results.filter((result) => result.status === 'rejected')
   // The direct host's, if it is in trouble too: Postgres says why, while a pooler may only let us wait.
@@ -113,17 +116,26 @@ function judge(
   }
 }
 
-/** Looks again at a certificate that was refused, because not every platform says that it has expired. */
-async function nameExpiry(
+/** Looks again at a certificate that was refused, because not every platform says why. */
+async function nameRefusal(
   probe: Probe,
   { host, pooledHost, port }: TenantAddress,
   timeoutMs: number,
 ): Promise<Probe> {
   if (probe.ok || probe.reason.code !== 'certificate_invalid') return probe
   const hosts = [...new Set([pooledHost, host])].filter((name) => name !== null)
-  const ends = await Promise.all(hosts.map((name) => certificateEnd(name, port ?? 5432, timeoutMs)))
-  const expired = ends.some((end) => end !== undefined && end < Date.now())
-  return expired ? { ...probe, reason: trouble('certificate_expired') } : probe
+  const shown = await Promise.all(hosts.map((name) => shownCertificate(name, port ?? 5432, timeoutMs)))
+  const expired = shown.some((each) => each?.end !== undefined && each.end < Date.now())
+  if (expired) return { ...probe, reason: trouble('certificate_expired') }
+  const why = whyRefused(shown.filter((each) => each !== undefined))
+  return why ? { ...probe, reason: { ...probe.reason, message: `${probe.reason.message} ${why}` } } : probe
+}
+
+/** Which of the hosts was refused is not known here, so only what is true of both is said of an issuer. */
+function whyRefused(shown: readonly ShownCertificate[]): string | undefined {
+  if (shown.some(({ isForHost }) => !isForHost)) return 'It is made out for another host.'
+  const [issuer, ...others] = new Set(shown.map((each) => each.issuer))
+  return issuer && others.length === 0 ? `It was issued by ${issuer}, which is not trusted here.` : undefined
 }
 
 /** In words, when only one of the two is in trouble. */

@@ -102,6 +102,7 @@ describe.each([
     const days = (Date.parse(String(metrics.certificate_expires_at)) - Date.now()) / DAY_MS
     expect(days).toBeGreaterThan(89.9)
     expect(days).toBeLessThan(90.1)
+    expect(metrics.certificate_issuer).toMatch(/\w/)
   })
 
   it('that has expired is named so', async () => {
@@ -113,13 +114,23 @@ describe.each([
   })
 
   it.each([
-    ['of another host', () => issue(authority, 'elsewhere.example.com', 90)],
-    ['of an authority that nobody knows', () => issue(stranger, 'localhost', 90)],
-  ])('%s is not accepted', async (_, make) => {
+    [
+      'of another host',
+      () => issue(authority, 'elsewhere.example.com', 90),
+      / It is made out for another host\.$/,
+    ],
+    [
+      'of an authority that nobody knows',
+      () => issue(stranger, 'localhost', 90),
+      / It was issued by [\w .-]+, which is not trusted here\.$/,
+    ],
+  ])('%s is not accepted, and the reason says why', async (_, make, message) => {
     front.use(await make())
     expect(await check()).toMatchObject({
       status: 'unhealthy',
-      reasons: [{ code: 'certificate_invalid', severity: 'unhealthy' }],
+      reasons: [
+        { code: 'certificate_invalid', severity: 'unhealthy', message: expect.stringMatching(message) },
+      ],
     })
   })
 

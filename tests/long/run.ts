@@ -30,6 +30,7 @@ others run all the same.
   repeat       test files in which something races with something else, again and again beside a load on every core
   growth       the bench of a fleet of 300,000 tenants with history
   import       100,000 users in one transaction, on a server with 60 connections
+  export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
   --sign-ups N    for chaos (default 10000)
@@ -38,7 +39,7 @@ others run all the same.
   --file PREFIX   for repeat: these files instead of the suspicious ones; may be given several times
 `
 
-const PARTS = ['chaos', 'repeat', 'growth', 'import', 'schema'] as const
+const PARTS = ['chaos', 'repeat', 'growth', 'import', 'export', 'schema'] as const
 type Part = (typeof PARTS)[number]
 
 await runCommand(async () => {
@@ -67,6 +68,7 @@ await runCommand(async () => {
     growth: () => passes('growth', ['tests/benchmarks/run.ts', 'growth'], signal),
     import: () =>
       passes('import', vitest('tests/database/large-import'), signal, { LARGE_IMPORT_USERS: '100000' }),
+    export: () => passes('export', ['tests/long/graphql-export.ts'], signal),
     schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),
   }
   for (const part of usage.parts) await run[part]()

@@ -161,6 +161,7 @@ const SCRIPTS = [
     'tools/build-console.ts',
     'local/tenant-graphql.ts',
     'tests/benchmarks/run.ts',
+    'tests/console/screenshots.ts',
     'tests/chaos/run.ts',
     'tests/long/run.ts',
   ],

@@ -90,7 +90,7 @@ it('says which provider does not answer, which versions the tenants have, and wh
   await panel('Providers').getByText('It did not answer within 10 s.').waitFor()
   expect(
     await panel('Providers')
-      .getByText(/% of its limit/)
+      .getByText(/% free/)
       .count(),
   ).toBeGreaterThan(1)
   await panel('Schema versions').getByText('Version 1').waitFor()

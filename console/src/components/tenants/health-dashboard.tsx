@@ -207,7 +207,7 @@ function History({ points, range }: { points: HealthQuery['tenantHealthHistory']
     )
   return (
     <div className="space-y-8">
-      <Availability points={points} />
+      <Availability points={points} gapMs={gapMs} />
       <div className="grid gap-8 lg:grid-cols-2">
         <SeriesChart
           title="Latency, median"
@@ -226,7 +226,30 @@ function History({ points, range }: { points: HealthQuery['tenantHealthHistory']
   )
 }
 
-function Availability({ points }: { points: HealthQuery['tenantHealthHistory'] }) {
+interface Bar {
+  readonly at: string
+  readonly availability: number | null
+}
+
+/** With an empty bar for each measurement that is missing: a time without checks must not look like a good one. */
+function withGaps(points: readonly Bar[], gapMs: number): readonly Bar[] {
+  const times = points.map(({ at }) => new Date(at).getTime())
+  const distances = times.slice(1).map((time, index) => time - (times[index] ?? time))
+  const step = Math.max(1_000, Math.min(...distances))
+  return points.flatMap((point, index) => {
+    const distance = distances[index] ?? 0
+    const missing = distance > gapMs ? Math.min(BARS, Math.round(distance / step) - 1) : 0
+    const at = (count: number) => new Date((times[index] ?? 0) + count * step).toISOString()
+    return [
+      point,
+      ...Array.from({ length: missing }, (_, each) => ({ at: at(each + 1), availability: null })),
+    ]
+  })
+}
+
+const BARS = 120
+
+function Availability({ points, gapMs }: { points: HealthQuery['tenantHealthHistory']; gapMs: number }) {
   const known = points.flatMap(({ availability }) => (availability === null ? [] : [availability]))
   const mean = known.reduce((sum, each) => sum + each, 0) / Math.max(known.length, 1)
   const troubled = known.filter((each) => each < 1).length
@@ -242,22 +265,24 @@ function Availability({ points }: { points: HealthQuery['tenantHealthHistory'] }
         </span>
       </figcaption>
       <div aria-hidden className="mt-2 flex h-9 gap-px overflow-hidden rounded-md">
-        {points.slice(-120).map(({ at, availability }) => (
-          <span
-            key={at}
-            title={`${new Date(at).toLocaleString()}: ${availability === null ? 'not measured' : percent(availability)}`}
-            className={cn(
-              'flex-1',
-              availability === null
-                ? 'bg-muted'
-                : availability >= 1
-                  ? 'bg-success'
-                  : availability > 0.5
-                    ? 'bg-warning'
-                    : 'bg-destructive',
-            )}
-          />
-        ))}
+        {withGaps(points, gapMs)
+          .slice(-BARS)
+          .map(({ at, availability }) => (
+            <span
+              key={at}
+              title={`${new Date(at).toLocaleString()}: ${availability === null ? 'not measured' : percent(availability)}`}
+              className={cn(
+                'flex-1',
+                availability === null
+                  ? 'bg-muted'
+                  : availability >= 1
+                    ? 'bg-success'
+                    : availability > 0.5
+                      ? 'bg-warning'
+                      : 'bg-destructive',
+              )}
+            />
+          ))}
       </div>
     </figure>
   )

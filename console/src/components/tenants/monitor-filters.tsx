@@ -28,11 +28,18 @@ const SORTS: Readonly<Record<TenantSort, string>> = {
 /** Within one word of somebody who types; the request of the letter before is given up. */
 const AFTER_A_KEY_MS = 50
 
-export function Filters({ access, view, onView }: ViewProps & { access: ProjectAccess }) {
+interface FiltersProps extends ViewProps {
+  readonly access: ProjectAccess
+  /** The list comes first: the names of regions and plans wait until it is there. */
+  readonly isEnabled: boolean
+}
+
+export function Filters({ access, isEnabled, view, onView }: FiltersProps) {
   const options = useQuery<ProvisioningOptionsQuery, ApiError>({
     queryKey: ['provisioning-options'],
     queryFn: ({ signal }) => request(access, PROVISIONING_OPTIONS, {}, signal),
     staleTime: 300_000,
+    enabled: isEnabled,
   })
   const found = options.data?.provisioningOptions
   const [regions, plans] = [found?.regions ?? [], found?.plans ?? []]

@@ -85,19 +85,23 @@ function Providers({
         const isPaused = pauses.some(({ scope, name }) => scope === 'PROVIDER' && name === each.service)
         return (
           <li key={each.provider} className="space-y-1 py-2 first:pt-0 last:pb-0">
-            <div className="flex flex-wrap items-center justify-between gap-2">
-              <span className="font-medium">{each.label}</span>
+            <div className="flex flex-wrap items-center gap-2">
+              <span className="mr-auto font-medium">{each.label}</span>
+              <span
+                className="text-muted-foreground tabular-nums"
+                title={each.callsPerSecond ? `Of ${plain(each.callsPerSecond)} calls a second` : undefined}
+              >
+                {plain(each.freePercent)} % free
+              </span>
               {isPaused ? (
                 <Badge tone="warning">Paused</Badge>
               ) : (
                 <Badge tone={BREAKER_TONES[each.state]}>{BREAKER_WORDS[each.state]}</Badge>
               )}
             </div>
-            <p className="text-muted-foreground">
-              {plain(each.freePercent)} % of its limit
-              {each.callsPerSecond ? ` of ${plain(each.callsPerSecond)} calls a second` : ''} is free
-              {each.waitSeconds > 0 ? `; a call waits ${plain(each.waitSeconds)} s` : ''}
-            </p>
+            {each.waitSeconds > 0 ? (
+              <p className="text-muted-foreground">A call waits {plain(each.waitSeconds)} s now.</p>
+            ) : null}
             {each.state === 'CLOSED' ? null : (
               <p className="break-words">
                 {each.lastError}

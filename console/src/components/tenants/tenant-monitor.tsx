@@ -63,7 +63,7 @@ function Monitor({ view, onView, ...access }: TenantMonitorProps) {
         onView={onView}
       />
       <Card>
-        <Filters access={access} view={view} onView={onView} />
+        <Filters access={access} isEnabled={!page.isPending} view={view} onView={onView} />
         {page.error ? (
           <div className="p-5">
             <Failure error={page.error} onRetry={() => void page.refetch()} />

@@ -5,6 +5,11 @@ import { type GithubEmulator, type GithubEmulatorOptions, startGithubEmulator } 
 import { type N8nEmulator, type N8nEmulatorOptions, startN8nEmulator } from './n8n/emulator.ts'
 import { type NeonEmulator, type NeonEmulatorOptions, startNeonEmulator } from './neon/emulator.ts'
 import { type StripeEmulator, type StripeEmulatorOptions, startStripeEmulator } from './stripe/emulator.ts'
+import {
+  type SupabaseEmulator,
+  type SupabaseEmulatorOptions,
+  startSupabaseEmulator,
+} from './supabase/emulator.ts'
 import { startVercelEmulator, type VercelEmulator, type VercelEmulatorOptions } from './vercel/emulator.ts'
 
 /** What the emulator of each service is, by the service's name. */
@@ -14,6 +19,7 @@ interface Kinds {
   readonly github: { readonly options: GithubEmulatorOptions; readonly emulator: GithubEmulator }
   readonly vercel: { readonly options: VercelEmulatorOptions; readonly emulator: VercelEmulator }
   readonly n8n: { readonly options: N8nEmulatorOptions; readonly emulator: N8nEmulator }
+  readonly supabase: { readonly options: SupabaseEmulatorOptions; readonly emulator: SupabaseEmulator }
 }
 export type EmulatorName = keyof Kinds
 export type EmulatorOptions = { readonly [Name in EmulatorName]?: Partial<Kinds[Name]['options']> }
@@ -89,6 +95,18 @@ export const emulators: {
       stateFile: path.join(directory, 'n8n.jsonl'),
     }),
     start: (apiKey, _server, options) => startN8nEmulator({ apiKey, ...options }),
+  },
+  supabase: {
+    ports: (configuration) => [
+      [configuration.LOCAL_SUPABASE_PORT, PORT_USES.supabase],
+      [configuration.LOCAL_SUPABASE_POSTGRES_PORT, PORT_USES.projects],
+    ],
+    atHome: (configuration, directory) => ({
+      apiPort: configuration.LOCAL_SUPABASE_PORT,
+      postgresPort: configuration.LOCAL_SUPABASE_POSTGRES_PORT,
+      stateFile: path.join(directory, 'supabase.jsonl'),
+    }),
+    start: (accessToken, server, options) => startSupabaseEmulator({ ...server, accessToken, ...options }),
   },
 }
 

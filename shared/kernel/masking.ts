@@ -13,6 +13,7 @@ export function maskSecrets(text: string): string {
   const beginning = text.slice(0, LOOKED_AT)
   const isCut = text.length > LOOKED_AT
   const masked = beginning
+    .replace(/\bsbp_\w+/g, 'sbp_***')
     .replace(/:\/\/\S+/g, (rest, offset: number) =>
       maskPassword(rest, isCut && offset + rest.length === LOOKED_AT),
     )

@@ -5,10 +5,11 @@ import { n8n } from './n8n/index.ts'
 import { neon } from './neon/index.ts'
 import type { Service } from './service.ts'
 import { stripe } from './stripe/index.ts'
+import { supabase } from './supabase/index.ts'
 import { vercel } from './vercel/index.ts'
 
 /** Every service that this deployment knows. Engine, reconciler, doctor, docs and tests iterate over it. */
-export const services: readonly Service[] = [stripe, neon, github, vercel, n8n]
+export const services: readonly Service[] = [stripe, neon, supabase, github, vercel, n8n]
 
 /** Who does the work of the steps: the services, and what works inside the databases that they host. */
 export const stepSources: readonly StepSource[] = [...services, tenantDatabases(services)]

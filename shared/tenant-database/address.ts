@@ -22,9 +22,11 @@ export interface TenantServer {
 export function serverOf(address: TenantAddress, through: 'direct' | 'pooled'): TenantServer {
   const { host, pooledHost, port, pooledPort, roleName, poolerTenant } = address
   const pooled = through === 'pooled'
+  // The pooler in session mode may stand in for a direct host that cannot be reached.
+  const isShared = poolerTenant && (pooled || host === pooledHost)
   return {
     host: (pooled ? pooledHost : host) ?? '',
     port: (pooled ? pooledPort : undefined) ?? port ?? 5432,
-    user: `${roleName ?? ''}${poolerTenant ? `.${poolerTenant}` : ''}`,
+    user: `${roleName ?? ''}${isShared ? `.${poolerTenant}` : ''}`,
   }
 }

@@ -18,6 +18,7 @@ await runCommand(async () => {
       // Emulators, whatever keys there are: the real services' creations would be counted, and paid for.
       STRIPE_SECRET_KEY: undefined,
       NEON_API_KEY: undefined,
+      MANAGEMENT_TOKEN: undefined,
       N8N_API_KEY: undefined,
       ...(await freePorts()),
     },

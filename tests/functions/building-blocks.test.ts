@@ -95,6 +95,7 @@ describe('the environment of a function', () => {
     expect(services.map((service) => new URL(service.keyCheck(complete).url).host)).toEqual([
       'api.stripe.com',
       'console.neon.tech',
+      'api.supabase.com',
       'api.github.com',
       'api.vercel.com',
       'n8n.invalid',

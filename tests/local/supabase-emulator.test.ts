@@ -231,7 +231,14 @@ describe('a project’s database', () => {
       rolcreaterole: true,
       rolbypassrls: true,
       is_owner: true,
-      member_of: ['anon', 'authenticated', 'service_role'],
+      member_of: [
+        'anon',
+        'authenticated',
+        'pg_monitor',
+        'pg_read_all_data',
+        'pg_signal_backend',
+        'service_role',
+      ],
     })
     await sql`create table open_to_all (n int)`
     const [grants] = await sql`select has_table_privilege('anon', 'open_to_all', 'select, insert') as anon`

@@ -30,6 +30,8 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'local/emulators/github/repository.ts': ["'private' : 'public'"],
   // The role PUBLIC.
   'local/emulators/postgres/databases.ts': ['from public'],
+  // What Supabase grants in a new project.
+  'local/emulators/supabase/owner-role.ts': ['on schema public', 'in schema public'],
 }
 
 const NAME = /\bpublic\.[a-z_]|(['"`])public\1|\b(?:from|schema|search_path =) public\b/

@@ -92,7 +92,8 @@ export class TenantDatabases {
     await this.#sql.unsafe(`do $$ begin
       execute (select 'drop role ' || string_agg(distinct quote_ident(r.rolname), ', ') from pg_roles r
         where r.rolname = '${name}' or exists (select from pg_auth_members m
-          where m.roleid = r.oid and m.member = to_regrole('${name}') and m.admin_option));
+          where m.roleid = r.oid and m.member = to_regrole('${name}') and m.admin_option)
+        and r.rolname <> all ('{anon,authenticated,service_role}') and r.rolname not like 'pg\\_%');
     exception when null_value_not_allowed then null;
     end $$`)
     this.#journal.append([{ type: 'database', id: physicalName, value: null }])

@@ -10,8 +10,12 @@ const MAKE_API_ROLES = `
     end loop;
   end $$`
 
-/** Whatever a project's owner makes in the exposed schema is open to the services' roles, unless row level security says otherwise. */
-const openToServices = (owner: string) => `
+/**
+ * The owner may give the roles on that it has. Whatever it makes in the exposed schema is open to the services' roles, unless row level
+ * security says otherwise.
+ */
+const prepareFor = (owner: string) => `
+  grant anon, authenticated, service_role, pg_monitor, pg_read_all_data, pg_signal_backend to ${owner} with admin option;
   grant usage on schema public to anon, authenticated, service_role;
   alter default privileges for role ${owner} in schema public grant all on tables to anon, authenticated, service_role;
   alter default privileges for role ${owner} in schema public grant all on sequences to anon, authenticated, service_role;
@@ -23,6 +27,6 @@ export const supabaseOwner: OwnerRole = {
   shared: MAKE_API_ROLES,
   options:
     'login inherit createrole createdb bypassrls replication in role anon, authenticated, service_role',
-  prepare: openToServices,
+  prepare: prepareFor,
   newPassword: () => randomLetters(24),
 }

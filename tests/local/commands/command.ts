@@ -41,7 +41,13 @@ export async function createWorkplace(): Promise<Workplace> {
 export function ownEnvironment(): NodeJS.ProcessEnv {
   const foreign = /^(STRIPE_|NEON_|N8N_|SUPABASE_|LOCAL_|VITEST|NODE_OPTIONS|DEBUG$)|_proxy$/i
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name))
-  return { ...Object.fromEntries(kept), STRIPE_SECRET_KEY: '', NEON_API_KEY: '', N8N_API_KEY: '' }
+  return {
+    ...Object.fromEntries(kept),
+    STRIPE_SECRET_KEY: '',
+    NEON_API_KEY: '',
+    MANAGEMENT_TOKEN: '',
+    N8N_API_KEY: '',
+  }
 }
 
 /** What runs for a workplace: its programs inherit the directory, its functions know the address of the API. */

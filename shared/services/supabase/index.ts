@@ -1,0 +1,41 @@
+import type { Step } from '../../engine/step.ts'
+import { defineService } from '../service.ts'
+import { connectSupabase } from './client.ts'
+import { deleteSupabaseProject } from './delete-supabase-project.ts'
+import { supabaseEnvironment } from './environment.ts'
+import { supabaseFailures } from './failures.ts'
+import { supabaseHost } from './host.ts'
+import { supabaseInventory } from './inventory.ts'
+import { projectKeys } from './project-keys.ts'
+import { projectReady } from './project-ready.ts'
+import { ofOrganization, type SupabaseStep } from './step.ts'
+import { supabaseProject } from './supabase-project.ts'
+
+/** A Supabase project of its own for each organization of the tier "project". */
+export const supabase = defineService({
+  name: 'supabase',
+  label: 'Supabase',
+  secret: 'MANAGEMENT_TOKEN',
+  address: 'MANAGEMENT_API_URL',
+  environment: supabaseEnvironment,
+  failures: supabaseFailures,
+  emulator: { key: 'sbp_localemulator', path: '', variables: { MANAGEMENT_ORG_ID: 'localemulator' } },
+  connect(environment, sql) {
+    const connect = connectSupabase(environment, sql)
+    const withProvider =
+      (step: SupabaseStep): Step =>
+      (context) =>
+        step({ ...context, supabase: connect(context.signal) })
+    return {
+      steps: {
+        supabase_project: withProvider(ofOrganization(supabaseProject)),
+        project_ready: withProvider(ofOrganization(projectReady)),
+        project_keys: withProvider(ofOrganization(projectKeys)),
+        delete_supabase_project: withProvider(deleteSupabaseProject),
+      },
+      inventories: { supabase_project: supabaseInventory(connect()) },
+      host: supabaseHost(connect),
+    }
+  },
+  keyCheck: ({ MANAGEMENT_TOKEN: key, MANAGEMENT_API_URL: url }) => ({ url: `${url}/v1/organizations`, key }),
+})

@@ -3,6 +3,7 @@ import { type ConnectionOptions, connect as startTls } from 'node:tls'
 import postgres from 'postgres'
 import { networkError, onlyOnce, openSocket } from '../kernel/database/socket.ts'
 import { serverOf, type TenantAddress } from './address.ts'
+import { authoritiesOf } from './authorities.ts'
 
 /** A Postgres client asks for TLS with this; a server that offers it answers `S`. */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47])
@@ -153,8 +154,10 @@ export function encrypt(
     plain.once('data', (answer) => {
       if (answer[0] !== OFFERS_TLS || answer.length > 1)
         return fail(networkError('ERR_TLS_NOT_OFFERED', 'the server offers no TLS'))
+      const authorities = authoritiesOf(host)
       const secure = startTls({
         socket: plain,
+        ...(authorities ? { ca: [...authorities] } : {}),
         ...(isIP(host) ? { host } : { servername: host }),
         ...(checkServerIdentity ? { checkServerIdentity } : {}),
       })

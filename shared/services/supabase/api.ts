@@ -15,6 +15,8 @@ import { boundedFetch } from '../bounded-fetch.ts'
 const TIMEOUT_MS = 30_000
 /** A list of a thousand projects has about 500 kB. */
 const MAX_REPLY_BYTES = 16 * 1024 * 1024
+/** What is looked at of an error's text: expressions are tried on it. */
+const MAX_MESSAGE = 1_000
 
 /** A reply that is no success. */
 export class ManagementApiError extends Error {
@@ -147,7 +149,7 @@ const errorBody = z.union([
 
 function messageIn(text: string): string {
   try {
-    return errorBody.parse(JSON.parse(text)).message
+    return errorBody.parse(JSON.parse(text)).message.slice(0, MAX_MESSAGE)
   } catch {
     return ''
   }

@@ -1,7 +1,6 @@
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import type { Database } from '../../shared/generated/database-types.ts'
-import { publicSchema } from '../../shared/kernel/database/client.ts'
 import { bold, dim, green } from '../../tools/command.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import type { Stack } from '../stack.ts'
@@ -61,7 +60,7 @@ async function showDatabase(client: Client): Promise<void> {
   await withTenantDatabase(client, async (sql, address) => {
     const [row] = await sql<{ tables: number; open: number }[]>`
       select count(*)::integer as tables, count(*) filter (where not c.relrowsecurity)::integer as open
-      from pg_catalog.pg_class c where c.relnamespace = ${publicSchema}::regnamespace and c.relkind in ('r', 'p')`
+      from pg_catalog.pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`
     if (!row || row.open > 0 || row.tables === 0) throw new Error('A table is without row level security!')
     console.log(`  ${green('✓')} ${address}`)
     console.log(`  ${green('✓')} ${row.tables} tables, each with row level security`)

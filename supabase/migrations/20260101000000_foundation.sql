@@ -32,8 +32,8 @@ declare
     'create_api_key', 'database_connection', 'decline_membership', 'describe_tenant', 'diagnose_provisioning', 'end_access',
     'expect_member', 'expected_members', 'fleet_migration_status', 'lift_legal_hold', 'lift_removal', 'list_tenants',
     'migrate_fleet', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
-    'provisioning_progress', 'rename_api_key', 'repair_user', 'request_access', 'reroll_api_key', 'resume_work',
-    'retry_tenants', 'reveal_access', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
+    'provider_states', 'provisioning_progress', 'rename_api_key', 'repair_user', 'request_access', 'reroll_api_key',
+    'resume_work', 'retry_tenants', 'reveal_access', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
     'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'withdraw_expected_member'];
   v_taken text[];
 begin

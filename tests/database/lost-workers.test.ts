@@ -189,6 +189,38 @@ describe('the writes of a worker that lost its lease', () => {
       ({ jobId, token }) => project.sql`select provisioning.forget_stripe_customer(${jobId}, ${token})`,
     ],
     [
+      'record_supabase_project',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_supabase_project(${jobId}, ${token}, 'n', ${jobId}, 'u', '{}')`,
+    ],
+    [
+      'record_ready_project',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_ready_project(${jobId}, ${token}, '{"host": "h", "sslMode": "disable"}', '{}')`,
+    ],
+    [
+      'record_slow_project',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_slow_project(${jobId}, ${token}, 'slow', '{}')`,
+    ],
+    [
+      'record_project_keys',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_project_keys(${jobId}, ${token}, '{"publishableKey": "k"}')`,
+    ],
+    [
+      'forget_supabase_project',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.forget_supabase_project(${jobId}, ${token}, false)`,
+    ],
+    [
+      'keep_project_secrets',
+      async ({ jobId, token }) => {
+        const sealed = await (await readSeal(project.sql))(JSON.stringify({ secretKey: 'stale' }))
+        return project.sql`select provisioning.keep_project_secrets(${jobId}, ${token}, ${sealed})`
+      },
+    ],
+    [
       'store_credentials',
       async ({ jobId, token }) => {
         const sealed = await (await readSeal(project.sql))(JSON.stringify({ app_1: 'stale password' }))
@@ -205,6 +237,8 @@ describe('the writes of a worker that lost its lease', () => {
     await project.sql`update public.organizations set stripe_customer_id = ${`cus_${organizationId}`} where id = ${organizationId}`
     await project.sql`insert into public.tenant_resources (organization_id, service, kind, name, requests)
       values (${organizationId}, 'neon', 'neon_project', 'at stake', 1)`
+    await project.sql`insert into public.tenant_resources (organization_id, service, kind, name, external_id, state)
+      values (${organizationId}, 'supabase', 'supabase_project', 'at stake', ${`at-stake-${organizationId}`}, 'active')`
     await project.sql`insert into provisioning.tenant_logins (organization_id, login, access_role, ends_at, look_at)
       values (${organizationId}, 'read_1', 'read', now() + interval '1 hour', now() + interval '1 hour')`
     await project.sql`insert into provisioning.changed_people (organization_id) values (${organizationId})`

@@ -22,6 +22,7 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'shared/tenant-database/roles.ts': ['from public', 'on schema public'],
   'local/tenant-graphql/make-schema.ts': ["schemas: ['public']"],
   'local/demo/run.ts': ["where table_schema = 'public'"],
+  'local/demo/project-tier.ts': ["'public'::regnamespace"],
   // What the Supabase CLI and PostgREST take where nothing is configured.
   'cli/install/config-toml.ts': ["EXPOSED = ['public', 'graphql_public']"],
   'local/gateway/config.ts': ["default(['public'])", "default(['public', 'extensions'])"],

@@ -82,6 +82,13 @@ function summary(step: StepRow): string {
   const { output } = step
   if (typeof output !== 'object' || output === null || Array.isArray(output)) return ''
   return Object.entries(output)
-    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${String(value)}`))
+    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${inWords(value)}`))
     .join(', ')
+}
+
+/** Of what has several parts, how many. */
+function inWords(value: unknown): string {
+  return Array.isArray(value) && value.some((part) => typeof part === 'object')
+    ? String(value.length)
+    : String(value)
 }

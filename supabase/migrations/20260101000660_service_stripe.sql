@@ -6,7 +6,11 @@ insert into provisioning.step_definitions (kind, tier, step, service, position, 
   ('provision', 'database', 'stripe_customer', 'stripe', 1, '{}'),
   ('deprovision', 'database', 'delete_stripe_customer', 'stripe', 3, '{}'),
   ('undo', 'database', 'delete_stripe_customer', 'stripe', 3, '{}'),
-  ('update_details', 'database', 'update_stripe_customer', 'stripe', 1, '{}');
+  ('update_details', 'database', 'update_stripe_customer', 'stripe', 1, '{}'),
+  ('provision', 'project', 'stripe_customer', 'stripe', 1, '{}'),
+  ('deprovision', 'project', 'delete_stripe_customer', 'stripe', 20, '{}'),
+  ('undo', 'project', 'delete_stripe_customer', 'stripe', 20, '{}'),
+  ('update_details', 'project', 'update_stripe_customer', 'stripe', 1, '{}');
 
 insert into provisioning.provider_status (provider, service, label) values
   ('stripe_test', 'stripe', 'Stripe (test mode)'),

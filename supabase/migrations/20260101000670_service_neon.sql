@@ -210,13 +210,18 @@ begin
   update public.organization_databases d
   set ssl_verified_at = case when p_encrypted then now() end
   where d.organization_id = v_job.organization_id;
-  perform provisioning.begin_health_checks(v_job.organization_id);
+  -- The checks begin with Neon's list of projects, and know no others.
+  if exists (
+    select from public.organization_databases d
+    where d.organization_id = v_job.organization_id and d.neon_project_id is not null) then
+    perform provisioning.begin_health_checks(v_job.organization_id);
+  end if;
 end
 $$;
 revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean)
   from public, anon, authenticated, service_role;
 comment on function provisioning.record_verified_connection(uuid, uuid, boolean) is
-  'Somebody has connected as an application would; from now on the database''s health is checked.';
+  'Somebody has connected as an application would; from now on the health of a database at Neon is checked.';
 
 create function provisioning.forget_credentials(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -260,24 +260,30 @@ language plpgsql stable security definer set search_path = '' as $$
 declare
   v_organization jsonb := p_facts -> 'organization';
   v_database jsonb := p_facts -> 'database';
+  -- In the tier "project" the database is that of the tenant's own Supabase project.
+  v_is_own_project boolean := v_organization -> 'provisioning_status' ? 'database';
+  v_service text := case when v_is_own_project then 'database' else 'neon' end;
 begin
   return next provisioning.resource_check(p_facts, 'stripe_customer', 'stripe',
     case when v_organization ->> 'stripe_customer_id' is null then 'The organization has no customer at Stripe.' end,
     concat_ws(', ', v_organization ->> 'stripe_customer_id', v_organization ->> 'billing_email'
         || coalesce(' (' || (v_organization ->> 'billing_email_problem') || ')', ''),
       'subscription ' || (v_organization ->> 'stripe_subscription_status')));
-  return next provisioning.resource_check(p_facts, 'database', 'neon',
+  return next provisioning.resource_check(p_facts, 'database', case when v_is_own_project then 'supabase' else 'neon' end,
     case when v_database ->> 'organization_id' is null then 'There is no row in organization_databases.'
-      when v_database ->> 'neon_project_id' is null or v_database ->> 'host' is null then 'There is no Neon project.' end,
-    format('%s in %s, size %s', v_database ->> 'neon_project_id', v_database ->> 'region', v_database ->> 'size'));
-  return next provisioning.resource_check(p_facts, 'schema', 'neon',
+      when v_is_own_project and v_database ->> 'host' is null then 'There is no Supabase project that is up.'
+      when not v_is_own_project and (v_database ->> 'neon_project_id' is null or v_database ->> 'host' is null)
+        then 'There is no Neon project.' end,
+    case when v_is_own_project then format('%s in %s', v_database ->> 'database_name', v_database ->> 'region')
+      else format('%s in %s, size %s', v_database ->> 'neon_project_id', v_database ->> 'region', v_database ->> 'size') end);
+  return next provisioning.resource_check(p_facts, 'schema', v_service,
     case when v_database ->> 'schema_version' is null then 'The tenant schema was not applied.' end,
     'version ' || (v_database ->> 'schema_version'));
-  return next provisioning.resource_check(p_facts, 'credentials', 'neon',
+  return next provisioning.resource_check(p_facts, 'credentials', v_service,
     case when v_database ->> 'credentials_secret_id' is null then 'No password is in Vault.'
       when not (v_database ->> 'credentials_in_vault')::boolean then 'The password was deleted from Vault.' end,
     'in Vault');
-  return next provisioning.resource_check(p_facts, 'connection', 'neon',
+  return next provisioning.resource_check(p_facts, 'connection', v_service,
     case when v_database ->> 'host' is null then 'There is nothing to connect to.'
       when v_database ->> 'ssl_verified_at' is null and v_database ->> 'ssl_mode' <> 'disable' then 'TLS was not verified.'
       when not exists (
@@ -297,7 +303,7 @@ declare
 begin
   for v_service, v_state in
     select s.key, s.value from jsonb_each_text(p_facts #> '{organization,provisioning_status}') s
-    where s.key not in ('overall', 'changed_at', 'stripe', 'neon') and s.value <> 'not_requested' order by s.key
+    where s.key not in ('overall', 'changed_at', 'stripe', 'neon', 'database') and s.value <> 'not_requested' order by s.key
   loop
     return next case when v_state = 'ready' then provisioning.passed_check(v_service, 'ready')
       else provisioning.failed_check(v_service, 'service_not_ready', 'It is ' || v_state || '.',

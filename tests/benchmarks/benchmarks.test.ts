@@ -33,7 +33,7 @@ describe('a benchmark', () => {
       code: 2,
       stdout: '',
       stderr: expect.stringMatching(
-        /no benchmark "sign-in".*sign-up, sign-up-mapped, ready, burst, health, fleet, rotation, graphql, growth, lanes, hostile, neighbours, rls, tenant-graphql, console, start, install/,
+        /no benchmark "sign-in".*sign-up, sign-up-mapped, ready, burst, health, fleet, rotation, graphql, growth, lanes, hostile, neighbours, rls, tenant-graphql, console, project-tier, start, install/,
       ),
     })
   })

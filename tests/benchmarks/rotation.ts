@@ -5,12 +5,14 @@ import type { Benchmark, BenchmarkOptions, Measurement } from './benchmark.ts'
 import { type BenchProject, withProject } from './project.ts'
 import { signUpAndWait } from './tenants.ts'
 
-/** By each of the two clients. */
+/** By those who log in themselves, and as often through the endpoint. */
 const PER_SECOND = 100
+const OWN_ID = JSON.stringify({ query: '{ organizations(first: 1) { nodes { id } } }' })
 const TIMEOUT_MS = 30_000
 
 /**
- * Two clients ask a tenant's database 200 times a second, while its password is rotated and the former one ends. One holds the
+ * A tenant's database is asked 200 times a second, while its password is rotated, the former one ends, and our own logins get other
+ * passwords. Half of the queries come through the tenant's GraphQL endpoint. Of the clients that log in themselves one holds the
  * password from before and stops when the hours of grace are over; half of its queries open a connection of their own. The other
  * one reads the password once, as a function that keeps it would, and again when it is refused.
  */
@@ -46,23 +48,36 @@ async function measure(project: BenchProject, options: BenchmarkOptions): Promis
   const held = await shownLogin(superuser, tenant)
   let cached = held
   const holder = connect(tenant, held)
-  const old = inRhythm(options.signal, note, async (turn) => {
-    if (turn % 2 === 0) return holder`select 1`
-    const once = connect(tenant, held)
-    return once`select 1`.finally(() => once.end({ timeout: 1 }))
-  })
-  const reading = inRhythm(options.signal, note, async () => {
-    const done = await withPassword(
-      async () => {
-        cached = await shownLogin(superuser, tenant)
-        return cached.password
-      },
-      () => askOnce(tenant, cached),
-      (outcome) => outcome === 'refused',
-      cached.password,
-    )
-    if (!done.ok || done.value === 'refused') throw new Error('refused')
-  })
+  const old = inRhythm(
+    options.signal,
+    note,
+    async (turn) => {
+      if (turn % 2 === 0) return holder`select 1`
+      const once = connect(tenant, held)
+      return once`select 1`.finally(() => once.end({ timeout: 1 }))
+    },
+    PER_SECOND / 2,
+  )
+  const reading = inRhythm(
+    options.signal,
+    note,
+    async () => {
+      const done = await withPassword(
+        async () => {
+          cached = await shownLogin(superuser, tenant)
+          return cached.password
+        },
+        () => askOnce(tenant, cached),
+        (outcome) => outcome === 'refused',
+        cached.password,
+      )
+      if (!done.ok || done.value === 'refused') throw new Error('refused')
+    },
+    PER_SECOND / 2,
+  )
+  const key = await makeKey(superuser, tenant)
+  await askEndpoint(project, key)
+  const throughEndpoint = inRhythm(options.signal, note, () => askEndpoint(project, key), PER_SECOND)
   const seconds = options.quick ? 0.5 : 5
   options.progress('rotating under load')
   await sleep(seconds * 1000)
@@ -78,7 +93,14 @@ async function measure(project: BenchProject, options: BenchmarkOptions): Promis
   await superuser`select provisioning.sweep()`
   await untilJob(superuser, 'end_logins')
   await sleep(seconds * 1000)
+  options.progress('renewing our own logins under load')
+  await superuser`select provisioning.rotate_keys('{logins}')`
+  await superuser`update public.organization_databases set rotation_look_at = now()`
+  await superuser`select provisioning.sweep()`
+  await untilJob(superuser, 'renew_own_logins')
+  await sleep(seconds * 1000)
   await reading.stop()
+  await throughEndpoint.stop()
   const failures = [...tally].filter(([outcome]) => outcome !== 'answered')
   return {
     metrics: {
@@ -97,6 +119,26 @@ async function shownLogin(superuser: postgres.Sql, { organizationId }: Tenant): 
     where d.organization_id = ${organizationId}`
   if (!login) throw new Error('the tenant has no login')
   return login
+}
+
+async function makeKey(superuser: postgres.Sql, { organizationId }: Tenant): Promise<string> {
+  const [made] = await superuser<{ key: string }[]>`
+    select provisioning.insert_api_key(${organizationId}, 'bench', 'read', null, 1000000) ->> 'key' as key`
+  if (!made) throw new Error('there is no key')
+  return made.key
+}
+
+/** @throws Error with what the endpoint says when it does not answer with data */
+async function askEndpoint({ services }: BenchProject, key: string): Promise<void> {
+  const reply = await fetch(`${services.url}/functions/v1/tenant-graphql`, {
+    method: 'POST',
+    headers: { apikey: key, 'content-type': 'application/json' },
+    body: OWN_ID,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  })
+  const text = await reply.text()
+  if (!reply.ok || text.includes('"errors"'))
+    throw new Error(`the endpoint: ${reply.status} ${text.slice(0, 200)}`)
 }
 
 function connect({ host, port, database }: Tenant, { username, password }: Login): postgres.Sql {
@@ -122,6 +164,7 @@ function inRhythm(
   signal: AbortSignal,
   note: (outcome: string) => void,
   query: (turn: number) => Promise<unknown>,
+  perSecond: number,
 ): { stop(): Promise<void> } {
   const open = new Set<Promise<void>>()
   let turn = 0
@@ -131,7 +174,7 @@ function inRhythm(
       .catch((error: unknown) => note(error instanceof Error ? error.message : String(error)))
       .finally(() => open.delete(asked))
     open.add(asked)
-  }, 1000 / PER_SECOND)
+  }, 1000 / perSecond)
   signal.addEventListener('abort', () => clearInterval(timer), { once: true })
   return {
     stop: async () => {

@@ -11,6 +11,7 @@ import { hostile } from './hostile.ts'
 import { install } from './install.ts'
 import { lanes } from './lanes.ts'
 import { neighbours } from './neighbours.ts'
+import { projectTier } from './project-tier.ts'
 import { ready } from './ready.ts'
 import { printMeasurement } from './report.ts'
 import { rls } from './rls.ts'
@@ -35,6 +36,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   rls,
   tenantGraphql,
   consolePages,
+  projectTier,
   start,
   install,
 ]

@@ -67,9 +67,10 @@ export function readEnvironment(variables: Variables): Environment {
   return { ...readVariables(schema, variables), variables }
 }
 
-/** @throws Error that lists each variable that is missing or wrong. */
+/** A variable with nothing in it, as in a form that was not filled in, is not set. @throws Error that lists each that is missing or wrong. */
 export function readVariables<Values>(wanted: z.ZodType<Values>, variables: Variables): Values {
-  const parsed = wanted.safeParse(variables)
+  const set = Object.entries(variables).filter(([, value]) => value !== '')
+  const parsed = wanted.safeParse(Object.fromEntries(set))
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new Error(`The function's environment is incomplete: ${problems.join('; ')}`)

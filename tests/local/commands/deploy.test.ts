@@ -84,7 +84,8 @@ describe('supabase functions deploy --use-api', () => {
       cwd: scratch,
       env: environment(),
     })
-  })
+    // The types of the vendors' clients are many, and other tests compile at the same time.
+  }, 180_000)
 
   describe.each(functions)('%s', (name) => {
     const uploaded = () => {

@@ -1,4 +1,4 @@
-// Written by `npm run api-docs` from shared/graphql/type-definitions.ts; edit that.
+// Written by `npm run api-docs` from shared/graphql/type-definitions/; edit that.
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
 export type Maybe<T> = T | null | undefined;
 export type InputMaybe<T> = T | null | undefined;

@@ -2,7 +2,7 @@ import { GraphQLScalarType } from 'graphql'
 import { createGraphQLError } from 'graphql-yoga'
 import { z } from 'zod'
 import { isoMoment } from './arguments.ts'
-import { SCALARS } from './type-definitions.ts'
+import { SCALARS } from './type-definitions/states.ts'
 
 /** The database writes moments with its own offset and microseconds; callers get UTC and milliseconds. */
 export const DateTime = new GraphQLScalarType<Date, string>({

@@ -22,6 +22,8 @@ export interface Service {
   readonly emulator?: EmulatorHook
   /** @throws Error that lists its variables that are wrong */
   connect(options: ConnectOptions): ConnectedService
+  /** Of a service in which tenants' databases are. @throws Error as connect does */
+  databaseHost?(options: ConnectOptions): DatabaseHost
   /** A harmless call with the key, for `doctor`: whether the service accepts it. @throws Error as connect does */
   keyCheck(variables: Variables): KeyCheck
 }
@@ -45,8 +47,6 @@ export interface ConnectedService {
   readonly steps: Readonly<Record<string, Step>>
   /** What the account holds, by kind in provisioning.resource_kinds. */
   readonly inventories: Readonly<Record<string, Inventory>>
-  /** When tenants' databases are in this service. */
-  readonly host?: DatabaseHost
 }
 
 export interface KeyCheck {
@@ -62,20 +62,26 @@ export interface KeyCheck {
 
 /** A service whose environment is described by a schema. */
 export interface ServiceDefinition<Shape extends z.ZodRawShape>
-  extends Omit<Service, 'variables' | 'connect' | 'keyCheck'> {
+  extends Omit<Service, 'variables' | 'connect' | 'databaseHost' | 'keyCheck'> {
   readonly environment: z.ZodObject<Shape>
   connect(environment: z.infer<z.ZodObject<Shape>>, sql: Database): ConnectedService
+  databaseHost?(environment: z.infer<z.ZodObject<Shape>>, sql: Database): DatabaseHost
   keyCheck(environment: z.infer<z.ZodObject<Shape>>): KeyCheck
 }
 
 export function defineService<Shape extends z.ZodRawShape>({
   environment,
+  databaseHost,
   ...definition
 }: ServiceDefinition<Shape>): Service {
   return {
     ...definition,
     variables: Object.keys(environment.shape),
     connect: ({ variables, sql }) => definition.connect(readVariables(environment, variables), sql),
+    ...(databaseHost && {
+      databaseHost: ({ variables, sql }: ConnectOptions) =>
+        databaseHost(readVariables(environment, variables), sql),
+    }),
     keyCheck: (variables) => definition.keyCheck(readVariables(environment, variables)),
   }
 }

@@ -1,11 +1,12 @@
 import type postgres from 'postgres'
-import { JobStore, LeaseLost } from '../../shared/engine/jobs.ts'
+import { JobStore } from '../../shared/engine/jobs.ts'
 import { runJob } from '../../shared/engine/run-job.ts'
-import type { Step, StepContext } from '../../shared/engine/step.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import type { Variables } from '../../shared/kernel/environment.ts'
 import type { Service } from '../../shared/services/service.ts'
 import { createTenant, only, openProject, type Project } from '../database/project.ts'
+import { MortalWorker } from './mortal-worker.ts'
+import { everythingShown, keepServices } from './tier-rows.ts'
 
 /** What a client's Supabase project has, for the services that stand beside it. */
 export const PROJECT_URL = 'https://abcdefghijklmnopqrst.supabase.co'
@@ -28,10 +29,6 @@ export interface Resource {
   readonly details: Readonly<Record<string, unknown>>
 }
 
-/** What a worker writes before the end of a step. */
-type Write = 'planResource' | 'unplanResource' | 'saveRecord' | 'saveOutput' | 'assertLease'
-const WRITES: readonly Write[] = ['planResource', 'unplanResource', 'saveRecord', 'saveOutput', 'assertLease']
-
 /**
  * A database in which the tier `project` has the steps of these services alone, and a worker in this process. Whatever they depend
  * on of others is taken as done.
@@ -41,8 +38,7 @@ export class ServiceProject {
   readonly #database: Database
   readonly #services: readonly Service[]
   readonly #variables: Variables
-  /** How many more writes come before the worker dies; undefined for one that lives. */
-  #writesLeft: number | undefined
+  readonly #worker: MortalWorker
 
   private constructor(
     project: Project,
@@ -54,6 +50,7 @@ export class ServiceProject {
     this.#database = database
     this.#services = services
     this.#variables = variables
+    this.#worker = new MortalWorker(project.sql)
   }
 
   static async open(services: readonly Service[], variables: Variables): Promise<ServiceProject> {
@@ -64,16 +61,7 @@ export class ServiceProject {
     await sql`
       insert into provisioning.resource_kinds (kind, service, label) values ('supabase_project', 'supabase', 'Supabase project')
       on conflict do nothing`
-    await sql`delete from provisioning.step_definitions where tier = 'project' and service <> all (${names})`
-    await sql`
-      update provisioning.step_definitions d set depends_on = array(
-        select needed from unnest(d.depends_on) needed where exists (
-          select from provisioning.step_definitions o where o.tier = d.tier and o.kind = d.kind and o.step = needed))
-      where d.tier = 'project'`
-    await sql`update provisioning.tiers set services = ${names} where tier = 'project'`
-    await sql`update provisioning.resource_kinds set grace_hours = 0`
-    await sql`update provisioning.settings set backoff_base_seconds = 0.01, breaker_failures = 1000`
-    await sql`update provisioning.rate_limits set burst = 1000000, per_second = 1000000`
+    await keepServices(sql, names)
     const database = connect({ SUPABASE_DB_URL: project.url() })
     return new ServiceProject(project, database, services, variables)
   }
@@ -120,7 +108,7 @@ export class ServiceProject {
     if (!job) throw new Error('no job is due')
     const options = { variables: { ...this.#variables, ...variables }, sql: this.#database }
     const steps = Object.assign({}, ...this.#services.map((service) => service.connect(options).steps))
-    await runJob({ jobs, sql: this.#database, steps: this.#mortal(steps) }, job, {
+    await runJob({ jobs, sql: this.#database, steps: this.#worker.mortal(steps) }, job, {
       leaseSeconds: 60,
       stepMaxSeconds: 30,
     })
@@ -140,49 +128,9 @@ export class ServiceProject {
    * Lets the worker die right before its n-th write or right after it: nothing that it would do comes after that, and another
    * takes the job over. @returns whether it has come so far
    */
-  async workUntilDeath(organizationId: string, atWrite: number): Promise<boolean> {
-    this.#writesLeft = atWrite
-    try {
-      while (this.#writesLeft > 0 && ['queued', 'running'].includes(await this.jobStatus(organizationId)))
-        await this.work(organizationId)
-      return this.#writesLeft <= 0
-    } finally {
-      this.#writesLeft = undefined
-      await this.sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
-      await this.sql`select provisioning.sweep()`
-    }
-  }
-
-  /** Each write is two places to die at: before it, and behind it. */
-  #mortal(steps: Readonly<Record<string, Step>>): Readonly<Record<string, Step>> {
-    const die = () => {
-      if (this.#writesLeft === undefined) return
-      this.#writesLeft -= 1
-      if (this.#writesLeft <= 0) throw new LeaseLost('the worker has died')
-    }
-    const wrap = (context: StepContext): StepContext => {
-      const writes = WRITES.map((name) => {
-        const write: (...parts: never[]) => Promise<void> = context[name]
-        const mortal = async (...parts: never[]) => {
-          die()
-          await write(...parts)
-          die()
-        }
-        return [name, mortal]
-      })
-      return { ...context, ...Object.fromEntries(writes) }
-    }
-    return Object.fromEntries(
-      Object.entries(steps).map(([name, step]) => [
-        name,
-        async (context: StepContext) => {
-          die()
-          const outcome = await step(wrap(context))
-          die()
-          return outcome
-        },
-      ]),
-    )
+  workUntilDeath(organizationId: string, atWrite: number): Promise<boolean> {
+    const isOpen = async () => ['queued', 'running'].includes(await this.jobStatus(organizationId))
+    return this.#worker.dieAt(atWrite, isOpen, () => this.work(organizationId))
   }
 
   /** Asks for these services again, or for all. */
@@ -223,16 +171,8 @@ export class ServiceProject {
     return row
   }
 
-  /** Everything in the rows that people see: steps, jobs, events, resources, the audit log. */
-  async everythingShown(): Promise<string> {
-    const rows = await this.sql<{ text: string }[]>`
-      select to_jsonb(t)::text as text from public.provisioning_steps t union all
-      select to_jsonb(t)::text from public.provisioning_jobs t union all
-      select to_jsonb(t)::text from public.provisioning_events t union all
-      select to_jsonb(t)::text from public.tenant_resources t union all
-      select to_jsonb(t)::text from public.organizations t union all
-      select to_jsonb(t)::text from public.audit_logs t`
-    return rows.map(({ text }) => text).join('\n')
+  everythingShown(): Promise<string> {
+    return everythingShown(this.sql)
   }
 
   async close(): Promise<void> {

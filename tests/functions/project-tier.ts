@@ -5,14 +5,15 @@ import {
   startSupabaseEmulator,
 } from '../../local/emulators/supabase/emulator.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
-import { JobStore, LeaseLost } from '../../shared/engine/jobs.ts'
+import { JobStore } from '../../shared/engine/jobs.ts'
 import { runJob } from '../../shared/engine/run-job.ts'
-import type { Step, StepContext } from '../../shared/engine/step.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import type { Variables } from '../../shared/kernel/environment.ts'
 import { tenantDatabases } from '../../shared/services/database/index.ts'
 import { supabase } from '../../shared/services/supabase/index.ts'
 import { createTenant, openProject, type Project } from '../database/project.ts'
+import { MortalWorker } from './mortal-worker.ts'
+import { everythingShown, keepServices } from './tier-rows.ts'
 
 export const TOKEN = 'sbp_localemulator'
 
@@ -24,37 +25,23 @@ export interface StepState {
   readonly output: Readonly<Record<string, unknown>>
 }
 
-type Write = 'planResource' | 'unplanResource' | 'saveRecord' | 'saveOutput' | 'assertLease'
-const WRITES: readonly Write[] = ['planResource', 'unplanResource', 'saveRecord', 'saveOutput', 'assertLease']
-
 /** A database in which the tier `project` has Supabase and the database alone, an emulator, and a worker in this process. */
 export class ProjectTier implements AsyncDisposable {
   readonly project: Project
   readonly emulator: SupabaseEmulator
   readonly #database: Database
-  /** How many more places the worker passes before it dies; undefined for one that lives. */
-  #placesLeft: number | undefined
+  readonly #worker: MortalWorker
 
   private constructor(project: Project, emulator: SupabaseEmulator, database: Database) {
     this.project = project
     this.emulator = emulator
     this.#database = database
+    this.#worker = new MortalWorker(project.sql)
   }
 
   static async open(options: Partial<SupabaseEmulatorOptions> = {}): Promise<ProjectTier> {
     const project = await openProject()
-    const { sql } = project
-    const services = ['supabase', 'database']
-    await sql`delete from provisioning.step_definitions where tier = 'project' and service <> all (${services})`
-    await sql`
-      update provisioning.step_definitions d set depends_on = array(
-        select needed from unnest(d.depends_on) needed where exists (
-          select from provisioning.step_definitions o where o.tier = d.tier and o.kind = d.kind and o.step = needed))
-      where d.tier = 'project'`
-    await sql`update provisioning.tiers set services = ${services} where tier = 'project'`
-    await sql`update provisioning.resource_kinds set grace_hours = 0`
-    await sql`update provisioning.settings set backoff_base_seconds = 0.01, breaker_failures = 1000`
-    await sql`update provisioning.rate_limits set burst = 1000000, per_second = 1000000`
+    await keepServices(project.sql, ['supabase', 'database'])
     const poolerPort = inject('poolerPort')
     const emulator = await startSupabaseEmulator({
       adminUrl: databaseUrl(inject('postgresPort'), 'template1', SUPERUSER),
@@ -112,7 +99,9 @@ export class ProjectTier implements AsyncDisposable {
     )
     const options = { variables: { ...this.variables, ...variables }, sql: this.#database }
     const sources = [supabase, tenantDatabases([supabase])]
-    const steps = this.#mortal(Object.assign({}, ...sources.map((source) => source.connect(options).steps)))
+    const steps = this.#worker.mortal(
+      Object.assign({}, ...sources.map((source) => source.connect(options).steps)),
+    )
     await Promise.all(
       claimed.map((job) =>
         runJob({ jobs, sql: this.#database, steps }, job, { leaseSeconds: 60, stepMaxSeconds: 30 }),
@@ -134,48 +123,9 @@ export class ProjectTier implements AsyncDisposable {
    * Lets the worker die at its n-th place: before or behind a write, or a whole step. Nothing that it would do comes after that, and
    * another takes the job over. @returns whether it has come so far
    */
-  async workUntilDeath(organizationId: string, place: number): Promise<boolean> {
-    this.#placesLeft = place
-    try {
-      while (this.#placesLeft > 0 && ['queued', 'running'].includes(await this.jobStatus(organizationId)))
-        await this.work([organizationId])
-      return this.#placesLeft <= 0
-    } finally {
-      this.#placesLeft = undefined
-      await this.sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
-      await this.sql`select provisioning.sweep()`
-    }
-  }
-
-  #mortal(steps: Readonly<Record<string, Step>>): Readonly<Record<string, Step>> {
-    const die = () => {
-      if (this.#placesLeft === undefined) return
-      this.#placesLeft -= 1
-      if (this.#placesLeft <= 0) throw new LeaseLost('the worker has died')
-    }
-    const wrap = (context: StepContext): StepContext => {
-      const writes = WRITES.map((name) => {
-        const write: (...parts: never[]) => Promise<void> = context[name]
-        const mortal = async (...parts: never[]) => {
-          die()
-          await write(...parts)
-          die()
-        }
-        return [name, mortal]
-      })
-      return { ...context, ...Object.fromEntries(writes) }
-    }
-    return Object.fromEntries(
-      Object.entries(steps).map(([name, step]) => [
-        name,
-        async (context: StepContext) => {
-          die()
-          const outcome = await step(wrap(context))
-          die()
-          return outcome
-        },
-      ]),
-    )
+  workUntilDeath(organizationId: string, place: number): Promise<boolean> {
+    const isOpen = async () => ['queued', 'running'].includes(await this.jobStatus(organizationId))
+    return this.#worker.dieAt(place, isOpen, () => this.work([organizationId]))
   }
 
   async retry(organizationId: string): Promise<void> {
@@ -243,17 +193,8 @@ export class ProjectTier implements AsyncDisposable {
     return projects.filter(({ name }) => name === `client-${organizationId}-prod`).map(({ ref }) => ref)
   }
 
-  /** Everything in the rows that people see: steps, jobs, events, resources, alerts, the audit log. */
-  async everythingShown(): Promise<string> {
-    const rows = await this.sql<{ text: string }[]>`
-      select to_jsonb(t)::text as text from public.provisioning_steps t union all
-      select to_jsonb(t)::text from public.provisioning_jobs t union all
-      select to_jsonb(t)::text from public.provisioning_events t union all
-      select to_jsonb(t)::text from public.tenant_resources t union all
-      select to_jsonb(t)::text from public.organization_databases t union all
-      select to_jsonb(t)::text from public.tenant_alerts t union all
-      select to_jsonb(t)::text from public.audit_logs t`
-    return rows.map(({ text }) => text).join('\n')
+  everythingShown(): Promise<string> {
+    return everythingShown(this.sql)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,7 +17,7 @@ import { typeDefinitions } from '../../shared/graphql/type-definitions.ts'
 import { INTRODUCTION } from './introduction.ts'
 
 /** The head of each file that is written from the schema. */
-export const SOURCE = 'Written by `npm run api-docs` from shared/graphql/type-definitions.ts; edit that.'
+export const SOURCE = 'Written by `npm run api-docs` from shared/graphql/type-definitions/; edit that.'
 
 const schema = buildSchema(typeDefinitions)
 

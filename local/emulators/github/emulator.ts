@@ -1,10 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
+import { CallCounts } from '../http/call-counts.ts'
 import { FaultControl } from '../http/faults.ts'
-import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
+import { startJournaledServer } from '../journaled-server.ts'
+import { pause } from '../pause.ts'
 import { GithubApi, type GithubTimings } from './api.ts'
 import { type Access, Callers } from './callers.ts'
 import { type GithubLimits, GithubProvider } from './provider.ts'
@@ -120,19 +121,10 @@ export async function startGithubEmulator(options: GithubEmulatorOptions): Promi
   })
   const provider = new GithubProvider({ api, limits: limits.values, clock })
   const faults = new FaultControl(options.seed)
-  const calls: Record<string, number> = {}
-  const stats = (): GithubStats => ({ calls: { ...calls } })
-  const count = (operation: string) => {
-    calls[operation] = (calls[operation] ?? 0) + 1
-  }
-  const controlled = { name: 'github', faults, timings, limits, count, stats }
-  const server = await startEmulatorServer(provider, controlled, PORT_USES.github, options.port).catch(
-    (error: unknown) => {
-      journal.close()
-      throw error
-    },
-  )
-  let stopped: Promise<void> | undefined
+  const counts = new CallCounts()
+  const stats = (): GithubStats => ({ calls: counts.calls })
+  const controlled = { name: 'github', faults, timings, limits, count: counts.count, stats }
+  const server = await startJournaledServer(journal, provider, controlled, PORT_USES.github, options.port)
   return {
     url: `http://${HOST}:${server.port}`,
     port: server.port,
@@ -158,13 +150,6 @@ export async function startGithubEmulator(options: GithubEmulatorOptions): Promi
     giveApp: (id, publicKey, access) => callers.giveApp(id, publicKey, access),
     setTimings: (changes) => void timings.change(changes),
     setLimits: (changes) => void limits.change(changes),
-    stop: () => {
-      stopped ??= server.stop().finally(() => journal.close())
-      return stopped
-    },
+    stop: server.stop,
   }
-}
-
-async function pause(milliseconds: number): Promise<void> {
-  if (milliseconds > 0) await sleep(milliseconds, undefined, { ref: false })
 }

@@ -1,9 +1,10 @@
 import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
+import { CallCounts } from '../http/call-counts.ts'
 import { FaultControl } from '../http/faults.ts'
-import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
+import { startJournaledServer } from '../journaled-server.ts'
 import { N8nApi } from './api.ts'
 import { type Credential, Instance, type Tag, type Workflow } from './instance.ts'
 import { type N8nLimits, N8nProvider, type Role } from './provider.ts'
@@ -70,20 +71,11 @@ export async function startN8nEmulator(options: N8nEmulatorOptions): Promise<N8n
   const roles = new Map<string, Role>([[options.apiKey, 'owner']])
   const provider = new N8nProvider({ api, limits: limits.values, clock, roleOf: (key) => roles.get(key) })
   const faults = new FaultControl(options.seed)
-  const calls: Record<string, number> = {}
-  const stats = (): N8nStats => ({ calls: { ...calls } })
-  const count = (operation: string) => {
-    calls[operation] = (calls[operation] ?? 0) + 1
-  }
+  const counts = new CallCounts()
+  const stats = (): N8nStats => ({ calls: counts.calls })
   const timings = new Tuning({}, undefined)
-  const controlled = { name: 'n8n', faults, timings, limits, count, stats }
-  const server = await startEmulatorServer(provider, controlled, PORT_USES.n8n, options.port).catch(
-    (error: unknown) => {
-      journal.close()
-      throw error
-    },
-  )
-  let stopped: Promise<void> | undefined
+  const controlled = { name: 'n8n', faults, timings, limits, count: counts.count, stats }
+  const server = await startJournaledServer(journal, provider, controlled, PORT_USES.n8n, options.port)
   return {
     url: `http://${HOST}:${server.port}`,
     port: server.port,
@@ -105,9 +97,6 @@ export async function startN8nEmulator(options: N8nEmulatorOptions): Promise<N8n
       instance.saveWorkflow({ ...workflow, active: false, isArchived: true })
     },
     setLimits: (changes) => void limits.change(changes),
-    stop: () => {
-      stopped ??= server.stop().finally(() => journal.close())
-      return stopped
-    },
+    stop: server.stop,
   }
 }

@@ -1,5 +1,6 @@
 import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
+import { CallCounts } from '../http/call-counts.ts'
 import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
@@ -156,17 +157,15 @@ interface Controlled {
 }
 
 function controls({ seed }: NeonEmulatorOptions, { store, fleet, clock, timings, limits }: Controlled) {
-  const calls: Record<string, number> = {}
+  const counts = new CallCounts()
   return {
     name: 'neon',
     faults: new FaultControl(seed),
     timings,
     limits,
-    count: (operation: string) => {
-      calls[operation] = (calls[operation] ?? 0) + 1
-    },
+    count: counts.count,
     stats: (): NeonStats => ({
-      calls: { ...calls },
+      calls: counts.calls,
       wakeUps: fleet.wakeUps,
       connections: fleet.connections,
       openConnections: fleet.openConnections,

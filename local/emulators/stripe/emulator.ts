@@ -1,10 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
+import { CallCounts } from '../http/call-counts.ts'
 import { FaultControl } from '../http/faults.ts'
-import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
+import { startJournaledServer } from '../journaled-server.ts'
+import { pause } from '../pause.ts'
 import { Accounts, type Place } from './accounts.ts'
 import { type StripeLimits, StripeProvider } from './provider.ts'
 
@@ -74,7 +75,7 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
     searchLagMs: () => timings.values.searchLagMs,
     pause: () => pause(timings.values.requestMs),
   })
-  const calls: Record<string, number> = {}
+  const counts = new CallCounts()
   let replays = 0
   const provider = new StripeProvider({
     apiOf: (key) => accounts.apiOf(key),
@@ -83,18 +84,9 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
     onReplay: () => void replays++,
   })
   const faults = new FaultControl(options.seed)
-  const stats = (): StripeStats => ({ calls: { ...calls }, replays })
-  const count = (operation: string) => {
-    calls[operation] = (calls[operation] ?? 0) + 1
-  }
-  const controlled = { name: 'stripe', faults, timings, limits, count, stats }
-  const server = await startEmulatorServer(provider, controlled, PORT_USES.stripe, options.port).catch(
-    (error: unknown) => {
-      journal.close()
-      throw error
-    },
-  )
-  let stopped: Promise<void> | undefined
+  const stats = (): StripeStats => ({ calls: counts.calls, replays })
+  const controlled = { name: 'stripe', faults, timings, limits, count: counts.count, stats }
+  const server = await startJournaledServer(journal, provider, controlled, PORT_USES.stripe, options.port)
   return {
     url: `http://${HOST}:${server.port}`,
     host: HOST,
@@ -106,13 +98,6 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
     giveKey: (key, place) => accounts.giveKey(key, place),
     setTimings: (changes) => void timings.change(changes),
     setLimits: (changes) => void limits.change(changes),
-    stop: () => {
-      stopped ??= server.stop().finally(() => journal.close())
-      return stopped
-    },
+    stop: server.stop,
   }
-}
-
-async function pause(milliseconds: number): Promise<void> {
-  if (milliseconds > 0) await sleep(milliseconds, undefined, { ref: false })
 }

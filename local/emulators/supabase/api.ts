@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { type Clock, isoSeconds } from '../clock.ts'
 import type { Reply } from '../http/exchange.ts'
+import { pause } from '../pause.ts'
 import type { TenantDatabases } from '../postgres/databases.ts'
 import type { Connections } from './connections.ts'
 import type { CheckedInput, MatchedOperation, OperationName } from './contract.ts'
@@ -285,8 +285,4 @@ function regionOf({ region, region_selection: selection }: z.output<typeof creat
 
 function ok(body: unknown): Reply {
   return { status: 200, body }
-}
-
-async function pause(milliseconds: number): Promise<void> {
-  if (milliseconds > 0) await sleep(milliseconds, undefined, { ref: false })
 }

@@ -1,5 +1,6 @@
 import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
+import { CallCounts } from '../http/call-counts.ts'
 import { FaultControl } from '../http/faults.ts'
 import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
@@ -158,17 +159,15 @@ interface Controlled {
 
 function controls({ seed }: SupabaseEmulatorOptions, controlled: Controlled) {
   const { store, connections, clock, timings, limits } = controlled
-  const calls: Record<string, number> = {}
+  const counts = new CallCounts()
   return {
     name: 'supabase',
     faults: new FaultControl(seed),
     timings,
     limits,
-    count: (operation: string) => {
-      calls[operation] = (calls[operation] ?? 0) + 1
-    },
+    count: counts.count,
     stats: (): SupabaseStats => ({
-      calls: { ...calls },
+      calls: counts.calls,
       connections: connections.count,
       projects: store.all().length,
     }),

@@ -1,10 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { PORT_USES } from '../../../tools/ports.ts'
 import type { Clock } from '../clock.ts'
+import { CallCounts } from '../http/call-counts.ts'
 import { FaultControl } from '../http/faults.ts'
-import { startEmulatorServer } from '../http/server.ts'
 import { Tuning } from '../http/tuning.ts'
 import { Journal } from '../journal.ts'
+import { startJournaledServer } from '../journaled-server.ts'
+import { pause } from '../pause.ts'
 import { VercelApi, type VercelTimings } from './api.ts'
 import { type VercelLimits, VercelProvider } from './provider.ts'
 import type { DeploymentRecord, ProjectRecord } from './records.ts'
@@ -97,19 +98,10 @@ export async function startVercelEmulator(options: VercelEmulatorOptions): Promi
   })
   const provider = new VercelProvider({ api, limits: limits.values, clock, apiKey })
   const faults = new FaultControl(options.seed)
-  const calls: Record<string, number> = {}
-  const stats = (): VercelStats => ({ calls: { ...calls } })
-  const count = (operation: string) => {
-    calls[operation] = (calls[operation] ?? 0) + 1
-  }
-  const controlled = { name: 'vercel', faults, timings, limits, count, stats }
-  const server = await startEmulatorServer(provider, controlled, PORT_USES.vercel, options.port).catch(
-    (error: unknown) => {
-      journal.close()
-      throw error
-    },
-  )
-  let stopped: Promise<void> | undefined
+  const counts = new CallCounts()
+  const stats = (): VercelStats => ({ calls: counts.calls })
+  const controlled = { name: 'vercel', faults, timings, limits, count: counts.count, stats }
+  const server = await startJournaledServer(journal, provider, controlled, PORT_USES.vercel, options.port)
   return {
     url: `http://${HOST}:${server.port}`,
     port: server.port,
@@ -132,10 +124,7 @@ export async function startVercelEmulator(options: VercelEmulatorOptions): Promi
     },
     setTimings: (changes) => void timings.change(changes),
     setLimits: (changes) => void limits.change(changes),
-    stop: () => {
-      stopped ??= server.stop().finally(() => journal.close())
-      return stopped
-    },
+    stop: server.stop,
   }
 }
 
@@ -145,8 +134,4 @@ function idOfName(fullName: string): number {
   for (const character of fullName.toLowerCase())
     hash = (Math.imul(hash, 31) + (character.codePointAt(0) ?? 0)) >>> 0
   return hash
-}
-
-async function pause(milliseconds: number): Promise<void> {
-  if (milliseconds > 0) await sleep(milliseconds, undefined, { ref: false })
 }

@@ -20,7 +20,7 @@ export const databaseServices: readonly string[] = ['database', 'graphql']
 export function tenantDatabases(services: readonly Service[]): StepSource {
   return {
     connect(options) {
-      const hosts = services.flatMap((service) => service.connect(options).host ?? [])
+      const hosts = services.flatMap((service) => service.databaseHost?.(options) ?? [])
       return { steps: databaseSteps(hosts) }
     },
   }

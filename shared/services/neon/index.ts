@@ -30,8 +30,11 @@ export const neon = defineService({
         delete_neon_project: (context) => deleteNeonProject(context, provider),
       },
       inventories: { neon_project: neonInventory(provider) },
-      host: neonHost(provider, knowAwake(provider)),
     }
+  },
+  databaseHost(environment, sql) {
+    const provider = createNeonProvider(environment, sql)
+    return neonHost(provider, knowAwake(provider))
   },
   keyCheck({ NEON_API_KEY: key, NEON_API_URL: url, NEON_ORG_ID: organization }) {
     const scope = organization ? `&org_id=${encodeURIComponent(organization)}` : ''

@@ -34,8 +34,8 @@ export const supabase = defineService({
         delete_supabase_project: withProvider(deleteSupabaseProject),
       },
       inventories: { supabase_project: supabaseInventory(connect()) },
-      host: supabaseHost(connect),
     }
   },
+  databaseHost: (environment, sql) => supabaseHost(connectSupabase(environment, sql)),
   keyCheck: ({ MANAGEMENT_TOKEN: key, MANAGEMENT_API_URL: url }) => ({ url: `${url}/v1/organizations`, key }),
 })

@@ -23,7 +23,7 @@ readConfig().then(
     root.render(
       <StrictMode>
         <ProjectContext value={project}>
-          <RouterProvider router={createAppRouter()} />
+          <RouterProvider router={createAppRouter(project)} />
         </ProjectContext>
       </StrictMode>,
     )

@@ -164,11 +164,13 @@ revoke execute on function provisioning.read_tenant_cursor(text, text) from publ
 comment on function provisioning.read_tenant_cursor(text, text) is
   'The parts of a cursor: [sort, key, id]. Raises TP422 for anything else.';
 
-create function provisioning.tenant_summary(p_organization_id uuid) returns jsonb
+create function provisioning.tenant_summaries(p_organization_ids uuid[]) returns table (organization_id uuid, summary jsonb)
 language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_kind constant text := provisioning.kind_for('provision');
 begin
-  return (
-    select jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'plan', o.plan, 'owner_id', o.owner_id,
+  return query
+    select o.id, jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'plan', o.plan, 'owner_id', o.owner_id,
       'owner_email', u.email, 'billing_email', o.billing_email, 'stripe_customer_id', o.stripe_customer_id,
       'stripe_subscription_status', o.stripe_subscription_status,
       'data_region', o.data_region, 'hosting_region', o.hosting_region,
@@ -188,13 +190,23 @@ begin
     left join auth.users u on u.id = o.owner_id
     left join lateral (
       select p.id, p.status, p.last_error, p.next_attempt_at from public.provisioning_jobs p
-      where p.organization_id = o.id and p.kind = provisioning.kind_for('provision') order by p.created_at desc limit 1) j on true
-    where o.id = p_organization_id);
+      where p.organization_id = o.id and p.kind = v_kind order by p.created_at desc limit 1) j on true
+    where o.id = any (p_organization_ids);
+end
+$$;
+revoke execute on function provisioning.tenant_summaries(uuid[]) from public, anon, authenticated, service_role;
+comment on function provisioning.tenant_summaries(uuid[]) is
+  'Tenants as operators see them, in the list and alone; those that there are, in no order. No secrets. All of a page with one
+query: fifty calls for one tenant each take ten times as long.';
+
+create function provisioning.tenant_summary(p_organization_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select s.summary from provisioning.tenant_summaries(array[p_organization_id]) s);
 end
 $$;
 revoke execute on function provisioning.tenant_summary(uuid) from public, anon, authenticated, service_role;
-comment on function provisioning.tenant_summary(uuid) is
-  'A tenant as operators see it, in the list and alone; null when there is none. No secrets.';
+comment on function provisioning.tenant_summary(uuid) is 'The one of tenant_summaries; null when there is no such tenant.';
 
 create function provisioning.tenant_as_operator(p_organization_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -224,12 +236,14 @@ begin
   -- The summaries of the page's rows alone: the row behind it only says that there are more.
   execute format(
     $sql$
+      with page as materialized (select found.*, row_number() over () as place from (%s) found)
       select jsonb_build_object(
-        'tenants', coalesce(jsonb_agg(provisioning.tenant_summary(p.id)
-          || jsonb_build_object('cursor', provisioning.tenant_cursor($4, to_jsonb(p.sort_key), p.id)) order by p.place)
-          filter (where p.place <= $2), '[]'),
-        'has_next_page', count(*) > $2)
-      from (select page.*, row_number() over () as place from (%s) page) p
+        'tenants', (
+          select coalesce(jsonb_agg(s.summary
+            || jsonb_build_object('cursor', provisioning.tenant_cursor($4, to_jsonb(p.sort_key), p.id)) order by p.place), '[]')
+          from page p
+          join provisioning.tenant_summaries(array(select w.id from page w where w.place <= $2)) s on s.organization_id = p.id),
+        'has_next_page', (select count(*) from page) > $2)
     $sql$, provisioning.tenant_page_sql(v_filter, p_sort, v_after is not null))
   into v_page using v_filter, v_rows, v_after, p_sort;
   return v_page || jsonb_build_object('end_cursor', v_page #> '{tenants,-1,cursor}');

@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Request } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { type ConsoleServer, startConsole } from '../../local/console.ts'
 import { ensureConsole } from '../../tools/console/build.ts'
@@ -97,6 +97,27 @@ it('says which provider does not answer, which versions the tenants have, and wh
   await panel('Schema versions').getByText('116', { exact: true }).waitFor()
   await panel('Failed, by reason').getByRole('button', { name: 'Neon refused' }).waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
+})
+
+it('asks for the list once when it is opened, before anything else, and not for a pointer that passes by', async () => {
+  await page.goto(`${pages.url}/`)
+  await page.getByText('Your database is ready').waitFor()
+  const asked: string[] = []
+  const note = (request: Request) => {
+    const [, name] = /"query":"(?:query|mutation) (\w+)/.exec(request.postData() ?? '') ?? []
+    if (name) asked.push(name)
+  }
+  page.on('request', note)
+  const link = page.getByRole('link', { name: 'Tenants' }).first()
+  await link.hover()
+  await page.waitForLoadState('networkidle')
+  expect(asked).toEqual([])
+  await link.click()
+  await panel('Failed, by reason').getByRole('button').first().waitFor()
+  page.off('request', note)
+  expect(asked[0]).toBe('Tenants')
+  expect(asked.filter((name) => name === 'Tenants')).toHaveLength(1)
+  expect(asked).toContain('FleetCounts')
 })
 
 it('narrows the list to a reason, and takes the filter away again', async () => {

@@ -15,8 +15,12 @@ export function PageTitle({
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => {
     document.title = `${title} · Console`
-    if (!isFirstPage) heading.current?.focus()
+    const isFirst = isFirstPage
     isFirstPage = false
+    if (isFirst) return
+    // With the frame that lays the page out: before it, the focus would have it laid out once more.
+    const frame = requestAnimationFrame(() => heading.current?.focus())
+    return () => cancelAnimationFrame(frame)
   }, [title])
   return (
     <div className="mb-6 flex flex-wrap items-end justify-between gap-3">

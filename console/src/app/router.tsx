@@ -1,19 +1,24 @@
 import {
-  createRootRoute,
+  createRootRouteWithContext,
   createRoute,
   createRouter,
   lazyRouteComponent,
   Outlet,
 } from '@tanstack/react-router'
+import { askForTenants } from '../components/tenants/tenants-page.ts'
 import { ForgotPassword, NewPassword, SignIn, SignUp } from '../pages/auth.tsx'
 import { Home } from '../pages/home.tsx'
 import { NotFound } from '../pages/not-found.tsx'
 import { Overview } from '../pages/overview.tsx'
 import { readView } from './monitor-view.ts'
+import type { Project } from './project.ts'
 import { Shell } from './shell.tsx'
 import { readTarget } from './target.ts'
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
+const root = createRootRouteWithContext<{ project: Project }>()({
+  component: Outlet,
+  notFoundComponent: NotFound,
+})
 const signUp = createRoute({ getParentRoute: () => root, path: '/sign-up', component: SignUp })
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -56,6 +61,10 @@ const tenants = createRoute({
   getParentRoute: () => shell,
   path: '/tenants',
   validateSearch: readView,
+  // The answer is under way while the page is rendered. A pointer over the link asks for the program alone.
+  beforeLoad: ({ context, search, preload }) => {
+    if (!preload) askForTenants(context.project, search)
+  },
   component: lazyRouteComponent(() => import('../pages/tenants.tsx'), 'Tenants'),
 })
 
@@ -67,8 +76,8 @@ export const routeTree = root.addChildren([
   shell.addChildren([home, overview, infrastructure, health, query, newOrganization, tenants]),
 ])
 
-export function createAppRouter() {
-  return createRouter({ routeTree, scrollRestoration: true, defaultPreload: 'intent' })
+export function createAppRouter(project: Project) {
+  return createRouter({ routeTree, context: { project }, scrollRestoration: true, defaultPreload: 'intent' })
 }
 
 declare module '@tanstack/react-router' {

@@ -1,8 +1,8 @@
-import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { RefreshCw } from 'lucide-react'
-import { useRef, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { BulkRetry } from './bulk-retry'
-import { FLEET_COUNTS, type FleetCountsQuery, TENANTS, type TenantsQuery } from './generated/operations'
+import { FLEET_COUNTS, type FleetCountsQuery } from './generated/operations'
 import { plain } from './lib/amounts'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { cn } from './lib/classes'
@@ -11,6 +11,7 @@ import { Panels, Stops } from './monitor-panels'
 import { changed, filterOf, type MonitorView, type ViewProps, withChange } from './monitor-view'
 import { TenantDrawer } from './tenant-drawer'
 import { TenantTable } from './tenant-table'
+import { tenantsPage } from './tenants-page'
 import { Button } from './ui/button'
 import { Dialog } from './ui/dialog'
 import { Card, Empty, Failure, Loading } from './ui/parts'
@@ -21,26 +22,20 @@ export type { MonitorView, OnView } from './monitor-view'
 
 export interface TenantMonitorProps extends ProjectAccess, ViewProps {}
 
-const PAGE = 50
-
 /** All tenants of a project, for operators. */
 export const TenantMonitor = withQueries(Monitor)
 
 function Monitor({ view, onView, ...access }: TenantMonitorProps) {
   const [isRetrying, setRetrying] = useState(false)
+  const isRetryWanted = useEver(isRetrying)
+  const isDrawerWanted = useEver(view.tenant !== undefined)
+  const page = useQuery(tenantsPage(access, view))
+  const isListShown = useAfterPaint(!page.isPending)
   const counts = useQuery<FleetCountsQuery, ApiError>({
     queryKey: ['fleet-counts'],
     queryFn: ({ signal }) => request(access, FLEET_COUNTS, {}, signal),
     refetchInterval: 15_000,
-  })
-  const filter = filterOf(view)
-  const sort = view.sort ?? 'CREATED_AT_DESC'
-  const page = useQuery<TenantsQuery, ApiError>({
-    queryKey: ['tenants', filter, sort, view.after],
-    queryFn: ({ signal }) =>
-      request(access, TENANTS, { filter, sort, page: { first: PAGE, after: view.after ?? null } }, signal),
-    placeholderData: keepPreviousData,
-    refetchInterval: 15_000,
+    enabled: isListShown,
   })
   if (page.error?.code === 'forbidden' || counts.error?.code === 'forbidden')
     return (
@@ -58,12 +53,12 @@ function Monitor({ view, onView, ...access }: TenantMonitorProps) {
       <Panels
         access={access}
         pauses={counts.data?.pauses ?? null}
-        isEnabled={!page.isPending}
+        isEnabled={isListShown}
         view={view}
         onView={onView}
       />
       <Card>
-        <Filters access={access} isEnabled={!page.isPending} view={view} onView={onView} />
+        <Filters access={access} isEnabled={isListShown} view={view} onView={onView} />
         {page.error ? (
           <div className="p-5">
             <Failure error={page.error} onRetry={() => void page.refetch()} />
@@ -92,21 +87,45 @@ function Monitor({ view, onView, ...access }: TenantMonitorProps) {
           </Button>
         </div>
       </Card>
-      <TenantDrawer
-        access={access}
-        id={view.tenant}
-        onClose={() => onView(withChange(view, { tenant: undefined }))}
-      />
-      <Dialog title="Try failed tenants again" isOpen={isRetrying} onClose={() => setRetrying(false)}>
-        <BulkRetry
+      {isDrawerWanted ? (
+        <TenantDrawer
           access={access}
-          filter={filter}
-          onReason={(code) => onView(changed(view, { code }))}
-          onClose={() => setRetrying(false)}
+          id={view.tenant}
+          onClose={() => onView(withChange(view, { tenant: undefined }))}
         />
-      </Dialog>
+      ) : null}
+      {isRetryWanted ? (
+        <Dialog title="Try failed tenants again" isOpen={isRetrying} onClose={() => setRetrying(false)}>
+          <BulkRetry
+            access={access}
+            filter={filterOf(view)}
+            onReason={(code) => onView(changed(view, { code }))}
+            onClose={() => setRetrying(false)}
+          />
+        </Dialog>
+      ) : null}
     </div>
   )
+}
+
+/** Whether it has been so once. A dialog that is closed takes longer to render than a row, and waits until it is wanted. */
+function useEver(isSo: boolean): boolean {
+  const [wasSo, setWasSo] = useState(isSo)
+  if (isSo && !wasSo) setWasSo(true)
+  return wasSo || isSo
+}
+
+/** Whether what came with `isThere` has been painted: what is asked for then takes nothing from the list's time. */
+function useAfterPaint(isThere: boolean): boolean {
+  const [isPainted, setPainted] = useState(false)
+  useEffect(() => {
+    if (!isThere) return
+    let frame = requestAnimationFrame(() => {
+      frame = requestAnimationFrame(() => setPainted(true))
+    })
+    return () => cancelAnimationFrame(frame)
+  }, [isThere])
+  return isPainted
 }
 
 interface PagingProps extends ViewProps {

@@ -81,10 +81,10 @@ begin
   end loop;
   for v_each in
     select i.indexrelid::regclass as name, pg_get_indexdef(i.indexrelid) as definition from pg_index i
-    where i.indrelid::regclass::text like 'public.%' and pg_get_indexdef(i.indexrelid) ~ ', organization_id, '
+    where i.indrelid::regclass::text like 'public.%' and pg_get_indexdef(i.indexrelid) ~ '[(,] ?organization_id, '
   loop
     execute format('drop index %s', v_each.name);
-    execute replace(v_each.definition, ', organization_id, ', ', ');
+    execute replace(v_each.definition, 'organization_id, ', '');
   end loop;
 end
 $$`

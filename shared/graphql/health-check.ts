@@ -1,11 +1,13 @@
-import { createHealthChecker } from '../health/checker.ts'
+import { createHealthChecker, type HealthChecker } from '../health/checker.ts'
 import { type HealthReport, HealthStore } from '../health/health-store.ts'
 import { requestHealthCheck } from '../health/request-check.ts'
 import type { Caller } from '../kernel/caller.ts'
 import type { Database } from '../kernel/database/client.ts'
-import { type Environment, readVariables } from '../kernel/environment.ts'
-import { createNeonProvider } from '../services/neon/client.ts'
-import { neonEnvironment } from '../services/neon/environment.ts'
+import type { Environment } from '../kernel/environment.ts'
+import { databaseWatches } from '../services/registry.ts'
+
+/** One for each process, so that those who ask within a moment share what a host answers for all. */
+const checkers = new WeakMap<Database, HealthChecker>()
 
 /** Looks at a tenant's database now, see requestHealthCheck. @throws Problem */
 export function checkHealth(
@@ -15,10 +17,8 @@ export function checkHealth(
   organizationId: string,
   deep: boolean,
 ): Promise<HealthReport> {
-  // No waiting in the queue of calls: provisioning comes first.
-  const checker = createHealthChecker(
-    sql,
-    createNeonProvider(readVariables(neonEnvironment, environment.variables), sql, 0),
-  )
+  const checker =
+    checkers.get(sql) ?? createHealthChecker(sql, databaseWatches({ variables: environment.variables, sql }))
+  checkers.set(sql, checker)
   return requestHealthCheck({ sql, checker, store: new HealthStore(sql) }, caller, organizationId, deep)
 }

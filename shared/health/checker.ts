@@ -3,12 +3,13 @@ import type { Database } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
 import { inLane } from '../kernel/lane.ts'
 import type { Result } from '../kernel/result.ts'
+import { type DatabaseWatch, throughEach } from '../services/database/watch.ts'
 import { ExpectedSchemas } from './expected-schemas.ts'
-import { type FleetRead, readFleetPage } from './fleet.ts'
+import { type FleetRead, type ListedWatch, readFleetPage } from './fleet.ts'
 import { type CheckResult, type ClaimedTenant, HealthStore } from './health-store.ts'
 import { ResultWriter, writeResults } from './result-writer.ts'
 import { waitOutShortPauses } from './short-pauses.ts'
-import { checkDueTenant, checkTenant, type HealthProvider } from './tenant-check.ts'
+import { checkDueTenant, checkTenant } from './tenant-check.ts'
 
 /** Under this name begin_call knows the calls of health. */
 const SHARE = 'health'
@@ -31,27 +32,28 @@ export interface HealthChecker {
  * Checks due tenants, settings.health_concurrency at once, each within its own time limit, so that a dead one delays nobody. The
  * share of a drain is settings.health_worker_max_tenants and health_worker_max_seconds. What it has claimed and not written
  * when it dies falls due again.
+ * @param watches the hosts of the databases; the list of at most one is read page by page
  * @param now milliseconds, of the clock that the provider's times are compared with
  */
 export function createHealthChecker(
   sql: Database,
-  provider: HealthProvider,
+  watches: readonly DatabaseWatch[],
   now: () => number = Date.now,
 ): HealthChecker {
   const store = new HealthStore(sql)
   const schemas = new ExpectedSchemas(store)
   // What somebody asks for is not taken from the share of what is due.
-  const neon = waitOutShortPauses(provider)
-  const checks = createDrain(() =>
-    openChecks({ store, schemas, neon: waitOutShortPauses(withItsShare(provider)), now }),
-  )
+  const waiting = watches.map(waitOutShortPauses)
+  const shared = watches.map((watch) => waitOutShortPauses(withItsShare(watch)))
+  const checks = createDrain(() => openChecks({ store, schemas, watches: shared, now }))
   return {
     ring: () => checks.ring(),
     async check(organizationId, deep) {
       const tenant = await store.claimOne(organizationId)
       if (!tenant) return undefined
-      const { timeoutMs } = await store.settings()
-      const result = await checkTenant({ store, schemas, neon, timeoutMs, now }, tenant, deep)
+      const settings = await store.settings()
+      const watch = watchOf(waiting, tenant.tier)
+      const result = await checkTenant({ store, schemas, watch, settings, now }, tenant, deep)
       if (result.ok) await writeResults(store, [result.value])
       else await store.release([organizationId], pauseAfter(result.failure), true)
       return result
@@ -60,12 +62,18 @@ export function createHealthChecker(
 }
 
 /** Of the provider's rate limits, a share is for checks that are due alone (provisioning.provider_shares). */
-function withItsShare(provider: HealthProvider): HealthProvider {
-  return {
-    compute: (projectId) => inLane(SHARE, () => provider.compute(projectId)),
-    usage: (projectId) => inLane(SHARE, () => provider.usage(projectId)),
-    projectPage: (cursor) => inLane(SHARE, () => provider.projectPage(cursor)),
-  }
+function withItsShare(watch: DatabaseWatch): DatabaseWatch {
+  return throughEach(watch, (request) => inLane(SHARE, request))
+}
+
+function watchOf(watches: readonly DatabaseWatch[], tier: string): DatabaseWatch {
+  const watch = watches.find((each) => each.tier === tier)
+  if (!watch) throw new Error(`no service watches the databases of the tier "${tier}"`)
+  return watch
+}
+
+function hasList(watch: DatabaseWatch): watch is ListedWatch {
+  return watch.list !== undefined
 }
 
 function pauseAfter({ pauseSeconds, retryAfterSeconds }: Failure): number {
@@ -75,12 +83,14 @@ function pauseAfter({ pauseSeconds, retryAfterSeconds }: Failure): number {
 interface CheckerMeans {
   readonly store: HealthStore
   readonly schemas: ExpectedSchemas
-  readonly neon: HealthProvider
+  readonly watches: readonly DatabaseWatch[]
   readonly now: () => number
 }
 
-async function openChecks({ store, schemas, neon, now }: CheckerMeans): Promise<Workload> {
-  const { concurrency, maxTenants, maxSeconds, timeoutMs } = await store.settings()
+async function openChecks({ store, schemas, watches, now }: CheckerMeans): Promise<Workload> {
+  const settings = await store.settings()
+  const { concurrency, maxTenants, maxSeconds } = settings
+  const listed = watches.find(hasList)
   const writer = new ResultWriter(store)
   const troubles = new Set<string>()
   let fleet: FleetRead | undefined
@@ -93,7 +103,8 @@ async function openChecks({ store, schemas, neon, now }: CheckerMeans): Promise<
   }
 
   const check = async (tenant: ClaimedTenant): Promise<void> => {
-    const result = await checkDueTenant({ store, schemas, neon, timeoutMs, now }, tenant)
+    const watch = watchOf(watches, tenant.tier)
+    const result = await checkDueTenant({ store, schemas, watch, settings, now }, tenant)
     if (!result.ok) await store.release([tenant.organizationId], noteTrouble(result.failure), true)
     else if (result.value === 'left_alone')
       await store.release([tenant.organizationId], LEFT_ALONE_SECONDS, false)
@@ -113,8 +124,8 @@ async function openChecks({ store, schemas, neon, now }: CheckerMeans): Promise<
   }
 
   /** More is false when the provider does not answer: there is no use in going on. */
-  const readPage = async (read: FleetRead): Promise<Taken> => {
-    const page = await readFleetPage(store, neon, read, now)
+  const readPage = async (watch: ListedWatch, read: FleetRead): Promise<Taken> => {
+    const page = await readFleetPage(store, watch, read, now)
     fleet = page.ok ? page.value : undefined
     if (!page.ok) await store.abandon(read.token, noteTrouble(page.failure))
     return { pieces: [], more: page.ok }
@@ -125,14 +136,14 @@ async function openChecks({ store, schemas, neon, now }: CheckerMeans): Promise<
     /** Those that are known to be awake first; then whoever else is due, in the way that costs the fewest calls. */
     async take(room) {
       const awake = await claim(room, true)
-      if (awake.more) return awake
+      if (awake.more || !listed) return awake
       if (fleet === undefined) {
         const plan = await store.plan()
         if (plan.mode === 'each') return claim(room, false)
         if (plan.mode !== 'fleet') return { pieces: [], more: false }
         fleet = { token: plan.token, cursor: plan.cursor ?? undefined }
       }
-      return readPage(fleet)
+      return readPage(listed, fleet)
     },
     async leave() {
       if (fleet) await store.abandon(fleet.token, 0)

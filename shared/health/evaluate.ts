@@ -1,4 +1,4 @@
-import { type Reason, type Severity, statusFrom } from './reasons.ts'
+import { OUTDATED, type Reason, type Severity, statusFrom } from './reasons.ts'
 
 /** A row of provisioning.health_thresholds, with the plan's storage quota. */
 export interface Thresholds {
@@ -42,6 +42,11 @@ export interface Metrics {
   readonly schema_looked_at?: string
   /** What was found then, such as a column that is missing; absent when nothing was. */
   readonly schema_differences?: readonly string[]
+  /** ISO 8601: when the services beside the database were last asked for, and which were ill then. */
+  readonly services_looked_at?: string
+  readonly ill_services?: readonly string[]
+  /** What its host called the state that it is in until it can be used again, and since when, in ISO 8601. */
+  readonly changing?: { readonly said: string; readonly since: string } | null
   /** For the rates of the next check. */
   readonly counters?: Counters
   readonly sample?: SizeSample
@@ -190,7 +195,7 @@ function schema({ schema_version: version }: Metrics, latest: number): Reason | 
   return {
     code: 'schema_outdated',
     severity: 'info',
-    message: `The schema is at version ${version} of ${latest}; retry the service neon to bring it up to date.`,
+    message: `The schema is at version ${version} of ${latest}. ${OUTDATED}`,
   }
 }
 

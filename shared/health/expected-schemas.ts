@@ -1,6 +1,6 @@
 import { filesChecksum } from '../tenant-database/apply-schema.ts'
 import type { SchemaNames, SchemaObjects } from '../tenant-database/fingerprint.ts'
-import type { HealthStore } from './health-store.ts'
+import type { ClaimedTenant, HealthStore } from './health-store.ts'
 
 /** What a tenant's database is compared with. */
 export interface ExpectedSchema {
@@ -19,7 +19,7 @@ type Store = Pick<HealthStore, 'schemas' | 'schemaObjects'>
 export class ExpectedSchemas {
   readonly #store: Store
   readonly #known = new Map<
-    number,
+    string,
     { readonly at: number; readonly schema: Promise<ExpectedSchema | undefined> }
   >()
 
@@ -28,19 +28,23 @@ export class ExpectedSchemas {
   }
 
   /** @returns undefined when nothing is known of that version, or this deployment has other files */
-  of(version: number | null): Promise<ExpectedSchema | undefined> {
-    if (version === null) return Promise.resolve(undefined)
-    const known = this.#known.get(version)
+  of({
+    tier,
+    schemaVersion,
+  }: Pick<ClaimedTenant, 'tier' | 'schemaVersion'>): Promise<ExpectedSchema | undefined> {
+    if (schemaVersion === null) return Promise.resolve(undefined)
+    const key = `${tier}/${schemaVersion}`
+    const known = this.#known.get(key)
     if (known && Date.now() - known.at < KNOWN_MS) return known.schema
-    const schema = this.#read(version)
-    this.#known.set(version, { at: Date.now(), schema })
-    schema.catch(() => this.#known.delete(version))
+    const schema = this.#read(tier, schemaVersion)
+    this.#known.set(key, { at: Date.now(), schema })
+    schema.catch(() => this.#known.delete(key))
     return schema
   }
 
-  async #read(version: number): Promise<ExpectedSchema | undefined> {
+  async #read(tier: string, version: number): Promise<ExpectedSchema | undefined> {
     const checksum = filesChecksum(version)
-    const recorded = checksum === undefined ? [] : await this.#store.schemas(version, checksum)
+    const recorded = checksum === undefined ? [] : await this.#store.schemas(tier, version, checksum)
     const [first] = recorded
     if (!first) return undefined
     const byMajor = new Map(recorded.map(({ serverMajor, fingerprint }) => [serverMajor, fingerprint]))

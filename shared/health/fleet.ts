@@ -1,12 +1,15 @@
 import { type Result, success } from '../kernel/result.ts'
-import { type ListedProject, PAGE } from '../services/neon/client.ts'
+import type { DatabaseList, DatabaseWatch, ListedDatabase } from '../services/database/watch.ts'
 import type { CheckResult, HealthStore, ListedTenant } from './health-store.ts'
 import { isUnlisted } from './reasons.ts'
 import { writeResults } from './result-writer.ts'
-import { asleep, type HealthProvider } from './tenant-check.ts'
+import { asleep } from './tenant-check.ts'
 
 /** The provider notes activity with some delay: a compute counts as asleep only when it must have been for so long. */
 const SLACK_MS = 60_000
+
+/** Of a host whose list is read page by page. */
+export type ListedWatch = DatabaseWatch & { readonly list: DatabaseList }
 
 /** A read of the provider's list that this worker has under way. */
 export interface FleetRead {
@@ -21,30 +24,28 @@ export interface FleetRead {
  */
 export async function readFleetPage(
   store: HealthStore,
-  neon: HealthProvider,
+  watch: ListedWatch,
   { token, cursor }: FleetRead,
   clock: () => number,
 ): Promise<Result<FleetRead | undefined>> {
   // When it was asked: whatever a check that begins from here on finds out is newer.
   const checkedAt = new Date().toISOString()
-  const page = await neon.projectPage(cursor)
+  const page = await watch.list.page(cursor)
   if (!page.ok) {
-    if (page.failure.code === 'neon_request_refused' && cursor !== undefined) await store.endRead(token)
+    if (cursor !== undefined && watch.list.refusesCursor(page.failure)) await store.endRead(token)
     return page
   }
-  const { projects, unavailable } = page.value
-  // A short page without gaps is the last one; should that be wrong, a tenant that is missing is asked for by its id.
-  const nextCursor = projects.length < PAGE && unavailable === 0 ? undefined : page.value.nextCursor
+  const { databases, unavailable, nextCursor } = page.value
   const now = clock()
-  const tenants = await store.tenantsOf(projects.map(({ projectId }) => projectId))
-  const byId = new Map(projects.map((project) => [project.projectId, project]))
+  const tenants = await store.tenantsOf(databases.map(({ id }) => id))
+  const byId = new Map(databases.map((database) => [database.id, database]))
   const awake: string[] = []
   const sleeping: CheckResult[] = []
   for (const tenant of tenants) {
-    const project = byId.get(tenant.neonProjectId)
-    if (!project) continue
-    if (needsLook(tenant, project, now)) awake.push(tenant.organizationId)
-    else if (tenant.dueSoon) sleeping.push(asleep(tenant, checkedAt, project.usage))
+    const database = byId.get(tenant.hostedAs)
+    if (!database) continue
+    if (needsLook(tenant, database, now)) awake.push(tenant.organizationId)
+    else if (tenant.dueSoon) sleeping.push(asleep(watch, tenant, checkedAt, database.usage))
   }
   await writeResults(store, sleeping)
   const listed = tenants.map(({ organizationId }) => organizationId)
@@ -52,7 +53,7 @@ export async function readFleetPage(
     token,
     nextCursor,
     incomplete: unavailable > 0,
-    seen: projects.length,
+    seen: databases.length,
     listed,
     awake,
   })
@@ -62,7 +63,7 @@ export async function readFleetPage(
 /** Whether its compute may be awake, is to be woken because it is time, or may be kept from waking by what no list tells. */
 function needsLook(
   { suspendTimeoutSeconds, deepCheckDue, reasons, checkedSecondsAgo }: ListedTenant,
-  { lastActiveAt }: ListedProject,
+  { lastActiveAt }: ListedDatabase,
   now: number,
 ): boolean {
   if (deepCheckDue || suspendTimeoutSeconds === -1 || reasons.some(isUnlisted)) return true

@@ -3,12 +3,11 @@ import { inBackground } from '../kernel/background.ts'
 import { type Caller, createAuthenticator } from '../kernel/caller.ts'
 import { connect, type Database } from '../kernel/database/client.ts'
 import { createDoorbellReader } from '../kernel/doorbell.ts'
-import { type Environment, readVariables } from '../kernel/environment.ts'
+import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
-import { createNeonProvider } from '../services/neon/client.ts'
-import { neonEnvironment } from '../services/neon/environment.ts'
+import { databaseWatches } from '../services/registry.ts'
 import { createHealthChecker, type HealthChecker } from './checker.ts'
 import { HealthStore } from './health-store.ts'
 import { requestHealthCheck } from './request-check.ts'
@@ -27,11 +26,7 @@ const bodySchema = z.strictObject({
  */
 export function createHealthFunction(environment: Environment): (request: Request) => Promise<Response> {
   const sql = connect(environment)
-  // No waiting in the queue of calls: provisioning comes first.
-  const checker = createHealthChecker(
-    sql,
-    createNeonProvider(readVariables(neonEnvironment, environment.variables), sql, 0),
-  )
+  const checker = createHealthChecker(sql, databaseWatches({ variables: environment.variables, sql }))
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql)
 

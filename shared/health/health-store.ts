@@ -11,12 +11,17 @@ export interface HealthSettings {
   readonly maxSeconds: number
   readonly timeoutMs: number
   readonly intervalSeconds: number
+  /** How often services that are well are asked for, and how long a database may be changing. */
+  readonly servicesMs: number
+  readonly changingMs: number
 }
 
 /** A tenant whose turn it is; no other worker has it for settings.health_lease_seconds. */
 export interface ClaimedTenant extends TenantAddress {
   readonly organizationId: string
-  readonly neonProjectId: string | null
+  readonly tier: string
+  /** By which its host knows the database; null when it is gone. */
+  readonly hostedAs: string | null
   /** It is time to connect even if that wakes it. */
   readonly deepCheckDue: boolean
   /** What the last check found. */
@@ -41,7 +46,7 @@ export interface ClaimedTenant extends TenantAddress {
 /** A tenant on a page of the provider's list. */
 export interface ListedTenant {
   readonly organizationId: string
-  readonly neonProjectId: string
+  readonly hostedAs: string
   /** -1 never suspends. */
   readonly suspendTimeoutSeconds: number
   /** Due, or so soon that it is dealt with, too. */
@@ -107,7 +112,8 @@ export class HealthStore {
     const [row] = await this.#sql<HealthSettings[]>`
       select health_concurrency as concurrency, health_worker_max_tenants as "maxTenants",
         health_worker_max_seconds as "maxSeconds", health_timeout_seconds * 1000 as "timeoutMs",
-        health_interval_seconds as "intervalSeconds" from provisioning.settings`
+        health_interval_seconds as "intervalSeconds", health_services_minutes * 60000 as "servicesMs",
+        health_changing_minutes * 60000 as "changingMs" from provisioning.settings`
     if (!row) throw new Error('provisioning.settings has lost its row; insert the defaults again')
     return row
   }
@@ -124,8 +130,8 @@ export class HealthStore {
 
   async #claim(limit: number, awakeOnly: boolean, organizationId: string | null): Promise<ClaimedTenant[]> {
     return this.#sql<ClaimedTenant[]>`
-      select organization_id as "organizationId", neon_project_id as "neonProjectId", host, pooled_host as "pooledHost", port,
-        database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
+      select organization_id as "organizationId", tier, hosted_as as "hostedAs", host, pooled_host as "pooledHost", port,
+        pooled_port as "pooledPort", pooler_tenant as "poolerTenant", database_name as "databaseName", role_name as "roleName", ssl_mode as "sslMode",
         deep_check_due as "deepCheckDue", reasons, metrics, thresholds,
         suspend_timeout_seconds as "suspendTimeoutSeconds", probed_seconds_ago as "probedSecondsAgo",
         used_seconds_ago as "usedSecondsAgo", last_probe_connected as "lastProbeConnected", schema_version as "schemaVersion",
@@ -134,10 +140,10 @@ export class HealthStore {
   }
 
   /** What the files up to this version make, by the server's major version. */
-  async schemas(version: number, filesChecksum: string): Promise<RecordedSchema[]> {
+  async schemas(tier: string, version: number, filesChecksum: string): Promise<RecordedSchema[]> {
     return this.#sql<RecordedSchema[]>`
       select server_major as "serverMajor", fingerprint, names from provisioning.tenant_schemas
-      where schema_version = ${version} and files_checksum = ${filesChecksum}`
+      where tier = ${tier} and schema_version = ${version} and files_checksum = ${filesChecksum}`
   }
 
   async schemaObjects(fingerprint: string): Promise<SchemaObjects | undefined> {
@@ -173,12 +179,12 @@ export class HealthStore {
     await this.#sql`select provisioning.release_health_checks(${[...organizationIds]}, ${seconds}, ${awake})`
   }
 
-  async tenantsOf(projectIds: readonly string[]): Promise<ListedTenant[]> {
+  async tenantsOf(ids: readonly string[]): Promise<ListedTenant[]> {
     return this.#sql<ListedTenant[]>`
-      select organization_id as "organizationId", neon_project_id as "neonProjectId",
+      select organization_id as "organizationId", hosted_as as "hostedAs",
         suspend_timeout_seconds as "suspendTimeoutSeconds", due_soon as "dueSoon", deep_check_due as "deepCheckDue",
         checked_seconds_ago as "checkedSecondsAgo", reasons, metrics, thresholds
-      from provisioning.fleet_tenants(${[...projectIds]})`
+      from provisioning.fleet_tenants(${[...ids]})`
   }
 
   /** @returns whether the read goes on; not when it has ended or another worker has taken it over */
@@ -206,7 +212,7 @@ export class HealthStore {
 
   async report(organizationId: string): Promise<HealthReport | undefined> {
     const [row] = await this.#sql<HealthReport[]>`
-      select organization_id as "organizationId", status, reasons, metrics - 'counters' - 'sample' as metrics,
+      select organization_id as "organizationId", status, reasons, metrics - 'counters' - 'sample' - 'changing' as metrics,
         to_json(checked_at) #>> '{}' as "checkedAt", to_json(connected_at) #>> '{}' as "connectedAt",
         to_json(next_check_at) #>> '{}' as "nextCheckAt"
       from ${publicSchema}.tenant_health where organization_id = ${organizationId}`

@@ -2,7 +2,7 @@ import { checkServerIdentity } from 'node:tls'
 import type postgres from 'postgres'
 import { z } from 'zod'
 import { networkError } from '../kernel/database/socket.ts'
-import type { TenantAddress } from '../tenant-database/address.ts'
+import { serverOf, type TenantAddress } from '../tenant-database/address.ts'
 import { openTenantSession, type SessionHooks, type SessionLimits } from '../tenant-database/session.ts'
 import { issuerOf, type ShownCertificate, shownCertificate } from './certificate.ts'
 import { type Counters, MEANINGFUL_BLOCKS, type Metrics } from './evaluate.ts'
@@ -117,14 +117,10 @@ function judge(
 }
 
 /** Looks again at a certificate that was refused, because not every platform says why. */
-async function nameRefusal(
-  probe: Probe,
-  { host, pooledHost, port }: TenantAddress,
-  timeoutMs: number,
-): Promise<Probe> {
+async function nameRefusal(probe: Probe, address: TenantAddress, timeoutMs: number): Promise<Probe> {
   if (probe.ok || probe.reason.code !== 'certificate_invalid') return probe
-  const hosts = [...new Set([pooledHost, host])].filter((name) => name !== null)
-  const shown = await Promise.all(hosts.map((name) => shownCertificate(name, port ?? 5432, timeoutMs)))
+  const servers = (['pooled', 'direct'] as const).map((through) => serverOf(address, through))
+  const shown = await Promise.all(servers.map(({ host, port }) => shownCertificate(host, port, timeoutMs)))
   const expired = shown.some((each) => each?.end !== undefined && each.end < Date.now())
   if (expired) return { ...probe, reason: trouble('certificate_expired') }
   const why = whyRefused(shown.filter((each) => each !== undefined))

@@ -12,17 +12,18 @@ export interface Reason {
   readonly message: string
 }
 
+/** The end of the sentence of schema_outdated. */
+export const OUTDATED = 'Provision it again to bring it up to date.'
+
 /** Why a database cannot be used. Each is unhealthy, and recognised from what provider, network or server say. */
 const troubles = {
-  project_deleted:
-    'The Neon project does not exist any more. Recover it at console.neon.tech within 7 days of its deletion, or retry the service neon.',
-  compute_disabled: 'The Neon compute is disabled. Enable it at console.neon.tech.',
-  quota_suspended:
-    'The quota of the Neon project is used up, so its compute is suspended. Raise the plan’s quota and retry the service neon, or wait for the next billing period.',
-  login_refused:
-    'The database refuses the login: password or role have changed. Retry the service neon, which makes it anew.',
-  login_locked_out:
-    'The login that checks the database may not log in any more. Retry the service neon, which makes it anew.',
+  project_deleted: 'The project of the database does not exist any more.',
+  project_failed: 'The project of the database did not come up.',
+  project_hangs: 'The database has been changing for longer than is usual.',
+  compute_disabled: 'The compute of the database is disabled.',
+  quota_suspended: 'The quota of the database is used up, so it is suspended.',
+  login_refused: 'The database refuses the login: password or role have changed.',
+  login_locked_out: 'The login that checks the database may not log in any more.',
   database_missing: 'The database does not exist any more on the server of the tenant.',
   too_many_connections: 'The database has no connection left. Close idle ones, or use the pooled host.',
   unreachable: 'The database cannot be reached: its host does not answer or is not known.',
@@ -30,8 +31,7 @@ const troubles = {
   certificate_expired: 'The certificate of the database’s host has expired.',
   certificate_invalid: 'The certificate of the database’s host is not valid for it.',
   connection_lost: 'The connection was lost during the check.',
-  credentials_missing:
-    'The password of the database is not in Vault. Retry the service neon, which sets a new one.',
+  credentials_missing: 'The password of the database is not in Vault.',
   answer_too_large:
     'The database answers a check with far more than was asked for, so the connection was cut. Look for what its owner put in the place of the catalogue.',
   measurement_invalid:
@@ -42,6 +42,16 @@ const troubles = {
 } as const satisfies Record<string, string>
 
 export type TroubleCode = keyof typeof troubles
+
+/** What the host of a database says, and what does not keep it from being used for good. */
+const notices = {
+  project_paused: 'The project of the database is paused. Only its owner wakes it.',
+  project_changing: 'The database takes nobody until it has changed.',
+  project_unhealthy: 'The host of the database says that it is not healthy.',
+  services_unhealthy: 'Services beside the database are not healthy.',
+} as const satisfies Record<string, string>
+
+export type NoticeCode = keyof typeof notices
 
 /** What a measurement can be judged as, see evaluate.ts. */
 export type FindingCode =
@@ -56,12 +66,29 @@ export type FindingCode =
   | 'schema_outdated'
   | 'schema_drift'
 
-export type ReasonCode = TroubleCode | FindingCode
+export type ReasonCode = TroubleCode | NoticeCode | FindingCode
 
 /** @param detail what is known beyond the code, such as the quota's name or an SQLSTATE */
 export function trouble(code: TroubleCode, detail?: string): Reason {
   const message = troubles[code]
   return { code, severity: 'unhealthy', message: detail ? `${message} (${detail})` : message }
+}
+
+/** @param detail as of trouble */
+export function notice(code: NoticeCode, detail?: string): Reason {
+  const message = notices[code]
+  const severity = code === 'project_paused' ? 'info' : 'degraded'
+  return { code, severity, message: detail ? `${message} (${detail})` : message }
+}
+
+const sentences: Readonly<Record<string, string>> = { ...troubles, ...notices, schema_outdated: OUTDATED }
+
+/** A reason in the words of whoever hosts the database, with what to do about it there. */
+export function inWordsOf(words: Readonly<Record<string, string>>, reason: Reason): Reason {
+  const usual = sentences[reason.code]
+  const theirs = words[reason.code]
+  if (usual === undefined || theirs === undefined || !reason.message.includes(usual)) return reason
+  return { ...reason, message: reason.message.replace(usual, () => theirs) }
 }
 
 /** What does not pass while a compute sleeps: only a connection can tell that it is over. */
@@ -94,7 +121,7 @@ export function statusFrom(reasons: readonly Reason[]): 'healthy' | 'degraded' |
 }
 
 /**
- * Names what a connection or a query failed with: SQLSTATE, system error or TLS error, or what Neon's proxy says in words.
+ * Names what a connection or a query failed with: SQLSTATE, system error or TLS error, or what a proxy such as Neon's says in words.
  * @param where which host is meant, in words
  */
 export function troubleOf(error: unknown, where?: string): Reason {

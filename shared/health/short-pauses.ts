@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from '../kernel/result.ts'
+import { type DatabaseWatch, throughEach } from '../services/database/watch.ts'
 import { WORTH_WAITING_SECONDS } from '../services/guard.ts'
-import type { HealthProvider } from './tenant-check.ts'
 
 /** A turn that has just come may have been taken by somebody else. */
 const SHORTEST_PAUSE_MS = 50
@@ -9,9 +9,10 @@ const SHORTEST_PAUSE_MS = 50
 /**
  * The provider, asked again after pauses of up to WORTH_WAITING_SECONDS altogether. Health takes no place in the queue of calls,
  * so its turns are refused for tenths of a second while others use the rate limit; putting every such check off would leave
- * most of the allowed calls unused. Those who wait are spread, so that one of them asks at a time.
+ * most of the allowed calls unused. Those who wait are spread, so that one of them asks at a time. The services beside a database are
+ * asked for when there is a turn at once: another check comes soon.
  */
-export function waitOutShortPauses(provider: HealthProvider): HealthProvider {
+export function waitOutShortPauses(watch: DatabaseWatch): DatabaseWatch {
   let lastTurn = 0
   const ask = async <T>(request: () => Promise<Result<T>>): Promise<Result<T>> => {
     const deadline = performance.now() + WORTH_WAITING_SECONDS * 1000
@@ -25,9 +26,6 @@ export function waitOutShortPauses(provider: HealthProvider): HealthProvider {
       await sleep(turn - performance.now())
     }
   }
-  return {
-    compute: (projectId) => ask(() => provider.compute(projectId)),
-    usage: (projectId) => ask(() => provider.usage(projectId)),
-    projectPage: (cursor) => ask(() => provider.projectPage(cursor)),
-  }
+  const { illServices } = watch
+  return { ...throughEach(watch, ask), ...(illServices && { illServices }) }
 }

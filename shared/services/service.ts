@@ -4,6 +4,7 @@ import type { Database } from '../kernel/database/client.ts'
 import { readVariables, type Variables } from '../kernel/environment.ts'
 import type { FailureCatalogue } from '../kernel/failures.ts'
 import type { DatabaseHost } from './database/host.ts'
+import type { DatabaseWatch } from './database/watch.ts'
 import type { Inventory } from './inventory.ts'
 
 /** A service outside of which each tenant gets something, as the rest of the product knows it. */
@@ -24,6 +25,8 @@ export interface Service {
   connect(options: ConnectOptions): ConnectedService
   /** Of a service in which tenants' databases are. @throws Error as connect does */
   databaseHost?(options: ConnectOptions): DatabaseHost
+  /** The same for those who look how the databases are, and take no place from provisioning. @throws Error as connect does */
+  databaseWatch?(options: ConnectOptions): DatabaseWatch
   /** A harmless call with the key, for `doctor`: whether the service accepts it. @throws Error as connect does */
   keyCheck(variables: Variables): KeyCheck
 }
@@ -62,16 +65,18 @@ export interface KeyCheck {
 
 /** A service whose environment is described by a schema. */
 export interface ServiceDefinition<Shape extends z.ZodRawShape>
-  extends Omit<Service, 'variables' | 'connect' | 'databaseHost' | 'keyCheck'> {
+  extends Omit<Service, 'variables' | 'connect' | 'databaseHost' | 'databaseWatch' | 'keyCheck'> {
   readonly environment: z.ZodObject<Shape>
   connect(environment: z.infer<z.ZodObject<Shape>>, sql: Database): ConnectedService
   databaseHost?(environment: z.infer<z.ZodObject<Shape>>, sql: Database): DatabaseHost
+  databaseWatch?(environment: z.infer<z.ZodObject<Shape>>, sql: Database): DatabaseWatch
   keyCheck(environment: z.infer<z.ZodObject<Shape>>): KeyCheck
 }
 
 export function defineService<Shape extends z.ZodRawShape>({
   environment,
   databaseHost,
+  databaseWatch,
   ...definition
 }: ServiceDefinition<Shape>): Service {
   return {
@@ -81,6 +86,10 @@ export function defineService<Shape extends z.ZodRawShape>({
     ...(databaseHost && {
       databaseHost: ({ variables, sql }: ConnectOptions) =>
         databaseHost(readVariables(environment, variables), sql),
+    }),
+    ...(databaseWatch && {
+      databaseWatch: ({ variables, sql }: ConnectOptions) =>
+        databaseWatch(readVariables(environment, variables), sql),
     }),
     keyCheck: (variables) => definition.keyCheck(readVariables(environment, variables)),
   }

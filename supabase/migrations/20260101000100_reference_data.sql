@@ -96,6 +96,10 @@ create table provisioning.settings (
   health_worker_max_seconds integer not null default 60,
   -- How long a claimed tenant is left to its worker.
   health_lease_seconds integer not null default 120,
+  -- How often the services beside a database are asked for, where its host has some and they are well; and how long a database
+  -- may be becoming something else, such as restored, before that counts as trouble.
+  health_services_minutes integer not null default 360,
+  health_changing_minutes integer not null default 10,
   -- Doorbells that one tick may ring.
   health_doorbells integer not null default 4,
   -- A tenant that goes on sleeping gets a row in tenant_health_checks this often only.
@@ -149,6 +153,7 @@ create table provisioning.settings (
       health_worker_max_seconds) > 0
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0
     and least(health_requests_per_minute, health_resolve_after_checks) > 0
+    and least(health_services_minutes, health_changing_minutes) > 0
   ),
   constraint retention_is_positive check (
     least(events_retention_days, jobs_retention_days, alerts_retention_days, audit_retention_days) > 0

@@ -16,6 +16,9 @@ create table provisioning.tiers (
   -- for whoever comes from then on; what was made of it is removed as before. One without steps in the tier reads
   -- 'not_requested'.
   services text[] not null,
+  -- Databases of this tier are in a list that is read page by page (fleet_list.sql), and have the quotas of plans. Otherwise
+  -- their host answers for all of them at once, so that each may be asked for.
+  in_fleet_list boolean not null default true,
   -- What provisioning_status says of a new organization of this tier, and the kind of job that provisions it. A trigger keeps
   -- both right, so that a sign-up finds all that it needs to know of the tier in one row.
   initial_status jsonb not null default '{}',

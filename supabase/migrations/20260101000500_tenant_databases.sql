@@ -5,6 +5,9 @@ create table public.organization_databases (
   neon_project_id text unique,
   neon_branch_id text,
   neon_endpoint_id text,
+  supabase_project_ref text unique,
+  -- By which the service that hosts the database knows it: of a project of the tenant's own, once that is there.
+  hosted_as text generated always as (coalesce(supabase_project_ref, neon_project_id)) stored,
   region text not null,
   size text not null references provisioning.database_sizes,
   host text,
@@ -40,6 +43,7 @@ comment on column public.organization_databases.region is 'Neon''s region id; fi
 comment on column public.organization_databases.credentials_secret_id is
   'The password of role_name, a login that cannot change the schema. public.database_connection reveals it to owners and
 admins, and audits that.';
+create index organization_databases_hosted_as_idx on public.organization_databases (hosted_as);
 create index organization_databases_size_idx on public.organization_databases (size);
 create index organization_databases_drift_idx on public.organization_databases (schema_drift_at)
   where schema_drift_at is not null;
@@ -188,7 +192,7 @@ begin
   if p_reveal_password then
     select provisioning.vault_secret(s.name) into v_password from vault.secrets s
     where s.id = v_database.credentials_secret_id;
-    perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.neon_project_id);
+    perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.hosted_as);
   end if;
   return jsonb_build_object('host', v_database.host, 'pooled_host', v_database.pooled_host, 'port', v_database.port,
     'pooled_port', coalesce(v_database.pooled_port, v_database.port), 'database', v_database.database_name,

@@ -210,18 +210,13 @@ begin
   update public.organization_databases d
   set ssl_verified_at = case when p_encrypted then now() end
   where d.organization_id = v_job.organization_id;
-  -- The checks begin with Neon's list of projects, and know no others.
-  if exists (
-    select from public.organization_databases d
-    where d.organization_id = v_job.organization_id and d.neon_project_id is not null) then
-    perform provisioning.begin_health_checks(v_job.organization_id);
-  end if;
+  perform provisioning.begin_health_checks(v_job.organization_id, v_job.tier);
 end
 $$;
 revoke execute on function provisioning.record_verified_connection(uuid, uuid, boolean)
   from public, anon, authenticated, service_role;
 comment on function provisioning.record_verified_connection(uuid, uuid, boolean) is
-  'Somebody has connected as an application would; from now on the health of a database at Neon is checked.';
+  'Somebody has connected as an application would; from now on its health is checked.';
 
 create function provisioning.forget_credentials(p_job_id uuid, p_lease_token uuid) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -240,8 +235,9 @@ comment on function provisioning.forget_credentials(uuid, uuid) is
 create function provisioning.forget_database(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null, host = null,
-    pooled_host = null, port = null, pooled_port = null, pooler_tenant = null, database_name = null, role_name = null,
+  update public.organization_databases d set neon_project_id = null, neon_branch_id = null, neon_endpoint_id = null,
+    supabase_project_ref = null, host = null, pooled_host = null, port = null, pooled_port = null,
+    pooler_tenant = null, database_name = null, role_name = null,
     schema_version = null, ssl_verified_at = null,
     schema_drift_at = null, graphql_enabled = false, graphql_endpoint = null,
     health_status = 'unknown', password_changed_at = null, own_passwords_changed_at = null, rotation_look_at = null

@@ -14,7 +14,8 @@ insert into provisioning.step_definitions (kind, tier, step, service, position, 
   ('deprovision', 'project', 'delete_supabase_project', 'supabase', 20, '{delete_credentials}'),
   ('undo', 'project', 'delete_supabase_project', 'supabase', 20, '{delete_credentials}');
 
-update provisioning.tiers set services = array_remove(services, 'database') || '{supabase,database}' where tier = 'project';
+update provisioning.tiers set services = array_remove(services, 'database') || '{supabase,database}', in_fleet_list = false
+where tier = 'project';
 
 insert into provisioning.provider_status (provider, service, label) values ('supabase', 'supabase', 'Supabase');
 -- Documented are 120 calls a minute for the organization, and as many for each project; this leaves room for what else uses the
@@ -104,7 +105,10 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
-  update public.organization_databases d set host = p_address ->> 'host', port = (p_address ->> 'port')::integer,
+  update public.organization_databases d set supabase_project_ref = (
+      select r.external_id from public.tenant_resources r
+      where r.organization_id = v_job.organization_id and r.kind = 'supabase_project' and r.state = 'active'),
+    host = p_address ->> 'host', port = (p_address ->> 'port')::integer,
     pooled_host = p_address ->> 'pooledHost', pooled_port = (p_address ->> 'pooledPort')::integer,
     pooler_tenant = p_address ->> 'poolerTenant', database_name = p_address ->> 'databaseName', ssl_mode = p_address ->> 'sslMode'
   where d.organization_id = v_job.organization_id;

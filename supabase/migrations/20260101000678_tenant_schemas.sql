@@ -1,6 +1,8 @@
 -- What the files of the tenant schema make in a database, so that a check can tell whether somebody has changed that by hand.
 
 create table provisioning.tenant_schemas (
+  -- Another host gives other rights on the schema public.
+  tier text,
   schema_version integer,
   -- Of the files up to this version, together.
   files_checksum text,
@@ -12,7 +14,7 @@ create table provisioning.tenant_schemas (
   -- {object: definition}: what the fingerprint is of.
   objects jsonb not null,
   recorded_at timestamptz not null default now(),
-  primary key (schema_version, files_checksum, server_major),
+  primary key (schema_version, files_checksum, server_major, tier),
   constraint fingerprint_is_a_sha256 check (fingerprint ~ '^[0-9a-f]{64}$'),
   constraint version_is_positive check (schema_version > 0)
 );
@@ -22,18 +24,22 @@ else has been in it, or in one that was as expected before. Where a check finds 
 alter table provisioning.tenant_schemas enable row level security;
 revoke all on provisioning.tenant_schemas from anon, authenticated, service_role;
 
-create function provisioning.record_tenant_schema(p_version integer, p_files_checksum text, p_snapshot jsonb) returns void
+create function provisioning.record_tenant_schema(
+  p_tier text, p_version integer, p_files_checksum text, p_snapshot jsonb
+) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into provisioning.tenant_schemas (schema_version, files_checksum, server_major, fingerprint, names, objects)
-  select p_version, p_files_checksum, s."serverMajor", s.fingerprint, s.names, s.objects
+  insert into provisioning.tenant_schemas (tier, schema_version, files_checksum, server_major, fingerprint, names, objects)
+  select p_tier, p_version, p_files_checksum, s."serverMajor", s.fingerprint, s.names, s.objects
   from jsonb_to_record(p_snapshot) s ("serverMajor" integer, fingerprint text, names jsonb, objects jsonb)
   on conflict do nothing;
 end
 $$;
-revoke execute on function provisioning.record_tenant_schema(integer, text, jsonb) from public, anon, authenticated, service_role;
-comment on function provisioning.record_tenant_schema(integer, text, jsonb) is
-  'What the files up to this version make, {"serverMajor", "fingerprint", "names", "objects"}. The first record stays.';
+revoke execute on function provisioning.record_tenant_schema(text, integer, text, jsonb)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.record_tenant_schema(text, integer, text, jsonb) is
+  'What the files up to this version make in databases of this tier, {"serverMajor", "fingerprint", "names", "objects"}. The first
+record stays.';
 
 create function provisioning.note_drift_found(p_organization_ids uuid[]) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -5,6 +5,9 @@ insert into provisioning.workers (worker, function_name) values ('health', 'chec
 
 create table public.tenant_health (
   organization_id uuid primary key references public.organizations (id) on delete cascade,
+  -- Of the database that is checked: who hosts it, and whether that is asked page by page (tiers.in_fleet_list).
+  tier text not null default 'database',
+  in_fleet_list boolean not null default true,
   status provisioning_types.health_status not null default 'unknown',
   -- [{"code", "severity", "message"}]: why it is not simply healthy.
   reasons jsonb not null default '[]',
@@ -20,7 +23,8 @@ create table public.tenant_health (
   next_check_at timestamptz not null default now(),
   -- Until when a worker has the tenant; null when none does. What it finds out counts more than the fleet's list.
   leased_until timestamptz,
-  -- The fleet's list says that its compute is awake, or it is time to wake it: a worker is to look closer.
+  -- The fleet's list says that its compute is awake, or it is time to wake it: a worker is to look closer. Always, where there
+  -- is no such list: whoever takes it asks its host, whose one answer is for all.
   awake boolean not null default false,
   -- When the fleet's list last had it.
   listed_at timestamptz not null default now(),

@@ -1,21 +1,23 @@
 -- Checks of the tenants' databases: which are due, who has claimed them, what was found, and how often people may ask for one.
 
-create function provisioning.begin_health_checks(p_organization_id uuid) returns void
+create function provisioning.begin_health_checks(p_organization_id uuid, p_tier text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into public.tenant_health as h (organization_id, status, checked_at, next_check_at)
-  select p_organization_id, 'healthy', clock_timestamp(), now() + make_interval(secs => s.health_interval_seconds)
-  from provisioning.settings s
-  on conflict (organization_id) do update set connected_at = now(), probed_at = now(), used_at = now(), next_check_at = now(),
-    leased_until = null;
+  insert into public.tenant_health as h (organization_id, tier, in_fleet_list, awake, status, checked_at, next_check_at)
+  select p_organization_id, t.tier, t.in_fleet_list, not t.in_fleet_list, 'healthy', clock_timestamp(),
+    now() + make_interval(secs => s.health_interval_seconds)
+  from provisioning.settings s join provisioning.tiers t on t.tier = p_tier
+  on conflict (organization_id) do update set tier = excluded.tier, in_fleet_list = excluded.in_fleet_list,
+    awake = excluded.awake or h.awake and h.in_fleet_list, connected_at = now(), probed_at = now(), used_at = now(),
+    next_check_at = now(), leased_until = null;
   update public.organization_databases d set health_status = 'healthy'
   where d.organization_id = p_organization_id and d.health_status = 'unknown';
 end
 $$;
-revoke execute on function provisioning.begin_health_checks(uuid) from public, anon, authenticated, service_role;
-comment on function provisioning.begin_health_checks(uuid) is
-  'A database that has just been connected to is healthy, and checked from now on; one that is being checked is looked at again
-soon.';
+revoke execute on function provisioning.begin_health_checks(uuid, text) from public, anon, authenticated, service_role;
+comment on function provisioning.begin_health_checks(uuid, text) is
+  'A database of this tier that has just been connected to is healthy, and checked from now on; one that is being checked is
+looked at again soon.';
 
 create function provisioning.health_check_interval(p_status text, p_calm_checks integer) returns interval
 language plpgsql stable security definer set search_path = '' as $$
@@ -121,7 +123,7 @@ begin
   ), updated as (
     update public.tenant_health h set status = g.status, reasons = coalesce(g.reasons, '[]'),
       metrics = case g.probe when 'connection' then '{}' else h.metrics end || coalesce(g.metrics, '{}'),
-      checked_at = g.checked_at, awake = false, leased_until = null,
+      checked_at = g.checked_at, awake = not h.in_fleet_list, leased_until = null,
       connected_at = case when g.connected then g.checked_at else h.connected_at end,
       probed_at = case g.probe when 'connection' then g.checked_at else h.probed_at end,
       used_at = greatest(h.used_at, g.checked_at - make_interval(secs => g.used_seconds_ago)),
@@ -153,9 +155,9 @@ from them: the time of the next check, trends'' rows, alerts. A result that is n
 Checks in a row are counted when half of settings.health_interval_seconds lie between them. Returns how many results were newer.';
 
 create function provisioning.claim_health_checks(p_limit integer, p_awake_only boolean, p_organization_id uuid default null)
-returns table (organization_id uuid, neon_project_id text, host text, pooled_host text, port integer, database_name text,
-  role_name text,
-  ssl_mode text, deep_check_due boolean, reasons jsonb, metrics jsonb, thresholds jsonb,
+returns table (organization_id uuid, tier text, hosted_as text, host text, pooled_host text, port integer,
+  pooled_port integer, pooler_tenant text, database_name text, role_name text, ssl_mode text, deep_check_due boolean,
+  reasons jsonb, metrics jsonb, thresholds jsonb,
   suspend_timeout_seconds integer, probed_seconds_ago double precision, used_seconds_ago double precision,
   last_probe_connected boolean,
   schema_version integer, schema_drift_at timestamptz)
@@ -179,12 +181,13 @@ begin
     update public.tenant_health h set next_check_at = now() + make_interval(secs => v_settings.health_lease_seconds),
       leased_until = now() + make_interval(secs => v_settings.health_lease_seconds)
     from due where h.organization_id = due.organization_id
-    returning h.organization_id, h.connected_at, h.probed_at, h.used_at, h.reasons, h.metrics
+    returning h.organization_id, h.connected_at, h.probed_at, h.used_at, h.reasons, h.metrics, h.tier, h.in_fleet_list
   )
-  select c.organization_id, d.neon_project_id, d.host, d.pooled_host, d.port, d.database_name,
-    d.database_name || '_health', d.ssl_mode::text,
+  select c.organization_id, c.tier, d.hosted_as, d.host, d.pooled_host, d.port, d.pooled_port, d.pooler_tenant,
+    d.database_name, d.database_name || '_health', d.ssl_mode::text,
     v_settings.health_deep_check_hours > 0 and c.probed_at <= now() - make_interval(hours => v_settings.health_deep_check_hours),
-    c.reasons, c.metrics, to_jsonb(t) || jsonb_build_object('quota_bytes', p.quota_logical_size_bytes),
+    c.reasons, c.metrics,
+    to_jsonb(t) || jsonb_build_object('quota_bytes', case when c.in_fleet_list then p.quota_logical_size_bytes end),
     coalesce(case when z.suspend_refused_at is null then nullif(z.suspend_timeout_seconds, 0) end, 300),
     extract(epoch from now() - c.probed_at)::double precision,
     extract(epoch from now() - c.used_at)::double precision, c.connected_at >= c.probed_at, d.schema_version,
@@ -201,14 +204,14 @@ revoke execute on function provisioning.claim_health_checks(integer, boolean, uu
   from public, anon, authenticated, service_role;
 comment on function provisioning.claim_health_checks(integer, boolean, uuid) is
   'Takes up to p_limit due tenants, those that the fleet''s list showed awake first, or the one that is named, due or not. No
-other worker takes them for settings.health_lease_seconds. suspend_timeout_seconds is Neon''s default of 300 where the size leaves
+other worker takes them for settings.health_lease_seconds. suspend_timeout_seconds is the usual 300 where the size leaves
 it open, -1 for never; last_probe_connected: the last attempt to connect opened a session.';
 
 create function provisioning.release_health_checks(p_organization_ids uuid[], p_seconds double precision,
   p_awake boolean) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  update public.tenant_health h set awake = h.awake and p_awake, leased_until = null,
+  update public.tenant_health h set awake = h.awake and (p_awake or not h.in_fleet_list), leased_until = null,
     next_check_at = clock_timestamp() + make_interval(secs => p_seconds * (1 + random() / 5))
   where h.organization_id = any (p_organization_ids);
 end

@@ -63,14 +63,14 @@ comment on function provisioning.plan_health_checks() is
 each is asked for on its own. fleet: the caller reads the provider''s list, page by page from `cursor`. busy: another worker is
 reading it.';
 
-create function provisioning.fleet_tenants(p_project_ids text[])
-returns table (organization_id uuid, neon_project_id text, suspend_timeout_seconds integer, due_soon boolean,
+create function provisioning.fleet_tenants(p_ids text[])
+returns table (organization_id uuid, hosted_as text, suspend_timeout_seconds integer, due_soon boolean,
   deep_check_due boolean,
   checked_seconds_ago double precision, reasons jsonb, metrics jsonb, thresholds jsonb)
 language plpgsql stable security definer set search_path = '' as $$
 begin
   return query
-    select h.organization_id, d.neon_project_id,
+    select h.organization_id, d.hosted_as,
       coalesce(case when z.suspend_refused_at is null then nullif(z.suspend_timeout_seconds, 0) end, 300),
       -- An eighth: more than the tenth by which intervals differ.
       h.next_check_at <= now() + make_interval(secs => s.health_interval_cap_seconds / 8.0)
@@ -85,7 +85,7 @@ begin
     join provisioning.health_thresholds t on t.plan = o.plan
     join provisioning.database_sizes z on z.size = d.size
     cross join provisioning.settings s
-    where d.neon_project_id = any (p_project_ids);
+    where d.hosted_as = any (p_ids) and h.in_fleet_list;
 end
 $$;
 revoke execute on function provisioning.fleet_tenants(text[]) from public, anon, authenticated, service_role;
@@ -113,7 +113,7 @@ begin
   -- The rest of the list does not matter once every tenant has been seen. That is checked only from the length of the last
   -- list on, because it costs a query.
   if p_next_cursor is not null and (v_read.seen + p_seen < v_read.projects
-    or exists (select from public.tenant_health h where h.listed_at < v_read.started_at)) then
+    or exists (select from public.tenant_health h where h.listed_at < v_read.started_at and h.in_fleet_list)) then
     update provisioning.fleet_read r set cursor = p_next_cursor, incomplete = r.incomplete or p_incomplete,
       seen = r.seen + p_seen,
       lease_expires_at = clock_timestamp() + make_interval(secs => 60)
@@ -125,7 +125,7 @@ begin
   -- tenants that no list has had for a long time.
   with missing as (
     select h.organization_id from public.tenant_health h
-    where h.listed_at < v_read.started_at and coalesce(h.leased_until <= now(), true)
+    where h.listed_at < v_read.started_at and h.in_fleet_list and coalesce(h.leased_until <= now(), true)
       and (not (v_read.incomplete or p_incomplete) or h.listed_at < now() - (
         select make_interval(secs => s.health_interval_cap_seconds) from provisioning.settings s))
     order by h.organization_id for no key update

@@ -8,6 +8,7 @@ import type { PostgresServer } from '../../local/postgres/server.ts'
 import { createHealthChecker } from '../../shared/health/checker.ts'
 import { connect } from '../../shared/kernel/database/client.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
+import { neonWatch } from '../../shared/services/neon/watch.ts'
 import type { Benchmark, BenchmarkOptions, Metrics } from './benchmark.ts'
 import { type BenchProject, withProject } from './project.ts'
 import { withConnections, withDirectory, withServer } from './servers.ts'
@@ -126,7 +127,7 @@ async function measureSweep(
     const sql = connect({ SUPABASE_DB_URL: server.url(DATABASE, 'postgres') })
     try {
       const provider = createNeonProvider({ NEON_API_KEY: NEON_KEY, NEON_API_URL: emulator.url }, sql, 0)
-      const checker = createHealthChecker(sql, provider)
+      const checker = createHealthChecker(sql, [neonWatch(provider)])
       await superuser`update provisioning.fleet_read set projects = ${tenants}`
       await superuser`update public.tenant_health set next_check_at = now() - interval '1 minute'`
       const startedAt = performance.now()

@@ -25,7 +25,7 @@ const scaled = (timings: Readonly<Record<string, number>>) =>
 /**
  * A tenant of the tier `project`, with all seven providers emulated: the time from its sign-up to ready beyond what the providers
  * take themselves, waiting for the next look included; a second run of a job that is finished; and how often providers are called,
- * for one tenant and for each of ten at once.
+ * for one tenant and for each of ten at once, and for looking at the health of all.
  */
 export const projectTier: Benchmark = {
   name: 'project-tier',
@@ -64,12 +64,36 @@ async function measure(project: BenchProject, { signal }: BenchmarkOptions): Pro
   const rerunSeconds = (performance.now() - again) / 1000
   const callsBefore = calls(project)
   const many = await makeReady(project, AT_ONCE, signal)
+  const callsOfMany = calls(project) - callsBefore
   return {
     overhead_s: (one?.seconds ?? Number.NaN) - OWN_SECONDS,
     rerun_s: rerunSeconds,
     provider_calls: forOne,
     overhead_s_10_at_once: Math.max(...many.map(({ seconds }) => seconds)) - OWN_SECONDS,
-    provider_calls_each_of_10_at_once: (calls(project) - callsBefore) / AT_ONCE,
+    provider_calls_each_of_10_at_once: callsOfMany / AT_ONCE,
+    health_calls_of_all: await checkAll(project, signal),
+  }
+}
+
+/** Everybody's health at once. @returns the calls of Supabase, the services of one project included */
+async function checkAll(project: BenchProject, signal: AbortSignal): Promise<number> {
+  const { superuser } = project
+  const before = calls(project)
+  await superuser`update public.tenant_health set next_check_at = now(), checked_at = null`
+  await superuser`select provisioning.health_tick()`
+  const deadline = performance.now() + TIMEOUT_MS
+  for (;;) {
+    const [row] = await superuser<
+      { left: number }[]
+    >`select count(*)::int as left from public.tenant_health where checked_at is null`
+    if (row?.left === 0) {
+      const ill =
+        await superuser`select organization_id, reasons from public.tenant_health where status <> 'healthy'`
+      if (ill.length > 0) throw new Error(`not all are healthy: ${JSON.stringify(ill)}`)
+      return calls(project) - before
+    }
+    if (performance.now() > deadline) throw new Error('the databases were not checked within five minutes')
+    await sleep(POLL_MS, undefined, { signal })
   }
 }
 

@@ -149,7 +149,7 @@ describe('the verification of a user', () => {
       values (${tenant.organizationId}, 'unhealthy', now(), now() - interval '1 hour')
       on conflict (organization_id) do update set status = excluded.status, checked_at = excluded.checked_at, connected_at = excluded.connected_at`
     expect(statusOf(await describeTenant(), 'health')).toBe('failed')
-    await project.sql`select provisioning.begin_health_checks(${tenant.organizationId})`
+    await project.sql`select provisioning.begin_health_checks(${tenant.organizationId}, 'database')`
     expect(statusOf(await describeTenant(), 'health')).toBe('warning')
     expect((await describeTenant()).verdict.ready).toBe(true)
   })

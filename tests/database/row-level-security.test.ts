@@ -73,7 +73,7 @@ const ACCESS: Readonly<Record<string, Access>> = {
   provisioning_events: { read: EVERYBODY_INSIDE },
   organization_databases: { read: THE_HEADS },
   tenant_alerts: { read: EVERYBODY_INSIDE },
-  tenant_api_keys: { read: THE_HEADS, hidden: ['hash'] },
+  tenant_api_keys: { read: THE_HEADS, hidden: ['hash', 'ended_at'] },
   tenant_health: { read: EVERYBODY_INSIDE },
   tenant_health_checks: { read: EVERYBODY_INSIDE },
   tenant_health_hourly: { read: EVERYBODY_INSIDE },
@@ -127,6 +127,8 @@ interface Table {
   readonly name: string
   readonly rls: boolean
   readonly columns: readonly Column[]
+  /** Columns that nobody writes. */
+  readonly computed: readonly string[]
 }
 
 /** Whatever in `public` can be read or written as a table: also views and sequences, which nothing here has. */
@@ -140,10 +142,10 @@ async function tablesInPublic(): Promise<Table[]> {
         where k.conrelid = c.oid and k.confrelid = 'auth.users'::regclass and a.attnum = any (k.conkey)),
       'refers', exists (select from pg_constraint k
         where k.conrelid = c.oid and k.contype = 'f' and k.confrelid <> 'auth.users'::regclass and a.attnum = any (k.conkey))
-    ) order by a.attnum) as columns
-    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ) order by a.attnum) filter (where a.attgenerated = '') as columns,
       -- What Postgres computes by itself nobody can write.
-      and a.attgenerated = ''
+      array_remove(array_agg(case when a.attgenerated <> '' then a.attname::text end), null) as computed
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     join pg_type t on t.oid = a.atttypid
     where c.relnamespace = ${PUBLIC_SCHEMA}::regnamespace and c.relkind not in ('i', 'I', 't', 'c') and not c.relispartition
     group by 1, 2 order by 1`
@@ -252,7 +254,7 @@ describe('every table in public', () => {
   })
 
   it('grants each role what its people need by the list, column by column, and nothing else', async () => {
-    const expected = (await tablesInPublic()).flatMap(({ name, columns }) =>
+    const expected = (await tablesInPublic()).flatMap(({ name, columns, computed }) =>
       API_ROLES.flatMap((role) => {
         const access = ACCESS[name] ?? { read: [] }
         const persons = PEOPLE.filter((person) => people[person].role === role)
@@ -269,6 +271,9 @@ describe('every table in public', () => {
           ...columns.flatMap((column) =>
             ofColumn(column.name).map((right) => `${role}: ${right} ${name}.${column.name}`),
           ),
+          ...computed
+            .filter((column) => may(access.read) && !access.hidden?.includes(column))
+            .map((column) => `${role}: select ${name}.${column}`),
         ]
       }),
     )

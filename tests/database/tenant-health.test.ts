@@ -515,7 +515,7 @@ describe('results that are written', () => {
       'while its connection is verified',
       (id) => [
         `update public.organization_databases set ssl_verified_at = now() where organization_id = '${id}'`,
-        `select provisioning.begin_health_checks('${id}')`,
+        `select provisioning.begin_health_checks('${id}', 'database')`,
       ],
     ],
     [
@@ -659,7 +659,7 @@ describe('the health of an organization', () => {
   it('is followed from its first connection on, as healthy', async () => {
     const id = await fleet.addOne()
     await project.sql`delete from public.tenant_health`
-    await project.sql`select provisioning.begin_health_checks(${id})`
+    await project.sql`select provisioning.begin_health_checks(${id}, 'database')`
     const health = await fleet.of(id)
     expect(health).toMatchObject({ status: 'healthy', copied: 'healthy' })
     expect(health.due_in).toBeGreaterThan(25)
@@ -668,7 +668,7 @@ describe('the health of an organization', () => {
   it('is looked at again soon after its database was connected to anew, and keeps what is known of it', async () => {
     const id = await fleet.addOne()
     await fleet.record([result(id, 'unhealthy')])
-    await project.sql`select provisioning.begin_health_checks(${id})`
+    await project.sql`select provisioning.begin_health_checks(${id}, 'database')`
     const health = await fleet.of(id)
     expect(health).toMatchObject({ status: 'unhealthy', copied: 'unhealthy' })
     expect(health.due_in).toBeLessThanOrEqual(0)

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createHealthChecker, type HealthChecker } from '../../shared/health/checker.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
+import { neonWatch } from '../../shared/services/neon/watch.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { addTenants, type HealthTenant, healthRole, useDatabase } from './health-project.ts'
 
@@ -54,7 +55,7 @@ beforeAll(async () => {
     workerSql,
     0,
   )
-  checker = createHealthChecker(workerSql, neon, simulatedNow)
+  checker = createHealthChecker(workerSql, [neonWatch(neon)], simulatedNow)
   await countChecks()
   await simulateDay()
 }, 120_000)

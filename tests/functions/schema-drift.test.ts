@@ -216,11 +216,14 @@ describe('a later file', () => {
   ): Promise<{ database: TenantDatabase; run: () => Promise<unknown> }> {
     const database = await createTenantDatabase(['schema'])
     const schema = database.connect('schema')
-    await applyAndLearn(project.sql, schema, [one], null)
+    await applyAndLearn(project.sql, schema, [one], null, 'database')
     await database.admin.unsafe(`set role ${database.name}_owner; ${between}; reset role`)
     return {
       database,
-      run: () => applyAndLearn(project.sql, schema, [one, two], 1).finally(() => schema.end({ timeout: 1 })),
+      run: () =>
+        applyAndLearn(project.sql, schema, [one, two], 1, 'database').finally(() =>
+          schema.end({ timeout: 1 }),
+        ),
     }
   }
   const recorded = () => project.sql`

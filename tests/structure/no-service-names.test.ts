@@ -15,8 +15,12 @@ const MIGRATIONS = [
   'requests',
   'deprovisioning',
   'reconciliation',
+  'tenant_health',
+  'health_checks',
+  'fleet_list',
+  'health_tick',
 ]
-const FOLDERS = ['shared/engine', 'shared/reconciliation']
+const FOLDERS = ['shared/engine', 'shared/reconciliation', 'shared/health']
 const FILES = ['index.ts', 'guard.ts', 'inventory.ts', 'resources.ts', 'service.ts'].map((name) =>
   name === 'index.ts' ? 'supabase/functions/provision-tenant-resources/index.ts' : `shared/services/${name}`,
 )

@@ -25,24 +25,34 @@ type Recorded = Pick<SchemaSnapshot, 'serverMajor' | 'fingerprint' | 'names'>
  * Applies the files, and records what they make when no database of that version is recorded yet: of a new one, which nobody else has
  * been in, or of one that was as expected before. Health checks compare all others with it.
  * @param before the version that the database has; null for a new one
+ * @param tier whose databases are alike
  */
 export async function applyAndLearn(
   sql: Database,
   tenantSql: postgres.Sql,
   files: readonly SchemaFile[],
   before: number | null,
+  tier: string,
 ): Promise<Result<number>> {
   const to = Math.max(0, ...files.map(({ version }) => version))
   if (before === null) {
     const applied = await applyTenantSchema(tenantSql, files)
-    if (applied.ok && applied.value === to) await learnNew(sql, tenantSql, files, to)
+    if (applied.ok && applied.value === to) await learnNew(sql, tenantSql, files, to, tier)
     return applied
   }
-  const foreign = before < to ? await foreignNames(sql, tenantSql, files, { before, to }) : undefined
+  const foreign = before < to ? await foreignNames(sql, tenantSql, files, { before, to, tier }) : undefined
   const applied = await applyTenantSchema(tenantSql, files)
   if (applied.ok && applied.value === to && foreign) {
     const names = await readNames(tenantSql)
-    if (names) await record(sql, tenantSql, files, to, namesWithout(names, foreign), MOST_BYTES.ofOthers)
+    if (names)
+      await record(
+        sql,
+        tenantSql,
+        files,
+        { version: to, tier },
+        namesWithout(names, foreign),
+        MOST_BYTES.ofOthers,
+      )
   }
   return applied
 }
@@ -52,12 +62,13 @@ async function learnNew(
   tenantSql: postgres.Sql,
   files: readonly SchemaFile[],
   version: number,
+  tier: string,
 ): Promise<void> {
   const major = await readServerMajor(tenantSql)
-  const known = await recorded(sql, files, version)
+  const known = await recorded(sql, files, version, tier)
   if (known.some(({ serverMajor }) => serverMajor === major)) return
   const names = await readNames(tenantSql)
-  if (names) await record(sql, tenantSql, files, version, names, MOST_BYTES.ofNew)
+  if (names) await record(sql, tenantSql, files, { version, tier }, names, MOST_BYTES.ofNew)
 }
 
 /**
@@ -68,10 +79,10 @@ async function foreignNames(
   sql: Database,
   tenantSql: postgres.Sql,
   files: readonly SchemaFile[],
-  { before, to }: { readonly before: number; readonly to: number },
+  { before, to, tier }: { readonly before: number; readonly to: number; readonly tier: string },
 ): Promise<SchemaNames | undefined> {
-  if ((await recorded(sql, files, to)).length > 0) return undefined
-  const known = await recorded(sql, files, before)
+  if ((await recorded(sql, files, to, tier)).length > 0) return undefined
+  const known = await recorded(sql, files, before, tier)
   const [first] = known
   if (!first) return undefined
   const found = await readFingerprint(tenantSql, first.names)
@@ -82,25 +93,30 @@ async function foreignNames(
   return names && namesWithout(names, first.names)
 }
 
-async function recorded(sql: Database, files: readonly SchemaFile[], version: number): Promise<Recorded[]> {
+async function recorded(
+  sql: Database,
+  files: readonly SchemaFile[],
+  version: number,
+  tier: string,
+): Promise<Recorded[]> {
   const checksum = filesChecksum(version, files)
   if (checksum === undefined) return []
   return sql<
     Recorded[]
   >`select server_major as "serverMajor", fingerprint, names from provisioning.tenant_schemas
-    where schema_version = ${version} and files_checksum = ${checksum}`
+    where tier = ${tier} and schema_version = ${version} and files_checksum = ${checksum}`
 }
 
 async function record(
   sql: Database,
   tenantSql: postgres.Sql,
   files: readonly SchemaFile[],
-  version: number,
+  { version, tier }: { readonly version: number; readonly tier: string },
   names: SchemaNames,
   mostBytes: number,
 ): Promise<void> {
   const snapshot = await readSnapshot(tenantSql, names, mostBytes)
   const checksum = filesChecksum(version, files)
   if (!snapshot || checksum === undefined) return
-  await sql`select provisioning.record_tenant_schema(${version}, ${checksum}, ${JSON.stringify(snapshot)}::text::jsonb)`
+  await sql`select provisioning.record_tenant_schema(${tier}, ${version}, ${checksum}, ${JSON.stringify(snapshot)}::text::jsonb)`
 }

@@ -33,7 +33,7 @@ export function createMigrateSchema(files: readonly SchemaFile[] = tenantSchemaF
       context,
       'schema',
       'direct',
-      (tenantSql) => applyAndLearn(sql, tenantSql, wanted, tenant.schemaVersion),
+      (tenantSql) => applyAndLearn(sql, tenantSql, wanted, tenant.schemaVersion, job.tier),
       limitsFor(tenant.schemaVersion),
     )
     if (!applied.ok) return { type: 'failed', failure: applied.failure }

@@ -29,11 +29,11 @@ export const tenantSchema: DatabaseStep = async (context) => {
 }
 
 async function apply(
-  { sql, tenant }: DatabaseStepContext,
+  { sql, tenant, job }: DatabaseStepContext,
   tenantSql: postgres.Sql,
   people: TenantPeople | null,
 ): Promise<Result<number>> {
-  const applied = await applyAndLearn(sql, tenantSql, tenantSchemaFiles, tenant.schemaVersion)
+  const applied = await applyAndLearn(sql, tenantSql, tenantSchemaFiles, tenant.schemaVersion, job.tier)
   if (!applied.ok || !people) return applied
   const copied = await copyPeople(tenantSql, people)
   return copied.ok ? applied : copied

@@ -10,6 +10,7 @@ import { neonInventory } from './inventory.ts'
 import { neonProject } from './neon-project.ts'
 import type { NeonStep } from './step.ts'
 import { neonTenant } from './tenant.ts'
+import { neonWatch } from './watch.ts'
 
 /** A Postgres of its own for each organization: a Neon project with the tenant schema. */
 export const neon = defineService({
@@ -36,6 +37,7 @@ export const neon = defineService({
     const provider = createNeonProvider(environment, sql)
     return neonHost(provider, knowAwake(provider))
   },
+  databaseWatch: (environment, sql) => neonWatch(createNeonProvider(environment, sql, 0)),
   keyCheck({ NEON_API_KEY: key, NEON_API_URL: url, NEON_ORG_ID: organization }) {
     const scope = organization ? `&org_id=${encodeURIComponent(organization)}` : ''
     // A personal key belongs to no organization, so that each call has to name one.

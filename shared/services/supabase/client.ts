@@ -39,8 +39,8 @@ export interface SupabaseProvider {
   projectUrl(ref: string): string
   /** The project with this ref; undefined when Supabase does not know it. */
   project(ref: string): Promise<Result<ListedProject | undefined>>
-  /** The same from the list of all projects, which all who ask within a moment share. */
-  listedProject(ref: string): Promise<Result<ListedProject | undefined>>
+  /** The same from the list of all projects, which all who ask within a moment share; one that was asked for `since` (milliseconds). */
+  listedProject(ref: string, since?: number): Promise<Result<ListedProject | undefined>>
   /** Refs of all projects with exactly this name, the oldest first. */
   projectsNamed(name: string): Promise<Result<readonly string[]>>
   /** All projects of the organization, in one call. */
@@ -64,12 +64,17 @@ export interface SupabaseProvider {
 /** @param signal ends what is under way */
 export type ConnectSupabase = (signal?: AbortSignal) => SupabaseProvider
 
-/** @param now milliseconds */
+/**
+ * @param now milliseconds
+ * @param maxWaitSeconds for the rate limits; with 0 a call fails at once when they are used up
+ * @param listFreshMs for so long a list of all projects is shared
+ */
 export function connectSupabase(
   environment: SupabaseEnvironment,
   sql: Database,
   now: () => number = Date.now,
   maxWaitSeconds: number = WORTH_WAITING_SECONDS,
+  listFreshMs?: number,
 ): ConnectSupabase {
   const { MANAGEMENT_TOKEN: token, MANAGEMENT_ORG_ID: slug, MANAGEMENT_API_URL: baseUrl } = environment
   if (!token) return () => refuseWith('supabase_key_missing', baseUrl)
@@ -89,7 +94,7 @@ export function connectSupabase(
       const projects = await call('GET /v1/projects', () => lasting.listProjects())
       return success(projects.filter(({ organization_slug }) => organization_slug === slug))
     })
-  const list = createSharedList(readList, now)
+  const list = createSharedList(readList, now, listFreshMs)
   const plan = createSharedList(
     () =>
       attempt(async (call) =>
@@ -115,8 +120,8 @@ export function connectSupabase(
       dashboardUrl: (ref) => dashboardUrl(baseUrl, ref),
       projectUrl: (ref) => projectUrl(baseUrl, ref),
       project: (ref) => attempt(async (call) => success(await find(call, ref))),
-      listedProject: async (ref) => {
-        const projects = await list()
+      listedProject: async (ref, since) => {
+        const projects = await list(since)
         return projects.ok ? success(projects.value.find((project) => project.ref === ref)) : projects
       },
       projectsNamed: (name) =>

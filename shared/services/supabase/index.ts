@@ -10,6 +10,7 @@ import { projectKeys } from './project-keys.ts'
 import { projectReady } from './project-ready.ts'
 import { ofOrganization, type SupabaseStep } from './step.ts'
 import { supabaseProject } from './supabase-project.ts'
+import { supabaseWatch, WATCH_FRESH_MS } from './watch.ts'
 
 /** A Supabase project of its own for each organization of the tier "project". */
 export const supabase = defineService({
@@ -37,5 +38,7 @@ export const supabase = defineService({
     }
   },
   databaseHost: (environment, sql) => supabaseHost(connectSupabase(environment, sql)),
+  databaseWatch: (environment, sql) =>
+    supabaseWatch(connectSupabase(environment, sql, Date.now, 0, WATCH_FRESH_MS)),
   keyCheck: ({ MANAGEMENT_TOKEN: key, MANAGEMENT_API_URL: url }) => ({ url: `${url}/v1/organizations`, key }),
 })

@@ -5,6 +5,7 @@ import { type Result, success } from '../../kernel/result.ts'
 import { keepProjectSecrets, projectSecrets } from '../project-secrets.ts'
 import type { ListedProject, Pooler } from './api.ts'
 import { failure } from './failures.ts'
+import { illServices } from './ill-services.ts'
 import { newDatabasePassword } from './password.ts'
 import {
   readWishes,
@@ -47,20 +48,10 @@ export const projectReady: SupabaseStep = async (context) => {
     if (!restored.ok) return { type: 'failed', failure: restored.failure }
   }
   if (status !== 'ACTIVE_HEALTHY') return lookAgain(context, ref, status)
-  const ill = await illServices(context, ref)
+  const ill = await illServices(supabase, ref)
   if (!ill.ok) return { type: 'failed', failure: ill.failure }
   if (ill.value.length > 0) return lookAgain(context, ref, ill.value.join(', '))
   return finish(context, project.value)
-}
-
-async function illServices({ supabase }: SupabaseStepContext, ref: string): Promise<Result<string[]>> {
-  const services = await supabase.servicesHealth(ref)
-  if (!services.ok) return services
-  return success(
-    services.value
-      .filter(({ status }) => status !== 'ACTIVE_HEALTHY')
-      .map(({ name, status }) => `${name} is ${status}`),
-  )
 }
 
 /** @param state of the project, or of its services */

@@ -3,6 +3,9 @@ import type { Result } from '../../kernel/result.ts'
 /** A list is new enough for whoever looks again after five seconds. */
 const FRESH_MS = 3_000
 
+/** @param since milliseconds: an answer that was asked for before is asked for again */
+export type SharedList<T> = (since?: number) => Promise<Result<T>>
+
 /**
  * One call for all who ask within a few seconds, those included who come while it is under way: ten projects that come up are looked
  * at as cheaply as one. A failure is told to those who wait for it, and is not kept.
@@ -12,20 +15,26 @@ export function createSharedList<T>(
   read: () => Promise<Result<T>>,
   now: () => number,
   freshMs = FRESH_MS,
-): () => Promise<Result<T>> {
+): SharedList<T> {
   let last: { readonly at: number; readonly value: Result<T> } | undefined
-  let reading: Promise<Result<T>> | undefined
-  const readAnew = async () => {
-    const at = now()
+  let reading: { readonly at: number; readonly value: Promise<Result<T>> } | undefined
+  const readAnew = async (at: number) => {
     const value = await read()
     last = value.ok ? { at, value } : undefined
     return value
   }
-  return () => {
-    if (last && now() - last.at < freshMs) return Promise.resolve(last.value)
-    reading ??= readAnew().finally(() => {
-      reading = undefined
-    })
-    return reading
+  const ask: SharedList<T> = (since = Number.NEGATIVE_INFINITY) => {
+    if (last && now() - last.at < freshMs && last.at >= since) return Promise.resolve(last.value)
+    // One under way that began too early for this caller is waited for, so that there is one call at a time.
+    if (reading && reading.at < since) return reading.value.then(() => ask(since))
+    if (!reading) {
+      const at = now()
+      const value = readAnew(at).finally(() => {
+        reading = undefined
+      })
+      reading = { at, value }
+    }
+    return reading.value
   }
+  return ask
 }

@@ -1,14 +1,6 @@
-import { execFile } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { bench } from './bench.ts'
 import { median, percentile } from './statistics.ts'
-
-const require = createRequire(import.meta.url)
-const program = fileURLToPath(new URL('run.ts', import.meta.url))
-const bench = (...args: string[]) =>
-  promisify(execFile)(process.execPath, [require.resolve('tsx/cli'), program, ...args])
 
 describe('a benchmark', () => {
   it('prints one JSON object whose metrics are finite numbers, and nothing else, on standard output', async () => {
@@ -20,12 +12,6 @@ describe('a benchmark', () => {
     )
     for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite)
     expect(stderr).toMatch(/wal_bytes +[\d.]+ +(met|missed) +\(aim: at most 4500\)/)
-  }, 120_000)
-
-  it('of growth fills two databases and compares them', async () => {
-    const { metrics } = JSON.parse((await bench('growth', '--quick', '--tenants', '200')).stdout)
-    for (const name of ['sign_up_ratio', 'claim_ratio', 'tenant_page_ratio', 'search_ms', 'backfill_look_s'])
-      expect(metrics[name], name).toBeGreaterThan(0)
   }, 120_000)
 
   it('that does not exist ends with exit code 2 and names those that do', async () => {

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
@@ -7,10 +6,9 @@ import { type ChaosReport, runChaos } from './chaos.ts'
 import { callsAllowed, judged } from './dead-provider.ts'
 import { makePlan, makePlans } from './plan.ts'
 
-const require = createRequire(import.meta.url)
 const program = fileURLToPath(new URL('run.ts', import.meta.url))
 const chaos = (...args: string[]) =>
-  promisify(execFile)(process.execPath, [require.resolve('tsx/cli'), program, ...args])
+  promisify(execFile)(process.execPath, ['--import', 'tsx', program, ...args])
 
 /** Of the faults that every short storm brings about, whatever the timing. */
 const ALWAYS_INJECTED = [

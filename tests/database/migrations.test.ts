@@ -22,6 +22,9 @@ import { only } from './project.ts'
 // A run of the CLI takes seconds, and several on a busy machine many.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
+/** After how many percent of its commands a run is cut off; npm run test:long tries more places. */
+const CUTS = (process.env.MIGRATION_CUTS ?? '33,100').split(',').map(Number)
+
 /** A database with pools for the roles at work; `platform` is a hosted project before the installation. */
 interface Opened extends AsyncDisposable {
   readonly database: TestDatabase
@@ -346,7 +349,7 @@ describe('a migration run that is cut off', () => {
   const appliedFiles = async ({ superuser }: Opened) =>
     (await superuser`select version from supabase_migrations.schema_migrations`.catch(() => [])).length
 
-  it.each([2, 33, 66, 100])(
+  it.each(CUTS)(
     'after %d percent of its commands is finished by the next run, with sign-ups working in between',
     async (percent) => {
       await using project = await open()

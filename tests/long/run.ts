@@ -31,6 +31,8 @@ others run all the same.
   growth       the bench of a fleet of 300,000 tenants with history
   import       100,000 users in one transaction, on a server with 60 connections
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
+  samples      what npm test tries a part of: a whole demo from a private checkout, the bench of growth in small, a day of
+               health checks, and migrations that are cut off at more places; five minutes
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
   --sign-ups N    for chaos (default 10000)
@@ -39,7 +41,7 @@ others run all the same.
   --file PREFIX   for repeat: these files instead of the suspicious ones; may be given several times
 `
 
-const PARTS = ['chaos', 'repeat', 'growth', 'import', 'export', 'schema'] as const
+const PARTS = ['chaos', 'repeat', 'growth', 'import', 'export', 'samples', 'schema'] as const
 type Part = (typeof PARTS)[number]
 
 await runCommand(async () => {
@@ -69,6 +71,16 @@ await runCommand(async () => {
     import: () =>
       passes('import', vitest('tests/database/large-import'), signal, { LARGE_IMPORT_USERS: '100000' }),
     export: () => passes('export', ['tests/long/graphql-export.ts'], signal),
+    samples: async () => {
+      await passes('whole commands', vitest('tests/long'), signal, { LONG_TESTS: '1' })
+      await passes('a day of health checks', vitest('tests/functions/health-day'), signal, {
+        HEALTH_HOURS: '24',
+      })
+      const cutOff = ['--testNamePattern', 'a migration run that is cut off']
+      await passes('cut migrations', [...vitest('tests/database/migrations'), ...cutOff], signal, {
+        MIGRATION_CUTS: '2,33,66,100',
+      })
+    },
     schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),
   }
   for (const part of usage.parts) await run[part]()

@@ -1,12 +1,11 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
 import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
 import { LOGINS, makeRoles, type Passwords } from '../../shared/tenant-database/roles.ts'
 import { freePort } from '../../tools/ports.ts'
+import { makeQuickDirectory } from '../support/quick-directory.ts'
 
 const NAME = 'tenant_talkative'
 const API_PASSWORD = 'of-the-api'
@@ -31,7 +30,7 @@ const TALKATIVE = {
 }
 
 beforeAll(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
+  directory = await makeQuickDirectory('tenant-provisioning-')
   server = await startPostgres({
     directory,
     port: await freePort(),

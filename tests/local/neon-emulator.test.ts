@@ -16,6 +16,7 @@ import { NEON_PLANS } from '../../local/emulators/neon/options.ts'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
 import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
 import { freePort } from '../../tools/ports.ts'
+import { makeQuickDirectory } from '../support/quick-directory.ts'
 
 const API_KEY = 'napi_local'
 const unlimited = {
@@ -33,7 +34,7 @@ const open: postgres.Sql[] = []
 
 // A server of its own: what is left on it in the end is counted.
 beforeAll(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
+  directory = await makeQuickDirectory('tenant-provisioning-')
   server = await startPostgres({ directory, port: await freePort(), settings: THROWAWAY_SETTINGS })
   adminUrl = server.url('template1')
 })

@@ -20,6 +20,7 @@ import { TypeSchemas } from '../../local/emulators/supabase/type-schemas.ts'
 import { type PostgresServer, startPostgres } from '../../local/postgres/server.ts'
 import { THROWAWAY_SETTINGS } from '../../local/postgres/throwaway.ts'
 import { freePort } from '../../tools/ports.ts'
+import { makeQuickDirectory } from '../support/quick-directory.ts'
 
 const TOKEN = 'sbp_localemulator'
 const PASSWORD = 'a-password-of-thirty-two-letters'
@@ -36,7 +37,7 @@ const open: postgres.Sql[] = []
 
 // A server of its own: what is left on it in the end is counted.
 beforeAll(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
+  directory = await makeQuickDirectory('tenant-provisioning-')
   server = await startPostgres({ directory, port: await freePort(), settings: THROWAWAY_SETTINGS })
   adminUrl = server.url('template1')
 })

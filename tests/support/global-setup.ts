@@ -1,6 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
@@ -8,6 +6,7 @@ import { startPostgres } from '../../local/postgres/server.ts'
 import { freePort } from '../../tools/ports.ts'
 import { AUTH_SERVER } from './auth-servers.ts'
 import { PGBOUNCER, type Pooler, startPooler } from './pooler.ts'
+import { makeQuickDirectory } from './quick-directory.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,18 +16,26 @@ declare module 'vitest' {
   }
 }
 
+const SETTINGS = {
+  // The data lives as long as the run; losing it to a power cut is fine.
+  fsync: 'off',
+  full_page_writes: 'off',
+  max_wal_size: '512MB',
+  // Of tables that nobody has analyzed yet the planner thinks too much; to start workers takes longer than to read them.
+  max_parallel_workers_per_gather: '0',
+}
+
 /**
  * One Postgres for the whole run. It holds two databases that test files clone: `platform`, a hosted project
  * before anything was installed, and `migrated`, the same with our migrations applied by the Supabase CLI. Where
  * AUTH_SERVER names a real Auth server, each has a twin with Auth's own schema. Where PGBOUNCER names one, it stands in front.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'tenant-provisioning-'))
+  const directory = await makeQuickDirectory('tenant-provisioning-')
   const server = await startPostgres({
     directory,
     port: await freePort(),
-    // The data lives as long as the run; losing it to a power cut is fine.
-    settings: { fsync: 'off', full_page_writes: 'off' },
+    settings: SETTINGS,
   })
   let pooler: Pooler | undefined
   const cleanUp = async () => {

@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { chmod, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts, type PortSetting } from '../../../tools/ports.ts'
 import { projectRoot } from '../../../tools/project.ts'
+import { makeQuickDirectory } from '../../support/quick-directory.ts'
 import { processesWith } from './processes.ts'
 
 const PRINT_LIMIT_MS = 60_000
@@ -21,7 +20,7 @@ export interface Workplace extends AsyncDisposable {
 }
 
 export async function createWorkplace(): Promise<Workplace> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'commands-'))
+  const directory = await makeQuickDirectory('commands-')
   // Postgres, which is not root even when we are, must get into it.
   await chmod(directory, 0o755)
   const ports = await freePorts()

@@ -11,6 +11,7 @@ import {
   emulators,
   isEmulated,
 } from './emulators/registry.ts'
+import type { AuthSettings } from './gateway/auth/context.ts'
 import type { FunctionLogLine } from './gateway/functions/processes.ts'
 import { type Gateway, startGateway } from './gateway/gateway.ts'
 import type { ProjectKeys } from './gateway/keys.ts'
@@ -27,6 +28,7 @@ export interface ProjectOptions extends EmulatorOptions {
   /** A service whose key is among them is used for real; the others are emulated. */
   readonly variables?: Variables
   readonly watch?: boolean
+  readonly auth?: Partial<AuthSettings>
   /** Keeps the mail that Auth would send. */
   readonly mailDirectory?: string
   /** A real Auth server in the place of the stand-in; the database then has its schema. */
@@ -112,6 +114,7 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
     configFile: path.join(projectRoot, 'supabase/config.toml'),
     functionEnv,
     watch: options.watch ?? false,
+    ...(options.auth ? { auth: options.auth } : {}),
     ...(options.mailDirectory === undefined ? {} : { mailDirectory: options.mailDirectory }),
     ...(options.authServer === undefined ? {} : { authServer: options.authServer }),
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),

@@ -3,7 +3,6 @@ import { createTenant, only, openProject, type Project, refusal } from '../datab
 import { runAs } from '../support/roles.ts'
 
 const TENANTS = 100_000
-/** On a busy machine; each takes a few milliseconds on an idle one. */
 
 let project: Project
 let operatorId: string
@@ -83,15 +82,21 @@ async function scanMs(): Promise<number> {
   return performance.now() - startedAt
 }
 
+/** The quickest scan so far: what takes a third of that does so also of one that is measured now. */
+let quickestScan = Number.POSITIVE_INFINITY
+
 /** The quickest of a few, because others use the machine too. */
-async function quickest(work: () => Promise<unknown>): Promise<number> {
-  const times: number[] = []
-  while (times.length < 5) {
+async function expectQuick(work: () => Promise<unknown>): Promise<void> {
+  let best = Number.POSITIVE_INFINITY
+  for (let round = 0; round < 5; round++) {
     const startedAt = performance.now()
     await work()
-    times.push(performance.now() - startedAt)
+    best = Math.min(best, performance.now() - startedAt)
+    if (best < quickestScan / 3 && quickestScan !== Number.POSITIVE_INFINITY) return
   }
-  return Math.min(...times)
+  const scan = await scanMs()
+  quickestScan = Math.min(quickestScan, scan)
+  expect(best).toBeLessThan(scan / 3)
 }
 
 describe('the list of 100,000 tenants', () => {
@@ -151,7 +156,7 @@ describe('the list of 100,000 tenants', () => {
     const rows = await list(filter, sort)
     expect(rows).toHaveLength(count)
     expect(rows.filter((row) => !fits(row))).toEqual([])
-    expect(await quickest(() => list(filter, sort))).toBeLessThan((await scanMs()) / 3)
+    await expectQuick(() => list(filter, sort))
   })
 
   it.each(['-created_at', 'created_at', 'name', '-name', 'slug', '-slug'])(
@@ -180,7 +185,7 @@ describe('the list of 100,000 tenants', () => {
       select created_at::text as "createdAt", id from public.organizations order by created_at, id offset 50000 limit 1`
     const after = ['-created_at', row?.createdAt, row?.id]
     const cursor = btoa(JSON.stringify(after))
-    expect(await quickest(() => list({}, '-created_at', 50, cursor))).toBeLessThan((await scanMs()) / 3)
+    await expectQuick(() => list({}, '-created_at', 50, cursor))
     const [statement] = await project.sql<{ text: string }[]>`
       select provisioning.tenant_page_sql('{}', '-created_at', true) as text`
     const text = (statement?.text ?? '')
@@ -274,7 +279,7 @@ describe('the counts of tenants', () => {
       expect(each?.count).toBeGreaterThan(TENANTS * 0.9)
       expect(each?.count).toBeLessThan(TENANTS * 1.1)
     }
-    expect(await quickest(counts)).toBeLessThan((await scanMs()) / 3)
+    await expectQuick(counts)
   })
 
   it('say of a state with very many only that there are at least so many', async () => {

@@ -142,7 +142,8 @@ create table provisioning.settings (
   constraint profile_search_is_known check (profile_search in ('colleagues', 'everyone')),
   constraint limits_are_positive check (
     least(max_running_jobs, worker_concurrency, worker_max_jobs, worker_max_seconds, max_step_attempts) > 0
-    and worker_look_again_milliseconds > 0 and least(worker_linger_milliseconds, doorbell_interval_milliseconds) >= 0
+    and worker_look_again_milliseconds > 0 and worker_linger_milliseconds >= 0
+    and doorbell_interval_milliseconds between 0 and 60000
     and least(breaker_failures, breaker_pause_seconds, breaker_pause_cap_seconds, doorbell_ttl_seconds, sweep_doorbells,
       sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes, organization_changes_per_day) > 0

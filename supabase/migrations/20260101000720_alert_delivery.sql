@@ -2,9 +2,9 @@
 -- own, so that a receiver that hangs delays nothing but alerts.
 
 insert into provisioning.workers (worker, function_name) values ('alerts', 'deliver-alerts');
--- When it was rung last, for ring_doorbell: many alerts at once ring once.
-create sequence provisioning.last_ring_of_alerts;
-revoke all on sequence provisioning.last_ring_of_alerts from anon, authenticated, service_role;
+-- Until when its last ring stands for those that follow, for ring_doorbell: many alerts at once ring once.
+create sequence provisioning.rung_until_of_alerts;
+revoke all on sequence provisioning.rung_until_of_alerts from anon, authenticated, service_role;
 
 create table provisioning.alert_deliveries (
   -- Also the webhook-id, by which a receiver knows a repetition.

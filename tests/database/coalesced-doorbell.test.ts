@@ -90,7 +90,7 @@ describe('the doorbell of sign-ups', () => {
   })
 
   it('rings although the clock has been put back, or the database restored to another machine', async () => {
-    await project.sql`select setval('provisioning.last_ring_of_provisioning',
+    await project.sql`select setval('provisioning.rung_until_of_provisioning',
       (extract(epoch from now() + interval '1 hour') * 1000)::bigint)`
     await signUp(project.auth)
     expect(await rings()).toBe(1)

@@ -14,5 +14,5 @@ export async function queuedDoorbells(sql: postgres.Sql): Promise<QueuedDoorbell
 
 /** Makes the next sign-up ring, however short ago the last one was. */
 export async function forgetLastRing(sql: postgres.Sql): Promise<void> {
-  await sql`select setval('provisioning.last_ring_of_provisioning', 1, false)`
+  await sql`select setval('provisioning.rung_until_of_provisioning', 1, false)`
 }

@@ -339,7 +339,7 @@ describe('the doorbell of alerts', () => {
 
   beforeEach(async () => {
     await project.sql`delete from net.http_request_queue`
-    await project.sql`select setval('provisioning.last_ring_of_alerts', 1, false)`
+    await project.sql`select setval('provisioning.rung_until_of_alerts', 1, false)`
   })
 
   it('rings as soon as there is something to deliver, and not before', async () => {

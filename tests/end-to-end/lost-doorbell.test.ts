@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => project?.stop())
 
 // Each test's first sign-up rings, however short ago the last one was.
-beforeEach(() => project.sql`select setval('provisioning.last_ring_of_provisioning', 1, false)`)
+beforeEach(() => project.sql`select setval('provisioning.rung_until_of_provisioning', 1, false)`)
 
 afterEach(() => {
   project.neonEmulator.faults.clear()

@@ -71,6 +71,14 @@ revoke execute on function provisioning.make_profile(uuid, text, jsonb) from pub
 comment on function provisioning.make_profile(uuid, text, jsonb) is
   'The profile of a user who gets nothing else now. The metadata are what cut_metadata reads of them.';
 
+create function provisioning.is_expected(p_email text) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (select from provisioning.expected_members e where e.email = lower(p_email));
+end
+$$;
+revoke execute on function provisioning.is_expected(text) from public, anon, authenticated, service_role;
+
 create function provisioning.keep_waiting(p_user_id uuid, p_email text, p_metadata jsonb) returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -56,34 +56,46 @@ create function provisioning.make_tenant(
 ) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_id uuid := coalesce(p_id, provisioning.uuid_v7());
-  v_full_name text;
-  v_name text := provisioning.plain_text(p_metadata ->> 'organization_name', 200);
+  -- As in uuid_v7, because calling that would take as long again.
+  v_id uuid := coalesce(p_id, overlay(gen_random_uuid()::text
+    placing '0' || to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint) || '7' from 1 for 15)::uuid);
+  v_full_name text := p_metadata ->> 'full_name';
+  v_name text;
   v_slug text;
+  v_slug_is_held boolean;
+  v_slug_is_taken boolean;
   v_email text := nullif(btrim(p_email), '');
   v_person_email text := v_email;
   v_avatar_url text;
   v_plan text;
   v_currency text;
   v_default_region text;
+  v_regions jsonb;
+  v_region jsonb;
   v_mapping jsonb;
   v_person jsonb;
   v_tier text;
   v_kind text;
   v_status jsonb;
-  v_wanted text := p_metadata ->> 'data_region';
   v_data_region text;
   v_hosting_region text;
   v_unknown jsonb := '{}';
-  v_is_expected boolean;
+  v_expects_members boolean;
 begin
-  -- What follows is read one after the other, because starting a join takes longer than reading these few rows.
-  select s.default_plan, s.default_tier, s.default_currency, s.default_data_region, s.mapping,
-    exists (select from provisioning.expected_members e where e.email = lower(p_email))
-  into v_plan, v_tier, v_currency, v_default_region, v_mapping, v_is_expected
-  from provisioning.settings s;
-  if v_is_expected then
-    if not p_was_asked_for and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
+  -- Every sign-up waits for this. So names that need no care, as most do, are recognized here, and get the slug that free_slug
+  -- would give them; and whether it is taken is read together with all else, after the lock, for the reason that free_slug has.
+  if v_full_name ~ '^[A-Za-z0-9]+([ -][A-Za-z0-9]+)*$' and octet_length(v_full_name) <= 34
+    and not p_metadata ? 'organization_name' then
+    v_name := v_full_name || '''s organization';
+    v_slug := translate(lower(v_full_name), ' ', '-') || 's-organization';
+    v_slug_is_held := pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug) & 1023);
+  end if;
+  select d.plan, d.currency, d.tier, d.kind, d.initial_status, d.data_region, d.regions, d.mapping, d.expects_members,
+    v_slug_is_held and exists (select from public.organizations o where o.slug = v_slug)
+  into v_plan, v_currency, v_tier, v_kind, v_status, v_default_region, v_regions, v_mapping, v_expects_members, v_slug_is_taken
+  from provisioning.sign_up_defaults d;
+  if v_expects_members and not p_was_asked_for then
+    if provisioning.is_expected(p_email) and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
       return null;
     end if;
   end if;
@@ -95,23 +107,26 @@ begin
     v_person := provisioning.mapped_person(p_user_id);
     p_metadata := p_metadata || v_person;
     v_person_email := coalesce(v_person ->> 'email', v_email);
-  end if;
-  v_full_name := provisioning.full_name_of(p_metadata);
-  if v_name is null then
-    v_name := left(v_full_name || '''s organization', 200);
+    v_name := null;
   end if;
   if v_name is null then
-    v_name := coalesce(provisioning.plain_text(provisioning.name_in_address(p_email), 200), 'Organization');
+    v_full_name := provisioning.full_name_of(p_metadata);
+    v_name := coalesce(provisioning.plain_text(p_metadata ->> 'organization_name', 200),
+      left(v_full_name || '''s organization', 200),
+      provisioning.plain_text(provisioning.name_in_address(p_email), 200), 'Organization');
+    v_slug := provisioning.free_slug(v_name);
+  elsif not v_slug_is_held or v_slug_is_taken then
+    -- Ten hexadecimal digits as in free_slug. They keep slugs apart and nothing secret, so these need not be hard to guess.
+    v_slug := v_slug || '-' || lpad(to_hex((random() * 1099511627775)::bigint), 10, '0');
   end if;
-  v_slug := provisioning.free_slug(v_name);
   if p_metadata ?| '{avatar_url,picture}' then
     v_avatar_url := provisioning.avatar_of(p_metadata);
   end if;
-  select t.provisioned_by, t.initial_status into v_kind, v_status from provisioning.tiers t where t.tier = v_tier;
-  -- The usual case without a call: no region is named, or one as it is written here.
-  select r.data_region, r.hosting_region into v_data_region, v_hosting_region from provisioning.regions r
-  where r.data_region = coalesce(v_wanted, v_default_region) or r.neon_region = v_wanted or v_wanted = any (r.aliases);
-  if not found or p_metadata ? 'hosting_region' then
+  -- No region is named, or one by a name that it has.
+  v_region := v_regions -> coalesce(p_metadata ->> 'data_region', v_default_region);
+  v_data_region := v_region ->> 0;
+  v_hosting_region := v_region ->> 1;
+  if v_data_region is null or p_metadata ? 'hosting_region' then
     select r.data_region, r.hosting_region, r.unknown into v_data_region, v_hosting_region, v_unknown
     from provisioning.wanted_regions(p_metadata, v_default_region) r;
   end if;
@@ -131,10 +146,9 @@ begin
     insert into public.wallets (user_id, currency) values (p_user_id, v_currency)
     on conflict (user_id) do nothing
   )
+  -- The first job of an organization has its id. Another one would take as long as a row.
   insert into public.provisioning_jobs (id, organization_id, kind, tier, lane, request, requested_by)
-  -- Its id begins with the time of the organization's.
-  values (overlay(gen_random_uuid()::text placing left(v_id::text, 15) from 1)::uuid, v_id, v_kind, v_tier, p_lane, v_unknown,
-    p_user_id);
+  values (v_id, v_id, v_kind, v_tier, p_lane, v_unknown, p_user_id);
   return v_id;
 end
 $$;
@@ -400,6 +414,9 @@ server cancels a statement for its time only once. Without, somebody has asked f
 
 create function provisioning.handle_new_user() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+declare
+  -- Assigning is quicker than PERFORM.
+  v_id uuid;
 begin
   if new.is_anonymous or new.deleted_at is not null or new.raw_app_meta_data @> '{"provision": false}' then
     if not new.is_anonymous and new.deleted_at is null
@@ -428,9 +445,9 @@ begin
     || @.avatar_url.type() != "string" || @.picture.type() != "string" || @.data_region.type() != "string"
     || @.hosting_region.type() != "string" || exists(@.user_name) || exists(@.preferred_username))'
   then
-    perform provisioning.make_tenant(new.id, new.email, provisioning.cut_metadata(new.raw_user_meta_data), 'sign_up');
+    v_id := provisioning.make_tenant(new.id, new.email, provisioning.cut_metadata(new.raw_user_meta_data), 'sign_up');
   else
-    perform provisioning.make_tenant(new.id, new.email, new.raw_user_meta_data, 'sign_up');
+    v_id := provisioning.make_tenant(new.id, new.email, new.raw_user_meta_data, 'sign_up');
   end if;
   return null;
 exception

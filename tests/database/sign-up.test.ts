@@ -388,18 +388,25 @@ describe('the slug', () => {
     expect(slugs[1]).toMatch(/^a{47}-[0-9a-f]{10}$/)
   })
 
-  it('is unique among concurrent sign-ups with one name, of which none fails', async () => {
-    const rounds = Array.from({ length: 12 }, (_, round) => `Crowd ${round}`)
-    // In rounds of eight, one for each connection, so that every name is fought over from its first use.
-    for (const name of rounds)
-      await Promise.all(
-        Array.from({ length: 8 }, () => signUp(project.auth, { metadata: { organization_name: name } })),
-      )
-    const slugs = await project.sql<{ slug: string }[]>`
-      select slug from public.organizations where name = any (${rounds})`
-    expect(new Set(slugs.map(({ slug }) => slug)).size).toBe(96)
-    await expectNoTrouble()
-  })
+  it.each([
+    ['organization_name', 'Crowd', ''],
+    // The trigger finds these slugs in a way of its own.
+    ['full_name', 'Ann Crowd', "'s organization"],
+  ])(
+    'is unique among concurrent sign-ups with one %s, of which none fails',
+    async (key, beginning, ending) => {
+      const rounds = Array.from({ length: 12 }, (_, round) => `${beginning} ${round}`)
+      // In rounds of eight, one for each connection, so that every name is fought over from its first use.
+      for (const name of rounds)
+        await Promise.all(
+          Array.from({ length: 8 }, () => signUp(project.auth, { metadata: { [key]: name } })),
+        )
+      const slugs = await project.sql<{ slug: string }[]>`
+        select slug from public.organizations where name = any (${rounds.map((name) => name + ending)})`
+      expect(new Set(slugs.map(({ slug }) => slug)).size).toBe(96)
+      await expectNoTrouble()
+    },
+  )
 
   it('is unique in a burst of 40 sign-ups over 8 connections', async () => {
     const metadata = { organization_name: 'Burst' }
@@ -432,18 +439,20 @@ describe('the slug', () => {
     expect(results).toEqual([undefined, undefined, undefined])
   })
 
-  it('held by another open transaction makes nobody wait', async () => {
-    const metadata = { organization_name: 'Held' }
+  it.each([
+    [{ organization_name: 'Held' }, 'held'],
+    [{ full_name: 'Hel-d Back' }, 'hel-d-backs-organization'],
+  ])('held by another open transaction makes nobody wait (%j)', async (metadata, slug) => {
     const waited = await project.auth.begin(async (tx) => {
       await signUp(tx, { metadata })
       const started = performance.now()
       const second = await signUpOrganization({ metadata })
-      expect(second.slug).toMatch(/^held-[0-9a-f]{10}$/)
+      expect(second.slug).toMatch(new RegExp(`^${slug}-[0-9a-f]{10}$`))
       return performance.now() - started
     })
     expect(waited).toBeLessThan(1000)
     expect(
-      (await project.sql`select from public.organizations where slug = 'held'`).count,
+      (await project.sql`select from public.organizations where slug = ${slug}`).count,
       'the first sign-up has the plain slug',
     ).toBe(1)
   })
@@ -515,6 +524,80 @@ describe('the regions', () => {
     const organization = await signUpOrganization({})
     await project.sql`update provisioning.settings set default_data_region = 'us-east-1'`
     expect(organization).toMatchObject({ data_region: 'sa-east-1', hosting_region: 'sa-east-1' })
+  })
+})
+
+describe('what sign-ups read in one row', () => {
+  const defaults = async () => only(await project.sql`select * from provisioning.sign_up_defaults`)
+
+  it('follows the settings, the tiers and the regions', async () => {
+    const before = await defaults()
+    const rollBack = new Error('rolled back')
+    await project.sql
+      .begin(async (tx) => {
+        await tx`insert into provisioning.tiers (tier, label, services) values ('bare', 'Nearly nothing', '{stripe}')`
+        await tx`insert into provisioning.regions (data_region, label, aliases, neon_region, hosting_region)
+          values ('mars-1', 'Mars', '{red,eu}', 'aws-mars-1', 'mars-2')`
+        await tx`update provisioning.settings set default_tier = 'bare', default_data_region = 'mars-1', default_currency = 'chf',
+          default_plan = 'pro', mapping = '{}'`
+        expect(only(await tx`select * from provisioning.sign_up_defaults`)).toMatchObject({
+          plan: 'pro',
+          currency: 'chf',
+          tier: 'bare',
+          kind: 'provision',
+          initial_status: { overall: 'pending', stripe: 'not_requested' },
+          data_region: 'mars-1',
+          regions: {
+            red: ['mars-1', 'mars-2'],
+            'mars-1': ['mars-1', 'mars-2'],
+            'aws-mars-1': ['mars-1', 'mars-2'],
+            eu: ['eu-central-1', 'eu-central-1'],
+          },
+          mapping: {},
+        })
+        await tx`update provisioning.settings set default_data_region = 'us-east-1'`
+        await tx`delete from provisioning.regions where data_region = 'mars-1'`
+        await tx`update provisioning.regions set aliases = '{}' where data_region = 'eu-central-1'`
+        const { regions } = only(await tx`select regions from provisioning.sign_up_defaults`)
+        expect(regions).not.toHaveProperty('eu')
+        throw rollBack
+      })
+      .catch((error: unknown) => {
+        if (error !== rollBack) throw error
+      })
+    expect(await defaults()).toEqual(before)
+  })
+
+  it('sees both of two changes at once', async () => {
+    const change = await project.sql.reserve()
+    try {
+      await change`begin`
+      await change`update provisioning.settings set default_currency = 'chf'`
+      const other = project.sql`update provisioning.regions set aliases = array_append(aliases, 'old-europe') where data_region = 'eu-central-1'`
+      other.execute()
+      await expect
+        .poll(async () => (await project.superuser`select from pg_locks where not granted`).count)
+        .toBeGreaterThan(0)
+      await change`commit`
+      await other
+      const { currency, regions } = await defaults()
+      expect([currency, regions['old-europe']]).toEqual(['chf', ['eu-central-1', 'eu-central-1']])
+    } finally {
+      await change`rollback`
+      change.release()
+      await project.sql`update provisioning.settings set default_currency = default`
+      await project.sql`update provisioning.regions set aliases = array_remove(aliases, 'old-europe')`
+    }
+  })
+
+  it('goes into tables whose triggers have no condition', async () => {
+    // Its text would be copied for each row that a sign-up inserts.
+    expect([
+      ...(await project.sql`
+        select t.tgrelid::regclass::text as on, t.tgname from pg_trigger t
+        where t.tgqual is not null and t.tgrelid in ('public.organizations'::regclass, 'public.organization_members'::regclass,
+          'public.profiles'::regclass, 'public.wallets'::regclass, 'public.provisioning_jobs'::regclass)`),
+    ]).toEqual([])
   })
 })
 

@@ -64,6 +64,32 @@ describe('the short way', () => {
       where regexp_replace(short, '-[0-9a-f]{10}$', '') <> long`
     expect([...wrong]).toEqual([])
   })
+
+  it('from the name of a person to all that a sign-up makes of it leads to the same as the long way', async () => {
+    const names = fc.sample(
+      fc.oneof(
+        fc.string({ unit: fc.constantFrom(...'aZ9 -'), minLength: 1, maxLength: 8 }),
+        fc.string({ unit: fc.constantFrom(..."aZ9 -'é"), minLength: 30, maxLength: 37 }),
+      ),
+      300,
+    )
+    await project.auth`
+      insert into users (id, email, email_confirmed_at, raw_user_meta_data)
+      select gen_random_uuid(), 'long-way@' || n || '.example.com', now(), jsonb_build_object('full_name', name)
+      from unnest(${names}::text[]) with ordinality as given (name, n)`
+    const wrong = await project.superuser`
+      select p.full_name, o.name, o.slug, w.* from public.profiles p join public.organizations o on o.id = p.organization_id
+      join auth.users u on u.id = p.id cross join lateral (
+        select provisioning.full_name_of(u.raw_user_meta_data) as whole) f
+      cross join lateral (select coalesce(f.whole || '''s organization', 'long-way') as name) n
+      cross join lateral (select f.whole, n.name, provisioning.slugify(n.name) as slug) w (wanted_full_name, wanted_name, wanted_slug)
+      where u.email like 'long-way@%' and (p.full_name is distinct from w.wanted_full_name or o.name <> w.wanted_name
+        or regexp_replace(o.slug, '-[0-9a-f]{10}$', '') <> w.wanted_slug)`
+    expect([...wrong]).toEqual([])
+    expect((await project.superuser`select from public.profiles where email like 'long-way@%'`).count).toBe(
+      300,
+    )
+  })
 })
 
 describe('the texts of a sign-up', () => {

@@ -29,9 +29,15 @@ create index organizations_owner_id_idx on public.organizations (owner_id);
 -- For lists of those who pay. Most are on the free plan, where every sign-up begins.
 create index organizations_paid_idx on public.organizations (plan, created_at, id) where plan <> 'free';
 
+-- The triggers on this table, on profiles and on provisioning_jobs name the columns whose change concerns them and have no WHEN:
+-- its text would be copied for each row that a sign-up inserts, though none of them is for inserts. Their functions begin with
+-- the comparison instead.
 create function provisioning.check_plan_and_region() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if (old.plan, old.data_region) is not distinct from (new.plan, new.data_region) then
+    return new;
+  end if;
   perform from provisioning.plans p, provisioning.regions r
   where p.plan = new.plan and r.data_region = new.data_region for key share;
   if not found then
@@ -44,9 +50,8 @@ $$;
 revoke execute on function provisioning.check_plan_and_region() from public, anon, authenticated, service_role;
 comment on function provisioning.check_plan_and_region() is
   'Trigger: an organization goes to a plan and a region that exist, and whoever removes one at that moment waits.';
-create trigger organizations_check_plan_and_region before update on public.organizations
-  for each row when ((old.plan, old.data_region) is distinct from (new.plan, new.data_region))
-  execute function provisioning.check_plan_and_region();
+create trigger organizations_check_plan_and_region before update of plan, data_region on public.organizations
+  for each row execute function provisioning.check_plan_and_region();
 
 create function provisioning.keep_used_plans() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -129,6 +134,9 @@ declare
   v_day constant integer := 86400;
   v_seconds integer;
 begin
+  if (old.name, old.billing_email) is not distinct from (new.name, new.billing_email) then
+    return new;
+  end if;
   if provisioning.caller_has_limits() then
     v_seconds := provisioning.count_call('changes/organization/' || new.id,
       (select s.organization_changes_per_day from provisioning.settings s), v_day);
@@ -148,13 +156,16 @@ comment on function provisioning.put_organization_texts_in_order() is
   'Trigger: what nobody sees is taken out of the name and the address. Texts that are too long never come here: their domains
 refuse them. Raises 22023 for a billing address that people give and that is none, and PT429, which the Data API answers as HTTP
 429, for members who have changed too much today.';
-create trigger organizations_put_texts_in_order before update on public.organizations
-  for each row when ((old.name, old.billing_email) is distinct from (new.name, new.billing_email))
-  execute function provisioning.put_organization_texts_in_order();
+-- A new owner's address may become the one for bills.
+create trigger organizations_put_texts_in_order before update of name, billing_email, owner_id on public.organizations
+  for each row execute function provisioning.put_organization_texts_in_order();
 
 create function provisioning.put_profile_texts_in_order() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if (old.full_name, old.avatar_url) is not distinct from (new.full_name, new.avatar_url) then
+    return new;
+  end if;
   new.full_name := provisioning.plain_text(new.full_name, 200);
   new.avatar_url := provisioning.plain_text(new.avatar_url, 2048);
   return new;
@@ -163,9 +174,8 @@ $$;
 revoke execute on function provisioning.put_profile_texts_in_order() from public, anon, authenticated, service_role;
 comment on function provisioning.put_profile_texts_in_order() is
   'Trigger: what nobody sees is taken out of the name and the address of the picture.';
-create trigger profiles_put_texts_in_order before update on public.profiles
-  for each row when ((old.full_name, old.avatar_url) is distinct from (new.full_name, new.avatar_url))
-  execute function provisioning.put_profile_texts_in_order();
+create trigger profiles_put_texts_in_order before update of full_name, avatar_url on public.profiles
+  for each row execute function provisioning.put_profile_texts_in_order();
 
 create trigger organizations_touch before update on public.organizations
   for each row execute function provisioning.touch_updated_at();

@@ -136,6 +136,9 @@ declare
     where field.value is distinct from (v_from || jsonb_build_object('plan', old.plan)) -> field.key order by key);
   v_id uuid;
 begin
+  if v_changed = '{}' then
+    return null;
+  end if;
   v_id := provisioning.audit(new.id, 'organization.updated', 'organization', new.id::text, jsonb_strip_nulls(jsonb_build_object(
     'changed', v_changed,
     'plan', case when 'plan' = any (v_changed) then jsonb_build_object('from', old.plan, 'to', new.plan) end)));
@@ -150,14 +153,15 @@ revoke execute on function provisioning.audit_organization_change() from public,
 comment on function provisioning.audit_organization_change() is
   'Trigger: the entry says which columns changed. What stood there belongs to the owner before, what stands there to the owner
 now.';
-create trigger organizations_audit after update on public.organizations
-  for each row when ((old.name, old.slug, old.plan, old.billing_email)
-    is distinct from (new.name, new.slug, new.plan, new.billing_email))
-  execute function provisioning.audit_organization_change();
+create trigger organizations_audit after update of name, slug, plan, billing_email, owner_id on public.organizations
+  for each row execute function provisioning.audit_organization_change();
 
 create function provisioning.audit_owner_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if old.owner_id = new.owner_id then
+    return null;
+  end if;
   perform provisioning.audit(new.id, 'organization.owner_changed', 'user', new.owner_id::text,
     jsonb_build_object('from', old.owner_id, 'to', new.owner_id));
   return null;
@@ -165,5 +169,4 @@ end
 $$;
 revoke execute on function provisioning.audit_owner_change() from public, anon, authenticated, service_role;
 create trigger organizations_audit_owner after update of owner_id on public.organizations
-  for each row when (old.owner_id is distinct from new.owner_id)
-  execute function provisioning.audit_owner_change();
+  for each row execute function provisioning.audit_owner_change();

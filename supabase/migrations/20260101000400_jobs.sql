@@ -52,7 +52,9 @@ revoke all on provisioning.job_leases from anon, authenticated, service_role;
 create function provisioning.drop_lease() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  delete from provisioning.job_leases l where l.job_id = new.id;
+  if old.status = 'running' and new.status <> 'running' then
+    delete from provisioning.job_leases l where l.job_id = new.id;
+  end if;
   return null;
 end
 $$;
@@ -60,7 +62,7 @@ revoke execute on function provisioning.drop_lease() from public, anon, authenti
 comment on function provisioning.drop_lease() is
   'Trigger: a job that stops running has no lease any more, whoever stops it. Whoever held it is refused from then on.';
 create trigger provisioning_jobs_drop_lease after update of status on public.provisioning_jobs
-  for each row when (old.status = 'running' and new.status <> 'running') execute function provisioning.drop_lease();
+  for each row execute function provisioning.drop_lease();
 
 create table public.provisioning_steps (
   job_id uuid not null references public.provisioning_jobs (id) on delete cascade,

@@ -75,6 +75,9 @@ comment on function provisioning.ensure_database(uuid) is
 create function provisioning.follow_plan() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if old.plan = new.plan then
+    return null;
+  end if;
   update public.organization_databases d set size = p.default_size from provisioning.plans p
   where p.plan = new.plan and d.organization_id = new.id and d.size <> all (p.sizes);
   return null;
@@ -85,7 +88,7 @@ comment on function provisioning.follow_plan() is
   'Trigger: a database whose size the new plan does not have gets the plan''s default one. Neon is told with the quota, when the
 service is done the next time.';
 create trigger organizations_database_follows_plan after update of plan on public.organizations
-  for each row when (old.plan is distinct from new.plan) execute function provisioning.follow_plan();
+  for each row execute function provisioning.follow_plan();
 
 -- The keys of this project, made once here and known only to Vault.
 do $keys$

@@ -60,6 +60,9 @@ revoke execute on function provisioning.resolve_alert(uuid, text) from public, a
 create function provisioning.alert_on_job_end() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if old.status = new.status or new.status not in ('succeeded', 'failed', 'cancelled') then
+    return null;
+  end if;
   if new.status = 'failed' then
     perform provisioning.open_alert(new.organization_id, new.kind || '_failed', 'critical',
       coalesce(new.last_error ->> 'message', 'The job failed.'),
@@ -73,8 +76,7 @@ end
 $$;
 revoke execute on function provisioning.alert_on_job_end() from public, anon, authenticated, service_role;
 create trigger provisioning_jobs_alert after update of status on public.provisioning_jobs
-  for each row when (old.status is distinct from new.status and new.status in ('succeeded', 'failed', 'cancelled'))
-  execute function provisioning.alert_on_job_end();
+  for each row execute function provisioning.alert_on_job_end();
 
 create table provisioning.alert_policies (
   severity provisioning_types.alert_severity primary key,

@@ -26,6 +26,9 @@ declare
   v_state text := coalesce(new.provisioning_status ->> 'neon', new.provisioning_status ->> 'database');
   v_status text := case v_state when 'ready' then 'active' else v_state end;
 begin
+  if v_state is not distinct from coalesce(old.provisioning_status ->> 'neon', old.provisioning_status ->> 'database') then
+    return null;
+  end if;
   update public.organization_databases d set status = v_status where d.organization_id = new.id and d.status <> v_status;
   return null;
 end
@@ -35,9 +38,7 @@ comment on function provisioning.copy_database_status() is
   'Trigger: organization_databases.status is what provisioning_status says of the service neon or, in the tier project, of the
 service database; active in the place of ready.';
 create trigger organizations_copy_database_status after update of provisioning_status on public.organizations
-  for each row when (old.provisioning_status -> 'neon' is distinct from new.provisioning_status -> 'neon'
-    or old.provisioning_status -> 'database' is distinct from new.provisioning_status -> 'database')
-  execute function provisioning.copy_database_status();
+  for each row execute function provisioning.copy_database_status();
 
 -- Neon itself keeps a deleted project recoverable for 7 days more.
 insert into provisioning.resource_kinds (kind, service, label, is_regional, grace_hours) values

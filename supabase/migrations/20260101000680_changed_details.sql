@@ -16,14 +16,15 @@ revoke all on sequence provisioning.changed_details_id_seq from anon, authentica
 create function provisioning.note_changed_details() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  insert into provisioning.changed_details (organization_id) values (new.id);
+  if (old.name, old.billing_email) is distinct from (new.name, new.billing_email) then
+    insert into provisioning.changed_details (organization_id) values (new.id);
+  end if;
   return null;
 end
 $$;
 revoke execute on function provisioning.note_changed_details() from public, anon, authenticated, service_role;
-create trigger organizations_note_changed_details after update on public.organizations
-  for each row when ((old.name, old.billing_email) is distinct from (new.name, new.billing_email))
-  execute function provisioning.note_changed_details();
+create trigger organizations_note_changed_details after update of name, billing_email, owner_id on public.organizations
+  for each row execute function provisioning.note_changed_details();
 
 create function provisioning.enqueue_update(p_organization_id uuid) returns uuid
 language plpgsql security definer set search_path = '' as $$

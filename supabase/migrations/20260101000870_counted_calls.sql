@@ -137,7 +137,7 @@ declare
 begin
   -- Not within other triggers: a sign-up makes somebody's first organization and has no time to lose, and an owner who leaves
   -- must be able to pass theirs on. As a condition of the trigger this would be parsed anew for each sign-up.
-  if pg_trigger_depth() > 1 then
+  if pg_trigger_depth() > 1 or tg_op = 'UPDATE' and old.owner_id = new.owner_id then
     return new;
   end if;
   select s.organizations_per_user into v_allowed from provisioning.settings s;
@@ -155,5 +155,4 @@ comment on function provisioning.limit_organizations_of_owner() is
 create trigger organizations_limited_for_a_new_owner before insert on public.organizations
   for each row execute function provisioning.limit_organizations_of_owner();
 create trigger organizations_limited_for_another_owner before update of owner_id on public.organizations
-  for each row when (old.owner_id is distinct from new.owner_id)
-  execute function provisioning.limit_organizations_of_owner();
+  for each row execute function provisioning.limit_organizations_of_owner();

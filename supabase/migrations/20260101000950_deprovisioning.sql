@@ -17,7 +17,7 @@ comment on function provisioning.supersede_undo(uuid) is
 create function provisioning.handle_provisioning_succeeded() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if new.kind = provisioning.kind_for('provision') then
+  if new.status = 'succeeded' and old.status <> 'succeeded' and new.kind = provisioning.kind_for('provision') then
     perform provisioning.supersede_undo(new.organization_id);
   end if;
   return null;
@@ -25,8 +25,7 @@ end
 $$;
 revoke execute on function provisioning.handle_provisioning_succeeded() from public, anon, authenticated, service_role;
 create trigger on_provisioning_succeeded after update of status on public.provisioning_jobs
-  for each row when (new.status = 'succeeded' and old.status <> 'succeeded')
-  execute function provisioning.handle_provisioning_succeeded();
+  for each row execute function provisioning.handle_provisioning_succeeded();
 
 create function provisioning.stop_jobs(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$

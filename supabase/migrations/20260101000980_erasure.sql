@@ -91,14 +91,16 @@ create trigger provisioning_events_name_nobody before insert on public.provision
 create function provisioning.store_job_error_without_names() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if new.last_error is null or new.last_error is not distinct from old.last_error then
+    return new;
+  end if;
   new.last_error := provisioning.without_names(new.last_error, provisioning.names_of_organization(new.organization_id));
   return new;
 end
 $$;
 revoke execute on function provisioning.store_job_error_without_names() from public, anon, authenticated, service_role;
 create trigger provisioning_jobs_name_nobody before update of last_error on public.provisioning_jobs
-  for each row when (new.last_error is not null and new.last_error is distinct from old.last_error)
-  execute function provisioning.store_job_error_without_names();
+  for each row execute function provisioning.store_job_error_without_names();
 
 create function provisioning.store_step_error_without_names() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -143,6 +145,9 @@ create trigger alert_deliveries_name_nobody before update of last_error on provi
 create function provisioning.adopt_billing_address() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if old.owner_id = new.owner_id or old.billing_email is distinct from new.billing_email then
+    return new;
+  end if;
   new.billing_email := (select u.email from auth.users u where u.id = new.owner_id);
   return new;
 end
@@ -152,8 +157,7 @@ comment on function provisioning.adopt_billing_address() is
   'Trigger: an organization that gets another owner keeps its name and gets that owner''s address for bills, unless the same
 statement gives it one.';
 create trigger organizations_adopt_billing_address before update of owner_id on public.organizations
-  for each row when (old.owner_id is distinct from new.owner_id and old.billing_email is not distinct from new.billing_email)
-  execute function provisioning.adopt_billing_address();
+  for each row execute function provisioning.adopt_billing_address();
 
 -- A person goes ------------------------------------------------------------------------------------------------------
 

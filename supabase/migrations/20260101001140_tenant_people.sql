@@ -37,9 +37,12 @@ create function provisioning.note_changed_people() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if tg_table_name = 'profiles' then
-    insert into provisioning.changed_people (organization_id)
-    select m.organization_id from public.organization_members m where m.user_id = new.id;
-  else
+    if (old.email, old.full_name, old.avatar_url) is distinct from (new.email, new.full_name, new.avatar_url) then
+      insert into provisioning.changed_people (organization_id)
+      select m.organization_id from public.organization_members m where m.user_id = new.id;
+    end if;
+  elsif (old.name, old.slug, old.plan, old.stripe_subscription_id, old.stripe_subscription_status) is distinct from
+    (new.name, new.slug, new.plan, new.stripe_subscription_id, new.stripe_subscription_status) then
     insert into provisioning.changed_people (organization_id) values (new.id);
   end if;
   return null;
@@ -48,14 +51,11 @@ $$;
 revoke execute on function provisioning.note_changed_people() from public, anon, authenticated, service_role;
 comment on function provisioning.note_changed_people() is
   'Trigger: what the tenant''s own database has of a profile, or of an organization, has changed.';
-create trigger profiles_note_changed_people after update on public.profiles
-  for each row when ((old.email, old.full_name, old.avatar_url) is distinct from (new.email, new.full_name, new.avatar_url))
-  execute function provisioning.note_changed_people();
-create trigger organizations_note_changed_people after update on public.organizations
-  for each row when (
-    (old.name, old.slug, old.plan, old.stripe_subscription_id, old.stripe_subscription_status) is distinct from
-    (new.name, new.slug, new.plan, new.stripe_subscription_id, new.stripe_subscription_status))
-  execute function provisioning.note_changed_people();
+create trigger profiles_note_changed_people after update of email, full_name, avatar_url on public.profiles
+  for each row execute function provisioning.note_changed_people();
+create trigger organizations_note_changed_people
+  after update of name, slug, plan, stripe_subscription_id, stripe_subscription_status on public.organizations
+  for each row execute function provisioning.note_changed_people();
 
 create function provisioning.enqueue_people_copy(p_organization_id uuid) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -148,9 +148,13 @@ comment on function provisioning.leave_people_asleep(uuid, uuid) is
 create function provisioning.put_off_people_copy() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_failures constant integer := 1 + coalesce(
-    (select max(c.failures) from provisioning.changed_people c where c.organization_id = new.organization_id), 0);
+  v_failures integer;
 begin
+  if new.kind <> 'copy_people' or old.status = new.status or new.status not in ('failed', 'cancelled') then
+    return null;
+  end if;
+  v_failures := 1 + coalesce(
+    (select max(c.failures) from provisioning.changed_people c where c.organization_id = new.organization_id), 0);
   update provisioning.changed_people c set job_id = null, failures = v_failures,
     due_at = now() + least(interval '1 day', interval '1 minute' * power(2, least(v_failures, 12) - 1))
   where c.job_id = new.id;
@@ -161,6 +165,4 @@ revoke execute on function provisioning.put_off_people_copy() from public, anon,
 comment on function provisioning.put_off_people_copy() is
   'Trigger: members that could not be copied are due again a minute later, then two, four and so on up to a day, until they are.';
 create trigger provisioning_jobs_put_off_people_copy after update of status on public.provisioning_jobs
-  for each row when (new.kind = 'copy_people' and old.status is distinct from new.status
-    and new.status in ('failed', 'cancelled'))
-  execute function provisioning.put_off_people_copy();
+  for each row execute function provisioning.put_off_people_copy();

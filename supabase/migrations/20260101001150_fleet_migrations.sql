@@ -198,6 +198,9 @@ declare
   v_version integer;
   v_state text;
 begin
+  if new.kind <> 'migrate_schema' or old.status = new.status or new.status not in ('succeeded', 'failed', 'cancelled') then
+    return null;
+  end if;
   select * into v_tenant from provisioning.fleet_migration_tenants t where t.job_id = new.id and t.state = 'queued';
   if v_tenant.organization_id is null then
     return null;
@@ -226,9 +229,7 @@ revoke execute on function provisioning.end_fleet_tenant() from public, anon, au
 comment on function provisioning.end_fleet_tenant() is
   'Trigger: notes in the run how a tenant''s job has ended, whichever worker ended it, and moves the run on.';
 create trigger provisioning_jobs_end_fleet_tenant after update of status on public.provisioning_jobs
-  for each row when (new.kind = 'migrate_schema' and old.status is distinct from new.status
-    and new.status in ('succeeded', 'failed', 'cancelled'))
-  execute function provisioning.end_fleet_tenant();
+  for each row execute function provisioning.end_fleet_tenant();
 
 create function provisioning.may_wake_to_migrate() returns boolean
 language plpgsql stable security definer set search_path = '' as $$

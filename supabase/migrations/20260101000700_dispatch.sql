@@ -72,8 +72,8 @@ comment on function provisioning.send_doorbell(text) is
   'Asks a worker to look for work, after commit, however often it was asked just before. Returns false, and never raises, when it
 cannot: the work is safe in its rows.';
 
--- Until when the last ring of the worker of sign-ups stands for those that follow, in milliseconds since 1970. A sequence, because
--- reading and setting it takes no lock for which another sign-up could wait.
+-- Until when the last ring of the worker of sign-ups stands for those that follow, in milliseconds since 1970. A sequence,
+-- because reading and setting it takes no lock for which another sign-up could wait.
 create sequence provisioning.rung_until_of_provisioning;
 revoke all on sequence provisioning.rung_until_of_provisioning from anon, authenticated, service_role;
 -- Its jobs only: ring_at_commit looks at this sequence without looking the worker up.

@@ -31,7 +31,7 @@ export const stepSchema = z.looseObject({
 export const jobSchema = z.looseObject({
   id: z.string(),
   kind: z.string(),
-  purpose: z.enum(['provision', 'revert', 'remove', 'follow', 'maintain']),
+  purpose: z.enum(['provision', 'revert', 'remove', 'follow', 'move', 'maintain']),
   status: z.string(),
   attempts: z.number(),
   next_attempt_at: z.string(),

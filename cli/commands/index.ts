@@ -11,6 +11,7 @@ import { registerInit } from './init.ts'
 import { registerKeys } from './keys.ts'
 import { registerList } from './list.ts'
 import { registerMigrate } from './migrate.ts'
+import { registerMove } from './move.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProviders } from './providers.ts'
 import { registerProvision, registerRetry } from './provision.ts'
@@ -44,6 +45,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerReadmit(program, define)
   registerBackfill(program, define)
   registerMigrate(program, define)
+  registerMove(program, define)
   registerSeed(program, define)
   registerPause(program, define)
   registerResume(program, define)

@@ -275,6 +275,9 @@ isOneToOne: true
 "backfill_users":
 { Args: { "after"?: string,"dry_run"?: boolean,"max_users"?: number }; Returns: Json
                            },
+"cancel_move":
+{ Args: { "organization_id": string }; Returns: string
+                           },
 "create_api_key":
 { Args: { "expires_at"?: string,"name": string,"organization_id": string,"requests_per_minute"?: number,"scope"?: string }; Returns: Json
                            },
@@ -315,6 +318,9 @@ isOneToOne: true
                            },
 "migrate_fleet":
 { Args: { "canary_percent"?: number,"concurrency"?: number,"max_failures_percent"?: number,"to_version": number }; Returns: Json
+                           },
+"move_tenant":
+{ Args: { "dry_run"?: boolean,"leave_extra_tables"?: boolean,"organization_id": string,"tier"?: string,"with_data"?: boolean }; Returns: string
                            },
 "my_expected_memberships":
 { Args: Record<PropertyKey, never>; Returns: {

@@ -289,6 +289,17 @@ export type Mutation = {
   /** Ends a pause; the work that has waited goes on. Returns whether there was one. For operators and the service role. */
   readonly resumeWork?: Maybe<Scalars['Boolean']['output']>;
   /**
+   * Moves a tenant into another tier: makes its database anew beside the present one, copies the rows and switches. With dryRun it only
+   * looks what would be in the way, which the step move_check of the job tells. For operators and the service role, where the plan has
+   * the tier (size_not_in_plan) and the tenant is ready (move_not_possible).
+   */
+  readonly moveTenant: ProvisioningRequest;
+  /**
+   * Stops a move before its switch and removes what it has made; the tenant stays where it is. For operators and the service role.
+   * Returns the job that removes.
+   */
+  readonly cancelMove: ProvisioningRequest;
+  /**
    * Makes an API key for a tenant's own GraphQL endpoint. For owners and admins, within settings.key_acts_per_minute and
    * keys_per_organization, as all that changes keys.
    */
@@ -413,6 +424,20 @@ export type MutationPauseWorkArgs = {
 export type MutationResumeWorkArgs = {
   scope: PauseScope;
   name?: InputMaybe<Scalars['String']['input']>;
+};
+
+
+export type MutationMoveTenantArgs = {
+  organizationId: Scalars['ID']['input'];
+  tier?: Scalars['String']['input'];
+  dryRun?: Scalars['Boolean']['input'];
+  withData?: Scalars['Boolean']['input'];
+  leaveExtraTables?: Scalars['Boolean']['input'];
+};
+
+
+export type MutationCancelMoveArgs = {
+  organizationId: Scalars['ID']['input'];
 };
 
 
@@ -1498,6 +1523,8 @@ export type MutationResolvers<ContextType = unknown, ParentType extends Resolver
   retryTenants?: Resolver<ResolversTypes['BulkRetry'], ParentType, ContextType, RequireFields<MutationRetryTenantsArgs, 'dryRun' | 'first'>>;
   pauseWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationPauseWorkArgs, 'scope' | 'reason'>>;
   resumeWork?: Resolver<Maybe<ResolversTypes['Boolean']>, ParentType, ContextType, RequireFields<MutationResumeWorkArgs, 'scope'>>;
+  moveTenant?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationMoveTenantArgs, 'organizationId' | 'tier' | 'dryRun' | 'withData' | 'leaveExtraTables'>>;
+  cancelMove?: Resolver<ResolversTypes['ProvisioningRequest'], ParentType, ContextType, RequireFields<MutationCancelMoveArgs, 'organizationId'>>;
   createApiKey?: Resolver<ResolversTypes['NewApiKey'], ParentType, ContextType, RequireFields<MutationCreateApiKeyArgs, 'organizationId' | 'name' | 'scope'>>;
   renameApiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType, RequireFields<MutationRenameApiKeyArgs, 'id' | 'name'>>;
   rerollApiKey?: Resolver<ResolversTypes['NewApiKey'], ParentType, ContextType, RequireFields<MutationRerollApiKeyArgs, 'id' | 'graceHours'>>;

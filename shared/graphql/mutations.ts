@@ -10,7 +10,7 @@ import { membershipMutations } from './memberships.ts'
 import { organizationMutations } from './own-organizations.ts'
 import { pauseMutations } from './pauses.ts'
 import { provisionUserResources } from './provision-user-resources.ts'
-import { CANCEL, PROVISION, ROTATE } from './reads/provisioning.ts'
+import { CANCEL, CANCEL_MOVE, MOVE, PROVISION, ROTATE } from './reads/provisioning.ts'
 
 const services = z.array(word).min(1, 'names no service').max(20)
 
@@ -50,6 +50,28 @@ export const mutations: Required<MutationResolvers<GraphqlContext>> = {
       reader.call(ROTATE, wishes),
     )
     return { organizationId: id, jobId }
+  },
+
+  moveTenant: async (_, wanted, { reader, caller }) => {
+    const { dryRun, withData, leaveExtraTables } = wanted
+    const id = organizationId(wanted.organizationId)
+    const wishes = {
+      organizationId: id,
+      tier: check('tier', word, wanted.tier),
+      dryRun,
+      withData,
+      leaveExtraTables,
+    }
+    const jobId = await unlessJustRefused(caller, wishes, () => reader.call(MOVE, wishes))
+    return { organizationId: id, jobId }
+  },
+
+  cancelMove: async (_, wanted, { reader, caller }) => {
+    const wishes = { organizationId: organizationId(wanted.organizationId) }
+    const jobId = await unlessJustRefused(caller, { ...wishes, cancelMove: true }, () =>
+      reader.call(CANCEL_MOVE, wishes),
+    )
+    return { ...wishes, jobId }
   },
 
   checkTenantHealth: async (_, wanted, { sql, environment, caller }) => {

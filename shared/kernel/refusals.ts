@@ -13,6 +13,7 @@ export const REFUSALS: Readonly<Record<string, ProblemCode>> = {
   TP410: 'nothing_to_cancel',
   TP411: 'too_many_organizations',
   TP412: 'already_member',
+  TP413: 'move_not_possible',
   TP422: 'unknown_choice',
   TP423: 'undo_in_progress',
   TP424: 'user_not_eligible',

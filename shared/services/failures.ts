@@ -5,6 +5,7 @@ import {
   type Remedy,
 } from '../kernel/failures.ts'
 import { tenantDatabaseFailures } from '../tenant-database/failures.ts'
+import { moveFailures } from './database/move/failures.ts'
 import { services } from './registry.ts'
 
 /** Every code that a step's or a job's failure may have. */
@@ -12,6 +13,7 @@ export const failureCatalogue: FailureCatalogue = Object.assign(
   {},
   generalFailures,
   tenantDatabaseFailures,
+  moveFailures,
   ...services.map(({ failures }) => failures),
 )
 

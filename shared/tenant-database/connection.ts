@@ -15,6 +15,9 @@ const LIMITS: SessionLimits = {
   lockMs: 3_000,
 }
 
+/** Where the usual ones do not do. */
+export type TenantLimits = Partial<SessionLimits>
+
 /**
  * Opens one connection to a tenant's own database, does the work and closes it. Login, network and TLS trouble is a
  * failure, and so is what its owner can do to hinder us; what else the work itself throws passes through.
@@ -25,7 +28,7 @@ export async function withTenantDatabase<T>(
   password: string,
   through: 'direct' | 'pooled',
   work: (sql: postgres.Sql) => Promise<T>,
-  limits: Partial<SessionLimits> = {},
+  limits: TenantLimits = {},
 ): Promise<Result<T>> {
   const session = openTenantSession(tenant, password, through, { ...LIMITS, ...limits })
   const stop = () => session.cut(networkError('DEADLINE', 'the work was given up'))

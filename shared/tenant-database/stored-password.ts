@@ -3,14 +3,19 @@ import { failed, type Result } from '../kernel/result.ts'
 import { failure } from './failures.ts'
 import type { Login } from './roles.ts'
 
-/** Of a login in a tenant's database. @returns undefined when Vault does not hold it, or cannot decrypt it */
+/**
+ * Of a login in a tenant's database.
+ * @param isComing in the one that the tenant moves to
+ * @returns undefined when Vault does not hold it, or cannot decrypt it
+ */
 export async function storedPassword(
   sql: Database,
   organizationId: string,
   login: Login,
+  isComing = false,
 ): Promise<string | undefined> {
   const [row] = await sql<{ password: string | null }[]>`
-    select provisioning.vault_secret(provisioning.login_secret(${organizationId}, ${login})) as password`
+    select provisioning.vault_secret(provisioning.login_secret(${organizationId}, ${login}, ${isComing})) as password`
   return row?.password ?? undefined
 }
 

@@ -13,6 +13,8 @@ export interface TenantEndpoint extends TenantAddress {
   readonly introspection: boolean
   /** Only documents that operators have stored are run. */
   readonly storedDocumentsOnly: boolean
+  /** The database that the tenant moves to, which is tried before anybody uses it. */
+  readonly isComing?: boolean
 }
 
 /** Who asks, and what they may. */
@@ -42,6 +44,8 @@ const facts = z.object({
       schemaVersion: z.number(),
     })
     .nullable(),
+  /** For the moment in which the tenant changes its database. */
+  isMoving: z.boolean(),
   requestsPerMinute: z.number(),
   introspection: z.boolean(),
   storedDocumentsOnly: z.boolean(),
@@ -130,13 +134,23 @@ export async function accessOfBackend(sql: Database, organizationId: string): Pr
 
 /** While it is being made, a minute is a good guess. */
 const NOT_READY_SECONDS = 60
+/** The last rows are copied in seconds, as a rule. */
+const MOVING_SECONDS = 5
 
 function endpointOf({
   organizationId,
   endpoint,
+  isMoving,
   introspection,
   storedDocumentsOnly,
 }: z.infer<typeof facts>): TenantEndpoint {
+  if (isMoving)
+    throw new Problem(
+      'tenant_moving',
+      'The tenant is moving to another database, and is back in a moment.',
+      [],
+      MOVING_SECONDS,
+    )
   if (!endpoint)
     throw new Problem(
       'tenant_not_ready',

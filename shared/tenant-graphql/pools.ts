@@ -57,7 +57,7 @@ function createOpener(sql: Database, endpoint: TenantEndpoint) {
   const address = loginAddress(endpoint, ENDPOINT_LOGIN)
   let password: string | undefined
   const readPassword = async () => {
-    password = await storedPassword(sql, endpoint.organizationId, ENDPOINT_LOGIN)
+    password = await storedPassword(sql, endpoint.organizationId, ENDPOINT_LOGIN, endpoint.isComing)
     return password
   }
   return async (onLost: () => void) => {
@@ -75,6 +75,9 @@ function createOpener(sql: Database, endpoint: TenantEndpoint) {
 
 /** @throws the error, unless it says that the password was refused */
 function refusedLogin(error: unknown): Error {
-  if (error instanceof Error && 'code' in error && error.code === '28P01') return error
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (error instanceof Error && code === '28P01') return error
+  // Closed for a move since the request came in: nothing that the caller may or may not.
+  if (code === '42501') throw networkError('CONNECTION_REFUSED', 'the database takes no connections')
   throw error
 }

@@ -85,8 +85,12 @@ create table provisioning.job_kinds (
   works_on text[] not null,
   -- provision: makes the tenant; provisioning_status tells of the newest job of this kind. revert: takes back what a cancelled
   -- provisioning has made. remove: removes what a deleted organization had. follow: tells
-  -- services of an organization's new name or billing address. maintain: everything else.
+  -- services of an organization's new name or billing address. move: brings a tenant into another tier.
+  -- maintain: everything else.
   purpose text not null,
+  -- Which database its steps see and write while a tenant is moved: the one that is in use (current), the one that it moves to
+  -- (coming), or the one that it has left (former). A job of the last two may be of another tier than its organization.
+  which_database text not null default 'current',
   -- The kind whose work a job of this kind takes back.
   undoes text references provisioning.job_kinds,
   -- A function of this schema that prepare_job calls with the job's id, when a worker has claimed the job. Its name and not its
@@ -96,7 +100,8 @@ create table provisioning.job_kinds (
   made_by_sweep text,
   constraint max_running_is_positive check (least(max_running, max_running_per_worker) > 0),
   constraint works_on_something check (cardinality(works_on) > 0),
-  constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'follow', 'maintain')),
+  constraint purpose_is_known check (purpose in ('provision', 'revert', 'remove', 'follow', 'move', 'maintain')),
+  constraint database_is_known check (which_database in ('current', 'coming', 'former')),
   constraint undoing_kinds_say_what check ((purpose in ('revert', 'remove')) = (undoes is not null))
 );
 comment on table provisioning.job_kinds is 'The kinds of job: who runs one, in which lane, and what it excludes and undoes.';

@@ -165,7 +165,7 @@ comment on function provisioning.release_resources(uuid, boolean) is
 
 -- What steps read.
 
-create function provisioning.tenant(p_organization_id uuid) returns jsonb
+create function provisioning.tenant(p_organization_id uuid, p_which_database text default 'current') returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_organization public.organizations;
@@ -176,7 +176,8 @@ begin
   return jsonb_build_object(
     'organizationId', p_organization_id,
     'organization', case when v_organization.id is not null then to_jsonb(v_organization) end,
-    'database', case when v_database.organization_id is not null then to_jsonb(v_database) end,
+    'database', case when p_which_database <> 'current' then provisioning.moving_database(p_organization_id, p_which_database)
+      when v_database.organization_id is not null then to_jsonb(v_database) end,
     'size', (select to_jsonb(z) from provisioning.database_sizes z where z.size = v_database.size),
     'plan', (select to_jsonb(p) from provisioning.plans p where p.plan = v_organization.plan),
     'resources', (
@@ -184,7 +185,7 @@ begin
       where r.organization_id = p_organization_id and r.state <> 'removed'));
 end
 $$;
-revoke execute on function provisioning.tenant(uuid) from public, anon, authenticated, service_role;
-comment on function provisioning.tenant(uuid) is
-  'The rows that steps may need of an organization, as they are: organization and database (null when they are gone), size, plan,
-and what it has outside by kind. No secrets. Each service takes what it needs.';
+revoke execute on function provisioning.tenant(uuid, text) from public, anon, authenticated, service_role;
+comment on function provisioning.tenant(uuid, text) is
+  'The rows that steps may need of an organization, as they are: organization and database (null when they are gone; which one is
+said as in job_kinds.which_database), size, plan, and what it has outside by kind. No secrets. Each service takes what it needs.';

@@ -48,21 +48,34 @@ $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz)
   from public, anon, authenticated, service_role;
 
-create function provisioning.steps_for(p_kind text, p_tier text) returns setof provisioning.step_definitions
+create function provisioning.steps_for(p_kind text, p_tier text, p_organization_id uuid default null)
+returns setof provisioning.step_definitions
 language plpgsql stable security definer set search_path = '' as $$
 declare
   -- Null where all steps are wanted.
-  v_services text[] := (
-    select t.services from provisioning.tiers t where t.tier = p_tier and t.provisioned_by = p_kind);
+  v_services constant text[] := (
+    select t.services from provisioning.tiers t
+    where t.tier = p_tier and p_kind in (provisioning.kind_for('provision'), provisioning.kind_for('move')));
 begin
   return query
     select d.* from provisioning.step_definitions d
     where d.kind = p_kind and d.tier = p_tier and (v_services is null or d.service = any (v_services));
+  if p_kind = provisioning.kind_for('remove') then
+    -- A tenant that moves, or has moved, has something in two tiers.
+    return query
+      select distinct on (d.step) d.* from provisioning.step_definitions d
+      where d.kind = p_kind and d.tier <> p_tier and d.service = any (array(
+        select r.service from public.tenant_resources r where r.organization_id = p_organization_id and r.state <> 'removed'))
+        and not exists (
+          select from provisioning.step_definitions o where o.kind = p_kind and o.tier = p_tier and o.step = d.step)
+      order by d.step, d.tier;
+  end if;
 end
 $$;
-revoke execute on function provisioning.steps_for(text, text) from public, anon, authenticated, service_role;
-comment on function provisioning.steps_for(text, text) is
-  'The steps of a new job. What provisions has those of the services that the tier has today; what removes has all of them.';
+revoke execute on function provisioning.steps_for(text, text, uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.steps_for(text, text, uuid) is
+  'The steps of a new job. What provisions or moves has those of the services that the tier has today; what removes has all of
+them, and those of other tiers whose services the organization has something of.';
 
 create function provisioning.steps_of(p_job_id uuid) returns setof public.provisioning_steps
 language plpgsql stable security definer set search_path = '' as $$
@@ -75,7 +88,7 @@ begin
     select j.id, d.step, j.organization_id, d.service, d.position, d.depends_on,
       case when j.status = 'cancelled' then 'cancelled' else 'pending' end::provisioning_types.step_status, 0, null::timestamptz,
       null::timestamptz, '{}'::jsonb, null::jsonb, null::timestamptz, case when j.status = 'cancelled' then j.finished_at end
-    from public.provisioning_jobs j, provisioning.steps_for(j.kind, j.tier) d
+    from public.provisioning_jobs j, provisioning.steps_for(j.kind, j.tier, j.organization_id) d
     where j.id = p_job_id order by d.position;
 end
 $$;
@@ -134,6 +147,19 @@ comment on function provisioning.refresh_status(uuid) is
   'Derives organizations.provisioning_status from the newest job that provisions and its tier. changed_at moves only when a state
 does.';
 
+create function provisioning.tier_of(p_organization_id uuid) returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select j.tier from public.provisioning_jobs j join provisioning.job_kinds k using (kind)
+    where j.organization_id = p_organization_id and k.which_database = 'current' order by j.created_at desc limit 1);
+end
+$$;
+revoke execute on function provisioning.tier_of(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.tier_of(uuid) is
+  'The tier of an organization: that of its newest job, apart from those that work on a database which is not in use. Null without
+any job.';
+
 create function provisioning.enqueue(
   p_organization_id uuid, p_kind text, p_request jsonb default '{}', p_requested_by uuid default null,
   p_lane text default null, p_tier text default null
@@ -141,9 +167,7 @@ create function provisioning.enqueue(
 language plpgsql security definer set search_path = '' as $$
 declare
   v_kind provisioning.job_kinds;
-  v_tier text := coalesce(p_tier, (
-    select j.tier from public.provisioning_jobs j where j.organization_id = p_organization_id order by j.created_at desc limit 1),
-    (select s.default_tier from provisioning.settings s));
+  v_tier text := coalesce(p_tier, provisioning.tier_of(p_organization_id), (select s.default_tier from provisioning.settings s));
   v_job_id uuid;
 begin
   select * into v_kind from provisioning.job_kinds k where k.kind = p_kind;
@@ -168,7 +192,7 @@ revoke execute on function provisioning.enqueue(uuid, text, jsonb, uuid, text, t
   from public, anon, authenticated, service_role;
 comment on function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) is
   'The open job of this kind for the organization, created when there is none: in the lane of its kind unless another is named,
-and in the tier of the organization''s newest job. Its steps get their rows when a worker claims it. Raises TP422 for an unknown
+and in the tier of the organization. Its steps get their rows when a worker claims it. Raises TP422 for an unknown
 kind.';
 
 create function provisioning.due_jobs(p_kinds text[], p_limit integer, p_running jsonb)
@@ -282,7 +306,7 @@ begin
   v_before_steps := (select k.before_steps from provisioning.job_kinds k where k.kind = v_job.kind);
   insert into public.provisioning_steps (job_id, step, organization_id, service, position, depends_on)
   select v_job.id, d.step, v_job.organization_id, d.service, d.position, d.depends_on
-  from provisioning.steps_for(v_job.kind, v_job.tier) d
+  from provisioning.steps_for(v_job.kind, v_job.tier, v_job.organization_id) d
   where not exists (select from public.provisioning_steps s where s.job_id = p_job_id);
   with interrupted as (
     -- A worker died in these steps. What they did is unknown, which is why every step looks before it creates.
@@ -380,7 +404,8 @@ begin
     return;
   end if;
   perform provisioning.refresh_status(v_job.organization_id);
-  return query select v_step.attempts, v_step.output, provisioning.tenant(v_job.organization_id);
+  return query select v_step.attempts, v_step.output, provisioning.tenant(v_job.organization_id, (
+    select k.which_database from provisioning.job_kinds k where k.kind = v_job.kind));
 end
 $$;
 revoke execute on function provisioning.start_step(uuid, uuid, text) from public, anon, authenticated, service_role;

@@ -137,8 +137,10 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
-  update public.organization_databases d set schema_version = p_version
-  where d.organization_id = v_job.organization_id;
+  if not provisioning.note_coming(v_job, jsonb_build_object('schema_version', p_version)) then
+    update public.organization_databases d set schema_version = p_version
+    where d.organization_id = v_job.organization_id;
+  end if;
 end
 $$;
 revoke execute on function provisioning.record_schema_version(uuid, uuid, integer) from public, anon, authenticated, service_role;
@@ -165,15 +167,16 @@ revoke execute on function provisioning.tenant_people(uuid) from public, anon, a
 comment on function provisioning.tenant_people(uuid) is
   'What the tenant''s own database is told of the organization: its row, its subscription and its members. Null when it is gone.';
 
-create function provisioning.login_secret(p_organization_id uuid, p_login text) returns text
+create function provisioning.login_secret(p_organization_id uuid, p_login text, p_is_coming boolean default false) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
-  return 'tenant_database_password/' || p_organization_id::text || '/' || p_login;
+  return 'tenant_database_password/' || p_organization_id::text || '/'
+    || case when p_is_coming then 'coming/' else '' end || p_login;
 end
 $$;
-revoke execute on function provisioning.login_secret(uuid, text) from public, anon, authenticated, service_role;
-comment on function provisioning.login_secret(uuid, text) is
-  'What the password of a login into a tenant''s own database is called in Vault.';
+revoke execute on function provisioning.login_secret(uuid, text, boolean) from public, anon, authenticated, service_role;
+comment on function provisioning.login_secret(uuid, text, boolean) is
+  'What the password of a login into a tenant''s own database, or into the one that it moves to, is called in Vault.';
 
 create function provisioning.store_credentials(
   p_job_id uuid, p_lease_token uuid, p_shown_login text, p_sealed_passwords text
@@ -182,13 +185,22 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
   v_passwords jsonb := provisioning.unseal(p_sealed_passwords)::jsonb;
+  v_is_coming constant boolean := provisioning.database_of(v_job) = 'coming';
   v_login text;
   v_password text;
 begin
   for v_login, v_password in select * from jsonb_each_text(v_passwords) loop
-    perform provisioning.keep_secret(provisioning.login_secret(v_job.organization_id, v_login), v_password,
+    perform provisioning.keep_secret(provisioning.login_secret(v_job.organization_id, v_login, v_is_coming), v_password,
       'Password of a login into a tenant''s own database');
   end loop;
+  if v_is_coming then
+    update provisioning.tenant_moves m set coming = m.coming || jsonb_build_object(
+      'role_name', (m.coming ->> 'database_name') || '_' || p_shown_login, 'credentials_secret_id', (
+        select s.id from vault.secrets s
+        where s.name = provisioning.login_secret(v_job.organization_id, p_shown_login, p_is_coming => true)))
+    where m.organization_id = v_job.organization_id and p_shown_login is not null;
+    return;
+  end if;
   update public.organization_databases d set role_name = d.database_name || '_' || p_shown_login,
     credentials_secret_id = (
       select s.id from vault.secrets s where s.name = provisioning.login_secret(v_job.organization_id, p_shown_login)),
@@ -208,6 +220,9 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
+  if provisioning.note_coming(v_job, jsonb_build_object('ssl_verified_at', case when p_encrypted then now() end)) then
+    return;
+  end if;
   update public.organization_databases d
   set ssl_verified_at = case when p_encrypted then now() end
   where d.organization_id = v_job.organization_id;
@@ -223,10 +238,13 @@ create function provisioning.forget_credentials(p_job_id uuid, p_lease_token uui
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_is_coming constant boolean := provisioning.database_of(v_job) = 'coming';
 begin
   delete from vault.secrets s
-  where s.name like provisioning.login_secret(v_job.organization_id, '%');
-  update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
+  where s.name like provisioning.login_secret(v_job.organization_id, '%', v_is_coming);
+  if not v_is_coming then
+    update public.organization_databases d set credentials_secret_id = null where d.organization_id = v_job.organization_id;
+  end if;
 end
 $$;
 revoke execute on function provisioning.forget_credentials(uuid, uuid) from public, anon, authenticated, service_role;
@@ -258,10 +276,13 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
-  perform provisioning.forget_database(v_job.organization_id);
+  if provisioning.database_of(v_job) = 'current' then
+    perform provisioning.forget_database(v_job.organization_id);
+  end if;
   perform provisioning.forget_resource(v_job.organization_id, 'neon_project');
 end
 $$;
 revoke execute on function provisioning.forget_neon_project(uuid, uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.forget_neon_project(uuid, uuid) is
-  'The project is deleted; where the organization still has a row for it, nothing of it is left there.';
+  'The project is deleted; where the organization still has a row for it, nothing of it is left there, unless it moves, or has
+moved, and that row is of another database.';

@@ -87,8 +87,10 @@ declare
     where r.organization_id = v_job.organization_id and r.kind = 'supabase_project' and r.state in ('planned', 'active')
       and coalesce(r.external_id, p_ref) = p_ref);
 begin
-  update public.organization_databases d set region = coalesce(p_details ->> 'region', d.region)
-  where d.organization_id = v_job.organization_id and d.region <> p_details ->> 'region';
+  if not provisioning.note_coming(v_job, jsonb_strip_nulls(jsonb_build_object('region', p_details ->> 'region'))) then
+    update public.organization_databases d set region = coalesce(p_details ->> 'region', d.region)
+    where d.organization_id = v_job.organization_id and d.region <> p_details ->> 'region';
+  end if;
   perform provisioning.record_resource(v_job.organization_id, 'supabase_project', p_name, p_ref, p_url,
     coalesce(v_known, '{}') || p_details);
 end
@@ -104,14 +106,21 @@ create function provisioning.record_ready_project(
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_ref constant text := (
+    select r.external_id from public.tenant_resources r
+    where r.organization_id = v_job.organization_id and r.kind = 'supabase_project' and r.state = 'active');
 begin
-  update public.organization_databases d set supabase_project_ref = (
-      select r.external_id from public.tenant_resources r
-      where r.organization_id = v_job.organization_id and r.kind = 'supabase_project' and r.state = 'active'),
-    host = p_address ->> 'host', port = (p_address ->> 'port')::integer,
-    pooled_host = p_address ->> 'pooledHost', pooled_port = (p_address ->> 'pooledPort')::integer,
-    pooler_tenant = p_address ->> 'poolerTenant', database_name = p_address ->> 'databaseName', ssl_mode = p_address ->> 'sslMode'
-  where d.organization_id = v_job.organization_id;
+  if not provisioning.note_coming(v_job, jsonb_build_object('supabase_project_ref', v_ref,
+    'host', p_address -> 'host', 'port', p_address -> 'port', 'pooled_host', p_address -> 'pooledHost',
+    'pooled_port', p_address -> 'pooledPort', 'pooler_tenant', p_address -> 'poolerTenant',
+    'database_name', p_address -> 'databaseName', 'ssl_mode', p_address -> 'sslMode')) then
+    update public.organization_databases d set supabase_project_ref = v_ref,
+      host = p_address ->> 'host', port = (p_address ->> 'port')::integer,
+      pooled_host = p_address ->> 'pooledHost', pooled_port = (p_address ->> 'pooledPort')::integer,
+      pooler_tenant = p_address ->> 'poolerTenant', database_name = p_address ->> 'databaseName',
+      ssl_mode = p_address ->> 'sslMode'
+    where d.organization_id = v_job.organization_id;
+  end if;
   update public.tenant_resources r set details = r.details || p_details
   where r.organization_id = v_job.organization_id and r.kind = 'supabase_project' and r.state = 'active';
   perform provisioning.resolve_alert(v_job.organization_id, 'project_slow');
@@ -156,7 +165,9 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
-  perform provisioning.forget_database(v_job.organization_id);
+  if provisioning.database_of(v_job) = 'current' then
+    perform provisioning.forget_database(v_job.organization_id);
+  end if;
   perform provisioning.forget_project_secrets(v_job.organization_id);
   perform provisioning.resolve_alert(v_job.organization_id, 'project_slow');
   if p_is_kept then

@@ -11,10 +11,12 @@ create function provisioning.record_graphql_endpoint(p_job_id uuid, p_lease_toke
 language plpgsql security definer set search_path = '' as $$
 declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
+  v_endpoint constant text := rtrim(provisioning.vault_secret('functions_base_url'), '/') || '/tenant-graphql';
 begin
-  update public.organization_databases d set graphql_enabled = true,
-    graphql_endpoint = rtrim(provisioning.vault_secret('functions_base_url'), '/') || '/tenant-graphql'
-  where d.organization_id = v_job.organization_id;
+  if not provisioning.note_coming(v_job, jsonb_build_object('graphql_enabled', true, 'graphql_endpoint', v_endpoint)) then
+    update public.organization_databases d set graphql_enabled = true, graphql_endpoint = v_endpoint
+    where d.organization_id = v_job.organization_id;
+  end if;
 end
 $$;
 revoke execute on function provisioning.record_graphql_endpoint(uuid, uuid) from public, anon, authenticated, service_role;

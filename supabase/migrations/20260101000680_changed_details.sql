@@ -37,9 +37,7 @@ begin
   delete from provisioning.changed_details c where c.organization_id = p_organization_id;
   v_services := array(
     select distinct d.service from provisioning.step_definitions d
-    where d.kind = v_kind and d.tier = (
-      select j.tier from public.provisioning_jobs j where j.organization_id = p_organization_id
-      order by j.created_at desc limit 1));
+    where d.kind = v_kind and d.tier = provisioning.tier_of(p_organization_id));
   if v_services = '{}' or not exists (select from public.organizations o where o.id = p_organization_id)
     -- Who has not been begun with gets everything as it is then.
     or not exists (

@@ -91,10 +91,8 @@ comment on function provisioning.choose_database_size(public.organizations, text
   'Gives an organization''s database this size; false when it has it already. Raises TP422 for an unknown one, and TP402 for one
 that the plan does not have, unless the backend asks.';
 
-create function provisioning.choose_tier(
-  p_organization public.organizations, p_job public.provisioning_jobs, p_tier text
-) returns void
-language plpgsql security definer set search_path = '' as $$
+create function provisioning.assert_tier(p_organization public.organizations, p_tier text) returns void
+language plpgsql stable security definer set search_path = '' as $$
 declare
   v_allowed text[] := (select p.tiers from provisioning.plans p where p.plan = p_organization.plan);
 begin
@@ -106,6 +104,18 @@ begin
     raise exception 'The plan "%" does not have the tier "%". It has: %.', p_organization.plan, p_tier,
       array_to_string(v_allowed, ', ') using errcode = 'TP402';
   end if;
+end
+$$;
+revoke execute on function provisioning.assert_tier(public.organizations, text) from public, anon, authenticated, service_role;
+comment on function provisioning.assert_tier(public.organizations, text) is
+  'Raises TP422 for an unknown tier, and TP402 for one that the plan does not have, unless the backend asks.';
+
+create function provisioning.choose_tier(
+  p_organization public.organizations, p_job public.provisioning_jobs, p_tier text
+) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.assert_tier(p_organization, p_tier);
   if p_job.tier = p_tier then
     return;
   end if;

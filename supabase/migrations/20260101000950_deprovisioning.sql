@@ -46,10 +46,12 @@ revoke execute on function provisioning.stop_jobs(uuid) from public, anon, authe
 comment on function provisioning.stop_jobs(uuid) is
   'Nothing more is made for an organization: its open jobs are cancelled, and a worker that is at one is refused from then on.';
 
-create function provisioning.enqueue_removal(p_organization_id uuid, p_kind text, p_request jsonb default '{}') returns uuid
+create function provisioning.enqueue_removal(
+  p_organization_id uuid, p_kind text, p_request jsonb default '{}', p_tier text default null
+) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_job_id uuid := provisioning.enqueue(p_organization_id, p_kind, p_request, auth.uid());
+  v_job_id uuid := provisioning.enqueue(p_organization_id, p_kind, p_request, auth.uid(), p_tier => p_tier);
 begin
   -- A call that a worker had begun may still create something; by then it has ended, and is found by its name.
   update public.provisioning_jobs j set next_attempt_at = now()
@@ -58,8 +60,8 @@ begin
   return v_job_id;
 end
 $$;
-revoke execute on function provisioning.enqueue_removal(uuid, text, jsonb) from public, anon, authenticated, service_role;
-comment on function provisioning.enqueue_removal(uuid, text, jsonb) is
+revoke execute on function provisioning.enqueue_removal(uuid, text, jsonb, text) from public, anon, authenticated, service_role;
+comment on function provisioning.enqueue_removal(uuid, text, jsonb, text) is
   'Enqueues the removal of what an organization has outside, due when the calls of stopped workers have ended. The job holds no
 name: its steps read tenant_resources.';
 

@@ -45,6 +45,33 @@ revoke execute on function provisioning.service_progress(jsonb, jsonb) from publ
 comment on function provisioning.service_progress(jsonb, jsonb) is
   'Each service of a provisioning_status with what its steps amount to, in the order of its first step.';
 
+create function provisioning.move_progress(p_organization_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_move provisioning.tenant_moves;
+  v_job public.provisioning_jobs;
+  v_steps jsonb;
+begin
+  select * into v_move from provisioning.tenant_moves m where m.organization_id = p_organization_id and m.moved_at is null;
+  if v_move.job_id is null then
+    return null;
+  end if;
+  select * into v_job from public.provisioning_jobs j where j.id = v_move.job_id;
+  if v_job.status is null or v_job.status not in ('queued', 'running', 'failed') then
+    return null;
+  end if;
+  v_steps := provisioning.step_progress(v_job.id);
+  return jsonb_build_object('to', v_move.to_tier, 'job_id', v_job.id, 'job_status', v_job.status, 'error', v_job.last_error,
+    'is_closed', v_move.closed_until is not null, 'paused_because', provisioning.paused_because(v_job.id),
+    'percent', 100 * (select count(*) from jsonb_array_elements(v_steps) s where s ->> 'status' = 'succeeded')
+      / greatest(jsonb_array_length(v_steps), 1),
+    'steps', v_steps);
+end
+$$;
+revoke execute on function provisioning.move_progress(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.move_progress(uuid) is
+  'How the move of an organization into another tier stands; null when none is under way, or has failed.';
+
 create function provisioning.organization_progress(p_organization public.organizations) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -64,7 +91,7 @@ begin
     'attempts', coalesce(v_job.attempts, 0),
     'next_attempt_at', case when v_job.status = 'queued' then v_job.next_attempt_at end,
     'error', v_job.last_error, 'paused_because', provisioning.paused_because(v_job.id),
-    'tier', v_job.tier, 'job_id', v_job.id, 'job_status', v_job.status,
+    'tier', v_job.tier, 'move', provisioning.move_progress(p_organization.id), 'job_id', v_job.id, 'job_status', v_job.status,
     'services', provisioning.service_progress(p_organization.provisioning_status, v_steps), 'steps', v_steps,
     'changed_at', p_organization.provisioning_status -> 'changed_at', 'provisioned_at', p_organization.provisioned_at);
   return v_document || jsonb_build_object('revision', md5(v_document::text));
@@ -85,9 +112,9 @@ revoke execute on function provisioning.progress_of(uuid[]) from public, anon, a
 grant execute on function provisioning.progress_of(uuid[]) to authenticated, service_role;
 comment on function provisioning.progress_of(uuid[]) is
   'How the provisioning of several organizations stands, by id; only of those that the caller may watch. Each is
-{organization_id, overall, percent, attempts, next_attempt_at, error, paused_because, job_id, job_status, services, steps,
-changed_at, provisioned_at, revision}; the revision changes whenever anything else does. Steps are pending until a worker has
-claimed the job.';
+{organization_id, overall, percent, attempts, next_attempt_at, error, paused_because, tier, move, job_id, job_status,
+services, steps, changed_at, provisioned_at, revision}; the revision changes whenever anything else does. Steps are pending until
+a worker has claimed the job.';
 
 create function provisioning.watched_progress(p_watched jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' as $$

@@ -42,6 +42,9 @@ begin
       'endpoint', case when d.graphql_enabled then jsonb_build_object('host', d.host, 'pooledHost', d.pooled_host,
         'port', d.port, 'pooledPort', d.pooled_port, 'poolerTenant', d.pooler_tenant, 'databaseName', d.database_name,
         'roleName', d.role_name, 'sslMode', d.ssl_mode, 'schemaVersion', d.schema_version) end,
+      -- Nobody writes into the database while the last of it is copied to another one.
+      'isMoving', exists (
+        select from provisioning.tenant_moves m where m.organization_id = d.organization_id and m.closed_until is not null),
       'requestsPerMinute', s.tenant_requests_per_minute, 'introspection', s.tenant_introspection,
       'storedDocumentsOnly', s.tenant_stored_documents_only)
     from public.organization_databases d cross join provisioning.settings s where d.organization_id = p_organization_id);
@@ -49,7 +52,8 @@ end
 $$;
 revoke execute on function provisioning.endpoint_facts(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.endpoint_facts(uuid) is
-  'Where the requests of an organization go, and what the settings allow them; "endpoint" is null while it is not enabled. Null
+  'Where the requests of an organization go, and what the settings allow them; "endpoint" is null while it is not enabled, and
+"isMoving" is true for the moment in which the tenant changes its database. Null
 when the organization has no database.';
 
 create function provisioning.open_endpoint_with_key(p_prefix text, p_hash text) returns jsonb
@@ -62,7 +66,7 @@ begin
     return null;
   end if;
   v_facts := coalesce(provisioning.endpoint_facts(v_key.organization_id), jsonb_build_object(
-    'organizationId', v_key.organization_id, 'endpoint', null, 'requestsPerMinute', 1, 'introspection', false,
+    'organizationId', v_key.organization_id, 'endpoint', null, 'isMoving', false, 'requestsPerMinute', 1, 'introspection', false,
     'storedDocumentsOnly', true));
   return v_facts || jsonb_build_object('keyId', v_key.id, 'scope', v_key.scope,
     'requestsPerMinute', coalesce(v_key.requests_per_minute, (v_facts ->> 'requestsPerMinute')::integer),

@@ -28,6 +28,7 @@ const COMMANDS = [
   'readmit',
   'backfill',
   'migrate',
+  'move',
   'seed',
   'providers',
   'doctor',

@@ -164,6 +164,23 @@ describe('the writes of a worker that lost its lease', () => {
       ({ jobId, token }) => project.sql`select provisioning.record_access(${jobId}, ${token}, '{read_1}')`,
     ],
     [
+      'record_moved_page',
+      ({ jobId, token }) =>
+        project.sql`select provisioning.record_moved_page(${jobId}, ${token}, 'public.contacts', '{a}', 10, 1, false)`,
+    ],
+    [
+      'close_for_move',
+      ({ jobId, token }) => project.sql`select provisioning.close_for_move(${jobId}, ${token}, 5)`,
+    ],
+    [
+      'record_reopened',
+      ({ jobId, token }) => project.sql`select provisioning.record_reopened(${jobId}, ${token})`,
+    ],
+    [
+      'switch_tenant',
+      ({ jobId, token }) => project.sql`select provisioning.switch_tenant(${jobId}, ${token}, '[]')`,
+    ],
+    [
       'record_copied_people',
       ({ jobId, token }) =>
         project.sql`select provisioning.record_copied_people(${jobId}, ${token}, ${MANY})`,
@@ -242,6 +259,11 @@ describe('the writes of a worker that lost its lease', () => {
     await project.sql`insert into provisioning.tenant_logins (organization_id, login, access_role, ends_at, look_at)
       values (${organizationId}, 'read_1', 'read', now() + interval '1 hour', now() + interval '1 hour')`
     await project.sql`insert into provisioning.changed_people (organization_id) values (${organizationId})`
+    await project.sql`
+      insert into provisioning.tenant_moves (organization_id, job_id, from_tier, to_tier, with_data, leave_extra_tables, coming,
+        closed_until)
+      select d.organization_id, ${stale.jobId}, 'database', 'project', true, false, to_jsonb(d), now()
+      from public.organization_databases d where d.organization_id = ${organizationId}`
     const before = await fingerprint(project.sql)
     expect(await refusal(write(stale))).toBe('TP001')
     expect(await fingerprint(project.sql)).toEqual(before)

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { failure, generalFailures } from '../../shared/kernel/failures.ts'
 import { REFUSALS } from '../../shared/kernel/refusals.ts'
+import { moveFailures } from '../../shared/services/database/move/failures.ts'
 import { failureCatalogue, remedyFor } from '../../shared/services/failures.ts'
 import { services } from '../../shared/services/registry.ts'
 import { tenantDatabaseFailures } from '../../shared/tenant-database/failures.ts'
@@ -20,7 +21,12 @@ const file = (name: string) => readFile(path.join(projectRoot, name), 'utf8')
 
 describe('the catalogue of failures', () => {
   it('has each code once, whichever service it belongs to', () => {
-    const parts = [generalFailures, tenantDatabaseFailures, ...services.map(({ failures }) => failures)]
+    const parts = [
+      generalFailures,
+      tenantDatabaseFailures,
+      moveFailures,
+      ...services.map(({ failures }) => failures),
+    ]
     const codes = parts.flatMap((part) => Object.keys(part))
     expect(Object.keys(failureCatalogue).sort()).toEqual(codes.sort())
   })

@@ -37,6 +37,7 @@ allows no answer) are \`application/problem+json\`. Each error has a \`requestId
 | \`nothing_to_cancel\` | no provisioning is under way |
 | \`key_not_found\`, \`key_has_ended\` | there is no such API key, or it has expired, was revoked or was replaced |
 | \`undo_in_progress\` | what was cancelled is still being removed: again after \`extensions.retryAfterSeconds\` |
+| \`move_not_possible\` | a tenant is moved when it is ready, and into a tier that it is not in |
 | \`former_password_valid\` | of two passwords both are valid: rotate when the former one has ended, or with no hours of grace |
 | \`size_not_in_plan\` | the organization's plan does not have this size |
 | \`service_just_redone\` | a ready service is done again once in ten minutes: again after \`extensions.retryAfterSeconds\` |

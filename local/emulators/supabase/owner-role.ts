@@ -1,6 +1,9 @@
 import { type OwnerRole, randomLetters } from '../postgres/databases.ts'
 
-/** The roles that Supabase's services take. All databases of the server share them; they have no rights but where they are granted. */
+/**
+ * The roles that Supabase's services take. All databases of the server share them; they have no rights but where they are granted.
+ * Whoever has the last one may switch triggers off in a session, which the extension supautils allows `postgres` at Supabase.
+ */
 const MAKE_API_ROLES = `
   select pg_advisory_xact_lock(hashtext('supabase_api_roles'));
   do $$ declare v_role text; begin
@@ -8,6 +11,10 @@ const MAKE_API_ROLES = `
       if exists (select from pg_roles where rolname = v_role) then continue; end if;
       execute format('create role %I nologin noinherit%s', v_role, case v_role when 'service_role' then ' bypassrls' else '' end);
     end loop;
+    if not exists (select from pg_roles where rolname = 'supabase_privileged_role') then
+      create role supabase_privileged_role nologin;
+      grant set on parameter session_replication_role to supabase_privileged_role;
+    end if;
   end $$`
 
 /**
@@ -26,7 +33,7 @@ export const supabaseOwner: OwnerRole = {
   prefix: 'supabase',
   shared: MAKE_API_ROLES,
   options:
-    'login inherit createrole createdb bypassrls replication in role anon, authenticated, service_role',
+    'login inherit createrole createdb bypassrls replication in role anon, authenticated, service_role, supabase_privileged_role',
   prepare: prepareFor,
   newPassword: () => randomLetters(24),
 }

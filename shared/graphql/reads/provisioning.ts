@@ -82,6 +82,19 @@ export const CANCEL: Query = {
   sql: (argument) => `select provisioning.cancel_as_caller((${argument} ->> 'organizationId')::uuid)`,
 }
 
+export const MOVE: Query = {
+  name: 'move',
+  sql: (argument) => `
+    select to_jsonb(provisioning.move_as_caller((${argument} ->> 'organizationId')::uuid, ${argument} ->> 'tier',
+      (${argument} ->> 'dryRun')::boolean, (${argument} ->> 'withData')::boolean, (${argument} ->> 'leaveExtraTables')::boolean))`,
+}
+
+export const CANCEL_MOVE: Query = {
+  name: 'cancel move',
+  sql: (argument) =>
+    `select to_jsonb(provisioning.cancel_move_as_caller((${argument} ->> 'organizationId')::uuid))`,
+}
+
 export const ROTATE: Query = {
   name: 'rotate',
   sql: (argument) => `

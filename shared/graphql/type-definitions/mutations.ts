@@ -194,6 +194,31 @@ export const MUTATIONS = /* GraphQL */ `
     resumeWork(scope: PauseScope!, name: String): Boolean
 
     """
+    Moves a tenant into another tier: makes its database anew beside the present one, copies the rows and switches. With dryRun it only
+    looks what would be in the way, which the step move_check of the job tells. For operators and the service role, where the plan has
+    the tier (size_not_in_plan) and the tenant is ready (move_not_possible).
+    """
+    moveTenant(
+      organizationId: ID!
+      tier: String! = "project"
+      dryRun: Boolean! = false
+      """
+      false: the new database begins without the rows.
+      """
+      withData: Boolean! = true
+      """
+      Goes on where people have made tables, which stay behind.
+      """
+      leaveExtraTables: Boolean! = false
+    ): ProvisioningRequest!
+
+    """
+    Stops a move before its switch and removes what it has made; the tenant stays where it is. For operators and the service role.
+    Returns the job that removes.
+    """
+    cancelMove(organizationId: ID!): ProvisioningRequest!
+
+    """
     Makes an API key for a tenant's own GraphQL endpoint. For owners and admins, within settings.key_acts_per_minute and
     keys_per_organization, as all that changes keys.
     """

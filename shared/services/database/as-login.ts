@@ -25,7 +25,7 @@ export async function asLogin<T>(
   const known = login === 'schema' ? context.secrets.get(SCHEMA_PASSWORD) : undefined
   const address = { ...context, tenant: loginAddress(tenant, login) }
   const outcome = await withPassword(
-    () => storedPassword(sql, tenant.organizationId, login),
+    () => storedPassword(sql, tenant.organizationId, login, tenant.isComing),
     (password) => withTenantDatabase(address, password, through, work, limits),
     (tried) => !tried.ok && tried.failure.code === 'tenant_database_login_refused',
     known,

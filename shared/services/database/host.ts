@@ -19,3 +19,10 @@ export interface HostedDatabase {
   /** The same by a list of all databases that is not older than a minute, for work that goes through a fleet. */
   isListedAwake(): Promise<Result<boolean>>
 }
+
+/** @throws Error when no service hosts the databases of the tier */
+export function hostedBy(hosts: readonly DatabaseHost[], tier: string, facts: TenantFacts): HostedDatabase {
+  const host = hosts.find((each) => each.tier === tier)
+  if (!host) throw new Error(`no service hosts the databases of the tier "${tier}"`)
+  return host.hosted(facts)
+}

@@ -5,8 +5,9 @@ import { credentials } from './credentials.ts'
 import { deleteCredentials } from './delete-credentials.ts'
 import { grantAccess } from './grant-access.ts'
 import { graphqlEndpoint } from './graphql-endpoint.ts'
-import type { DatabaseHost, HostedDatabase } from './host.ts'
+import { type DatabaseHost, hostedBy } from './host.ts'
 import { createMigrateSchema } from './migrate-schema.ts'
+import { moveSteps } from './move/index.ts'
 import { endDueLogins, limitFormerLogin, newLogin, renewOwnLogins } from './rotation.ts'
 import type { DatabaseStep } from './step.ts'
 import { databaseTenant } from './tenant.ts'
@@ -50,15 +51,6 @@ export function databaseSteps(
     renew_own_logins: inDatabase(renewOwnLogins),
     end_logins: inDatabase(endDueLogins),
     delete_credentials: deleteCredentials,
+    ...moveSteps(hosts),
   }
-}
-
-function hostedBy(
-  hosts: readonly DatabaseHost[],
-  tier: string,
-  facts: Parameters<DatabaseHost['hosted']>[0],
-): HostedDatabase {
-  const host = hosts.find((each) => each.tier === tier)
-  if (!host) throw new Error(`no service hosts the databases of the tier "${tier}"`)
-  return host.hosted(facts)
 }

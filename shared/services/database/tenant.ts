@@ -7,6 +7,8 @@ export interface DatabaseTenant extends TenantAddress {
   readonly credentialsSecretId: string | null
   /** Of the tenant schema, as it was applied; null before the first. */
   readonly schemaVersion: number | null
+  /** The one that the tenant moves to. Its passwords are beside those of the one that is in use. */
+  readonly isComing: boolean
 }
 
 const facts = z.object({
@@ -22,6 +24,7 @@ const facts = z.object({
     ssl_mode: z.string(),
     credentials_secret_id: z.string().nullable(),
     schema_version: z.number().nullable(),
+    is_coming: z.boolean().default(false),
   }),
 })
 
@@ -30,6 +33,7 @@ export const databaseTenant: z.ZodType<DatabaseTenant> = facts.transform(({ orga
   organizationId,
   credentialsSecretId: database.credentials_secret_id,
   schemaVersion: database.schema_version,
+  isComing: database.is_coming,
   host: database.host,
   pooledHost: database.pooled_host,
   port: database.port,

@@ -41,6 +41,18 @@ const statusSchema = z.looseObject({
   }),
   run: runSchema.nullable(),
 })
+const trialsSchema = z.array(
+  z.looseObject({
+    job_id: z.string(),
+    organization_id: z.string(),
+    slug: z.string().nullable(),
+    state: z.enum(['queued', 'running', 'applied', 'refused', 'failed', 'cancelled']),
+    took_ms: z.number().nullable(),
+    code: z.string().nullable(),
+    message: z.string().nullable(),
+  }),
+)
+type Trials = z.infer<typeof trialsSchema>
 type Status = z.infer<typeof statusSchema>
 type Run = z.infer<typeof runSchema>
 
@@ -51,6 +63,7 @@ interface Options {
   readonly maxFailures: number
   readonly dryRun?: true
   readonly status?: true
+  readonly tryOnBranch?: number | true
   readonly stop?: string
   readonly wait: boolean
   readonly timeout: number
@@ -88,6 +101,12 @@ export function registerMigrate(program: Command, define: Define): void {
           .argParser(percent),
       )
       .option('--dry-run', 'only say whom it would be about')
+      .addOption(
+        new Option(
+          '--try-on-branch [tenants]',
+          'apply the files to copies of some tenants’ databases, and to nothing else; 3 tenants, 20 at most',
+        ).argParser(count),
+      )
       .option('--status', 'only show the versions of all tenants, and how the newest run stands')
       .option('--stop <reason>', 'stop the run that is under way')
       .option('--no-wait', 'return as soon as it has begun')
@@ -101,6 +120,7 @@ export function registerMigrate(program: Command, define: Define): void {
       const api = await session.connect()
       if (options.stop !== undefined) return stop(session, api, options.stop)
       const before = await readStatus(api, options.to)
+      if (options.tryOnBranch !== undefined) return tryOnBranches(session, api, before, options)
       if (options.status) return printed(session, before, statusScreen(before))
       const plan = planLine(before, options)
       if (options.dryRun) return printed(session, { dry_run: true, plan: before.plan }, plan)
@@ -130,6 +150,83 @@ async function migrate(session: Session, api: Api, options: Options): Promise<nu
   if (!options.wait) return exit.fine
   return after.run ? exitCodeOf(after.run) : exit.fine
 }
+
+/** How many, unless it is said. */
+const TRIED = 3
+
+async function tryOnBranches(
+  session: Session,
+  api: Api,
+  { plan }: Status,
+  options: Options,
+): Promise<number> {
+  const wanted = options.tryOnBranch === true ? TRIED : (options.tryOnBranch ?? TRIED)
+  const tenants = Math.min(wanted, plan?.tenants ?? 0)
+  const costs = [
+    `Version ${options.to} is tried on branches of up to ${tenants} tenants’ Neon projects, chosen among the ${plan?.tenants ?? 0} that are behind.`,
+    'Nobody is woken, and the tenants’ own databases stay as they are. A branch runs a compute of its own for a minute or two, which is',
+    'charged as compute time of the project, and counts among the branches of the plan while it is there: Free and Launch include 10 for',
+    'each project, Scale 25. It is deleted at the end; Neon deletes it after two hours if that could not be done.',
+  ].join('\n')
+  if (options.dryRun) return printed(session, { dry_run: true, to_version: options.to, tenants }, costs)
+  if (!options.yes) session.note(costs)
+  await session.confirm('Try it?', options.yes ?? false)
+  session.standing = 'The branches are deleted by themselves.'
+  const begun = await api.change(
+    'The trial',
+    api.client.rpc('try_fleet_migration', { to_version: options.to, tenants: wanted }),
+  )
+  const trials = await followTrials(session, api, trialsSchema.parse(begun), options)
+  session.print(trials, () => trialsScreen(trials))
+  if (trials.some(({ state }) => !hasEnded(state))) return options.wait ? exit.notReady : exit.fine
+  return trials.every(({ state }) => state === 'applied') ? exit.fine : exit.refused
+}
+
+const hasEnded = (state: Trials[number]['state']) => state !== 'queued' && state !== 'running'
+
+async function followTrials(
+  session: Session,
+  api: Api,
+  begun: Trials,
+  { wait, timeout }: Options,
+): Promise<Trials> {
+  const progress = startProgress()
+  const deadline = Date.now() + timeout * 1000
+  let trials = begun
+  while (wait && trials.some(({ state }) => !hasEnded(state)) && Date.now() < deadline) {
+    const ended = trials.filter(({ state }) => hasEnded(state)).length
+    progress.show(`${ended} of ${trials.length} tried`, ended / trials.length)
+    await sleep(POLL_MS, undefined, { signal: session.stop }).catch(() => session.stop.throwIfAborted())
+    const call = api.client.rpc('schema_trials', { job_ids: begun.map(({ job_id: id }) => id) })
+    trials = trialsSchema.parse(await api.read('The trial', call))
+  }
+  progress.clear()
+  return trials
+}
+
+function trialsScreen(trials: Trials): string {
+  const lines = trials.map(({ slug, organization_id: id, state, took_ms: took, message }) =>
+    labelled(
+      sign(TRIAL_SIGNS[state]),
+      `${slug ?? id}: ${state}${state === 'applied' && took !== null ? ` in ${took} ms` : ''}${message ? `. ${message}` : ''}`,
+      2,
+    ),
+  )
+  const applied = trials.every(({ state }) => state === 'applied')
+  return [
+    ...lines,
+    ...(applied ? ['', 'Give the command without --try-on-branch, and all tenants follow.'] : []),
+  ].join('\n')
+}
+
+const TRIAL_SIGNS = {
+  queued: 'waiting',
+  running: 'running',
+  applied: 'ok',
+  refused: 'failed',
+  failed: 'failed',
+  cancelled: 'waiting',
+} as const
 
 /** Until nothing more will happen by itself soon. */
 async function follow(session: Session, api: Api, begun: Status, limitSeconds: number): Promise<Status> {

@@ -40,6 +40,8 @@ export interface ServerOptions {
   /** Holds the binaries and the data. */
   readonly directory: string
   readonly port: number
+  /** The directory of another server whose binaries are used, instead of a copy of them in the own one. */
+  readonly binariesIn?: string
   /** Extra settings, as for `postgres -c`. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -47,7 +49,7 @@ export interface ServerOptions {
 /** Starts an embedded Postgres 17 on 127.0.0.1, creating its data directory the first time. */
 export async function startPostgres(options: ServerOptions): Promise<PostgresServer> {
   const directory = await reachableDirectory(options.directory)
-  const binaries = await installBinaries(directory)
+  const binaries = await installBinaries(options.binariesIn ?? directory)
   await installExtensions(binaries, EXTENSION_FILES)
   const dataDir = path.join(directory, 'data')
   const created = !(await exists(path.join(dataDir, 'PG_VERSION')))

@@ -375,6 +375,9 @@ isOneToOne: true
 "rotate_keys":
 { Args: { "keys": (string)[] }; Returns: (string)[]
                            },
+"schema_trials":
+{ Args: { "job_ids": (string)[] }; Returns: Json
+                           },
 "search_profiles":
 { Args: { "query": string }; Returns: {
               "avatar_url": string | null,
@@ -401,6 +404,9 @@ isOneToOne: true
                            },
 "tenant_counts":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"try_fleet_migration":
+{ Args: { "tenants"?: number,"to_version": number }; Returns: Json
                            },
 "withdraw_expected_member":
 { Args: { "email": string,"organization_id": string }; Returns: boolean

@@ -24,6 +24,15 @@ export const tenantDatabaseFailures = {
     docs: 'The message has the reason that TLS gives.',
     remedy: { text: 'Look at the certificate of the host, then retry.', commands: [{ command: 'retry' }] },
   },
+  tenant_schema_not_tried: {
+    retryable: false,
+    sentence: 'The host of this tenant database makes no copies on which the tenant schema could be tried.',
+    docs: 'A trial is possible where the databases are Neon projects.',
+    remedy: {
+      text: 'Try it on other tenants, or migrate: a small share of the tenants comes first.',
+      commands: [],
+    },
+  },
   tenant_schema_failed: {
     retryable: false,
     sentence: 'A file of the tenant schema failed.',

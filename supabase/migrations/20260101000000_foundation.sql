@@ -34,7 +34,8 @@ declare
     'migrate_fleet', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
     'provider_states', 'provisioning_progress', 'rename_api_key', 'repair_user', 'request_access', 'reroll_api_key',
     'resume_work', 'retry_tenants', 'reveal_access', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
-    'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'withdraw_expected_member'];
+    'schema_trials', 'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'try_fleet_migration',
+    'withdraw_expected_member'];
   v_taken text[];
 begin
   if to_regproc('provisioning.apply_retention') is not null then

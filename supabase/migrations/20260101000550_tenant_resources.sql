@@ -12,7 +12,10 @@ create table provisioning.resource_kinds (
   -- What becomes of it when its organization is deleted: it is kept for ever, or removed when so many hours have passed.
   kept_on_deletion boolean not null default false,
   grace_hours integer not null default 0,
+  -- Of what is made for a while: older than that it is left over from something interrupted. No row says who has one.
+  lasts_hours integer,
   constraint grace_is_not_negative check (grace_hours >= 0),
+  constraint lasting_is_positive check (lasts_hours > 0),
   constraint resource_kinds_service_kind_key unique (service, kind)
 );
 comment on table provisioning.resource_kinds is

@@ -43,6 +43,21 @@ create trigger organizations_copy_database_status after update of provisioning_s
 -- Neon itself keeps a deleted project recoverable for 7 days more.
 insert into provisioning.resource_kinds (kind, service, label, is_regional, grace_hours) values
   ('neon_project', 'neon', 'Neon project', true, 72);
+-- Copies on which a version of the tenant schema is tried. Neon removes them after two hours; one day is a sign that it did not.
+insert into provisioning.resource_kinds (kind, service, label, lasts_hours) values ('neon_branch', 'neon', 'Neon branch', 24);
+
+create function provisioning.branched_projects(p_after uuid, p_limit integer)
+returns table (organization_id uuid, neon_project_id text)
+language sql stable security definer set search_path = '' as $$
+  select d.organization_id, d.neon_project_id from public.organization_databases d
+  where d.neon_project_id is not null and (p_after is null or d.organization_id > p_after) and exists (
+    select from public.provisioning_jobs j
+    where j.organization_id = d.organization_id and j.kind = 'try_schema' and j.created_at > now() - interval '30 days')
+  order by d.organization_id limit p_limit
+$$;
+revoke execute on function provisioning.branched_projects(uuid, integer) from public, anon, authenticated, service_role;
+comment on function provisioning.branched_projects(uuid, integer) is
+  'For reconciliation: the projects in which branches were made in the last 30 days, behind p_after.';
 
 create function provisioning.follow_data_region() returns trigger
 language plpgsql security definer set search_path = '' as $$

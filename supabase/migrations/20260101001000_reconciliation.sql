@@ -232,17 +232,21 @@ language sql stable security definer set search_path = '' as $$
     from listed l where l.organization_id is not null
   )
   select r.resource_kind, case when o.id is null then 'stranger' else 'duplicate' end, r.resource_id, r.organization_id
-  from ranked r left join public.organizations o on o.id = r.organization_id
+  from ranked r join provisioning.resource_kinds k on k.kind = r.resource_kind
+  left join public.organizations o on o.id = r.organization_id
   where not (r.is_recorded and o.id is not null)
-    and case when o.id is not null then r.place > 1
+    and case
+      when k.lasts_hours is not null then r.created_at < now() - make_interval(hours => k.lasts_hours)
+      when o.id is not null then r.place > 1
       else not provisioning.is_being_removed(r.organization_id, r.resource_kind, (
           select run.started_at from provisioning.reconciliation_runs run where run.id = p_run_id))
         and not provisioning.is_kept(r.organization_id, r.resource_kind) end
 $$;
 revoke execute on function provisioning.unneeded_resources(uuid) from public, anon, authenticated, service_role;
 comment on function provisioning.unneeded_resources(uuid) is
-  'Duplicates and strangers in a run''s inventory, as the rows stand now. What a living organization has recorded is never one; of
-an organization''s resources the recorded one is kept, else the oldest.';
+  'Duplicates and strangers in a run''s inventory, as the rows stand now. What a living organization has recorded is never one;
+of an organization''s resources the recorded one is kept, else the oldest. Of what is made for a while it is what is older than
+that.';
 
 create function provisioning.missing_resources(p_run_id uuid)
 returns table (resource_kind text, kind text, resource_id text, organization_id uuid)
@@ -371,7 +375,10 @@ language sql stable security definer set search_path = '' as $$
         -- What no row knows may be a tenant of ours all the same: after the database was restored, all that was made since.
         and exists (
           select from public.tenant_resources t
-          where t.kind = f.resource_kind and t.external_id = f.resource_id and t.state = 'removed'))
+          where t.kind = f.resource_kind and t.external_id = f.resource_id and t.state = 'removed'
+          union all
+          -- Such a thing is nobody's data.
+          select from provisioning.resource_kinds k where k.kind = f.resource_kind and k.lasts_hours is not null))
     and not exists (
       select from public.provisioning_jobs j
       where j.organization_id = f.organization_id and j.kind = provisioning.kind_for('provision')

@@ -5,7 +5,11 @@ insert into provisioning.job_kinds (kind, label, worker, lane, max_running, max_
   made_by_sweep) values
   ('migrate_schema', 'Migration of the tenant schema', 'provisioning', 'batch', 8, 8, '{neon,database}', 'maintain',
     'advance_fleet_migrations');
+insert into provisioning.job_kinds (kind, label, worker, lane, max_running, works_on, purpose) values
+  ('try_schema', 'Trial of the tenant schema', 'provisioning', 'batch', 4, '{neon,database}', 'maintain');
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
+  -- Only where a database can be copied.
+  ('try_schema', 'database', 'try_schema', 'neon', 1, '{}'),
   ('migrate_schema', 'database', 'migrate_schema', 'neon', 1, '{}'),
   ('migrate_schema', 'project', 'migrate_schema', 'database', 1, '{}');
 
@@ -361,6 +365,73 @@ comment on function provisioning.request_schema_migration(uuid) is
   'For whoever has just used a tenant''s database and found it behind: makes the job that brings it up to date, and returns it.
 Null while a run is stopped, or has its first few tenants and this one is none of them: nobody goes past these.';
 
+-- Before it is asked for: the same files on copies of a few tenants' databases. Each job's step has what came of it.
+
+create function provisioning.schema_trials(p_job_ids uuid[]) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'job_id', j.id, 'organization_id', j.organization_id, 'slug', o.slug,
+      'state', case j.status when 'succeeded' then
+        case when s.output #>> '{trial,code}' is null then 'applied' else 'refused' end else j.status end,
+      'took_ms', (s.output #>> '{trial,tookMs}')::integer,
+      'code', coalesce(s.output #>> '{trial,code}', j.last_error ->> 'code'),
+      'message', coalesce(s.output #>> '{trial,message}', j.last_error ->> 'message')) order by o.slug), '[]')
+    from public.provisioning_jobs j
+    left join public.organizations o on o.id = j.organization_id
+    left join public.provisioning_steps s on s.job_id = j.id
+    where j.id = any (p_job_ids) and j.kind = 'try_schema');
+end
+$$;
+revoke execute on function provisioning.schema_trials(uuid[]) from public, anon, authenticated, service_role;
+
+create function provisioning.try_schema(p_to_version integer, p_tenants integer) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_jobs uuid[];
+begin
+  perform provisioning.assert_operator();
+  if p_to_version < 1 or p_tenants not between 1 and 20 then
+    raise exception 'A version is from 1, and it is tried on 1 to 20 tenants.' using errcode = 'TP422';
+  end if;
+  v_jobs := array(
+    select provisioning.enqueue(t.organization_id, 'try_schema', jsonb_build_object('to', p_to_version), auth.uid())
+    from (
+      select d.organization_id from public.organization_databases d
+      left join lateral (
+        select j.tier from public.provisioning_jobs j where j.organization_id = d.organization_id
+        order by j.created_at desc limit 1) newest on true
+      join provisioning.settings c on true
+      join provisioning.step_definitions s on s.kind = 'try_schema' and s.tier = coalesce(newest.tier, c.default_tier)
+      where d.status = 'active' and d.schema_version < p_to_version order by random() limit p_tenants) t);
+  if v_jobs = '{}' then
+    raise exception 'No tenant whose database can be copied is behind version %.', p_to_version using errcode = 'TP409';
+  end if;
+  perform provisioning.audit('00000000-0000-0000-0000-000000000000', 'schema_trial.started', 'fleet_migration',
+    p_to_version::text, jsonb_build_object('jobs', v_jobs, 'by_role', session_user));
+  return provisioning.schema_trials(v_jobs);
+end
+$$;
+revoke execute on function provisioning.try_schema(integer, integer) from public, anon, authenticated, service_role;
+grant execute on function provisioning.try_schema(integer, integer) to service_role;
+comment on function provisioning.try_schema(integer, integer) is
+  'For the service role: begins to try a version on copies of up to p_tenants databases, chosen at random among those behind it,
+and returns their jobs as schema_trials does. Raises TP409 when there is none, and TP422.';
+
+create function provisioning.schema_trials_as_caller(p_job_ids uuid[]) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  perform provisioning.assert_operator();
+  return provisioning.schema_trials(p_job_ids[:20]);
+end
+$$;
+revoke execute on function provisioning.schema_trials_as_caller(uuid[]) from public, anon, authenticated, service_role;
+grant execute on function provisioning.schema_trials_as_caller(uuid[]) to service_role;
+comment on function provisioning.schema_trials_as_caller(uuid[]) is
+  'For the service role: how the trials of up to 20 jobs stand. state is queued, running, applied, refused (with code and
+message), failed or cancelled.';
+
 -- What is told.
 
 create function provisioning.fleet_migration_errors(p_id uuid, p_limit integer) returns jsonb
@@ -463,3 +534,20 @@ revoke execute on function public.fleet_migration_status(integer) from public, a
 grant execute on function public.fleet_migration_status(integer) to service_role;
 comment on function public.fleet_migration_status(integer) is
   'For the backend: which version of the tenant schema the tenants have, and how the newest fleet migration stands.';
+
+create function public.try_fleet_migration(to_version integer, tenants integer default 3) returns jsonb
+language sql volatile security invoker set search_path = '' as $$
+  select provisioning.try_schema(to_version, tenants)
+$$;
+revoke execute on function public.try_fleet_migration(integer, integer) from public, anon, authenticated;
+grant execute on function public.try_fleet_migration(integer, integer) to service_role;
+comment on function public.try_fleet_migration(integer, integer) is
+  'For the backend: tries a version of the tenant schema on copies of a few tenants'' databases. See provisioning.try_schema.';
+
+create function public.schema_trials(job_ids uuid[]) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select provisioning.schema_trials_as_caller(job_ids)
+$$;
+revoke execute on function public.schema_trials(uuid[]) from public, anon, authenticated;
+grant execute on function public.schema_trials(uuid[]) to service_role;
+comment on function public.schema_trials(uuid[]) is 'For the backend: how the trials that try_fleet_migration began stand.';

@@ -50,6 +50,8 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'fleet_migration_status(integer)': ['service_role'],
   'migrate_fleet(integer,numeric,integer,numeric)': ['service_role'],
   'stop_fleet_migration(text)': ['service_role'],
+  'try_fleet_migration(integer,integer)': ['service_role'],
+  'schema_trials(uuid[])': ['service_role'],
 }
 
 /** Functions of the private schema that policies and invoker functions call as the caller's role. */
@@ -106,6 +108,8 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.reveal_access_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.end_access_as_caller(uuid)': ['authenticated', 'service_role'],
   'provisioning.fleet_migration_status(integer)': ['service_role'],
+  'provisioning.try_schema(integer,integer)': ['service_role'],
+  'provisioning.schema_trials_as_caller(uuid[])': ['service_role'],
   'provisioning.migrate_fleet_as_caller(integer,numeric,integer,numeric)': ['service_role'],
   'provisioning.stop_fleet_as_caller(text)': ['service_role'],
   'provisioning.backfill_tenants(integer,boolean,uuid)': ['service_role'],

@@ -187,6 +187,7 @@ describe('the comparison', () => {
     const none = { duplicate: 0, stranger: 0, missing: 0, resolved: 0, deleted: 0 }
     expect(report).toMatchObject({ status: 'finished', complete: true, dryRun: true, findings: [], gaps: {} })
     expect(report.counts).toEqual({
+      neon_branch: { resources: 0, ...none },
       neon_project: { resources: 2, ...none },
       stripe_customer: { resources: 2, ...none },
     })

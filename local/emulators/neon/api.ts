@@ -1,9 +1,18 @@
 import type { Clock } from '../clock.ts'
 import type { Reply } from '../http/exchange.ts'
 import type { FreshDatabase, TenantDatabases } from '../postgres/databases.ts'
+import type { ChildBranch, ChildBranches } from './branches.ts'
 import type { ComputeFleet } from './compute-fleet.ts'
 import type { CheckedInput, MatchedOperation } from './contract.ts'
-import { NeonApiError, notFound, projectBusy, projectsLimitExceeded, quotaMessage } from './errors.ts'
+import {
+  branchesLimitExceeded,
+  branchNameTaken,
+  NeonApiError,
+  notFound,
+  projectBusy,
+  projectsLimitExceeded,
+  quotaMessage,
+} from './errors.ts'
 import { newId } from './ids.ts'
 import type { NeonLimits, NeonTimings } from './options.ts'
 import { generatePassword } from './owner-role.ts'
@@ -21,6 +30,8 @@ import type { ProjectStore } from './project-store.ts'
 import { regionList } from './regions.ts'
 import {
   branchJson,
+  childBranchJson,
+  childEndpointJson,
   connectionDetails,
   connectionUri,
   databaseJson,
@@ -39,6 +50,7 @@ export interface NeonApiParts {
   readonly store: ProjectStore
   readonly databases: TenantDatabases
   readonly fleet: ComputeFleet
+  readonly branches: ChildBranches
   readonly timings: NeonTimings
   readonly limits: NeonLimits
   readonly clock: Clock
@@ -65,8 +77,10 @@ export class NeonApi {
     recoverProject: (path) => this.#recoverProject(path.project_id ?? ''),
     listProjectOperations: (path, { query }) => this.#listOperations(this.#find(path), query),
     getProjectOperation: (path) => this.#getOperation(this.#find(path), path.operation_id),
-    listProjectBranches: (path) => this.#listBranches(this.#find(path)),
-    getProjectBranch: (path) => this.#getBranch(this.#find(path)),
+    createProjectBranch: (path, { body }) => this.#createBranch(this.#findIdle(path), body),
+    deleteProjectBranch: (path) => this.#deleteBranch(path),
+    listProjectBranches: (path, { query }) => this.#listBranches(this.#find(path), query),
+    getProjectBranch: (path) => this.#getBranch(path),
     listProjectEndpoints: (path) => this.#listEndpoints(this.#find(path)),
     listProjectBranchEndpoints: (path) => this.#listEndpoints(this.#find(path)),
     getProjectEndpoint: (path) => this.#endpointReply(this.#find(path)),
@@ -99,6 +113,7 @@ export class NeonApi {
 
   /** Drops deleted projects, with their databases, once they can no longer be recovered. */
   async purgeExpired(): Promise<void> {
+    await this.#parts.branches.purge((id) => this.#isLive(id))
     const due = this.#now() - this.#parts.limits.deletedRetentionMs
     for (const project of this.#parts.store.deleted()) {
       if (project.deletedAt === undefined || project.deletedAt > due) continue
@@ -275,19 +290,87 @@ export class NeonApi {
     return ok({ operation: operationJson(project, operation, this.#now()) })
   }
 
-  async #listBranches(project: ProjectRecord): Promise<Reply> {
-    await this.#measure(project)
-    return ok({ branches: [branchJson(project, this.#view(project))], annotations: {} })
+  async #createBranch(project: ProjectRecord, body: unknown): Promise<Reply> {
+    const { branch: wanted, endpoints } = readInput.createBranch(body)
+    const { limits, branches } = this.#parts
+    for (const endpoint of endpoints) checkEndpointPlan(limits, endpoint)
+    if ((wanted.parent_id ?? project.branch.id) !== project.branch.id) throw notFound('branch')
+    const have = branches.of(project.id)
+    if (have.length + 1 >= limits.maxBranches) throw branchesLimitExceeded(limits.maxBranches)
+    const name = wanted.name ?? newId('br')
+    if ([project.branch, ...have].some((each) => each.name === name)) throw branchNameTaken(name)
+    const expiresAt = wanted.expires_at === undefined ? undefined : Date.parse(wanted.expires_at)
+    if (expiresAt !== undefined && expiresAt <= this.#now())
+      throw new NeonApiError(400, 'expires_at must be in the future')
+    const child = await branches.create(project, name, expiresAt)
+    const { saved, operations } = this.#save(project, ['create_branch', 'start_compute'])
+    const view = this.#view(saved)
+    return {
+      status: 201,
+      body: {
+        branch: childBranchJson(saved, child, view),
+        endpoints: endpoints.length > 0 ? [childEndpointJson(saved, child, view)] : [],
+        operations,
+        roles: [{ ...roleJson(saved, false), branch_id: child.id }],
+        databases: [{ ...databaseJson(saved), branch_id: child.id }],
+        connection_uris:
+          endpoints.length > 0 ? [connectionDetails(saved, { ...view, postgresPort: child.port })] : [],
+      },
+    }
   }
 
-  async #getBranch(project: ProjectRecord): Promise<Reply> {
+  async #deleteBranch({ branch_id: id, ...path }: MatchedOperation['pathParameters']): Promise<Reply> {
+    const project = this.#findIdle(path)
+    if (id === project.branch.id) throw new NeonApiError(422, 'cannot delete the default branch')
+    const child = this.#parts.branches.get(id)
+    if (child?.projectId !== project.id) throw notFound('branch')
+    const branch = childBranchJson(project, child, this.#view(project))
+    await this.#parts.branches.delete(child.id)
+    const { operations } = this.#save(project, ['suspend_compute'])
+    return ok({ branch, operations })
+  }
+
+  async #listBranches(project: ProjectRecord, query: unknown): Promise<Reply> {
+    const { search = '' } = readInput.listBranches(query)
     await this.#measure(project)
+    const view = this.#view(project)
+    const all = [
+      ...this.#children(project).map((child) => childBranchJson(project, child, view)),
+      branchJson(project, view),
+    ]
+    return ok({
+      branches: all.filter(({ name, id }) => name.includes(search) || id.includes(search)),
+      annotations: {},
+    })
+  }
+
+  #isLive(projectId: string): boolean {
+    const project = this.#parts.store.get(projectId)
+    return project !== undefined && project.deletedAt === undefined
+  }
+
+  #children({ id }: ProjectRecord): ChildBranch[] {
+    return this.#parts.branches.of(id)
+  }
+
+  async #getBranch({ branch_id: id, ...path }: MatchedOperation['pathParameters']): Promise<Reply> {
+    const project = this.#find(path)
+    await this.#measure(project)
+    const child = this.#children(project).find((each) => each.id === id)
+    if (child) {
+      const annotation = { object: { type: 'console/branch', id: child.id }, value: {} }
+      return ok({ branch: childBranchJson(project, child, this.#view(project)), annotation })
+    }
+    if (id !== project.branch.id) throw notFound('branch')
     const annotation = { object: { type: 'console/branch', id: project.branch.id }, value: {} }
     return ok({ branch: branchJson(project, this.#view(project)), annotation })
   }
 
+  /** Those of other branches first, because Neon promises no order. */
   #listEndpoints(project: ProjectRecord): Reply {
-    return ok({ endpoints: [endpointJson(project, this.#view(project))] })
+    const view = this.#view(project)
+    const children = this.#children(project).map((child) => childEndpointJson(project, child, view))
+    return ok({ endpoints: [...children, endpointJson(project, view)] })
   }
 
   #endpointReply(project: ProjectRecord): Reply {
@@ -365,9 +448,12 @@ export class NeonApi {
     const wanted = readInput.connectionUri(query)
     if (wanted.role_name !== project.role.name) throw notFound('role')
     if (wanted.database_name !== project.database.name) throw notFound('database')
+    const view = this.#view(project)
+    const child = this.#children(project).find(({ id }) => id === wanted.branch_id)
+    if (child) return ok({ uri: connectionUri(project, { ...view, postgresPort: child.port }) })
     if ((wanted.branch_id ?? project.branch.id) !== project.branch.id) throw notFound('branch')
     if ((wanted.endpoint_id ?? project.endpoint.id) !== project.endpoint.id) throw notFound('endpoint')
-    return ok({ uri: connectionUri(project, this.#view(project)) })
+    return ok({ uri: connectionUri(project, view) })
   }
 
   /** The live project of an address, whose other parts have to be its own. @throws NeonApiError 404 */

@@ -17,7 +17,11 @@ export function admitToCompute(store: ProjectStore, fleet: ComputeFleet): Admit 
   }
 }
 
-function asPhysical(project: ProjectRecord, given: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+/** The startup parameters with the names that the project's database and roles have on the server. */
+export function asPhysical(
+  project: ProjectRecord,
+  given: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
   const parameters = new Map(given)
   const role = parameters.get('user') ?? ''
   parameters.set('user', physicalRole(project, role) ?? role)

@@ -8,6 +8,7 @@ import { Journal } from '../journal.ts'
 import { TenantDatabases } from '../postgres/databases.ts'
 import { HOST, startPostgresProxies } from '../postgres/proxy.ts'
 import { NeonApi } from './api.ts'
+import { ChildBranches } from './branches.ts'
 import { ComputeFleet } from './compute-fleet.ts'
 import { admitToCompute } from './connection-route.ts'
 import { NeonContract } from './contract.ts'
@@ -59,7 +60,7 @@ export interface NeonEmulator {
 
 /**
  * Starts a stand-in for Neon on 127.0.0.1: its HTTP API, checked against its OpenAPI file, and its proxy in front
- * of the databases, which are real. Differences: one branch, endpoint, database and role of the API a project; every
+ * of the databases, which are real. Differences: one database and role of the API a project; branches end with the emulator; every
  * database runs the server's Postgres version; no TLS; roles are shared by the server, so their real names differ, and those
  * made by SQL can log in only when they are named after the database.
  * @throws PortTakenError, or Error when Postgres does not answer.
@@ -72,6 +73,7 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
   const { store, databases } = storage
   const fleet = new ComputeFleet(store, databases, timings.values, clock)
   const { adminUrl, postgresPort: port = 0, poolerPort } = options
+  const branches = new ChildBranches(adminUrl, clock)
   const proxy = await startPostgresProxies(admitToCompute(store, fleet), {
     ...{ adminUrl, port, use: PORT_USES.tenants },
     ...(poolerPort === undefined ? {} : { poolerPort }),
@@ -84,6 +86,7 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
       store,
       databases,
       fleet,
+      branches,
       timings: timings.values,
       limits: limits.values,
       clock,
@@ -121,7 +124,9 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
       if (project) await databases.drop(project.physicalName)
     },
     stop: ({ drop = false } = {}) => {
-      stopped ??= Promise.all([server.stop(), proxy.stop()]).then(() => closeStorage(storage, drop))
+      stopped ??= Promise.all([server.stop(), proxy.stop(), branches.stop()]).then(() =>
+        closeStorage(storage, drop),
+      )
       return stopped
     },
   }

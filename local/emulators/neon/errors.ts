@@ -25,6 +25,13 @@ export const projectBusy = () =>
 export const projectsLimitExceeded = (limit: number, have: number) =>
   new NeonApiError(422, `projects limit of ${limit} exceeded, got ${have}`, 'PROJECTS_LIMIT_EXCEEDED')
 
+export const branchesLimitExceeded = (limit: number) =>
+  new NeonApiError(422, `branches limit of ${limit} exceeded`, 'BRANCHES_LIMIT_EXCEEDED')
+
+/** Neon's wording for this one is not known. */
+export const branchNameTaken = (name: string) =>
+  new NeonApiError(409, `branch with the name ${JSON.stringify(name)} already exists`)
+
 export const suspendTimeoutRefused = () =>
   new NeonApiError(412, 'modifying the suspend interval is not permitted on this account')
 

@@ -20,6 +20,8 @@ export interface NeonLimits {
   readonly maxHistorySeconds: number
   /** The largest compute that the plan has. */
   readonly maxComputeUnits: number
+  /** Of one project, the first one included. */
+  readonly maxBranches: number
   /** Whole account. Infinity switches it off. */
   readonly requestsPerMinute: number
   /** Infinity switches it off. */
@@ -52,9 +54,9 @@ export const DEFAULT_TIMINGS: NeonTimings = { createMs: 0, operationMs: 0, wakeM
 
 /** What Neon's plans allow; `setLimits` takes one. An account without a word about it is on the plan scale. */
 export const NEON_PLANS = {
-  free: { suspendTimeoutIsFree: 0, maxHistorySeconds: 21_600, maxComputeUnits: 2 },
-  launch: { suspendTimeoutIsFree: 0, maxHistorySeconds: 604_800, maxComputeUnits: 16 },
-  scale: { suspendTimeoutIsFree: 1, maxHistorySeconds: 2_592_000, maxComputeUnits: 56 },
+  free: { suspendTimeoutIsFree: 0, maxHistorySeconds: 21_600, maxComputeUnits: 2, maxBranches: 10 },
+  launch: { suspendTimeoutIsFree: 0, maxHistorySeconds: 604_800, maxComputeUnits: 16, maxBranches: 5_000 },
+  scale: { suspendTimeoutIsFree: 1, maxHistorySeconds: 2_592_000, maxComputeUnits: 56, maxBranches: 5_000 },
 } as const satisfies Record<string, Partial<NeonLimits>>
 
 export const DEFAULT_LIMITS: NeonLimits = {

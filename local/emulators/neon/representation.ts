@@ -1,4 +1,5 @@
 import { isoSeconds } from '../clock.ts'
+import type { ChildBranch } from './branches.ts'
 import {
   type ComputeState,
   type OperationRecord,
@@ -104,6 +105,39 @@ export function branchJson(project: ProjectRecord, view: View) {
     created_at: isoSeconds(project.createdAt),
     updated_at: isoSeconds(project.createdAt),
     ...(view.size === undefined ? {} : { logical_size: view.size }),
+  }
+}
+
+export function childBranchJson(project: ProjectRecord, child: ChildBranch, view: View) {
+  const times = { created_at: isoSeconds(child.createdAt), updated_at: isoSeconds(child.createdAt) }
+  return {
+    ...branchJson(project, { ...view, state: 'active' }),
+    ...times,
+    id: child.id,
+    name: child.name,
+    parent_id: project.branch.id,
+    state_changed_at: times.created_at,
+    primary: false,
+    default: false,
+    ...(child.expiresAt === undefined
+      ? {}
+      : {
+          expires_at: isoSeconds(child.expiresAt),
+          ttl_interval_seconds: Math.round((child.expiresAt - child.createdAt) / 1000),
+        }),
+  }
+}
+
+export function childEndpointJson(project: ProjectRecord, child: ChildBranch, view: View) {
+  const started = isoSeconds(child.createdAt)
+  return {
+    ...endpointJson(project, { ...view, state: 'active', lastActiveAt: view.now }),
+    id: child.endpointId,
+    branch_id: child.id,
+    disabled: false,
+    created_at: started,
+    updated_at: started,
+    started_at: started,
   }
 }
 

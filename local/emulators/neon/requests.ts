@@ -59,6 +59,24 @@ const updateBody = z.object({
   }),
 })
 
+const branchBody = z
+  .object({
+    branch: z
+      .object({
+        name: z.string().optional(),
+        parent_id: z.string().optional(),
+        expires_at: z
+          .string()
+          .refine((time) => Number.isInteger(Date.parse(time) / 1000), 'must be a time in whole seconds')
+          .optional(),
+      })
+      .default({}),
+    endpoints: z.array(endpointSettings.extend({ type: z.string() })).default([]),
+  })
+  .default({ branch: {}, endpoints: [] })
+
+const branchesQuery = z.object({ search: z.string().optional() })
+
 const endpointBody = z.object({
   endpoint: endpointSettings.extend({
     name: z.string().optional(),
@@ -90,6 +108,8 @@ export type ListQuery = z.output<typeof listQuery>
 export const readInput = {
   createProject: (body: unknown) => read(createBody, body).project,
   updateProject: (body: unknown) => read(updateBody, body).project,
+  createBranch: (body: unknown) => read(branchBody, body),
+  listBranches: (query: unknown) => read(branchesQuery, query),
   updateEndpoint: (body: unknown) => read(endpointBody, body).endpoint,
   listProjects: (query: unknown) => read(listQuery, query),
   listOperations: (query: unknown) => read(operationsQuery, query),

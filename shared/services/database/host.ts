@@ -1,4 +1,4 @@
-import type { StepContext, TenantFacts } from '../../engine/step.ts'
+import type { AssertLease, StepContext, TenantFacts } from '../../engine/step.ts'
 import type { Result } from '../../kernel/result.ts'
 
 /** A service in which tenants' databases are. What is done inside of them is the same for all hosts. */
@@ -9,6 +9,20 @@ export interface DatabaseHost {
   hosted(facts: TenantFacts): HostedDatabase
 }
 
+/** Copies of a tenant's database as it is now, with its roles and passwords. To make one wakes nobody. */
+export interface DatabaseCopies {
+  /** The copy of this name, made when there is none. @param expiresAt when the host removes it, should nobody have done so */
+  open(name: string, expiresAt: Date, assertLease: AssertLease): Promise<Result<DatabaseCopy>>
+  /** Succeeds when it is gone. */
+  close(copy: DatabaseCopy, assertLease: AssertLease): Promise<Result<void>>
+}
+
+export interface DatabaseCopy {
+  readonly id: string
+  readonly host: string
+  readonly port: number
+}
+
 /** One tenant's database, as far as only its host knows it. */
 export interface HostedDatabase {
   /** The role that came with the database. It is ours alone, and makes all others. */
@@ -16,6 +30,8 @@ export interface HostedDatabase {
   adminPassword(context: Pick<StepContext, 'sql' | 'secrets' | 'signal'>): Promise<Result<string>>
   /** Whether a connection wakes nobody. False when there is no database. */
   isAwake(): Promise<Result<boolean>>
+  /** Copies of it, for trying things; undefined where the host has none. */
+  readonly copies?: DatabaseCopies
   /** The same by a list of all databases that is not older than a minute, for work that goes through a fleet. */
   isListedAwake(): Promise<Result<boolean>>
 }

@@ -12,6 +12,7 @@ import { endDueLogins, limitFormerLogin, newLogin, renewOwnLogins } from './rota
 import type { DatabaseStep } from './step.ts'
 import { databaseTenant } from './tenant.ts'
 import { tenantSchema } from './tenant-schema.ts'
+import { createTrySchema } from './try-schema.ts'
 import { verifyConnection } from './verify-connection.ts'
 
 /** Services without a provider of their own: what they consist of stands inside a database, or before it. */
@@ -27,10 +28,11 @@ export function tenantDatabases(services: readonly Service[]): StepSource {
   }
 }
 
-/** @param migrateSchema with other files of the tenant schema than those that are deployed */
+/** @param migrateSchema, trySchema with other files of the tenant schema than those that are deployed */
 export function databaseSteps(
   hosts: readonly DatabaseHost[],
   migrateSchema: DatabaseStep = createMigrateSchema(),
+  trySchema: DatabaseStep = createTrySchema(),
 ): Readonly<Record<string, Step>> {
   const inDatabase =
     (step: DatabaseStep): Step =>
@@ -46,6 +48,7 @@ export function databaseSteps(
     new_login: inDatabase(newLogin),
     limit_former_login: inDatabase(limitFormerLogin),
     migrate_schema: inDatabase(migrateSchema),
+    try_schema: inDatabase(trySchema),
     copy_people: inDatabase(copyPeopleStep),
     grant_access: inDatabase(grantAccess),
     renew_own_logins: inDatabase(renewOwnLogins),

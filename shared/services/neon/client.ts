@@ -12,8 +12,17 @@ import { retryAfterSeconds } from '../../kernel/http/retry-after.ts'
 import { sendOnce } from '../../kernel/http/send-once.ts'
 import { failed, type Result, success } from '../../kernel/result.ts'
 import { type GuardedCall, guardProvider, WORTH_WAITING_SECONDS } from '../guard.ts'
+import {
+  type Branch,
+  type BranchSpec,
+  deleteBranch,
+  type ListedBranch,
+  listBranches,
+  openBranch,
+} from './branches.ts'
 import type { NeonEnvironment } from './environment.ts'
 import { failure, neonFailures } from './failures.ts'
+import { isHttpError, unlessGone } from './http-error.ts'
 import { isPlanRefusal, type LimitsResult, withinPlan } from './plan-limits.ts'
 import { isDefaultSuspendTimeout, suspendTimeoutToAskFor, type TenantLimits } from './tenant.ts'
 
@@ -110,6 +119,12 @@ export interface NeonProvider {
   /** Gives an existing project the wanted limits, except its history retention; calls nothing when it has them. */
   applyLimits(projectId: string, limits: TenantLimits): Promise<LimitsResult<void>>
   connection(projectId: string, databaseName: string, roleName: string): Promise<Result<NeonConnection>>
+  /** The branch of this name, made when there is none, as a copy of the project's first one. Wakes nobody. */
+  openBranch(spec: BranchSpec, assertLease: AssertLease): Promise<Result<Branch>>
+  /** Succeeds for one that is gone. */
+  deleteBranch(projectId: string, branchId: string, assertLease: AssertLease): Promise<Result<void>>
+  /** A project's branches whose name contains this text. */
+  listBranches(projectId: string, search: string): Promise<Result<ListedBranch[]>>
   /** True when no operation is under way on the project. */
   isSettled(projectId: string): Promise<Result<boolean>>
 }
@@ -156,6 +171,10 @@ export function createNeonProvider(
     applyLimits: (projectId, limits) =>
       withinPlan(limits, (allowed) => attempt((call) => applyLimits(neon, call, projectId, allowed))),
     connection: (...wanted) => attempt((call) => readConnection(neon, call, ...wanted)),
+    openBranch: async (spec, assertLease) =>
+      withSettleTime(await attempt((call) => openBranch(neon, call, spec, assertLease))),
+    deleteBranch: (...wanted) => attempt((call) => deleteBranch(neon, call, ...wanted)),
+    listBranches: (...wanted) => attempt((call) => listBranches(neon, call, ...wanted)),
     isSettled: (projectId) => attempt((call) => isSettled(neon, call, projectId)),
   }
 }
@@ -232,7 +251,7 @@ async function readCompute(neon: Neon, call: GuardedCall, projectId: string): Pr
       throw error
     })
   const { data } = await call('GET /projects/{id}/endpoints', request)
-  const endpoint = data.endpoints.find(({ type }) => type === 'read_write')
+  const endpoint = mainEndpoint(data.endpoints)
   if (!endpoint) return success({ state: 'gone' })
   return success({
     state: endpoint.disabled ? 'disabled' : endpoint.current_state,
@@ -282,10 +301,7 @@ async function deleteProject(
   projectId: string,
   assertLease: AssertLease,
 ): Promise<Result<void>> {
-  const request = () =>
-    neon.deleteProject(projectId).catch((error: unknown) => {
-      if (!isHttpError(error) || error.response?.status !== 404) throw error
-    })
+  const request = () => neon.deleteProject(projectId).catch(unlessGone)
   await call('DELETE /projects/{id}', request, assertLease)
   return success(undefined)
 }
@@ -409,11 +425,17 @@ async function readConnection(
 
 async function primaryEndpoint(neon: Neon, call: GuardedCall, projectId: string): Promise<Result<Endpoint>> {
   const { data } = await call('GET /projects/{id}/endpoints', () => neon.listProjectEndpoints(projectId))
-  const endpoint = data.endpoints.find(({ type }) => type === 'read_write')
+  const endpoint = mainEndpoint(data.endpoints)
   // Somebody removed it by hand.
   return endpoint
     ? success(endpoint)
     : failed(failure('neon_request_refused', 'the project has no compute endpoint'))
+}
+
+/** That of the project's first branch: other branches have theirs, which came later. */
+function mainEndpoint(endpoints: readonly Endpoint[]): Endpoint | undefined {
+  const writing = endpoints.filter(({ type }) => type === 'read_write')
+  return writing.sort((one, other) => one.created_at.localeCompare(other.created_at))[0]
 }
 
 function describe(
@@ -455,20 +477,6 @@ async function isSettled(neon: Neon, call: GuardedCall, projectId: string): Prom
   )
 }
 
-/** What axios, which the client is built on, throws; without a response when none came. */
-interface HttpError {
-  readonly isAxiosError: true
-  readonly response?: {
-    readonly status: number
-    readonly headers: Record<string, unknown>
-    readonly data: unknown
-  }
-}
-
-function isHttpError(error: unknown): error is HttpError {
-  return error instanceof Error && 'isAxiosError' in error && error.isAxiosError === true
-}
-
 function classify(error: unknown): Failure {
   if (!isHttpError(error)) throw error
   if (!error.response) return failure('neon_unreachable', undefined, SETTLE_SECONDS)
@@ -481,6 +489,7 @@ function classify(error: unknown): Failure {
   if (status === 423) return failure('neon_project_busy', undefined, retryAfter)
   if (status === 429) return failure('neon_rate_limited', undefined, retryAfter)
   if (isPlanRefusal(status, said)) return failure('neon_limit_refused', said)
+  if (code === 'BRANCHES_LIMIT_EXCEEDED') return failure('neon_branch_limit_reached', said)
   if (code === 'PROJECTS_LIMIT_EXCEEDED') return failure('neon_project_limit_reached', said)
   if (status < 500 && /region/i.test(said)) return failure('neon_region_unknown', said)
   if (status < 500) return failure('neon_request_refused', said)
@@ -501,6 +510,9 @@ function withoutKey(): NeonProvider {
     createProject: refuseWithLimits,
     applyLimits: refuseWithLimits,
     connection: refuse,
+    openBranch: refuse,
+    deleteBranch: refuse,
+    listBranches: refuse,
     isSettled: refuse,
   }
 }

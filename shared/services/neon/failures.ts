@@ -34,6 +34,15 @@ export const neonFailures = {
       commands: [{ command: 'retry', service: 'neon' }],
     },
   },
+  neon_branch_limit_reached: {
+    retryable: false,
+    sentence: 'The Neon plan allows this project no more branches.',
+    docs: 'Seen when the tenant schema is tried on a branch: the plans Free and Launch include 10 for each project, Scale 25.',
+    remedy: {
+      text: 'Delete branches of the project at console.neon.tech, or upgrade the plan, then try again.',
+      commands: [],
+    },
+  },
   neon_limit_refused: {
     retryable: false,
     sentence: 'The plan of the Neon account refuses a limit.',

@@ -1,6 +1,6 @@
 import { failed, success } from '../../kernel/result.ts'
 import { failure } from '../../tenant-database/failures.ts'
-import type { DatabaseHost } from '../database/host.ts'
+import type { DatabaseCopies, DatabaseHost } from '../database/host.ts'
 import type { Awake } from './awake.ts'
 import type { NeonProvider } from './client.ts'
 import { neonTenant, tenantRoleName } from './tenant.ts'
@@ -17,6 +17,9 @@ export function neonHost(neon: NeonProvider, isListedAwake: Awake): DatabaseHost
       const adminRole = tenantRoleName(tenant.organizationId)
       return {
         adminRole,
+        ...(tenant.neonProjectId && tenant.databaseName
+          ? { copies: branchesOf(neon, tenant.neonProjectId, tenant.databaseName, adminRole) }
+          : {}),
         async isAwake() {
           if (!tenant.neonProjectId) return success(false)
           const compute = await neon.compute(tenant.neonProjectId)
@@ -33,5 +36,26 @@ export function neonHost(neon: NeonProvider, isListedAwake: Awake): DatabaseHost
         },
       }
     },
+  }
+}
+
+/** A copy is a branch of the tenant's project: it shares the storage of what neither of the two changes. */
+function branchesOf(
+  neon: NeonProvider,
+  projectId: string,
+  databaseName: string,
+  roleName: string,
+): DatabaseCopies {
+  return {
+    async open(name, expiresAt, assertLease) {
+      const opened = await neon.openBranch(
+        { projectId, name, databaseName, roleName, expiresAt },
+        assertLease,
+      )
+      if (!opened.ok) return opened
+      const { branchId: id, host, port } = opened.value
+      return success({ id, host, port })
+    },
+    close: ({ id }, assertLease) => neon.deleteBranch(projectId, id, assertLease),
   }
 }

@@ -6,7 +6,7 @@ import { deleteNeonProject } from './delete-neon-project.ts'
 import { neonEnvironment } from './environment.ts'
 import { neonFailures } from './failures.ts'
 import { neonHost } from './host.ts'
-import { neonInventory } from './inventory.ts'
+import { branchInventory, neonInventory } from './inventory.ts'
 import { neonProject } from './neon-project.ts'
 import type { NeonStep } from './step.ts'
 import { neonTenant } from './tenant.ts'
@@ -30,7 +30,7 @@ export const neon = defineService({
         neon_project: withRows(neonProject),
         delete_neon_project: (context) => deleteNeonProject(context, provider),
       },
-      inventories: { neon_project: neonInventory(provider) },
+      inventories: { neon_project: neonInventory(provider), neon_branch: branchInventory(provider, sql) },
     }
   },
   databaseHost(environment, sql) {

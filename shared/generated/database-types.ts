@@ -212,14 +212,14 @@ isOneToOne: true
                   ]
                 },"tenant_health_hourly": {
                   Row: {
-                    "availability": number | null,"available": number,"checks": number,"hour": string,"median_latency_ms": number | null,"min_latency_ms": number | null,"organization_id": string,"p95_latency_ms": number | null,"size_bytes": number | null
+                    "availability": number | null,"available": number,"cache_hit_ratio": number | null,"checks": number,"connections": number | null,"hour": string,"median_latency_ms": number | null,"min_latency_ms": number | null,"organization_id": string,"p95_latency_ms": number | null,"size_bytes": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "availability"?: number | null,"available": number,"checks": number,"hour": string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id": string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
+                    "availability"?: number | null,"available": number,"cache_hit_ratio"?: number | null,"checks": number,"connections"?: number | null,"hour": string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id": string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
                   }
                   Update: {
-                    "availability"?: number | null,"available"?: number,"checks"?: number,"hour"?: string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id"?: string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
+                    "availability"?: number | null,"available"?: number,"cache_hit_ratio"?: number | null,"checks"?: number,"connections"?: number | null,"hour"?: string,"median_latency_ms"?: number | null,"min_latency_ms"?: number | null,"organization_id"?: string,"p95_latency_ms"?: number | null,"size_bytes"?: number | null
                   }
                   Relationships: [
                     

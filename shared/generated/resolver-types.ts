@@ -810,6 +810,10 @@ export type TenantHealthPoint = {
   readonly medianLatencyMs?: Maybe<Scalars['Float']['output']>;
   /** Of a day, the worst of its hours. */
   readonly p95LatencyMs?: Maybe<Scalars['Float']['output']>;
+  /** Open ones; of an hour or day, the most that a check has seen. */
+  readonly connections?: Maybe<Scalars['Int']['output']>;
+  /** Blocks found in memory, of all: 0 to 1; of an hour or day, the mean. */
+  readonly cacheHitRatio?: Maybe<Scalars['Float']['output']>;
   readonly sizeBytes?: Maybe<Scalars['Float']['output']>;
 };
 
@@ -1766,6 +1770,8 @@ export type TenantHealthPointResolvers<ContextType = unknown, ParentType extends
   minLatencyMs?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   medianLatencyMs?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   p95LatencyMs?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  connections?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  cacheHitRatio?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   sizeBytes?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
 };
 

@@ -13,8 +13,8 @@ import type { GraphqlContext } from './context.ts'
 import { present } from './errors.ts'
 
 const MAX_DEPTH = 8
-/** Values in the answer, at most: nine full pages of events, say, or the longest history of health. */
-const MAX_COST = 10_000
+/** Values in the answer, at most: eleven full pages of events, say, or all fields of the longest history of health. */
+const MAX_COST = 12_000
 /** Every field of the schema takes less than half. */
 const MAX_TOKENS = 2_000
 /** How long a list without a page size is thought to be: organizations of a user, steps of a job. */

@@ -86,6 +86,9 @@ create table public.tenant_health_hourly (
   min_latency_ms real,
   median_latency_ms real,
   p95_latency_ms real,
+  -- The most that a check has seen, and the mean.
+  connections integer,
+  cache_hit_ratio real,
   size_bytes bigint,
   primary key (organization_id, hour)
 ) partition by range (hour);
@@ -222,23 +225,25 @@ begin
   with watched as (
     -- A check speaks for the time until the next one, or until the hour ends.
     select c.organization_id, date_trunc('hour', c.checked_at, 'utc') as hour, c.status <> 'unhealthy' as available, c.latency_ms,
-      c.size_bytes, extract(epoch from least(lead(c.checked_at) over (partition by c.organization_id order by c.checked_at),
+      c.connections, c.cache_hit_ratio, c.size_bytes,
+      extract(epoch from least(lead(c.checked_at) over (partition by c.organization_id order by c.checked_at),
         date_trunc('hour', c.checked_at, 'utc') + interval '1 hour') - c.checked_at) as seconds
     from public.tenant_health_checks c
     where c.checked_at >= v_from and c.checked_at < v_to and c.status <> 'unknown'
   )
   insert into public.tenant_health_hourly as h (organization_id, hour, checks, available, availability, min_latency_ms,
-    median_latency_ms, p95_latency_ms, size_bytes)
+    median_latency_ms, p95_latency_ms, connections, cache_hit_ratio, size_bytes)
   select w.organization_id, w.hour, count(*), count(*) filter (where w.available),
     coalesce(sum(w.seconds) filter (where w.available), 0) / sum(w.seconds), min(w.latency_ms),
     percentile_cont(0.5) within group (order by w.latency_ms), percentile_cont(0.95) within group (order by w.latency_ms),
-    max(w.size_bytes)
+    max(w.connections), avg(w.cache_hit_ratio), max(w.size_bytes)
   from watched w
   group by 1, 2
   on conflict (organization_id, hour) do update set checks = excluded.checks, available = excluded.available,
     availability = excluded.availability, min_latency_ms = excluded.min_latency_ms,
       median_latency_ms = excluded.median_latency_ms,
-    p95_latency_ms = excluded.p95_latency_ms, size_bytes = excluded.size_bytes
+    p95_latency_ms = excluded.p95_latency_ms, connections = excluded.connections, cache_hit_ratio = excluded.cache_hit_ratio,
+    size_bytes = excluded.size_bytes
   where (h.checks, h.available) is distinct from (excluded.checks, excluded.available);
   get diagnostics v_rows = row_count;
   update provisioning.health_state set rolled_up_until = v_to where id;

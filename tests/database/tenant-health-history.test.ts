@@ -226,14 +226,24 @@ interface Check {
   readonly minute: number
   readonly status?: Status
   readonly latency?: number
+  readonly connections?: number
+  readonly cache?: number
   readonly size?: number
 }
 
 async function insertChecks(id: string, hour: number, checks: readonly Check[]): Promise<void> {
-  for (const { minute, status = 'healthy', latency = null, size = null } of checks)
+  for (const {
+    minute,
+    status = 'healthy',
+    latency = null,
+    connections = null,
+    cache = null,
+    size = null,
+  } of checks)
     await project.sql`
-      insert into public.tenant_health_checks (organization_id, checked_at, probe, status, latency_ms, size_bytes)
-      values (${id}, ${at(hour, minute)}, 'connection', ${status}, ${latency}, ${size})`
+      insert into public.tenant_health_checks (organization_id, checked_at, probe, status, latency_ms, connections, cache_hit_ratio,
+        size_bytes)
+      values (${id}, ${at(hour, minute)}, 'connection', ${status}, ${latency}, ${connections}, ${cache}, ${size})`
 }
 
 const rollUpOnce = async (hour: number, minute = 5) =>
@@ -250,19 +260,26 @@ const rolledUpUntil = (hour: number) =>
 const trendsOf = (id: string) =>
   project.sql<Record<string, unknown>[]>`
     select ((extract(epoch from hour) - ${MIDNIGHT / 1000}) / 3600)::int as hour, checks, available,
-      round(availability::numeric, 4)::float8 as availability, min_latency_ms, median_latency_ms, p95_latency_ms, size_bytes
+      round(availability::numeric, 4)::float8 as availability, min_latency_ms, median_latency_ms, p95_latency_ms,
+      connections, cache_hit_ratio, size_bytes
     from public.tenant_health_hourly where organization_id = ${id} order by hour`
 
 describe('the roll-up', () => {
   beforeEach(() => rolledUpUntil(10))
 
-  it('tells minimum, median, 95th percentile and size of an hour exactly', async () => {
+  it('tells minimum, median and 95th percentile, most connections, mean of the cache and size of an hour exactly', async () => {
     const id = await fleet.addOne()
     const latencies = [40, 10, 100, 30, 20]
     await insertChecks(
       id,
       10,
-      latencies.map((latency, index) => ({ minute: index * 10, latency, size: 1000 + index })),
+      latencies.map((latency, index) => ({
+        minute: index * 10,
+        latency,
+        connections: 7 - index,
+        cache: index === 0 ? 0.5 : 1,
+        size: 1000 + index,
+      })),
     )
     expect(await rollUp(11)).toBe(1)
     expect(await trendsOf(id)).toEqual([
@@ -274,6 +291,8 @@ describe('the roll-up', () => {
         min_latency_ms: 10,
         median_latency_ms: 30,
         p95_latency_ms: 88,
+        connections: 7,
+        cache_hit_ratio: 0.9,
         size_bytes: '1004',
       },
     ])

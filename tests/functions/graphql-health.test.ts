@@ -111,7 +111,8 @@ describe('tenantHealth', () => {
 describe('tenantHealthHistory', () => {
   const query = `query ($id: ID!, $since: DateTime, $bucket: HealthBucket! = HOUR) {
     tenantHealthHistory(organizationId: $id, since: $since, bucket: $bucket) {
-      at checks available status minLatencyMs medianLatencyMs p95LatencyMs sizeBytes } }`
+      at checks available status minLatencyMs medianLatencyMs p95LatencyMs connections cacheHitRatio
+      sizeBytes } }`
 
   /** Two hours of yesterday and one of today, and this minute's check. */
   async function insertHistory(): Promise<Date> {
@@ -119,16 +120,16 @@ describe('tenantHealthHistory', () => {
     noon.setUTCHours(0, 0, 0, 0)
     noon.setUTCHours(-12)
     const hours = [
-      [0, 120, 120, 1, 2, 4, 1_000],
-      [1, 120, 60, 2, 4, 90, 3_000_000_000],
-      [12, 10, 10, 1, 3, 5, 5],
+      [0, 120, 120, 1, 2, 4, 9, 1, 1_000],
+      [1, 120, 60, 2, 4, 90, 5, 0.5, 3_000_000_000],
+      [12, 10, 10, 1, 3, 5, 1, 1, 5],
     ] as const
-    for (const [after, checks, available, min, median, p95, size] of hours)
+    for (const [after, checks, available, min, median, p95, connections, cache, size] of hours)
       await project.sql`
         insert into public.tenant_health_hourly (organization_id, hour, checks, available, min_latency_ms,
-          median_latency_ms, p95_latency_ms, size_bytes)
+          median_latency_ms, p95_latency_ms, connections, cache_hit_ratio, size_bytes)
         values (${cast.organizationId}, ${new Date(noon.getTime() + after * 3_600_000)}, ${checks}, ${available}, ${min},
-          ${median}, ${p95}, ${size})`
+          ${median}, ${p95}, ${connections}, ${cache}, ${size})`
     return noon
   }
 
@@ -145,6 +146,8 @@ describe('tenantHealthHistory', () => {
       minLatencyMs: 1,
       medianLatencyMs: 2,
       p95LatencyMs: 4,
+      connections: 9,
+      cacheHitRatio: 1,
       sizeBytes: 1_000,
     })
     const since = new Date(noon.getTime() + 1_800_000).toISOString()
@@ -158,6 +161,8 @@ describe('tenantHealthHistory', () => {
         minLatencyMs: 1,
         medianLatencyMs: 3,
         p95LatencyMs: 90,
+        connections: 9,
+        cacheHitRatio: 0.75,
         sizeBytes: 3_000_000_000,
       },
       { checks: 10, available: 10 },

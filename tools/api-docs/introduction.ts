@@ -27,7 +27,7 @@ allows no answer) are \`application/problem+json\`. Each error has a \`requestId
 |---|---|
 | \`invalid_query\` | the operation, or one of its variables, is not what the schema says |
 | \`invalid_argument\` | an argument has a value that is not possible; \`extensions.issues\` names it |
-| \`query_too_complex\` | more than 8 levels deep, more than 10,000 values in the answer (pages count with all their rows), more than 10 connection details, lists of tenants or mutations, or aliases in what is asked of the schema |
+| \`query_too_complex\` | more than 8 levels deep, more than 12,000 values in the answer (pages count with all their rows), more than 10 connection details, lists of tenants or mutations, or aliases in what is asked of the schema |
 | \`not_acceptable\` | the \`Accept\` header allows no answer: subscriptions come as \`text/event-stream\` |
 | \`forbidden\` | not for this caller |
 | \`organization_not_found\` | there is no such organization; in mutations a stranger is told \`forbidden\`, whether there is one or not |

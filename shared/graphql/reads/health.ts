@@ -20,7 +20,8 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
     (argument) => `
     select c.checked_at as at, 1 as checks, (c.status <> 'unhealthy')::integer as available,
       (c.status <> 'unhealthy')::integer as availability, c.status,
-      c.latency_ms as min_latency_ms, c.latency_ms as median_latency_ms, c.latency_ms as p95_latency_ms, c.size_bytes
+      c.latency_ms as min_latency_ms, c.latency_ms as median_latency_ms, c.latency_ms as p95_latency_ms,
+      c.connections, c.cache_hit_ratio, c.size_bytes
     from ${PUBLIC_SCHEMA}.tenant_health_checks c
     where c.organization_id = key.id and c.checked_at >= (${argument} ->> 'since')::timestamptz`,
   ),
@@ -28,7 +29,7 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
     'hours',
     (argument) => `
     select h.hour as at, h.checks, h.available, h.availability, null as status, h.min_latency_ms, h.median_latency_ms, h.p95_latency_ms,
-      h.size_bytes
+      h.connections, h.cache_hit_ratio, h.size_bytes
     from ${PUBLIC_SCHEMA}.tenant_health_hourly h
     where h.organization_id = key.id and h.hour >= date_trunc('hour', (${argument} ->> 'since')::timestamptz, 'utc')`,
   ),
@@ -40,7 +41,8 @@ export const HEALTH_HISTORY: Readonly<Record<HealthBucket, KeyedQuery>> = {
       avg(h.availability) as availability, null as status,
       min(h.min_latency_ms) as min_latency_ms,
       percentile_cont(0.5) within group (order by h.median_latency_ms) as median_latency_ms,
-      max(h.p95_latency_ms) as p95_latency_ms, max(h.size_bytes) as size_bytes
+      max(h.p95_latency_ms) as p95_latency_ms, max(h.connections) as connections, avg(h.cache_hit_ratio) as cache_hit_ratio,
+      max(h.size_bytes) as size_bytes
     from ${PUBLIC_SCHEMA}.tenant_health_hourly h
     where h.organization_id = key.id and h.hour >= date_trunc('day', (${argument} ->> 'since')::timestamptz, 'utc')
     group by 1`,
@@ -57,7 +59,7 @@ function history(what: string, points: (argument: string) => string): KeyedQuery
       cross join lateral (
         select coalesce(jsonb_agg(jsonb_build_object('at', p.at, 'checks', p.checks, 'available', p.available, 'availability', p.availability, 'status', p.status,
           'minLatencyMs', p.min_latency_ms, 'medianLatencyMs', p.median_latency_ms, 'p95LatencyMs', p.p95_latency_ms,
-          'sizeBytes', p.size_bytes) order by p.at), '[]') as list
+          'connections', p.connections, 'cacheHitRatio', p.cache_hit_ratio, 'sizeBytes', p.size_bytes) order by p.at), '[]') as list
         from (select * from (${points(argument)}) point order by point.at desc limit 1000) p) series`,
   }
 }

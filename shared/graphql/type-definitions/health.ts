@@ -74,6 +74,14 @@ export const HEALTH = /* GraphQL */ `
     Of a day, the worst of its hours.
     """
     p95LatencyMs: Float
+    """
+    Open ones; of an hour or day, the most that a check has seen.
+    """
+    connections: Int
+    """
+    Blocks found in memory, of all: 0 to 1; of an hour or day, the mean.
+    """
+    cacheHitRatio: Float
     sizeBytes: Float
   }
 

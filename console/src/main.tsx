@@ -13,6 +13,9 @@ const element = document.getElementById('root')
 if (!element) throw new Error('The page has no element "root".')
 const root = createRoot(element)
 
+// Also for what is asked outside of the components, each of which does this for itself: to go on when the connection is back.
+queries.mount()
+
 readConfig().then(
   (config) => {
     const auth = createAuth(config, {

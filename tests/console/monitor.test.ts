@@ -95,7 +95,7 @@ it('says which provider does not answer, which versions the tenants have, and wh
   ).toBeGreaterThan(1)
   await panel('Schema versions').getByText('Version 1').waitFor()
   await panel('Schema versions').getByText('116', { exact: true }).waitFor()
-  await panel('Failed, by reason').getByRole('button', { name: 'Neon refused' }).waitFor()
+  await panel('Failed, by reason').getByRole('button', { name: 'Neon refused.' }).waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
 })
 
@@ -121,10 +121,12 @@ it('asks for the list once when it is opened, before anything else, and not for 
 })
 
 it('narrows the list to a reason, and takes the filter away again', async () => {
-  await panel('Failed, by reason').getByRole('button', { name: 'Neon key rejected' }).click()
+  await panel('Failed, by reason').getByRole('button', { name: 'Neon does not accept NEON_API_KEY.' }).click()
   await expect.poll(() => rows().count()).toBe(2)
   expect(parameters()).toEqual({ code: 'neon_key_rejected' })
-  await page.getByRole('button', { name: 'Remove the filter Failed: neon_key_rejected' }).click()
+  await page
+    .getByRole('button', { name: 'Remove the filter Failed: Neon does not accept NEON_API_KEY.' })
+    .click()
   await expect.poll(() => rows().count()).toBe(50)
 })
 

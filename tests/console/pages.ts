@@ -16,6 +16,8 @@ const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
 export interface Trouble {
   /** Violations of the policy, errors of scripts, and requests to anybody but the console and its project. */
   readonly found: string[]
+  /** Every address that was gone to or asked for, and what was written to the browser's log: where no secret may be. */
+  readonly told: string[]
 }
 
 /** A person with a browser of their own. Everything is noted that their pages do wrong. */
@@ -25,6 +27,7 @@ export async function openContext(
   options: BrowserContextOptions = {},
 ): Promise<{ context: BrowserContext; trouble: Trouble }> {
   const found: string[] = []
+  const told: string[] = []
   const context = await browser.newContext({
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',
@@ -42,12 +45,15 @@ export async function openContext(
     )
   })
   context.on('weberror', (error) => void found.push(`error: ${error.error().message}`))
+  context.on('console', (message) => void told.push(message.text()))
+  context.on('page', (page) => page.on('framenavigated', (frame) => void told.push(frame.url())))
   context.on('request', (request) => {
+    told.push(request.url(), request.headers().referer ?? '')
     const { origin, protocol } = new URL(request.url())
     if (protocol.startsWith('http') && !allowedOrigins.includes(origin))
       found.push(`request: ${request.url()}`)
   })
-  return { context, trouble: { found } }
+  return { context, trouble: { found, told } }
 }
 
 /** What axe finds on a page in both themes and at the width of a phone, as `theme width: rule: where`. */
@@ -111,6 +117,43 @@ export async function scriptKilobytes(page: Page): Promise<number> {
   )
   if (sizes.length === 0) throw new Error('The page has loaded no script.')
   return sizes.reduce((sum, size) => sum + size, 0) / 1_000
+}
+
+/**
+ * Where a secret is that may be in memory alone: in a store of the browser, an address, a log.
+ * @param logs of servers, by their names
+ */
+export async function placesOf(
+  secret: string,
+  page: Page,
+  { told }: Trouble,
+  logs: Readonly<Record<string, string>>,
+): Promise<string[]> {
+  const stores = await page.evaluate(async () => {
+    const all = (store: Storage) => JSON.stringify({ ...store })
+    const databases = await indexedDB.databases()
+    const caches_ = await caches.keys()
+    return {
+      localStorage: all(localStorage),
+      sessionStorage: all(sessionStorage),
+      // Nobody makes any: whatever is in one would be a surprise.
+      IndexedDB: databases.map(({ name }) => name ?? '').join(' '),
+      caches: caches_.join(' '),
+      history: JSON.stringify(history.state),
+      title: document.title,
+    }
+  })
+  if (stores.IndexedDB + stores.caches !== '') throw new Error(`A page keeps ${JSON.stringify(stores)}.`)
+  const cookies = JSON.stringify(await page.context().cookies())
+  const places = { ...stores, cookies, address: page.url(), 'addresses and log': told.join('\n'), ...logs }
+  const forms = [
+    secret,
+    encodeURIComponent(secret),
+    Buffer.from(secret).toString('base64').replace(/=+$/, ''),
+  ]
+  return Object.entries(places)
+    .filter(([, text]) => forms.some((form) => text.includes(form)))
+    .map(([name]) => name)
 }
 
 /** Takes pictures of a page when CONSOLE_PICTURES names a folder, for people to look at. */

@@ -1,11 +1,12 @@
+import { readFile } from 'node:fs/promises'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, inject, it, vi } from 'vitest'
 import { type ConsoleServer, startConsole } from '../../local/console.ts'
 import { ensureConsole } from '../../tools/console/build.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 import { launchBrowser } from './browser.ts'
 import { type Front, startFront } from './front.ts'
-import { accessibilityProblems, openContext, picture, type Trouble } from './pages.ts'
+import { accessibilityProblems, openContext, picture, placesOf, type Trouble } from './pages.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 })
 
@@ -223,15 +224,22 @@ it('lets somebody choose another password by a mailed link, in the browser that 
   expect(await accessibilityProblems(page)).toEqual([])
   await picture(page, 'reset')
   expect(new URL(page.url()).search).toBe('')
-  await page.getByLabel('Password', { exact: true }).fill('an even better password')
+  const next = crypto.randomUUID()
+  await page.getByLabel('Password', { exact: true }).fill(next)
   await page.getByRole('button', { name: 'Change the password' }).click()
   await page.getByRole('heading', { name: 'Emma’s estate' }).waitFor()
 
   await page.getByRole('button', { name: /^Sign out/ }).click()
   await page.getByLabel('E-mail address').fill(person.email)
-  await page.getByLabel('Password', { exact: true }).fill('an even better password')
+  await page.getByLabel('Password', { exact: true }).fill(next)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByRole('heading', { name: 'Emma’s estate' }).waitFor()
+  const told = opened.flatMap(({ trouble }) => trouble.told)
+  const logs = {
+    functions: project.log.map(({ text }) => text).join('\n'),
+    Postgres: await readFile(inject('postgresLog'), 'utf8'),
+  }
+  expect(await placesOf(next, page, { found: [], told }, logs)).toEqual([])
 })
 
 async function mailedLink(to: string): Promise<string> {

@@ -1,12 +1,20 @@
+import { readFile } from 'node:fs/promises'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, inject, it, vi } from 'vitest'
 import { type ConsoleServer, startConsole } from '../../local/console.ts'
 import { ensureConsole } from '../../tools/console/build.ts'
 import { freePort } from '../../tools/ports.ts'
 import { sweep } from '../functions/health-project.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
 import { launchBrowser } from './browser.ts'
-import { accessibilityProblems, openContext, picture, scriptKilobytes, type Trouble } from './pages.ts'
+import {
+  accessibilityProblems,
+  openContext,
+  picture,
+  placesOf,
+  scriptKilobytes,
+  type Trouble,
+} from './pages.ts'
 
 // Three browsers' work on a machine that may do much else.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 })
@@ -19,7 +27,10 @@ let trouble: Trouble
 let page: Page
 
 const EMAIL = 'ann@example.com'
-const PASSWORD = 'a-long-password'
+// Of this run alone: the server's log is that of all tests.
+const PASSWORD = crypto.randomUUID()
+/** What the pages have had in their memory, by what it is. */
+const secrets = new Map<string, string>([['the password of the account', PASSWORD]])
 
 beforeAll(async () => {
   await ensureConsole()
@@ -147,6 +158,7 @@ it('shows how to connect, reveals the password on request, and keeps it nowhere'
   const shown = await page.locator('pre[data-secret]').textContent()
   const [, password = ''] = /password=(\S+)/.exec(shown ?? '') ?? []
   expect(password.length).toBeGreaterThan(10)
+  secrets.set('the password of the database', password)
   await page.getByRole('button', { name: 'Hide the password' }).click()
   expect(await page.content()).not.toContain(password)
   expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).not.toContain(
@@ -161,6 +173,7 @@ it('makes an API key and shows it once; it works until it is revoked, and is ref
   await page.getByRole('button', { name: 'Create the key' }).click()
   const key = await page.locator('code[data-secret]').textContent()
   expect(key).toMatch(/^tdk_[0-9a-f]{48}$/)
+  secrets.set('the API key', key ?? '')
   expect(await accessibilityProblems(page)).toEqual([])
   await page.getByRole('button', { name: 'I have copied it' }).click()
   await page.getByText('Website', { exact: true }).waitFor()
@@ -301,6 +314,23 @@ it('deletes an organization when its slug was typed', async () => {
   await confirm.click()
   await page.getByRole('heading', { name: 'Ann’s bakery' }).waitFor()
   expect(await project.sql`select from public.organizations where name = 'Ann’s café'`).toHaveLength(0)
+})
+
+it('left no password and no key in an address, a store of the browser or a log, from the sign-up to the deletion', async () => {
+  expect([...secrets.keys()]).toHaveLength(3)
+  const logs = {
+    functions: project.log.map(({ text }) => text).join('\n'),
+    Postgres: await readFile(inject('postgresLog'), 'utf8'),
+  }
+  expect(logs.functions).not.toBe('')
+  expect(trouble.told.length).toBeGreaterThan(20)
+  for (const [what, secret] of secrets)
+    expect([what, await placesOf(secret, page, trouble, logs)]).toEqual([what, []])
+  // It would be found: the session is where auth-js keeps it.
+  const token = await page.evaluate(
+    () => JSON.parse(localStorage.getItem('console-session') ?? '{}').access_token,
+  )
+  expect(await placesOf(token, page, trouble, logs)).toEqual(['localStorage'])
 })
 
 it('asked nobody but the project, and broke no rule of its policy', () => {

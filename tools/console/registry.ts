@@ -18,11 +18,12 @@ export const COMPONENTS: Readonly<Record<string, { readonly title: string; reado
     'provision-tenant-form': {
       title: 'ProvisionTenantForm',
       description:
-        'Region and size of a new tenant, as far as its plan allows; what cannot be changed later is confirmed.',
+        'Region, size and tier of a new tenant, as far as its plan allows; what cannot be changed later is confirmed.',
     },
     'tenant-settings': {
       title: 'TenantSettings',
-      description: 'Connection, API keys, another password, expected members, name and deletion of a tenant.',
+      description:
+        'Connection, API keys, another password, schema version, expected members, name and deletion of a tenant.',
     },
     'health-dashboard': {
       title: 'HealthDashboard',

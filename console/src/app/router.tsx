@@ -1,15 +1,10 @@
-import {
-  createRootRouteWithContext,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  Outlet,
-} from '@tanstack/react-router'
+import { createRootRouteWithContext, createRoute, createRouter, Outlet } from '@tanstack/react-router'
 import { askForTenants } from '../components/tenants/tenants-page.ts'
 import { ForgotPassword, NewPassword, SignIn, SignUp } from '../pages/auth.tsx'
 import { Home } from '../pages/home.tsx'
 import { NotFound } from '../pages/not-found.tsx'
 import { Overview } from '../pages/overview.tsx'
+import { lazyPage } from './lazy-page.tsx'
 import { readView } from './monitor-view.ts'
 import type { Project } from './project.ts'
 import { Shell } from './shell.tsx'
@@ -40,22 +35,22 @@ const overview = createRoute({ getParentRoute: () => shell, path: '/o/$slug', co
 const infrastructure = createRoute({
   getParentRoute: () => shell,
   path: '/o/$slug/infrastructure',
-  component: lazyRouteComponent(() => import('../pages/infrastructure.tsx'), 'Infrastructure'),
+  component: lazyPage(async () => (await import('../pages/infrastructure.tsx')).Infrastructure),
 })
 const health = createRoute({
   getParentRoute: () => shell,
   path: '/o/$slug/health',
-  component: lazyRouteComponent(() => import('../pages/health.tsx'), 'Health'),
+  component: lazyPage(async () => (await import('../pages/health.tsx')).Health),
 })
 const query = createRoute({
   getParentRoute: () => shell,
   path: '/o/$slug/query',
-  component: lazyRouteComponent(() => import('../pages/query.tsx'), 'Query'),
+  component: lazyPage(async () => (await import('../pages/query.tsx')).Query),
 })
 const newOrganization = createRoute({
   getParentRoute: () => shell,
   path: '/new-organization',
-  component: lazyRouteComponent(() => import('../pages/new-organization.tsx'), 'NewOrganization'),
+  component: lazyPage(async () => (await import('../pages/new-organization.tsx')).NewOrganization),
 })
 const tenants = createRoute({
   getParentRoute: () => shell,
@@ -65,7 +60,7 @@ const tenants = createRoute({
   beforeLoad: ({ context, search, preload }) => {
     if (!preload) askForTenants(context.project, search)
   },
-  component: lazyRouteComponent(() => import('../pages/tenants.tsx'), 'Tenants'),
+  component: lazyPage(async () => (await import('../pages/tenants.tsx')).Tenants),
 })
 
 export const routeTree = root.addChildren([

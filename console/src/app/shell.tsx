@@ -1,8 +1,9 @@
 import { Link, Navigate, Outlet, useLocation, useNavigate, useParams } from '@tanstack/react-router'
 import { Activity, Boxes, Gauge, LogOut, Server, SquareTerminal } from 'lucide-react'
 import { lazy, Suspense, useEffect, useState } from 'react'
+import { useOnline } from '../components/tenants/lib/online.ts'
 import { Button } from '../components/tenants/ui/button.tsx'
-import { Failure, inputClass, Loading } from '../components/tenants/ui/parts.tsx'
+import { Failure, inputClass, Loading, Notice } from '../components/tenants/ui/parts.tsx'
 import { useLost, useSession } from '../lib/auth.ts'
 import { Brand } from './brand.tsx'
 import { useMine, useProject } from './project.ts'
@@ -78,10 +79,13 @@ function SignedIn({ email }: { email: string }) {
         </div>
       </header>
       <main id="main" className="mx-auto w-full max-w-6xl flex-1 px-4 pt-6 pb-24 sm:px-6 sm:pt-8 md:pb-12">
-        {error ? (
+        {data ? (
+          <>
+            <OfflineNotice />
+            <Outlet />
+          </>
+        ) : error ? (
           <Failure error={error} onRetry={() => void refetch()} />
-        ) : data ? (
-          <Outlet />
         ) : (
           <Loading what="your organizations" />
         )}
@@ -92,6 +96,17 @@ function SignedIn({ email }: { email: string }) {
       >
         <Places />
       </nav>
+    </div>
+  )
+}
+
+/** Beside what is on the page already. A page that has nothing yet says it itself. */
+function OfflineNotice() {
+  return useOnline() ? null : (
+    <div className="mb-6">
+      <Notice tone="warning" title="You are offline">
+        What you see may be old. This page goes on when the connection is back.
+      </Notice>
     </div>
   )
 }
@@ -135,7 +150,9 @@ const placeClass =
 function Places() {
   const { data } = useMine()
   const params = useParams({ strict: false })
-  const slug = params.slug ?? data?.myOrganizations[0]?.slug
+  const mine = data?.myOrganizations ?? []
+  // The address may name an organization that there is not, or that is somebody else's.
+  const { slug } = mine.find((each) => each.slug === params.slug) ?? mine[0] ?? {}
   return (
     <>
       {slug ? (

@@ -1,5 +1,6 @@
 import { AuthClient, type AuthError, type Session } from '@supabase/auth-js'
 import { useSyncExternalStore } from 'react'
+import { failedFetch } from '../components/tenants/lib/api.ts'
 import type { Config } from './config.ts'
 
 /** Somebody whose session has ended though they have not signed out. */
@@ -85,7 +86,10 @@ export function createAuth({ url, publishableKey }: Config, { forget, goOn }: Li
   return {
     client,
     getAccessToken: async (refused) => {
-      const { session } = (await client.getSession()).data
+      const { data: found, error: reason } = await client.getSession()
+      // A session that has to be renewed first, and cannot be at the moment, has not ended.
+      if (reason?.name === 'AuthRetryableFetchError') throw failedFetch(reason, undefined)
+      const { session } = found
       if (!session || session.access_token !== refused) return session?.access_token ?? null
       const { data, error } = await client.refreshSession()
       // auth-js keeps a session whose token has not expired by the clock here. It is of no use any more.
@@ -136,5 +140,10 @@ const MESSAGES: Readonly<Record<string, string>> = {
 export function authErrorText(error: AuthError): string {
   if (error.name === 'AuthRetryableFetchError')
     return navigator.onLine ? 'The project does not answer. Try again shortly.' : 'You are offline.'
-  return MESSAGES[error.code ?? ''] ?? error.message
+  const known = MESSAGES[error.code ?? '']
+  if (known) return known
+  // Auth says the rest in sentences; what stands between may answer with anything.
+  return /^[A-Z][^{}<>]+$/.test(error.message)
+    ? error.message
+    : 'That was refused. Try again, or ask the support.'
 }

@@ -385,7 +385,7 @@ function Tables({ access, organizationId, tables, onQuery }: TablesProps) {
     made.then(onQuery, (cause: unknown) => setError(asApiError(cause))).finally(() => setBusy(undefined))
   }
   let content: ReactNode
-  if (tables.error)
+  if (tables.error && !tables.data)
     content =
       tables.error.code === 'forbidden' ? (
         <p className="text-sm text-muted-foreground">

@@ -54,6 +54,7 @@ const problems = {
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems
+export const PROBLEM_CODES = Object.keys(problems)
 
 export interface Issue {
   readonly path: string

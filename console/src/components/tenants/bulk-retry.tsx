@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { RETRY_TENANTS, type RetryTenantsMutation, type TenantFilter } from './generated/operations'
 import { plain } from './lib/amounts'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { failureText } from './lib/failure-text'
 import { Button } from './ui/button'
 import { Failure, Loading, Notice, Spinner } from './ui/parts'
 
@@ -38,10 +39,10 @@ export function BulkRetry({ access, filter, onReason, onClose }: BulkRetryProps)
     onSettled: () => client.invalidateQueries(),
   })
   const found = dry.data?.retryTenants
-  const failure = dry.error ?? retry.error
   return (
     <div className="space-y-4 text-sm">
-      {failure ? <Failure error={failure} /> : null}
+      {dry.error && !found ? <Failure error={dry.error} onRetry={() => void dry.refetch()} /> : null}
+      {retry.error ? <Failure error={retry.error} /> : null}
       {dry.isPending ? <Loading what="the number" rows={2} /> : null}
       {retry.isSuccess ? (
         <Notice tone="success">
@@ -61,7 +62,7 @@ export function BulkRetry({ access, filter, onReason, onClose }: BulkRetryProps)
               <li key={code} className="flex items-start gap-3 px-3 py-2">
                 <span className="w-14 shrink-0 text-right font-semibold tabular-nums">{plain(count)}</span>
                 <div className="min-w-0 flex-1">
-                  <p className="break-words">{message}</p>
+                  <p className="break-words">{message || failureText(code)}</p>
                   <button
                     type="button"
                     className="font-mono text-xs text-primary underline underline-offset-4"

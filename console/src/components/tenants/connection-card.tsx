@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { Eye, EyeOff } from 'lucide-react'
 import { useEffect, useState } from 'react'
-import { type Connection, connectionTexts, type Form } from './connection-texts'
+import { addressOf, type Connection, connectionTexts, type Form } from './connection-texts'
 import { CONNECTION_INFO, type ConnectionInfoQuery } from './generated/operations'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { Button } from './ui/button'
@@ -57,7 +57,7 @@ export function ConnectionCard({
         <Empty title="There is no database yet">Its address is shown here as soon as it is set up.</Empty>
       </Card>
     )
-  if (info.error)
+  if (info.error && !connection)
     return (
       <Card className="p-5">
         <Failure error={info.error} onRetry={() => void info.refetch()} />
@@ -69,6 +69,7 @@ export function ConnectionCard({
         <Loading what="the connection" />
       </Card>
     )
+  const address = addressOf(connection, isPooled)
   const shown = connectionTexts(connection, isPooled, password ?? '••••••••')[form]
   const copied = connectionTexts(connection, isPooled, password ?? 'YOUR_PASSWORD')[form]
   return (
@@ -121,8 +122,8 @@ export function ConnectionCard({
         ) : null}
         <dl className="grid gap-x-6 gap-y-3 border-t pt-4 text-sm sm:grid-cols-2">
           {[
-            ['Host', isPooled && connection.pooledHost ? connection.pooledHost : connection.host],
-            ['Port', String(connection.port)],
+            ['Host', address.host],
+            ['Port', String(address.port)],
             ['Database', connection.database],
             ['User', connection.role],
             [

@@ -12,7 +12,7 @@ import { bytes, milliseconds, percent, plain } from './lib/amounts'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { cn } from './lib/classes'
 import { Ago, Moment } from './lib/time'
-import { SeriesChart } from './series-chart'
+import { PointsTable, SeriesChart } from './series-chart'
 import { Button } from './ui/button'
 import { Badge, Card, CardHeader, Empty, Failure, Loading, Notice, Spinner } from './ui/parts'
 import { HEALTH_TONES, HEALTH_WORDS } from './ui/states'
@@ -216,6 +216,18 @@ function History({ points, range }: { points: HealthQuery['tenantHealthHistory']
           print={milliseconds}
         />
         <SeriesChart
+          title="Connections"
+          points={points.map(({ at, connections }) => ({ at, value: connections }))}
+          gapMs={gapMs}
+          print={plain}
+        />
+        <SeriesChart
+          title="Found in memory"
+          points={points.map(({ at, cacheHitRatio }) => ({ at, value: cacheHitRatio }))}
+          gapMs={gapMs}
+          print={percent}
+        />
+        <SeriesChart
           title="Storage"
           points={points.map(({ at, sizeBytes }) => ({ at, value: sizeBytes }))}
           gapMs={gapMs}
@@ -284,6 +296,11 @@ function Availability({ points, gapMs }: { points: HealthQuery['tenantHealthHist
             />
           ))}
       </div>
+      <PointsTable
+        title="Availability"
+        points={points.map(({ at, availability }) => ({ at, value: availability }))}
+        print={percent}
+      />
     </figure>
   )
 }

@@ -77,7 +77,7 @@ export function KeysCard({ access, organizationId }: { access: ProjectAccess; or
       >
         With a key a program uses the GraphQL endpoint of your database.
       </CardHeader>
-      {keys.error ? (
+      {keys.error && !keys.data ? (
         <div className="p-5">
           <Failure error={keys.error} onRetry={() => void keys.refetch()} />
         </div>

@@ -34,7 +34,6 @@ export function MembersCard({ access, organizationId }: { access: ProjectAccess;
     })
   }
   const list = expected.data?.expectedMembers ?? []
-  const failure = change.error ?? expected.error
   return (
     <Card>
       <CardHeader title="Expected members">
@@ -61,13 +60,20 @@ export function MembersCard({ access, organizationId }: { access: ProjectAccess;
           Expect
         </Button>
       </form>
-      {failure ? (
+      {change.error ? (
         <div className="px-5 pb-4">
-          <Failure error={failure} />
+          <Failure error={change.error} />
         </div>
       ) : null}
-      {expected.isPending ? <Loading what="the expected members" rows={1} /> : null}
-      {list.length > 0 ? (
+      {expected.error && !expected.data ? (
+        <div className="px-5 pb-4">
+          <Failure error={expected.error} onRetry={() => void expected.refetch()} />
+        </div>
+      ) : expected.isPending ? (
+        <Loading what="the expected members" rows={1} />
+      ) : list.length === 0 ? (
+        <p className="border-t px-5 py-4 text-sm text-muted-foreground">Nobody is expected at the moment.</p>
+      ) : (
         <ul className="divide-y border-t">
           {list.map(({ id, email, role, endsAt }) => (
             <li key={id} className="flex flex-wrap items-center gap-x-3 gap-y-1 px-5 py-3 text-sm">
@@ -89,7 +95,7 @@ export function MembersCard({ access, organizationId }: { access: ProjectAccess;
             </li>
           ))}
         </ul>
-      ) : null}
+      )}
     </Card>
   )
 }

@@ -10,6 +10,7 @@ import {
 } from './generated/operations'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { cn } from './lib/classes'
+import { failureText } from './lib/failure-text'
 import { sentenceCase } from './lib/words'
 import { changed, type ViewProps } from './monitor-view'
 import { Badge, inputClass } from './ui/parts'
@@ -100,7 +101,7 @@ export function Filters({ access, isEnabled, view, onView }: FiltersProps) {
         <div className="flex flex-wrap gap-2">
           {view.code ? (
             <Chip
-              title={`Failed: ${view.code}`}
+              title={`Failed: ${failureText(view.code)}`}
               onRemove={() => onView(changed(view, { code: undefined }))}
             />
           ) : null}

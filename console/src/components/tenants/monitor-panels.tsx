@@ -10,6 +10,7 @@ import {
 } from './generated/operations'
 import { plain } from './lib/amounts'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { failureText } from './lib/failure-text'
 import { Ago } from './lib/time'
 import { sentenceCase } from './lib/words'
 import { changed, type ViewProps } from './monitor-view'
@@ -33,7 +34,7 @@ export function Panels({ access, pauses, isEnabled, view, onView }: PanelsProps)
   const { providers, fleetVersions } = panels.data ?? {}
   return (
     <div className="grid items-start gap-3 lg:grid-cols-3">
-      {panels.error ? (
+      {panels.error && !panels.data ? (
         <div className="lg:col-span-2">
           <Failure error={panels.error} onRetry={() => void panels.refetch()} />
         </div>
@@ -79,6 +80,7 @@ function Providers({
   providers: NonNullable<FleetPanelsQuery['providers']>
   pauses: NonNullable<FleetCountsQuery['pauses']>
 }) {
+  if (providers.length === 0) return <p className="text-muted-foreground">No provider has been called yet.</p>
   return (
     <ul className="divide-y">
       {providers.map((each) => {
@@ -197,7 +199,8 @@ function Failures({ access, isEnabled, view, onView }: Omit<PanelsProps, 'pauses
     refetchInterval: 30_000,
     enabled: isEnabled,
   })
-  if (failures.error) return <Failure error={failures.error} onRetry={() => void failures.refetch()} />
+  if (failures.error && !failures.data)
+    return <Failure error={failures.error} onRetry={() => void failures.refetch()} />
   const { byReason = [] } = failures.data?.retryTenants ?? {}
   return (
     <Panel title="Failed, by reason" isReady={failures.data !== undefined}>
@@ -205,18 +208,20 @@ function Failures({ access, isEnabled, view, onView }: Omit<PanelsProps, 'pauses
         <p className="text-muted-foreground">No tenant has failed.</p>
       ) : (
         <ul className="space-y-1">
-          {byReason.slice(0, SHOWN_REASONS).map(({ code, message, count }) => (
+          {byReason.slice(0, SHOWN_REASONS).map(({ code, count }) => (
             <li key={code} className="flex items-start gap-3">
               <span className="w-12 shrink-0 text-right font-semibold tabular-nums">{plain(count)}</span>
-              <button
-                type="button"
-                title={message}
-                aria-pressed={view.code === code}
-                className="min-w-0 text-left break-words text-primary underline underline-offset-4"
-                onClick={() => onView(changed(view, { code: view.code === code ? undefined : code }))}
-              >
-                {sentenceCase(code)}
-              </button>
+              <div className="min-w-0">
+                <button
+                  type="button"
+                  aria-pressed={view.code === code}
+                  className="text-left break-words text-primary underline underline-offset-4"
+                  onClick={() => onView(changed(view, { code: view.code === code ? undefined : code }))}
+                >
+                  {failureText(code)}
+                </button>
+                <p className="font-mono text-xs break-all text-muted-foreground">{code}</p>
+              </div>
             </li>
           ))}
           {byReason.length > SHOWN_REASONS ? (

@@ -11,8 +11,9 @@ import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { cn } from './lib/classes'
 import { distanceKm, placeOfZone } from './lib/places'
 import { duration } from './lib/time'
+import { serviceTitle } from './lib/words'
 import { Button } from './ui/button'
-import { Badge, Card, CardHeader, Failure, Field, Loading, Spinner } from './ui/parts'
+import { Badge, Card, CardHeader, Empty, Failure, Field, Loading, Spinner } from './ui/parts'
 import { withQueries } from './with-queries'
 
 type Options = ProvisioningOptionsQuery['provisioningOptions']
@@ -46,11 +47,20 @@ function Form({ organization, newPlan = 'free', onBegun, ...access }: ProvisionT
     },
     onSuccess: ({ id, slug }) => onBegun(id, slug),
   })
-  if (options.error) return <Failure error={options.error} onRetry={() => void options.refetch()} />
+  if (options.error && !options.data)
+    return <Failure error={options.error} onRetry={() => void options.refetch()} />
   if (!options.data)
     return (
       <Card>
         <Loading what="what can be chosen" rows={8} />
+      </Card>
+    )
+  if (options.data.provisioningOptions.regions.length === 0)
+    return (
+      <Card>
+        <Empty title="Nothing is offered at the moment">
+          There is no region in which a database could be made. Try again later, or ask the support.
+        </Empty>
       </Card>
     )
   return (
@@ -69,6 +79,8 @@ interface Wishes {
   readonly name: string
   readonly dataRegion: string
   readonly databaseSize: string
+  /** Where the plan leaves a choice. */
+  readonly tier?: string
 }
 
 interface ChoicesProps {
@@ -87,6 +99,10 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
   const [isTouched, setTouched] = useState(false)
   const [region, setRegion] = useState(regions[0]?.dataRegion ?? options.defaultDataRegion)
   const [size, setSize] = useState(plan?.defaultSize ?? options.sizes[0]?.size ?? '')
+  const allowedTiers = options.tiers.filter((each) => plan?.tiers.includes(each.tier) ?? true)
+  const [tier, setTier] = useState(
+    (allowedTiers.find((each) => each.tier === options.defaultTier) ?? allowedTiers[0])?.tier ?? '',
+  )
   const [isUnderstood, setUnderstood] = useState(false)
   const [wasSent, setSent] = useState(false)
   const nameProblem = asksName && name.trim() === '' ? 'Give your organization a name.' : undefined
@@ -94,7 +110,13 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
     event.preventDefault()
     setSent(true)
     setTouched(true)
-    if (!nameProblem && isUnderstood) onSubmit({ name: name.trim(), dataRegion: region, databaseSize: size })
+    if (!nameProblem && isUnderstood)
+      onSubmit({
+        name: name.trim(),
+        dataRegion: region,
+        databaseSize: size,
+        ...(allowedTiers.length > 1 ? { tier } : {}),
+      })
   }
   const regionId = useId()
   const errorId = useId()
@@ -153,7 +175,9 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
               >
                 <span className="flex flex-wrap items-center gap-2 font-medium capitalize">
                   {each.size}
-                  {isAllowed ? null : <Badge>{cheapestWith(options, each.size)}</Badge>}
+                  {isAllowed ? null : (
+                    <Badge>{cheapestWith(options, ({ sizes }) => sizes.includes(each.size))}</Badge>
+                  )}
                 </span>
                 <span className="block text-muted-foreground">{each.label}</span>
                 <span className="block text-muted-foreground">
@@ -171,6 +195,37 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
           })}
         </fieldset>
       </Card>
+      {options.tiers.length > 1 ? (
+        <Card>
+          <CardHeader title="What you get">How far it is kept apart from others.</CardHeader>
+          <fieldset className="grid gap-3 p-5 sm:grid-cols-2 lg:grid-cols-3">
+            <legend className="sr-only">What you get</legend>
+            {options.tiers.map((each) => {
+              const isAllowed = allowedTiers.includes(each)
+              return (
+                <Choice
+                  key={each.tier}
+                  name={`${regionId}-tier`}
+                  value={each.tier}
+                  isChosen={tier === each.tier}
+                  onChoose={setTier}
+                  isDisabled={!isAllowed}
+                >
+                  <span className="flex flex-wrap items-center gap-2 font-medium">
+                    {each.label}
+                    {isAllowed ? null : (
+                      <Badge>{cheapestWith(options, ({ tiers }) => tiers.includes(each.tier))}</Badge>
+                    )}
+                  </span>
+                  <span className="block text-muted-foreground">
+                    {each.services.map(serviceTitle).join(', ')}
+                  </span>
+                </Choice>
+              )
+            })}
+          </fieldset>
+        </Card>
+      ) : null}
       <Card className="space-y-3 p-5">
         <label className="flex items-start gap-3 text-sm">
           <input
@@ -182,8 +237,12 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
             onChange={() => setUnderstood(!isUnderstood)}
           />
           <span>
-            <strong className="font-semibold">The region cannot be changed later.</strong> The size can, at
-            any time. I want the database in{' '}
+            <strong className="font-semibold">
+              {allowedTiers.length > 1
+                ? 'The region and what you get cannot be changed later.'
+                : 'The region cannot be changed later.'}
+            </strong>{' '}
+            The size can, at any time. I want the database in{' '}
             {regions.find(({ dataRegion }) => dataRegion === region)?.city ?? region}.
           </span>
         </label>
@@ -251,8 +310,9 @@ function PlanText({ plan, currency }: { plan: Options['plans'][number]; currency
   )
 }
 
-function cheapestWith({ plans }: Options, size: string): string {
-  const plan = plans.find(({ sizes }) => sizes.includes(size))
+/** The cheapest plan that allows something: they come in that order. */
+function cheapestWith({ plans }: Options, allows: (plan: Options['plans'][number]) => boolean): string {
+  const plan = plans.find(allows)
   return plan ? `With ${plan.label}` : 'On request'
 }
 

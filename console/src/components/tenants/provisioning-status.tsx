@@ -8,7 +8,7 @@ import { type LiveProgress, useLiveProgress } from './lib/live-progress'
 import { Ago, duration, Moment, useNow } from './lib/time'
 import { serviceTitle, stepText, stepTitle } from './lib/words'
 import { Button } from './ui/button'
-import { Badge, Card, CardHeader, Failure, Loading, Notice, Spinner } from './ui/parts'
+import { Badge, Card, CardHeader, Empty, Failure, Loading, Notice, Spinner } from './ui/parts'
 import { STATE_TONES, STATE_WORDS, STEP_WORDS } from './ui/states'
 import { withQueries } from './with-queries'
 
@@ -70,7 +70,10 @@ function Status({
           isRetrying={retry.isPending}
           onRetry={() => retry.mutate(undefined)}
         />
-        <ol className="px-5 py-4" aria-label="Steps">
+        {progress.steps.length === 0 ? (
+          <Empty title="Nothing has begun yet">The steps are shown here as soon as a worker begins.</Empty>
+        ) : null}
+        <ol className="px-5 py-4 empty:hidden" aria-label="Steps">
           {progress.steps.map((step, index) => (
             <Step
               key={step.step}
@@ -202,7 +205,7 @@ function Reason({ progress, canRetry, isRetrying, onRetry }: ReasonProps) {
             )
           }
         >
-          {error?.message ?? 'The cause is not known.'}
+          {error?.message || 'The cause is not known.'}
           {error ? <p className="mt-1 font-mono text-xs text-muted-foreground">{error.code}</p> : null}
         </Notice>
       </div>

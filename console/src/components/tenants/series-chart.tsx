@@ -107,41 +107,48 @@ export function SeriesChart({ title, points, gapMs, print }: SeriesChartProps) {
           />
         ) : null}
       </div>
-      <details className="mt-2 text-sm">
-        <summary className="text-muted-foreground">As a table</summary>
-        <section
-          aria-label={`${title}, table`}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached with the keyboard
-          tabIndex={0}
-          className="mt-2 max-h-56 overflow-y-auto rounded-md border"
-        >
-          <table className="w-full text-left">
-            <thead className="sticky top-0 bg-card">
-              <tr>
-                <th scope="col" className="px-3 py-1.5 font-medium">
-                  Time
-                </th>
-                <th scope="col" className="px-3 py-1.5 text-right font-medium">
-                  {title}
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {points.map(({ at, value }) => (
-                <tr key={at} className="border-t">
-                  <td className="px-3 py-1">
-                    <Moment at={at} />
-                  </td>
-                  <td className="px-3 py-1 text-right tabular-nums">
-                    {value === null ? 'not measured' : print(value)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </section>
-      </details>
+      <PointsTable title={title} points={points} print={print} />
     </figure>
+  )
+}
+
+/** The numbers of a chart, for whoever does not see it or wants to know exactly. */
+export function PointsTable({ title, points, print }: Pick<SeriesChartProps, 'title' | 'points' | 'print'>) {
+  return (
+    <details className="mt-2 text-sm">
+      <summary className="text-muted-foreground">As a table</summary>
+      <section
+        aria-label={`${title}, table`}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached with the keyboard
+        tabIndex={0}
+        className="mt-2 max-h-56 overflow-y-auto rounded-md border"
+      >
+        <table className="w-full text-left">
+          <thead className="sticky top-0 bg-card">
+            <tr>
+              <th scope="col" className="px-3 py-1.5 font-medium">
+                Time
+              </th>
+              <th scope="col" className="px-3 py-1.5 text-right font-medium">
+                {title}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {points.map(({ at, value }) => (
+              <tr key={at} className="border-t">
+                <td className="px-3 py-1">
+                  <Moment at={at} />
+                </td>
+                <td className="px-3 py-1 text-right tabular-nums">
+                  {value === null ? 'not measured' : print(value)}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </details>
   )
 }
 

@@ -12,7 +12,7 @@ import { Ago, Moment } from './lib/time'
 import { sentenceCase, stepTitle } from './lib/words'
 import { Button } from './ui/button'
 import { Drawer } from './ui/dialog'
-import { Badge, CopyButton, Failure, Loading, Notice, Spinner, type Tone } from './ui/parts'
+import { Badge, CopyButton, Empty, Failure, Loading, Notice, Spinner, type Tone } from './ui/parts'
 import { HEALTH_TONES, HEALTH_WORDS, STATE_TONES, STATE_WORDS, STEP_WORDS } from './ui/states'
 
 interface TenantDrawerProps {
@@ -35,7 +35,12 @@ export function TenantDrawer({ access, id, onClose }: TenantDrawerProps) {
   return (
     <Drawer title={found?.tenant?.name ?? 'Tenant'} isOpen={id !== undefined} onClose={onClose}>
       <div className="space-y-6 text-sm">
-        {details.error ? <Failure error={details.error} onRetry={() => void details.refetch()} /> : null}
+        {details.error && !details.data ? (
+          <Failure error={details.error} onRetry={() => void details.refetch()} />
+        ) : null}
+        {details.isSuccess && !found ? (
+          <Empty title="There is no such tenant">It may have been deleted in the meantime.</Empty>
+        ) : null}
         {details.isLoading ? <Loading what="the checks" rows={8} /> : null}
         {found ? <Details access={access} found={found} /> : null}
       </div>

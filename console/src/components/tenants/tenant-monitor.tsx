@@ -48,7 +48,15 @@ function Monitor({ view, onView, ...access }: TenantMonitorProps) {
   const rows = page.data?.tenants?.nodes ?? []
   return (
     <div className="space-y-6">
-      <Counts counts={counts.data} view={view} onView={onView} />
+      {counts.error && !page.error ? (
+        <Failure error={counts.error} onRetry={() => void counts.refetch()} />
+      ) : null}
+      <Counts
+        counts={counts.data}
+        isUnknown={(counts.error ?? page.error) !== null && counts.data === undefined}
+        view={view}
+        onView={onView}
+      />
       <Stops pauses={counts.data?.pauses ?? null} />
       <Panels
         access={access}
@@ -66,7 +74,7 @@ function Monitor({ view, onView, ...access }: TenantMonitorProps) {
         ) : null}
         {page.isPending ? (
           <Loading what="the tenants" rows={10} />
-        ) : rows.length === 0 ? (
+        ) : page.data === undefined ? null : rows.length === 0 ? (
           <Empty title="There are no such tenants">Take a filter away to see more.</Empty>
         ) : (
           <TenantTable
@@ -164,7 +172,21 @@ function Paging({ page, view, onView }: PagingProps) {
   )
 }
 
-function Counts({ counts, view, onView }: ViewProps & { counts: FleetCountsQuery | undefined }) {
+/** A number that is about to come. */
+const Awaited = () => (
+  <>
+    <span aria-hidden>…</span>
+    <span className="sr-only">Loading the counts…</span>
+  </>
+)
+
+interface CountsProps extends ViewProps {
+  readonly counts: FleetCountsQuery | undefined
+  /** They could not be had. */
+  readonly isUnknown: boolean
+}
+
+function Counts({ counts, isUnknown, view, onView }: CountsProps) {
   const found = counts?.tenantCounts ?? undefined
   const inWords = ({ count, exact }: { count: number; exact: boolean }, isEstimate = false) =>
     exact ? plain(count) : `${isEstimate ? '≈ ' : ''}${plain(count)}${isEstimate ? '' : '+'}`
@@ -218,7 +240,9 @@ function Counts({ counts, view, onView }: ViewProps & { counts: FleetCountsQuery
           )}
         >
           <span className="block text-sm text-muted-foreground">{title}</span>
-          <span className="mt-1 block text-2xl font-semibold tabular-nums">{value ?? '…'}</span>
+          <span className="mt-1 block text-2xl font-semibold tabular-nums">
+            {value ?? (isUnknown ? '–' : <Awaited />)}
+          </span>
         </button>
       ))}
     </div>

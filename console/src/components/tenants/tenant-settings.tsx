@@ -7,6 +7,7 @@ import { type Permission, ROTATE_CREDENTIALS, type RotateCredentialsMutation } f
 import { KeysCard } from './keys-card'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { MembersCard } from './members-card'
+import { SchemaCard } from './schema-card'
 import { Button } from './ui/button'
 import { Confirm } from './ui/dialog'
 import { Card, CardHeader, Empty, Notice } from './ui/parts'
@@ -45,6 +46,7 @@ function Settings({ organization, permissions, onDeleted, onRenamed, ...access }
       {may('READ_CONNECTION') ? <ConnectionCard access={access} organizationId={organization.id} /> : null}
       {may('MANAGE_KEYS') ? <KeysCard access={access} organizationId={organization.id} /> : null}
       {may('PROVISION') ? <Rotation access={access} organizationId={organization.id} /> : null}
+      {may('READ_CONNECTION') ? <SchemaCard access={access} organizationId={organization.id} /> : null}
       {may('MANAGE_MEMBERS') ? <MembersCard access={access} organizationId={organization.id} /> : null}
       {may('EDIT_ORGANIZATION') ? (
         <DangerZone

@@ -9,8 +9,13 @@ export const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 10_000,
+      // Without a connection they fail at once, which is shown; by itself a query would look as if it were under way.
+      networkMode: 'always',
+      refetchOnReconnect: true,
       retry: (count, error) => count < 2 && error instanceof ApiError && RETRYABLE.includes(error.code),
     },
+    // Nothing is done later, when nobody expects it any more.
+    mutations: { networkMode: 'always' },
   },
 })
 

@@ -205,6 +205,7 @@ export type ProvisionTenantMutationVariables = Exact<{
   organizationId: string;
   dataRegion?: string | null | undefined;
   databaseSize?: string | null | undefined;
+  tier?: string | null | undefined;
 }>;
 
 
@@ -213,7 +214,7 @@ export type ProvisionTenantMutation = { readonly provisionTenant: { readonly job
 export type ProvisioningOptionsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ProvisioningOptionsQuery = { readonly provisioningOptions: { readonly defaultDataRegion: string, readonly currency: string, readonly regions: ReadonlyArray<{ readonly dataRegion: string, readonly label: string, readonly city: string | null, readonly country: string | null, readonly latitude: number | null, readonly longitude: number | null }>, readonly sizes: ReadonlyArray<{ readonly size: string, readonly label: string, readonly minComputeUnits: number, readonly maxComputeUnits: number, readonly suspendAfterSeconds: number | null }>, readonly tiers: ReadonlyArray<{ readonly tier: string, readonly label: string, readonly services: ReadonlyArray<string> }>, readonly plans: ReadonlyArray<{ readonly plan: string, readonly label: string, readonly monthlyPrice: number | null, readonly defaultSize: string, readonly sizes: ReadonlyArray<string>, readonly storageBytes: number | null, readonly transferBytes: number | null, readonly computeSeconds: number | null, readonly historySeconds: number }> } };
+export type ProvisioningOptionsQuery = { readonly provisioningOptions: { readonly defaultDataRegion: string, readonly defaultTier: string, readonly currency: string, readonly regions: ReadonlyArray<{ readonly dataRegion: string, readonly label: string, readonly city: string | null, readonly country: string | null, readonly latitude: number | null, readonly longitude: number | null }>, readonly sizes: ReadonlyArray<{ readonly size: string, readonly label: string, readonly minComputeUnits: number, readonly maxComputeUnits: number, readonly suspendAfterSeconds: number | null }>, readonly tiers: ReadonlyArray<{ readonly tier: string, readonly label: string, readonly services: ReadonlyArray<string> }>, readonly plans: ReadonlyArray<{ readonly plan: string, readonly label: string, readonly monthlyPrice: number | null, readonly defaultSize: string, readonly sizes: ReadonlyArray<string>, readonly tiers: ReadonlyArray<string>, readonly storageBytes: number | null, readonly transferBytes: number | null, readonly computeSeconds: number | null, readonly historySeconds: number }> } };
 
 export type HealthQueryVariables = Exact<{
   organizationId: string;
@@ -222,7 +223,7 @@ export type HealthQueryVariables = Exact<{
 }>;
 
 
-export type HealthQuery = { readonly tenantHealth: { readonly status: HealthState, readonly checkedAt: string | null, readonly connectedAt: string | null, readonly nextCheckAt: string | null, readonly reasons: ReadonlyArray<{ readonly code: string, readonly severity: Severity, readonly message: string }>, readonly metrics: { readonly latencyMs: number | null, readonly connections: number | null, readonly maxConnections: number | null, readonly cacheHitRatio: number | null, readonly sizeBytes: number | null, readonly quotaBytes: number | null, readonly schemaVersion: number | null } } | null, readonly tenantHealthHistory: ReadonlyArray<{ readonly at: string, readonly checks: number, readonly available: number, readonly availability: number | null, readonly status: HealthState | null, readonly medianLatencyMs: number | null, readonly p95LatencyMs: number | null, readonly sizeBytes: number | null }>, readonly tenantAlerts: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly severity: Severity, readonly message: string, readonly openedAt: string, readonly resolvedAt: string | null }> };
+export type HealthQuery = { readonly tenantHealth: { readonly status: HealthState, readonly checkedAt: string | null, readonly connectedAt: string | null, readonly nextCheckAt: string | null, readonly reasons: ReadonlyArray<{ readonly code: string, readonly severity: Severity, readonly message: string }>, readonly metrics: { readonly latencyMs: number | null, readonly connections: number | null, readonly maxConnections: number | null, readonly cacheHitRatio: number | null, readonly sizeBytes: number | null, readonly quotaBytes: number | null, readonly schemaVersion: number | null } } | null, readonly tenantHealthHistory: ReadonlyArray<{ readonly at: string, readonly availability: number | null, readonly medianLatencyMs: number | null, readonly connections: number | null, readonly cacheHitRatio: number | null, readonly sizeBytes: number | null }>, readonly tenantAlerts: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly severity: Severity, readonly message: string, readonly openedAt: string, readonly resolvedAt: string | null }> };
 
 export type CheckHealthMutationVariables = Exact<{
   organizationId: string;
@@ -238,7 +239,14 @@ export type ConnectionInfoQueryVariables = Exact<{
 }>;
 
 
-export type ConnectionInfoQuery = { readonly tenantConnectionInfo: { readonly host: string, readonly pooledHost: string | null, readonly port: number, readonly database: string, readonly role: string, readonly sslMode: SslMode, readonly graphqlEndpoint: string | null, readonly password: string | null } | null };
+export type ConnectionInfoQuery = { readonly tenantConnectionInfo: { readonly host: string, readonly pooledHost: string | null, readonly port: number, readonly pooledPort: number, readonly database: string, readonly role: string, readonly sslMode: SslMode, readonly graphqlEndpoint: string | null, readonly password: string | null } | null };
+
+export type SchemaVersionQueryVariables = Exact<{
+  organizationId: string;
+}>;
+
+
+export type SchemaVersionQuery = { readonly tenantHealth: { readonly connectedAt: string | null, readonly metrics: { readonly schemaVersion: number | null } } | null };
 
 export type KeyFragment = { readonly id: string, readonly name: string, readonly prefix: string, readonly scope: KeyScope, readonly status: KeyState, readonly requestsPerMinute: number | null, readonly createdAt: string, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly revokedAt: string | null, readonly replacedBy: string | null };
 
@@ -331,6 +339,7 @@ export type CreateOrganizationMutationVariables = Exact<{
   name: string;
   dataRegion?: string | null | undefined;
   databaseSize?: string | null | undefined;
+  tier?: string | null | undefined;
 }>;
 
 
@@ -377,6 +386,25 @@ export type WithdrawExpectationMutationVariables = Exact<{
 
 export type WithdrawExpectationMutation = { readonly withdrawExpectation: boolean };
 
+export type MyExpectationsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type MyExpectationsQuery = { readonly myExpectations: ReadonlyArray<{ readonly organizationId: string, readonly organizationName: string, readonly role: MemberRole, readonly endsAt: string }> };
+
+export type AcceptMembershipMutationVariables = Exact<{
+  organizationId: string;
+}>;
+
+
+export type AcceptMembershipMutation = { readonly acceptMembership: { readonly organizationId: string | null } };
+
+export type DeclineMembershipMutationVariables = Exact<{
+  organizationId: string;
+}>;
+
+
+export type DeclineMembershipMutation = { readonly declineMembership: { readonly organizationId: string | null } };
+
 export const SESSION = "query Session { isOperator myOrganizations { id name slug role plan permissions provisioningStatus provisionedAt createdAt } }" as Operation<SessionQuery, SessionQueryVariables>
 
 export const PROVISIONING_STATUS = "query ProvisioningStatus($organizationId: ID!) { provisioningStatus(organizationId: $organizationId) { ...Progress } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } }" as Operation<ProvisioningStatusQuery, ProvisioningStatusQueryVariables>
@@ -387,15 +415,17 @@ export const RETRY_PROVISIONING = "mutation RetryProvisioning($organizationId: I
 
 export const CANCEL_PROVISIONING = "mutation CancelProvisioning($organizationId: ID!) { cancelProvisioning(organizationId: $organizationId) { jobId provisioning { ...Progress } } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } }" as Operation<CancelProvisioningMutation, CancelProvisioningMutationVariables>
 
-export const PROVISION_TENANT = "mutation ProvisionTenant($organizationId: ID!, $dataRegion: String, $databaseSize: String) { provisionTenant( organizationId: $organizationId dataRegion: $dataRegion databaseSize: $databaseSize ) { jobId } }" as Operation<ProvisionTenantMutation, ProvisionTenantMutationVariables>
+export const PROVISION_TENANT = "mutation ProvisionTenant($organizationId: ID!, $dataRegion: String, $databaseSize: String, $tier: String) { provisionTenant( organizationId: $organizationId dataRegion: $dataRegion databaseSize: $databaseSize tier: $tier ) { jobId } }" as Operation<ProvisionTenantMutation, ProvisionTenantMutationVariables>
 
-export const PROVISIONING_OPTIONS = "query ProvisioningOptions { provisioningOptions { defaultDataRegion currency regions { dataRegion label city country latitude longitude } sizes { size label minComputeUnits maxComputeUnits suspendAfterSeconds } tiers { tier label services } plans { plan label monthlyPrice defaultSize sizes storageBytes transferBytes computeSeconds historySeconds } } }" as Operation<ProvisioningOptionsQuery, ProvisioningOptionsQueryVariables>
+export const PROVISIONING_OPTIONS = "query ProvisioningOptions { provisioningOptions { defaultDataRegion defaultTier currency regions { dataRegion label city country latitude longitude } sizes { size label minComputeUnits maxComputeUnits suspendAfterSeconds } tiers { tier label services } plans { plan label monthlyPrice defaultSize sizes tiers storageBytes transferBytes computeSeconds historySeconds } } }" as Operation<ProvisioningOptionsQuery, ProvisioningOptionsQueryVariables>
 
-export const HEALTH = "query Health($organizationId: ID!, $since: DateTime!, $bucket: HealthBucket!) { tenantHealth(organizationId: $organizationId) { status reasons { code severity message } metrics { latencyMs connections maxConnections cacheHitRatio sizeBytes quotaBytes schemaVersion } checkedAt connectedAt nextCheckAt } tenantHealthHistory( organizationId: $organizationId since: $since bucket: $bucket ) { at checks available availability status medianLatencyMs p95LatencyMs sizeBytes } tenantAlerts(organizationId: $organizationId, includeResolved: true, first: 20) { id kind severity message openedAt resolvedAt } }" as Operation<HealthQuery, HealthQueryVariables>
+export const HEALTH = "query Health($organizationId: ID!, $since: DateTime!, $bucket: HealthBucket!) { tenantHealth(organizationId: $organizationId) { status reasons { code severity message } metrics { latencyMs connections maxConnections cacheHitRatio sizeBytes quotaBytes schemaVersion } checkedAt connectedAt nextCheckAt } tenantHealthHistory( organizationId: $organizationId since: $since bucket: $bucket ) { at availability medianLatencyMs connections cacheHitRatio sizeBytes } tenantAlerts(organizationId: $organizationId, includeResolved: true, first: 20) { id kind severity message openedAt resolvedAt } }" as Operation<HealthQuery, HealthQueryVariables>
 
 export const CHECK_HEALTH = "mutation CheckHealth($organizationId: ID!, $deep: Boolean!) { checkTenantHealth(organizationId: $organizationId, deep: $deep) { status checkedAt } }" as Operation<CheckHealthMutation, CheckHealthMutationVariables>
 
-export const CONNECTION_INFO = "query ConnectionInfo($organizationId: ID!, $revealPassword: Boolean!) { tenantConnectionInfo( organizationId: $organizationId revealPassword: $revealPassword ) { host pooledHost port database role sslMode graphqlEndpoint password } }" as Operation<ConnectionInfoQuery, ConnectionInfoQueryVariables>
+export const CONNECTION_INFO = "query ConnectionInfo($organizationId: ID!, $revealPassword: Boolean!) { tenantConnectionInfo( organizationId: $organizationId revealPassword: $revealPassword ) { host pooledHost port pooledPort database role sslMode graphqlEndpoint password } }" as Operation<ConnectionInfoQuery, ConnectionInfoQueryVariables>
+
+export const SCHEMA_VERSION = "query SchemaVersion($organizationId: ID!) { tenantHealth(organizationId: $organizationId) { metrics { schemaVersion } connectedAt } }" as Operation<SchemaVersionQuery, SchemaVersionQueryVariables>
 
 export const API_KEYS = "query ApiKeys($organizationId: ID!) { apiKeys(organizationId: $organizationId) { ...Key } } fragment Key on ApiKey { id name prefix scope status requestsPerMinute createdAt lastUsedAt expiresAt revokedAt replacedBy }" as Operation<ApiKeysQuery, ApiKeysQueryVariables>
 
@@ -419,7 +449,7 @@ export const FLEET_PANELS = "query FleetPanels { providers { provider service la
 
 export const TENANT_DETAILS = "query TenantDetails($subject: String!) { tenantVerification(subject: $subject) { organizationId verdict { ready state summary remedy { text } } checks { check status found remedy { text } } tenant { ...TenantRow provisionedAt stripeCustomerId neonProjectId jobStatus provisioning { ...Progress } alerts(first: 10) { id severity message openedAt } events(first: 20) { id eventType resourceType status startedAt } } audit { id action actorType createdAt } } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } } fragment TenantRow on Tenant { id name slug plan ownerEmail dataRegion status health healthCheckedAt databaseSize schemaVersion openAlerts nextAttemptAt createdAt error { code message } }" as Operation<TenantDetailsQuery, TenantDetailsQueryVariables>
 
-export const CREATE_ORGANIZATION = "mutation CreateOrganization($name: String!, $dataRegion: String, $databaseSize: String) { createOrganization( name: $name dataRegion: $dataRegion databaseSize: $databaseSize ) { organizationId organization { slug } } }" as Operation<CreateOrganizationMutation, CreateOrganizationMutationVariables>
+export const CREATE_ORGANIZATION = "mutation CreateOrganization($name: String!, $dataRegion: String, $databaseSize: String, $tier: String) { createOrganization( name: $name dataRegion: $dataRegion databaseSize: $databaseSize tier: $tier ) { organizationId organization { slug } } }" as Operation<CreateOrganizationMutation, CreateOrganizationMutationVariables>
 
 export const UPDATE_ORGANIZATION = "mutation UpdateOrganization($organizationId: ID!, $name: String, $billingEmail: String) { updateOrganization( organizationId: $organizationId name: $name billingEmail: $billingEmail ) { organizationId } }" as Operation<UpdateOrganizationMutation, UpdateOrganizationMutationVariables>
 
@@ -430,4 +460,10 @@ export const EXPECTED_MEMBERS = "query ExpectedMembers($organizationId: ID!) { e
 export const EXPECT_MEMBER = "mutation ExpectMember($organizationId: ID!, $email: String!, $role: MemberRole!) { expectMember(organizationId: $organizationId, email: $email, role: $role) { id } }" as Operation<ExpectMemberMutation, ExpectMemberMutationVariables>
 
 export const WITHDRAW_EXPECTATION = "mutation WithdrawExpectation($organizationId: ID!, $email: String!) { withdrawExpectation(organizationId: $organizationId, email: $email) }" as Operation<WithdrawExpectationMutation, WithdrawExpectationMutationVariables>
+
+export const MY_EXPECTATIONS = "query MyExpectations { myExpectations { organizationId organizationName role endsAt } }" as Operation<MyExpectationsQuery, MyExpectationsQueryVariables>
+
+export const ACCEPT_MEMBERSHIP = "mutation AcceptMembership($organizationId: ID!) { acceptMembership(organizationId: $organizationId) { organizationId } }" as Operation<AcceptMembershipMutation, AcceptMembershipMutationVariables>
+
+export const DECLINE_MEMBERSHIP = "mutation DeclineMembership($organizationId: ID!) { declineMembership(organizationId: $organizationId) { organizationId } }" as Operation<DeclineMembershipMutation, DeclineMembershipMutationVariables>
 

@@ -1,4 +1,4 @@
-import { useSyncExternalStore } from 'react'
+import { type ReactNode, type SyntheticEvent, useEffect, useId, useState, useSyncExternalStore } from 'react'
 
 /** One timer for all who show the time at the same pace: a list has one in each row. */
 class Ticker {
@@ -59,25 +59,74 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ['second', 1_000],
 ]
 
-/** A moment relative to now, in the zone of whoever looks; the exact time on hover. */
+interface Place {
+  readonly left: number
+  readonly top: number
+}
+
+/** The width of the exact time, with some room. */
+const EXACT_PX = 340
+
+/** A time with the exact one for a pointer over it, and for whoever comes to it with the keyboard. */
+function Time({ at, children }: { readonly at: string; readonly children: ReactNode }) {
+  const id = useId()
+  const [place, setPlace] = useState<Place>()
+  const show = ({ currentTarget }: SyntheticEvent<HTMLElement>) => {
+    const { left, bottom } = currentTarget.getBoundingClientRect()
+    setPlace({ left: Math.max(8, Math.min(left, window.innerWidth - EXACT_PX)), top: bottom + 4 })
+  }
+  const hide = () => setPlace(undefined)
+  const isShown = place !== undefined
+  useEffect(() => {
+    if (!isShown) return
+    const close = () => setPlace(undefined)
+    // It would stay where the time has been.
+    window.addEventListener('scroll', close, { capture: true, once: true })
+    return () => window.removeEventListener('scroll', close, { capture: true })
+  }, [isShown])
+  return (
+    <>
+      <time
+        dateTime={at}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: the exact time is for those without a pointer, too
+        tabIndex={0}
+        aria-describedby={isShown ? id : undefined}
+        onMouseEnter={show}
+        onMouseLeave={hide}
+        onFocus={show}
+        onBlur={hide}
+        onKeyDown={({ key }) => key === 'Escape' && hide()}
+      >
+        {children}
+      </time>
+      {place ? (
+        <span
+          id={id}
+          role="tooltip"
+          // Above everything, and cut off by nothing that scrolls.
+          popover="manual"
+          ref={(element) => element?.showPopover()}
+          style={place}
+          className="fixed m-0 rounded-md border bg-card px-2.5 py-1.5 text-xs whitespace-nowrap text-foreground shadow-lg"
+        >
+          {exact.format(new Date(at))}
+        </span>
+      ) : null}
+    </>
+  )
+}
+
+/** A moment relative to now, in the zone of whoever looks; the exact time on hover and focus. */
 export function Ago({ at }: { readonly at: string }) {
   const now = useNow(10_000)
   const moment = new Date(at).getTime()
   // What has just come may be newer than the last renewal, and is not in the future for that.
-  return (
-    <time dateTime={at} title={exact.format(new Date(at))}>
-      {relativeTo(moment, Math.max(now, Math.min(moment, Date.now())))}
-    </time>
-  )
+  return <Time at={at}>{relativeTo(moment, Math.max(now, Math.min(moment, Date.now())))}</Time>
 }
 
-/** A moment with its date, in the zone of whoever looks; the exact time on hover. */
+/** A moment with its date, in the zone of whoever looks; the exact time on hover and focus. */
 export function Moment({ at }: { readonly at: string }) {
-  return (
-    <time dateTime={at} title={exact.format(new Date(at))}>
-      {short.format(new Date(at))}
-    </time>
-  )
+  return <Time at={at}>{short.format(new Date(at))}</Time>
 }
 
 function relativeTo(at: number, now: number): string {

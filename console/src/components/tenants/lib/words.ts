@@ -20,6 +20,10 @@ const SERVICES: Readonly<Record<string, string>> = {
   stripe: 'Billing',
   neon: 'Database',
   graphql: 'GraphQL API',
+  supabase: 'Supabase project',
+  github: 'Repository',
+  vercel: 'Deployment',
+  n8n: 'Workflows',
 }
 export const serviceTitle = (service: string) => SERVICES[service] ?? sentenceCase(service)
 
@@ -32,6 +36,7 @@ export function sentenceCase(word: string): string {
 const ERRORS: Readonly<Record<string, string>> = {
   signed_out: 'You are signed out. Sign in again to go on.',
   offline: 'You are offline. This page goes on when the connection is back.',
+  page_not_loaded: 'This part of the console could not be loaded. It may have been updated: try again.',
   unreachable: 'The project does not answer at the moment. Try again shortly.',
   forbidden: 'Your role in this organization does not allow this. Ask an owner or admin.',
   organization_not_found: 'There is no such organization, or you are not a member of it.',

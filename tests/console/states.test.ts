@@ -1,0 +1,428 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Browser, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type ConsoleServer, startConsole } from '../../local/console.ts'
+import { ensureConsole } from '../../tools/console/build.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { launchBrowser } from './browser.ts'
+import { accessibilityProblems, openContext, type Trouble } from './pages.ts'
+import { ALL, ORGANIZATION } from './pretended-data.ts'
+import { type Fate, type PretendedProject, signInAt, startPretendedProject } from './pretended-project.ts'
+
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
+
+let project: PretendedProject
+let pages: ConsoleServer
+let browser: Browser
+let page: Page
+let trouble: Trouble
+
+/** What is shown of one thing that the API tells, and how a person gets there from the overview. */
+interface View {
+  /** Of the API, or `tenant-graphql`. */
+  readonly asks: readonly string[]
+  readonly open: () => Promise<void>
+  /** Where it is shown, when other views are on the same page. */
+  readonly within?: () => Locator
+  /** As in `Loading the keys…`. */
+  readonly loads: string
+  readonly shows: string | RegExp
+  /** What is said where there is nothing; `code` when the API says so by a refusal. */
+  readonly empty: { readonly says: string | RegExp; readonly code?: 'database_not_found' }
+  /** What somebody is told who may not see it. */
+  readonly denied?: string
+}
+
+const DENIED = 'Your role in this organization does not allow this. Ask an owner or admin.'
+const link = (name: string) => () => page.getByRole('link', { name, exact: true }).first().click()
+const card = (title: string) => () =>
+  page.locator('section', { has: page.getByRole('heading', { name: title, exact: true }) })
+const tenants = link('Tenants')
+
+const VIEWS: Readonly<Record<string, View>> = {
+  'the organizations': {
+    asks: ['Session', 'MyExpectations'],
+    open: async () => {
+      // The first thing that any page asks for.
+      await page.goto(`${pages.url}/`)
+    },
+    loads: 'your organizations',
+    shows: 'Your database is ready',
+    empty: { says: 'You are in no organization yet' },
+  },
+  'who expects somebody': {
+    asks: ['MyExpectations'],
+    open: async () => {
+      project.instead.set('myOrganizations', [])
+      await page.goto(`${pages.url}/`)
+    },
+    loads: 'who expects you',
+    shows: 'Join a team, or decline: then you get an organization of your own.',
+    empty: { says: 'You are in no organization yet' },
+  },
+  'the progress': {
+    asks: ['ProvisioningProgress', 'ProvisioningStatus'],
+    open: link('Overview'),
+    loads: 'the progress',
+    shows: 'Your database is ready',
+    empty: { says: 'Nothing has begun yet' },
+  },
+  'the connection': {
+    asks: ['ConnectionInfo'],
+    open: link('Infrastructure'),
+    within: () => page.locator('main section').nth(0),
+    loads: 'the connection',
+    shows: 'pool.example.com',
+    empty: { says: 'There is no database yet', code: 'database_not_found' },
+  },
+  'the API keys': {
+    asks: ['ApiKeys'],
+    open: link('Infrastructure'),
+    within: card('API keys'),
+    loads: 'the keys',
+    shows: 'Website',
+    empty: { says: 'There are no keys yet' },
+  },
+  'the schema version': {
+    asks: ['SchemaVersion'],
+    open: link('Infrastructure'),
+    within: card('Schema version'),
+    loads: 'the schema version',
+    shows: 'Version 2',
+    empty: { says: /^Not known yet/ },
+  },
+  'the expected members': {
+    asks: ['ExpectedMembers'],
+    open: link('Infrastructure'),
+    within: card('Expected members'),
+    loads: 'the expected members',
+    shows: 'bob@example.com',
+    empty: { says: 'Nobody is expected at the moment.' },
+  },
+  'the health': {
+    asks: ['Health'],
+    open: link('Health'),
+    loads: 'the health',
+    shows: 'Healthy',
+    empty: { says: 'There is no database yet' },
+  },
+  'the tables': {
+    asks: ['tenant-graphql'],
+    open: link('Query'),
+    within: card('Tables'),
+    loads: 'the tables',
+    shows: 'users',
+    empty: { says: 'This database has no tables to ask for.' },
+    denied: 'The list is switched off for this project. The schema that you were given has it.',
+  },
+  'what can be chosen': {
+    asks: ['ProvisioningOptions'],
+    open: async () => {
+      await page.getByLabel('Organization', { exact: true }).selectOption('New organization …')
+    },
+    loads: 'what can be chosen',
+    shows: /Frankfurt/,
+    empty: { says: 'Nothing is offered at the moment' },
+  },
+  'the tenants': {
+    asks: ['Tenants'],
+    open: tenants,
+    loads: 'the tenants',
+    shows: 'ann@example.com',
+    empty: { says: 'There are no such tenants' },
+    denied: 'For operators',
+  },
+  'the counts': {
+    asks: ['FleetCounts'],
+    open: tenants,
+    loads: 'the counts',
+    shows: '1,234',
+    empty: { says: /^All tenants0$/ },
+    denied: 'For operators',
+  },
+  'the providers and versions': {
+    asks: ['FleetPanels'],
+    open: tenants,
+    loads: 'Providers',
+    shows: '97 % free',
+    empty: { says: 'No provider has been called yet.' },
+  },
+  'the failures': {
+    asks: ['RetryTenants'],
+    open: tenants,
+    within: () => page.locator('main'),
+    loads: 'Failed, by reason',
+    shows: 'Neon refused the request.',
+    empty: { says: 'No tenant has failed.' },
+  },
+  'a tenant': {
+    asks: ['TenantDetails'],
+    open: async () => {
+      await tenants()
+      await page.getByRole('cell').or(page.getByRole('rowheader')).getByRole('button').first().click()
+    },
+    within: () => page.getByRole('dialog'),
+    loads: 'the checks',
+    shows: 'The tenant is ready.',
+    empty: { says: 'There is no such tenant.' },
+  },
+  'the tenants that can be tried again': {
+    asks: ['RetryTenants'],
+    open: async () => {
+      await tenants()
+      await page.getByRole('button', { name: 'Try failed ones again' }).click()
+    },
+    within: () => page.getByRole('dialog'),
+    loads: 'the number',
+    shows: 'Neon refused the request.',
+    empty: { says: 'None of the tenants of this view has failed.' },
+  },
+}
+
+beforeAll(async () => {
+  await ensureConsole()
+  ;[project, browser] = await Promise.all([startPretendedProject(), launchBrowser()])
+  pages = await startConsole({ url: project.url, publishableKey: 'sb_publishable_pretended' }, 0)
+  const opened = await openContext(browser, [pages.url, project.url])
+  trouble = opened.trouble
+  page = await opened.context.newPage()
+  page.setDefaultTimeout(5_000)
+  // What is tried again by itself waits for seconds.
+  await page.clock.install()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await pages?.stop()
+  await project?.stop()
+})
+
+beforeEach(async () => {
+  project.fates.clear()
+  project.instead.clear()
+  await page.emulateMedia({ media: null, reducedMotion: null })
+  await signInAt(page, pages.url)
+  // A page that asks for nothing but the organizations.
+  await page.goto(`${pages.url}/o/no-such-organization`)
+  await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+})
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') console.log(page.url(), await page.locator('body').textContent())
+  project.cut()
+  await page.context().setOffline(false)
+})
+
+const placeOf = ({ within }: View) => within?.() ?? page.locator('main')
+const shown = (view: View, text: string | RegExp) =>
+  placeOf(view)
+    .getByText(text, { exact: typeof text === 'string' })
+    .first()
+    .waitFor()
+
+function becomes({ asks }: Pick<View, 'asks'>, fate: Fate): void {
+  for (const name of asks) project.fates.set(name, fate)
+}
+
+/** What is tried again by itself is, until this is shown. */
+const afterTries = (view: View, text: RegExp) =>
+  vi.waitFor(async () => {
+    await page.clock.fastForward(4_000)
+    await placeOf(view).getByText(text).first().waitFor({ timeout: 250 })
+  }, 5_000)
+
+describe.each(Object.entries(VIEWS))('%s', (_, view) => {
+  it('says that it is loading, then that there is no connection, and goes on by itself when there is one', async () => {
+    becomes(view, 'hang')
+    await view.open()
+    await placeOf(view).getByText(`Loading ${view.loads}…`).first().waitFor({ state: 'attached' })
+    await page.context().setOffline(true)
+    becomes(view, 'cut')
+    project.cut()
+    await shown(view, /^You are offline\. This page goes on when the connection is back\./)
+    becomes(view, 'data')
+    await page.context().setOffline(false)
+    await shown(view, view.shows)
+    expect(await page.getByText(/You are offline/).count()).toBe(0)
+  })
+
+  it('says that something went wrong, with the number for support, and can be tried again', async () => {
+    becomes(view, { code: 'internal_error' })
+    await view.open()
+    await afterTries(view, /^Something went wrong on our side\. Tell support this number: request-1\.$/)
+    becomes(view, 'data')
+    await placeOf(view).getByRole('button', { name: 'Try again' }).first().click()
+    await shown(view, view.shows)
+    expect(
+      await placeOf(view)
+        .getByText(/Something went wrong/)
+        .count(),
+    ).toBe(0)
+  })
+
+  it('says who may see it', async () => {
+    becomes(view, { code: 'forbidden' })
+    await view.open()
+    await shown(view, view.denied ?? DENIED)
+  })
+
+  it('says that there is nothing, and what comes', async () => {
+    becomes(view, view.empty.code ? { code: view.empty.code } : 'nothing')
+    await view.open()
+    await shown(view, view.empty.says)
+  })
+})
+
+it('is tried for every query and subscription of the pages', async () => {
+  const operations = await readFile(path.join(projectRoot, 'console/operations.graphql'), 'utf8')
+  const named = [...operations.matchAll(/^(?:query|subscription) (\w+)/gm)].map(([, name]) => name)
+  expect(named.length).toBeGreaterThan(10)
+  expect(Object.values(VIEWS).flatMap(({ asks }) => asks)).toEqual(expect.arrayContaining(named))
+})
+
+it('offers to provision a tenant where there is none, and leads to its progress', async () => {
+  const cancelled = { ...ORGANIZATION, provisioningStatus: { overall: 'cancelled' }, provisionedAt: null }
+  project.instead.set('myOrganizations', [cancelled])
+  project.instead.set('provisioningStatus', { ...ALL.provisioningStatus, overall: 'CANCELLED', percent: 0 })
+  await page.goto(`${pages.url}/o/${ORGANIZATION.slug}/infrastructure`)
+  await page.getByRole('heading', { name: 'Provision tenant' }).waitFor()
+  await page.getByRole('radio', { name: /Frankfurt/ }).waitFor()
+  await page.getByRole('button', { name: 'Set up', exact: true }).click()
+  await page.getByText('Confirm this first.').waitFor()
+  await page.getByRole('checkbox', { name: /cannot be changed later/ }).check()
+  await page.getByRole('button', { name: 'Set up', exact: true }).click()
+  await page.getByText('Your database is ready').waitFor()
+  expect(project.asked.get('ProvisionTenant')).toEqual({
+    organizationId: ORGANIZATION.id,
+    dataRegion: 'eu-central-1',
+    databaseSize: 'small',
+  })
+  // A plain member is told that there is nothing to be seen, and not asked to choose.
+  project.instead.set('myOrganizations', [{ ...cancelled, role: 'MEMBER', permissions: ['CHECK_HEALTH'] }])
+  await page.goto(`${pages.url}/o/${ORGANIZATION.slug}/infrastructure`)
+  await page.getByText('For owners and admins').waitFor()
+})
+
+it('asks whoever is in no organization whether they join the team that expects them', async () => {
+  project.instead.set('myOrganizations', [])
+  await page.goto(`${pages.url}/`)
+  await page.getByText('Ann’s bakery').waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+  await page.getByRole('button', { name: 'Join' }).click()
+  await expect.poll(() => project.asked.get('AcceptMembership')).toEqual({ organizationId: ORGANIZATION.id })
+  project.instead.clear()
+  await page.getByText('Your database is ready').waitFor()
+})
+
+/** The pages of whoever is not signed in, or not any more. */
+const FORMS = {
+  '/sign-up': { submit: 'Sign up', fields: ['E-mail address', 'Password'] },
+  '/sign-in': { submit: 'Sign in', fields: ['E-mail address', 'Password'] },
+  '/forgot-password': { submit: 'Send the link', fields: ['E-mail address'] },
+} as const
+const FILLED = { 'E-mail address': 'ann@example.com', Password: 'a-long-password' } as const
+
+it.each(Object.entries(FORMS))(
+  'the form of %s says that it is busy, why it was refused, and that there is no connection, and keeps what was typed',
+  async (path, { submit, fields }) => {
+    await page.evaluate(() => localStorage.removeItem('console-session'))
+    await page.goto(`${pages.url}${path}`)
+    const button = page.getByRole('button', { name: submit, exact: true })
+    for (const field of fields) await page.getByLabel(field, { exact: true }).fill(FILLED[field])
+    project.fates.set('auth', 'hang')
+    await button.click()
+    await vi.waitFor(async () => expect(await button.isDisabled()).toBe(true))
+    project.fates.set('auth', { code: 'too_many_requests' })
+    project.cut()
+    await page.getByRole('alert').getByText('Too many attempts. Try again in some minutes.').waitFor()
+    await page.context().setOffline(true)
+    await button.click()
+    await page.getByRole('alert').getByText('You are offline.').waitFor()
+    for (const field of fields)
+      expect(await page.getByLabel(field, { exact: true }).inputValue()).toBe(FILLED[field])
+    await page.context().setOffline(false)
+  },
+)
+
+it('says so where the program of a page cannot be loaded for want of a connection, and goes on by itself', async () => {
+  const fresh = await openContext(browser, [pages.url, project.url])
+  const own = await fresh.context.newPage()
+  own.setDefaultTimeout(5_000)
+  await signInAt(own, pages.url)
+  await own.goto(`${pages.url}/`)
+  await own.getByText('Your database is ready').waitFor()
+  await fresh.context.setOffline(true)
+  await own.getByText('What you see may be old.').waitFor()
+  await own.getByRole('link', { name: 'Health' }).first().click()
+  await own.getByText(/^You are offline\. This page goes on/).waitFor()
+  await fresh.context.setOffline(false)
+  await own.getByText('Healthy', { exact: true }).waitFor()
+  expect(await own.getByText(/You are offline/).count()).toBe(0)
+  expect(fresh.trouble.found).toEqual([])
+  await fresh.context.close()
+})
+
+it('shows a time in the zone of whoever looks, and the exact one to a pointer and to the keyboard', async () => {
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
+  const made = page.locator('time').first()
+  const exact = new Intl.DateTimeFormat('en-GB', {
+    dateStyle: 'full',
+    timeStyle: 'long',
+    timeZone: 'Europe/Berlin',
+  }).format(new Date((await made.getAttribute('datetime')) ?? ''))
+  const tip = page.getByRole('tooltip')
+  await made.hover()
+  expect(await tip.textContent()).toBe(exact)
+  await page.getByRole('heading', { level: 1 }).hover()
+  await tip.waitFor({ state: 'detached' })
+  await page.getByRole('button', { name: 'Rename Website' }).focus()
+  await page.keyboard.press('Shift+Tab')
+  await page.keyboard.press('Shift+Tab')
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('TIME')
+  await tip.waitFor()
+  expect(await page.evaluate(() => document.activeElement?.getAttribute('aria-describedby'))).toBe(
+    await tip.getAttribute('id'),
+  )
+  await page.keyboard.press('Escape')
+  await tip.waitFor({ state: 'detached' })
+})
+
+it('prints black on white what is on a page, without what only screens need, from the dark theme too', async () => {
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
+  await page.getByText('pool.example.com').first().waitFor()
+  await page.evaluate(() => {
+    document.documentElement.dataset.theme = 'dark'
+  })
+  await page.emulateMedia({ media: 'print' })
+  const looks = await page.evaluate(() => {
+    const style = (selector: string) => getComputedStyle(document.querySelector(selector) ?? document.body)
+    return [style('body').backgroundColor, style('main h1').color, style('main section').backgroundColor]
+  })
+  expect(looks).toEqual(['rgb(255, 255, 255)', 'rgb(0, 0, 0)', 'rgb(255, 255, 255)'])
+  expect(await page.getByRole('navigation').count()).toBe(0)
+  expect(await page.locator('main button:not([role=tab]):visible').count()).toBe(0)
+  await page.getByText('pool.example.com').first().waitFor()
+  // A4 at 96 dots an inch, less its margins: nothing is cut off.
+  await page.setViewportSize({ width: 718, height: 1_000 })
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(718)
+  await page.setViewportSize({ width: 1280, height: 900 })
+})
+
+it('moves nothing for whoever does not want to see anything move', async () => {
+  await page.emulateMedia({ reducedMotion: 'reduce' })
+  becomes({ asks: ['Health'] }, 'hang')
+  await page.getByRole('link', { name: 'Health' }).first().click()
+  const skeleton = page.locator('main .animate-pulse').first()
+  await skeleton.waitFor()
+  const running = () =>
+    page.evaluate(() => document.getAnimations().filter(({ playState }) => playState === 'running').length)
+  await expect.poll(running).toBe(0)
+  // Without the wish, it moves.
+  await page.emulateMedia({ reducedMotion: 'no-preference' })
+  await expect.poll(running).toBeGreaterThan(0)
+})
+
+it('broke no rule of the policy, and threw nothing', () => {
+  expect(trouble.found).toEqual([])
+})

@@ -2,13 +2,13 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { TYPESCRIPT } from '../support/typescript.ts'
 import { type ChaosReport, runChaos } from './chaos.ts'
 import { callsAllowed, judged } from './dead-provider.ts'
 import { makePlan, makePlans } from './plan.ts'
 
 const program = fileURLToPath(new URL('run.ts', import.meta.url))
-const chaos = (...args: string[]) =>
-  promisify(execFile)(process.execPath, ['--import', 'tsx', program, ...args])
+const chaos = (...args: string[]) => promisify(execFile)(process.execPath, [...TYPESCRIPT, program, ...args])
 
 /** Of the faults that every short storm brings about, whatever the timing. */
 const ALWAYS_INJECTED = [

@@ -5,6 +5,7 @@ import { exitCodeOf } from '../../tools/command.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { type Ending, ownEnvironment, type RunningCommand, startCommand } from '../local/commands/command.ts'
 import type { TestProject } from '../support/project.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 export const SCRIPT = 'cli/tenants.ts'
 
@@ -68,7 +69,7 @@ export async function inTerminal(
   args: readonly string[],
   { columns = 80, answers = [] }: TerminalOptions = {},
 ): Promise<{ code: number | null; output: string }> {
-  const command = `stty cols ${columns}; exec '${process.execPath}' --import tsx ${SCRIPT} ${args.join(' ')}`
+  const command = `stty cols ${columns}; exec '${process.execPath}' ${[...TYPESCRIPT, SCRIPT, ...args].join(' ')}`
   const terminal = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: projectRoot,
     env: environment,

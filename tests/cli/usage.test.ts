@@ -3,6 +3,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { projectRoot } from '../../tools/project.ts'
 import { createWorkplace, ownEnvironment, startCommand, type Workplace } from '../local/commands/command.ts'
+import { AS_NPM } from '../support/typescript.ts'
 import { SCRIPT, tenants } from './cli.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -169,7 +170,8 @@ const SCRIPTS = [
 ]
 
 test('every other script only explains itself on --help, and does nothing with an option that it does not know', async () => {
-  const start = (script: string, option: string) => startCommand(script, [option], ownEnvironment()).ended
+  const start = (script: string, option: string) =>
+    startCommand(script, [option], ownEnvironment(), projectRoot, AS_NPM).ended
   const helps = await Promise.all(SCRIPTS.map((script) => start(script, '--help')))
   for (const [index, help] of helps.entries())
     expect({ script: SCRIPTS[index], ...help }).toMatchObject({

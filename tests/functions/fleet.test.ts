@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -16,10 +15,9 @@ import { neonHost } from '../../shared/services/neon/host.ts'
 import { tenants as command, operatorOf, tenantsJson } from '../cli/cli.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 import { addTenants, type HealthTenant } from './health-project.ts'
 
-/** In the same process: to kill a wrapper would leave the worker alive. */
-const TSX = ['--import', createRequire(import.meta.url).resolve('tsx')]
 const FLEET = 40
 const HOUR_MS = 3_600_000
 const CANARY = 4
@@ -235,7 +233,7 @@ describe('a fleet migration', () => {
 /** A worker in a process of its own. @returns how to kill it, as the platform kills a function: without a word */
 function startWorker(...files: readonly SchemaFile[]): { kill(): Promise<void> } {
   const program = fileURLToPath(new URL('fleet-worker.ts', import.meta.url))
-  const child = spawn(process.execPath, [...TSX, program], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, program], {
     env: {
       ...process.env,
       DATABASE: project.databaseUrl(),

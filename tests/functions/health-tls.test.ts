@@ -6,6 +6,7 @@ import type { Gateway } from '../../local/gateway/gateway.ts'
 import { evaluate, type Thresholds } from '../../shared/health/evaluate.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 import { addTenant, callHealth, type HealthTenant } from './health-project.ts'
 import { type Authority, createAuthority, issue, startTlsFront, type TlsFront } from './tls-front.ts'
 
@@ -75,8 +76,7 @@ async function checkOnNode(): Promise<Checked> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [
-      '--import',
-      'tsx',
+      ...TYPESCRIPT,
       path.join(projectRoot, 'tests/functions/probe-once.ts'),
       JSON.stringify(address),
       tenant.healthPassword,

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startGateway } from '../../local/gateway/gateway.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 import { type GatewayFixture, startFixtureGateway, supabaseClient } from './fixtures/gateway.ts'
 
 let fixture: GatewayFixture
@@ -196,7 +197,7 @@ test('stop ends every process, also one that does not want to', async () => {
 
 test('a process ends with its parent, even when that is killed', async () => {
   const script = fileURLToPath(new URL('fixtures/hold-function.ts', import.meta.url))
-  const parent = spawn(process.execPath, ['--import', 'tsx', script], {
+  const parent = spawn(process.execPath, [...TYPESCRIPT, script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const line = await new Promise<string>((resolve) =>

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts, type PortSetting } from '../../../tools/ports.ts'
 import { projectRoot } from '../../../tools/project.ts'
 import { makeQuickDirectory } from '../../support/quick-directory.ts'
+import { TYPESCRIPT } from '../../support/typescript.ts'
 import { processesWith } from './processes.ts'
 
 const PRINT_LIMIT_MS = 60_000
@@ -80,8 +81,9 @@ export function startCommand(
   args: readonly string[],
   environment: NodeJS.ProcessEnv,
   cwd = projectRoot,
+  loader = TYPESCRIPT,
 ): RunningCommand {
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+  const child = spawn(process.execPath, [...loader, script, ...args], {
     cwd,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { projectRoot } from '../../../tools/project.ts'
+import { TYPESCRIPT } from '../../support/typescript.ts'
 
 /** Whether there is util-linux' `script`, which gives a program a terminal. The one of macOS has other options. */
 export const terminalAvailable = process.platform === 'linux' && found('script')
@@ -21,7 +22,7 @@ export async function answerInTerminal(
   answer: string,
   environment: NodeJS.ProcessEnv,
 ): Promise<{ code: number | null; output: string }> {
-  const command = `'${process.execPath}' --import tsx ${script}`
+  const command = `'${process.execPath}' ${[...TYPESCRIPT, script].join(' ')}`
   const terminal = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: projectRoot,
     env: environment,

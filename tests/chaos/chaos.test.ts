@@ -23,7 +23,7 @@ const ALWAYS_INJECTED = [
 
 describe('a storm', () => {
   it('of killed workers, database crashes, lost doorbells and failing providers leaves every tenant ready, once', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const report = await runChaos({
       signUps: 30,

@@ -6,6 +6,8 @@ import { readSeal } from '../kernel/seal.ts'
 export interface ProjectSecrets {
   /** Of the role postgres. */
   readonly databasePassword?: string
+  /** The one that comes in its place, while it may be valid already. */
+  readonly nextDatabasePassword?: string
   /** sb_secret_…, or the legacy service_role key where a project has none. */
   readonly secretKey?: string
   /** The legacy key, where the project has it. */
@@ -23,10 +25,10 @@ export async function projectSecrets(sql: Database, organizationId: string): Pro
   return row?.secrets ?? {}
 }
 
-/** Adds to them in Vault at once, under the lease. No statement has one in its text. Throws LeaseLost. */
+/** Adds to them in Vault at once, under the lease; null takes one away. No statement has one in its text. Throws LeaseLost. */
 export async function keepProjectSecrets(
   { sql, job, saveRecord }: Pick<StepContext, 'sql' | 'job' | 'saveRecord'>,
-  secrets: ProjectSecrets,
+  secrets: { readonly [Name in keyof ProjectSecrets]: ProjectSecrets[Name] | null },
 ): Promise<void> {
   const sealed = await (await readSeal(sql))(JSON.stringify(secrets))
   await saveRecord(sql`provisioning.keep_project_secrets(${job.id}, ${job.leaseToken}, ${sealed})`)

@@ -40,14 +40,14 @@ declare
   v_job public.provisioning_jobs := provisioning.hold_lease(p_job_id, p_lease_token);
 begin
   perform provisioning.keep_secret(provisioning.project_secret(v_job.organization_id),
-    (provisioning.project_secrets(v_job.organization_id) || provisioning.unseal(p_sealed)::jsonb)::text,
+    jsonb_strip_nulls(provisioning.project_secrets(v_job.organization_id) || provisioning.unseal(p_sealed)::jsonb)::text,
     'Secrets of a tenant''s own Supabase project');
 end
 $$;
 revoke execute on function provisioning.keep_project_secrets(uuid, uuid, text) from public, anon, authenticated, service_role;
 comment on function provisioning.keep_project_secrets(uuid, uuid, text) is
-  'Adds a sealed {name: text} to the secrets of the tenant''s own Supabase project. Raises TP001 when another worker has
-the job.';
+  'Adds a sealed {name: text} to the secrets of the tenant''s own Supabase project; null takes one away. Raises TP001 when another
+worker has the job.';
 
 create function provisioning.forget_project_secrets(p_organization_id uuid) returns void
 language plpgsql security definer set search_path = '' as $$

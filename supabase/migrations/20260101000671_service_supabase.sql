@@ -169,6 +169,7 @@ begin
     perform provisioning.forget_database(v_job.organization_id);
   end if;
   perform provisioning.forget_project_secrets(v_job.organization_id);
+  delete from provisioning.former_project_keys k where k.organization_id = v_job.organization_id;
   perform provisioning.resolve_alert(v_job.organization_id, 'project_slow');
   if p_is_kept then
     update public.tenant_resources r set state = 'kept', remove_at = null, details = r.details - 'request'

@@ -226,6 +226,26 @@ describe('the writes of a worker that lost its lease', () => {
         project.sql`select provisioning.record_project_keys(${jobId}, ${token}, '{"publishableKey": "k"}')`,
     ],
     [
+      'record_project_password',
+      ({ jobId, token }) => project.sql`select provisioning.record_project_password(${jobId}, ${token})`,
+    ],
+    [
+      'note_former_key',
+      ({ jobId, token }) => project.sql`select provisioning.note_former_key(${jobId}, ${token}, 'k')`,
+    ],
+    [
+      'record_secret_key',
+      ({ jobId, token }) => project.sql`select provisioning.record_secret_key(${jobId}, ${token}, 'k')`,
+    ],
+    [
+      'limit_former_keys',
+      ({ jobId, token }) => project.sql`select provisioning.limit_former_keys(${jobId}, ${token})`,
+    ],
+    [
+      'record_ended_keys',
+      ({ jobId, token }) => project.sql`select provisioning.record_ended_keys(${jobId}, ${token}, '{k}')`,
+    ],
+    [
       'forget_supabase_project',
       ({ jobId, token }) =>
         project.sql`select provisioning.forget_supabase_project(${jobId}, ${token}, false)`,
@@ -264,6 +284,7 @@ describe('the writes of a worker that lost its lease', () => {
         closed_until)
       select d.organization_id, ${stale.jobId}, 'database', 'project', true, false, to_jsonb(d), now()
       from public.organization_databases d where d.organization_id = ${organizationId}`
+    await project.sql`insert into provisioning.former_project_keys (organization_id, key_id) values (${organizationId}, 'at stake')`
     const before = await fingerprint(project.sql)
     expect(await refusal(write(stale))).toBe('TP001')
     expect(await fingerprint(project.sql)).toEqual(before)

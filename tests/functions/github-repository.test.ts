@@ -461,3 +461,25 @@ it('the key is tried by asking how much is left', async () => {
   }
   expect([await check(TOKEN), await check('wrong')]).toEqual([200, 401])
 })
+
+describe('a rotation', () => {
+  const NEW_KEY = 'sb_secret_of_the_rotation'
+
+  it('hands the new key on to the repository, and to nobody else', async () => {
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    await tier.giveSecrets(organizationId, { secretKey: NEW_KEY })
+    await tier.rotate(organizationId)
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    expect(emulator.secret(repositories()[0]?.id ?? 0, 'SUPABASE_SECRET_KEY')).toBe(NEW_KEY)
+    expect(await tier.everythingShown()).not.toContain(NEW_KEY)
+  })
+
+  it('makes no repository where there is none', async () => {
+    const made = emulator.repositories.length
+    await tier.sql`update public.provisioning_jobs set status = 'cancelled', finished_at = now()
+      where organization_id = ${organizationId}`
+    await tier.rotate(organizationId)
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    expect(emulator.repositories).toHaveLength(made)
+  })
+})

@@ -633,3 +633,52 @@ it('no secret of a client is in a table, an output, an event, or the functionsâ€
     select provisioning.project_secrets(${person.organizationId}) ->> 'n8nWebhookKey' as key`
   expect(kept?.key).toBe(webhookKey)
 })
+
+describe('a rotation', () => {
+  async function rotate({ organizationId }: SignedUp): Promise<string> {
+    await project.superuser`
+      select provisioning.keep_secret(provisioning.project_secret(${organizationId}),
+        ${JSON.stringify({ secretKey: 'sb_secret_of_the_rotation' })}, 'test')`
+    await project.sql`
+      select provisioning.enqueue(${organizationId}, 'rotate_credentials', '{}', null, 'request', 'project')`
+    await project.sweep()
+    return until('end of the rotation', async () => {
+      const [job] = await project.sql<{ status: string }[]>`
+        select status from public.provisioning_jobs where organization_id = ${organizationId} and kind = 'rotate_credentials'`
+      return ['succeeded', 'failed'].includes(job?.status ?? '') ? job?.status : undefined
+    })
+  }
+  const credentialsOf = ({ organizationId }: SignedUp) =>
+    project.n8nEmulator.contents.credentials.filter(({ name }) => name.includes(organizationId))
+
+  it('gives the credential of the workflows the new key; the workflows stay as they are', async () => {
+    const person = await signUp()
+    await project.waitFor(person.organizationId)
+    const [before, workflows] = [credentialsOf(person), project.n8nEmulator.contents.workflows]
+    expect(await rotate(person)).toBe('succeeded')
+    const after = credentialsOf(person)
+    expect(after.map(({ id }) => id)).toEqual(before.map(({ id }) => id))
+    expect(after.find(({ type }) => type === 'supabaseApi')?.data).toEqual({
+      host: PROJECT_URL,
+      serviceRole: 'sb_secret_of_the_rotation',
+    })
+    expect(after.find(({ type }) => type !== 'supabaseApi')).toEqual(
+      before.find(({ type }) => type !== 'supabaseApi'),
+    )
+    expect(project.n8nEmulator.contents.workflows).toEqual(workflows)
+  })
+
+  it('says that an n8n is too old which cannot give a credential other data', async () => {
+    const person = await signUp()
+    await project.waitFor(person.organizationId)
+    project.n8nEmulator.faults.add({
+      match: { operation: 'updateCredential' },
+      action: { type: 'status', status: 405 },
+    })
+    expect(await rotate(person)).toBe('failed')
+    const [step] = await project.sql<{ code: string }[]>`
+      select error ->> 'code' as code from public.provisioning_steps
+      where organization_id = ${person.organizationId} and step = 'hand_on_to_workflows'`
+    expect(step?.code).toBe('n8n_version_too_old')
+  })
+})

@@ -139,6 +139,12 @@ export class ServiceProject {
       .sql`select provisioning.enqueue(${organizationId}, 'provision', '{}', null, 'request', 'project')`
   }
 
+  /** Hands a new key on. */
+  async rotate(organizationId: string): Promise<void> {
+    await this
+      .sql`select provisioning.enqueue(${organizationId}, 'rotate_credentials', '{}', null, 'request', 'project')`
+  }
+
   /** Takes back what the provisioning has made. */
   async undo(organizationId: string, variables: Variables = {}): Promise<string> {
     await this.sql`

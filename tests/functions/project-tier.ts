@@ -133,6 +133,15 @@ export class ProjectTier implements AsyncDisposable {
       .sql`select provisioning.enqueue(${organizationId}, 'provision', '{}', null, 'request', 'project')`
   }
 
+  /** Asks for another login, password and key, as people do and as the sweep does. */
+  async rotate(
+    organizationId: string,
+    request: Readonly<Record<string, boolean | number>> = {},
+  ): Promise<void> {
+    await this.sql`
+      select provisioning.enqueue(${organizationId}, 'rotate_credentials', ${this.sql.json(request)}, null, 'request', 'project')`
+  }
+
   /** Takes back what the provisioning has made. */
   async undo(organizationId: string): Promise<string> {
     await this.sql`select provisioning.release_resources(${organizationId}, false)`

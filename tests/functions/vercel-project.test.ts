@@ -374,3 +374,49 @@ it('the token is tried with a list of one project', async () => {
   }
   expect([await check(TOKEN), await check('wrong')]).toEqual([200, 403])
 })
+
+describe('a rotation', () => {
+  const NEW_KEY = 'sb_secret_of_the_rotation'
+  const keysOf = () =>
+    projects()[0]
+      ?.variables.filter(({ key }) => key === 'SUPABASE_SECRET_KEY')
+      .map(({ value }) => value)
+
+  it('gives the project the new key, and deploys it anew, once', async () => {
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    await tier.giveSecrets(organizationId, { secretKey: NEW_KEY })
+    await tier.rotate(organizationId)
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    expect(keysOf()).toEqual([NEW_KEY, NEW_KEY])
+    const [, second, ...others] = deployments()
+    expect(others).toEqual([])
+    expect((await recorded())?.details.deploymentId).toBe(second?.id)
+    expect(await tier.everythingShown()).not.toContain(NEW_KEY)
+  })
+
+  it('deploys once whatever becomes of the reply, and wherever the worker dies', async () => {
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    fault('createDeployment', { type: 'act_then_reset' })
+    await tier.rotate(organizationId)
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    expect(deployments()).toHaveLength(2)
+    let rotations = 2
+    for (let place = 1, died = true; died; place++) {
+      await tier.rotate(organizationId)
+      died = await tier.workUntilDeath(organizationId, place)
+      expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+      rotations += 1
+      expect(deployments(), `place ${place}`).toHaveLength(rotations)
+    }
+  })
+
+  it('says why the build has failed, and is made again by another rotation', async () => {
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+    emulator.failNextBuild({ code: 'BUILD_FAILED', message: 'no such module' })
+    await tier.rotate(organizationId)
+    expect(await tier.workToEnd(organizationId)).toBe('failed')
+    expect(await failureOf('deploy_anew')).toMatchObject({ code: 'vercel_build_failed' })
+    await tier.rotate(organizationId)
+    expect(await tier.workToEnd(organizationId)).toBe('succeeded')
+  })
+})

@@ -61,6 +61,12 @@ export class N8nApi {
         return page(this.#parts.instance.credentials().map(withoutData).reverse(), request.query)
       case 'createCredential':
         return ok(withoutData(this.#createCredential(bodyOf(request, BODIES.credential))))
+      case 'updateCredential':
+        return ok(
+          withoutData(
+            this.#updateCredential(this.#credential(id), bodyOf(request, BODIES.credentialChanges)),
+          ),
+        )
       case 'deleteCredential':
         return this.#deleted('credential', withoutData(this.#credential(id)))
       case 'getCredentialType':
@@ -170,6 +176,25 @@ export class N8nApi {
       data: Object.fromEntries(texts),
       createdAt: now,
       updatedAt: now,
+    })
+  }
+
+  /** What is left out stays; data is replaced as a whole. */
+  #updateCredential(credential: Credential, body: Body): Credential {
+    const type = body.type === undefined ? credential.type : String(body.type)
+    if (type !== credential.type && body.data === undefined)
+      throw badRequest('data is needed with another type')
+    const data = isObject(body.data) ? body.data : credential.data
+    checkCredentialData(type, data)
+    const name =
+      body.name === undefined ? credential.name : checkedName(body, 'Credential', MIN_CREDENTIAL_NAME)
+    const texts = Object.entries(data).map(([field, value]) => [field, String(value)])
+    return this.#parts.instance.saveCredential({
+      ...credential,
+      name,
+      type,
+      data: Object.fromEntries(texts),
+      updatedAt: this.#now(),
     })
   }
 

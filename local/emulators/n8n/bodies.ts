@@ -110,6 +110,11 @@ export const BODIES = {
       updatedAt: readOnly,
     },
   },
+  credentialChanges: {
+    kind: 'object',
+    required: [],
+    fields: { name: text, type: text, data: anyObject },
+  },
 } as const satisfies Record<string, Shape>
 
 /** @throws N8nApiError 400 with everything that n8n's validation would name */

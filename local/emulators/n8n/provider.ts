@@ -34,7 +34,7 @@ const ROUTES: readonly (readonly [path: RegExp, operations: Readonly<Record<stri
   [/^\/tags$/, { GET: 'getTags', POST: 'createTag' }],
   [/^\/tags\/([^/]+)$/, { GET: 'getTag', DELETE: 'deleteTag' }],
   [/^\/credentials$/, { GET: 'getCredentials', POST: 'createCredential' }],
-  [/^\/credentials\/([^/]+)$/, { DELETE: 'deleteCredential' }],
+  [/^\/credentials\/([^/]+)$/, { PATCH: 'updateCredential', DELETE: 'deleteCredential' }],
   [/^\/credentials\/schema\/([^/]+)$/, { GET: 'getCredentialType' }],
 ]
 

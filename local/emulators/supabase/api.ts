@@ -111,6 +111,16 @@ export class SupabaseApi {
     return this.#handlers[operation.name](operation.path, input)
   }
 
+  /** What the Data API of a project answers to whoever has this key. */
+  askDataApi(ref: string, apiKey: string): Reply {
+    const project = this.#parts.store.get(ref)
+    if (!project || !statusOf(project, this.#now()).startsWith('ACTIVE_'))
+      return { status: 540, body: { message: 'The project is paused or does not exist' } }
+    if (!project.keys.some(({ key }) => key === apiKey))
+      return { status: 401, body: { message: 'Invalid API key' } }
+    return ok({ swagger: '2.0' })
+  }
+
   async #create(wanted: z.output<typeof createBody>): Promise<Reply> {
     const { limits, timings, store, databases, organizationSlug } = this.#parts
     if (wanted.organization_slug !== organizationSlug) throw refusal.notFound('Organization')

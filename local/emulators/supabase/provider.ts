@@ -9,6 +9,9 @@ import { SupabaseApiError, tooManyRequests, unauthorized } from './errors.ts'
 import type { SupabaseLimits } from './options.ts'
 import { RateLimit } from './rate-limit.ts'
 
+/** Of a project's services it alone is there, and tells whether a key is one of the project's. */
+const DATA_API = /^\/projects\/([a-z]{20})\/rest\/v1\/$/
+
 export interface SupabaseProviderParts {
   readonly api: SupabaseApi
   readonly contract: SupabaseContract
@@ -62,6 +65,8 @@ export class SupabaseProvider implements Provider {
   }
 
   async #perform(request: ProviderRequest): Promise<Reply> {
+    const ref = DATA_API.exec(request.path)?.[1]
+    if (ref !== undefined) return this.#parts.api.askDataApi(ref, String(request.headers.apikey ?? ''))
     if (request.headers.authorization !== `Bearer ${this.#parts.accessToken}`) throw unauthorized()
     const { api, contract, validateReplies } = this.#parts
     const operation = contract.match(request.method, request.path)

@@ -27,7 +27,11 @@ export interface DatabaseCopy {
 export interface HostedDatabase {
   /** The role that came with the database. It is ours alone, and makes all others. */
   readonly adminRole: string
-  adminPassword(context: Pick<StepContext, 'sql' | 'secrets' | 'signal'>): Promise<Result<string>>
+  /** @param refused the one that this has returned before, and that was refused */
+  adminPassword(
+    context: Pick<StepContext, 'sql' | 'secrets' | 'signal'>,
+    refused?: string,
+  ): Promise<Result<string>>
   /** Whether a connection wakes nobody. False when there is no database. */
   isAwake(): Promise<Result<boolean>>
   /** Copies of it, for trying things; undefined where the host has none. */

@@ -10,6 +10,8 @@ import { githubSecrets } from './github-secrets.ts'
 import { githubInventory } from './inventory.ts'
 import { GITHUB_REPOSITORY, type GithubStep, githubTenant } from './step.ts'
 
+const NOTHING_TO_TELL = Promise.resolve({ type: 'succeeded', output: { told: 'nobody' } } as const)
+
 /** A repository of its own, made of a template, for each client that has a Supabase project. */
 export const github = defineService({
   name: 'github',
@@ -34,6 +36,10 @@ export const github = defineService({
       steps: {
         github_repository: withRows(githubRepository),
         github_secrets: withRows(githubSecrets),
+        // Who has no repository of ours needs no key.
+        hand_on_to_repository: withRows((context) =>
+          context.tenant.recorded?.state === 'active' ? githubSecrets(context) : NOTHING_TO_TELL,
+        ),
         delete_github_repository: (context) => deleteGithubRepository(context, connected(context.signal)),
       },
       inventories: { [GITHUB_REPOSITORY]: githubInventory(connected(), sql) },

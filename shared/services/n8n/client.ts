@@ -71,6 +71,12 @@ export interface N8nClient {
   /** Those whose name begins with the text. n8n shows credentials to its owner and to admins alone. */
   clientCredentials(beginning: string): Promise<Result<Named[]>>
   createCredential(credential: NewCredential, before: AssertLease): Promise<Result<Named>>
+  /** Gives it other data; its id, and so the workflows that use it, stay. */
+  updateCredential(
+    id: string,
+    changes: Pick<NewCredential, 'type' | 'data'>,
+    before: AssertLease,
+  ): Promise<Result<void>>
   deleteCredential(id: string, before: AssertLease): Promise<Result<void>>
 }
 
@@ -192,6 +198,7 @@ function clientOf(url: string, attempt: Attempt, send: Send): N8nClient {
       return found.ok ? success(found.value.filter(({ name }) => name.startsWith(beginning))) : found
     },
     createCredential: (body, before) => once('POST /credentials', { body }, named, before),
+    updateCredential: (id, body, before) => change('PATCH /credentials/{id}', { id, body }, before),
     deleteCredential: (id, before) => remove('DELETE /credentials/{id}', id, before),
   }
 }
@@ -320,7 +327,7 @@ function classify(error: unknown): Failure {
 
 /** What it means that n8n does not know an address: the list is missing, or one thing in it. */
 function notThere(route: string): keyof typeof n8nFailures {
-  if (route === 'GET /credentials') return 'n8n_version_too_old'
+  if (route === 'GET /credentials' || route === 'PATCH /credentials/{id}') return 'n8n_version_too_old'
   return route.includes('{id}') ? 'n8n_workflow_gone' : 'n8n_address_wrong'
 }
 
@@ -341,6 +348,7 @@ function withoutKey(): N8nClient {
     deleteWorkflow: refuse,
     clientCredentials: refuse,
     createCredential: refuse,
+    updateCredential: refuse,
     deleteCredential: refuse,
   }
 }

@@ -60,8 +60,8 @@ export const n8nFailures = {
   },
   n8n_version_too_old: {
     retryable: false,
-    sentence: 'This version of n8n cannot list credentials.',
-    docs: '404 or 405 for the list. It is asked for after an interruption only: a credential is never made again without having looked.',
+    sentence: 'This version of n8n cannot list credentials, or give one other data.',
+    docs: '404 or 405 for the list or for the change. The list is asked for after an interruption, since a credential is never made again without having looked; the change by a rotation, whose former key stays valid until then.',
     remedy: { text: 'Update n8n, then retry.', commands: [retry] },
   },
   n8n_workflow_refused: {

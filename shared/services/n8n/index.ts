@@ -5,7 +5,7 @@ import { deleteN8nWorkflows } from './delete-n8n-workflows.ts'
 import { n8nEnvironment } from './environment.ts'
 import { n8nFailures } from './failures.ts'
 import { n8nInventory } from './inventory.ts'
-import { n8nWorkflows } from './n8n-workflows.ts'
+import { handOnToWorkflows, n8nWorkflows } from './n8n-workflows.ts'
 import { n8nTenant } from './step.ts'
 
 /** Workflows in an n8n of yours for each client that has a Supabase project of its own. */
@@ -23,6 +23,9 @@ export const n8n = defineService({
       steps: {
         n8n_workflows: forTenant(n8nTenant, (context) =>
           n8nWorkflows({ ...context, n8n: connected(context.signal) }),
+        ),
+        hand_on_to_workflows: forTenant(n8nTenant, (context) =>
+          handOnToWorkflows({ ...context, n8n: connected(context.signal) }),
         ),
         delete_n8n_workflows: (context) => deleteN8nWorkflows(context, connected(context.signal)),
       },

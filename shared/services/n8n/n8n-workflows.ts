@@ -134,6 +134,23 @@ async function projectData({ sql, job, tenant }: N8nStepContext) {
     : failed(failure('n8n_project_unknown'))
 }
 
+/** Gives the credential that the client's workflows use the key that Vault has now. Its id stays, so that no workflow changes. */
+export async function handOnToWorkflows(context: N8nStepContext): Promise<StepOutcome> {
+  const { n8n, tenant, assertLease } = context
+  if (tenant.recorded?.state !== 'active') return { type: 'succeeded', output: { told: 'nobody' } }
+  const found = await n8n.clientCredentials(`${clientName(tenant.organizationId)} `)
+  if (!found.ok) return { type: 'failed', failure: found.failure }
+  const credential = found.value.find(({ name }) => name === credentialName(tenant.organizationId, 'project'))
+  if (!credential) return { type: 'succeeded', output: { told: 'nobody' } }
+  const data = await projectData(context)
+  if (!data.ok) return { type: 'failed', failure: data.failure }
+  const changes = { type: CREDENTIAL_TYPES.project, data: data.value }
+  const changed = await n8n.updateCredential(credential.id, changes, assertLease)
+  return changed.ok
+    ? { type: 'succeeded', output: { resourceId: credential.id } }
+    : { type: 'failed', failure: changed.failure }
+}
+
 /** Kept before n8n has it, so that the client's other programs can be given it, whatever becomes of this attempt. */
 async function webhookData(context: N8nStepContext) {
   const { n8nWebhookKey } = await projectSecrets(context.sql, context.job.organizationId)

@@ -1,5 +1,6 @@
 import type {
   ApiKeyResponse,
+  CreateApiKeyBody,
   OrganizationProjectsResponse,
   SupavisorConfigResponse,
   V1CreateProjectBody,
@@ -47,6 +48,8 @@ export interface ManagementApi {
   restoreProject(ref: string): Promise<void>
   servicesHealth(ref: string): Promise<readonly ServiceHealth[]>
   apiKeys(ref: string): Promise<readonly ApiKey[]>
+  createApiKey(ref: string, body: CreateApiKeyBody): Promise<void>
+  deleteApiKey(ref: string, id: string): Promise<void>
   poolerConfig(ref: string): Promise<readonly Pooler[]>
   setDatabasePassword(ref: string, body: V1UpdatePasswordBody): Promise<void>
   getOrganization(slug: string): Promise<Organization>
@@ -69,7 +72,12 @@ const found = z.object({
 })
 const services = z.array(z.object({ name: z.string(), status: z.string() }))
 const keys = z.array(
-  z.object({ name: z.string(), type: z.string().nullish(), api_key: z.string().nullish() }),
+  z.object({
+    id: z.string().nullish(),
+    name: z.string(),
+    type: z.string().nullish(),
+    api_key: z.string().nullish(),
+  }),
 )
 const pooler = z.array(
   z.object({
@@ -136,6 +144,9 @@ export function managementApi(baseUrl: string, token: string, signal?: AbortSign
       return get(`${of(ref)}/health?${named}`, services)
     },
     apiKeys: (ref) => get(`${of(ref)}/api-keys?reveal=true`, keys),
+    createApiKey: async (ref, body) => void (await ask('POST', `${of(ref)}/api-keys`, body)),
+    deleteApiKey: async (ref, id) =>
+      void (await ask('DELETE', `${of(ref)}/api-keys/${encodeURIComponent(id)}`)),
     poolerConfig: (ref) => get(`${of(ref)}/config/database/pooler`, pooler),
     setDatabasePassword: async (ref, body) => void (await ask('PATCH', `${of(ref)}/database/password`, body)),
     getOrganization: (slug) => get(organizationPath(slug), organization),

@@ -16,6 +16,7 @@ import {
 import type { SupabaseEnvironment } from './environment.ts'
 import { failure, supabaseFailures } from './failures.ts'
 import { createSharedList } from './shared-list.ts'
+import { tryKey } from './try-key.ts'
 
 /** A create whose reply was lost may still be at work; looking sooner could miss the project that it makes. */
 const SETTLE_SECONDS = 10
@@ -57,6 +58,12 @@ export interface SupabaseProvider {
   servicesHealth(ref: string): Promise<Result<readonly ServiceHealth[]>>
   /** With their values. */
   apiKeys(ref: string): Promise<Result<readonly ApiKey[]>>
+  /** Creates another one at every call: the caller has looked for the name. */
+  createSecretKey(ref: string, name: string, before: AssertLease): Promise<Result<void>>
+  /** Succeeds for one that is gone already. */
+  deleteKey(ref: string, id: string, before: AssertLease): Promise<Result<void>>
+  /** Whether the project, and not the Management API, takes this key. Fails with supabase_new_key_refused while it does not. */
+  tryKey(projectUrl: string, key: string): Promise<Result<void>>
   pooler(ref: string): Promise<Result<Pooler>>
   setDatabasePassword(ref: string, password: string, before: AssertLease): Promise<Result<void>>
 }
@@ -180,6 +187,19 @@ export function connectSupabase(
         attempt(async (call) =>
           success(await call('GET /v1/projects/{ref}/api-keys', () => api.apiKeys(ref))),
         ),
+      createSecretKey: (ref, name, before) =>
+        attempt(async (call) => {
+          const request = () => api.createApiKey(ref, { type: 'secret', name })
+          await call('POST /v1/projects/{ref}/api-keys', request, before)
+          return success(undefined)
+        }),
+      deleteKey: (ref, id, before) =>
+        attempt(async (call) => {
+          const request = () => orUndefined(api.deleteApiKey(ref, id))
+          await call('DELETE /v1/projects/{ref}/api-keys/{id}', request, before)
+          return success(undefined)
+        }),
+      tryKey: (url, key) => tryKey(url, key, signal),
       pooler: (ref) =>
         attempt(async (call) => {
           const route = 'GET /v1/projects/{ref}/config/database/pooler'
@@ -307,6 +327,9 @@ function refuseWith(
     restoreProject: refuse,
     servicesHealth: refuse,
     apiKeys: refuse,
+    createSecretKey: refuse,
+    deleteKey: refuse,
+    tryKey: refuse,
     pooler: refuse,
     setDatabasePassword: refuse,
   }

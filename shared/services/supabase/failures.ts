@@ -145,6 +145,26 @@ export const supabaseFailures = {
     sentence: 'The Supabase project has no keys yet.',
     docs: 'There is no publishable and no anon key, or no secret and no service_role key.',
   },
+  supabase_new_key_refused: {
+    retryable: true,
+    sentence: 'The Supabase project does not take its new secret key yet.',
+    docs: 'Its Data API was asked with the key. The former key stays valid, and is the one that is in Vault.',
+  },
+  supabase_legacy_keys: {
+    retryable: false,
+    sentence:
+      'The Supabase project has keys of the old kind alone, anon and service_role, which its API cannot exchange.',
+    docs: 'They are tokens, valid for ten years; only a new JWT secret ends them, with every session of the project’s users. The password of the database has been rotated before. A rotation that comes by itself leaves such a key.',
+    remedy: {
+      text: 'Make a publishable and a secret key at supabase.com/dashboard under Settings, API Keys, and retry the services database, github, vercel and n8n, which hand them on. Then rotate again.',
+      commands: [{ command: 'retry', service: 'database' }],
+    },
+  },
+  supabase_password_not_taken: {
+    retryable: true,
+    sentence: 'Supabase has taken a new password for the database, and the database refuses it yet.',
+    docs: 'Both passwords are in Vault; each is tried before another one is set.',
+  },
   supabase_name_differs: {
     retryable: false,
     sentence:

@@ -26,9 +26,12 @@ export function supabaseHost(connect: ConnectSupabase): DatabaseHost {
         // One list tells it of all projects.
         isAwake: isActive,
         isListedAwake: isActive,
-        async adminPassword({ sql }) {
-          const { databasePassword } = await projectSecrets(sql, String(facts.organizationId))
-          return databasePassword ? success(databasePassword) : failed(failure('credentials_missing'))
+        async adminPassword({ sql }, refused) {
+          const secrets = await projectSecrets(sql, String(facts.organizationId))
+          const { databasePassword, nextDatabasePassword } = secrets
+          // In the midst of a rotation the next one may be the one that is valid.
+          const password = databasePassword === refused ? (nextDatabasePassword ?? refused) : databasePassword
+          return password ? success(password) : failed(failure('credentials_missing'))
         },
       }
     },

@@ -2,10 +2,13 @@ import type { Step } from '../../engine/step.ts'
 import { defineService } from '../service.ts'
 import { connectSupabase } from './client.ts'
 import { deleteSupabaseProject } from './delete-supabase-project.ts'
+import { endFormerKeys, limitFormerKey } from './end-former-keys.ts'
 import { supabaseEnvironment } from './environment.ts'
 import { supabaseFailures } from './failures.ts'
 import { supabaseHost } from './host.ts'
 import { supabaseInventory } from './inventory.ts'
+import { newProjectPassword } from './new-project-password.ts'
+import { newSecretKey } from './new-secret-key.ts'
 import { projectKeys } from './project-keys.ts'
 import { projectReady } from './project-ready.ts'
 import { ofOrganization, type SupabaseStep } from './step.ts'
@@ -32,6 +35,10 @@ export const supabase = defineService({
         supabase_project: withProvider(ofOrganization(supabaseProject)),
         project_ready: withProvider(ofOrganization(projectReady)),
         project_keys: withProvider(ofOrganization(projectKeys)),
+        new_project_password: withProvider(ofOrganization(newProjectPassword)),
+        new_secret_key: withProvider(ofOrganization(newSecretKey)),
+        limit_former_key: withProvider(ofOrganization(limitFormerKey)),
+        end_former_keys: withProvider(ofOrganization(endFormerKeys)),
         delete_supabase_project: withProvider(deleteSupabaseProject),
       },
       inventories: { supabase_project: supabaseInventory(connect()) },

@@ -1,10 +1,9 @@
 import { failed, type Result, success } from '../../kernel/result.ts'
-import { serverOf, type TenantAddress } from '../../tenant-database/address.ts'
 import { databaseTenant } from '../database/tenant.ts'
 import { keepProjectSecrets, projectSecrets } from '../project-secrets.ts'
 import type { ApiKey } from './api.ts'
+import { databaseUrls } from './database-urls.ts'
 import { failure } from './failures.ts'
-import { adminRoleOf } from './host.ts'
 import { recordedProject, type SupabaseStep } from './step.ts'
 
 interface Keys {
@@ -24,19 +23,15 @@ export const projectKeys: SupabaseStep = async (context) => {
   if (!ref) return { type: 'failed', failure: failure('supabase_project_gone') }
   const revealed = await supabase.apiKeys(ref)
   if (!revealed.ok) return { type: 'failed', failure: revealed.failure }
-  const keys = chooseKeys(revealed.value)
+  const known = await projectSecrets(sql, job.organizationId)
+  const keys = chooseKeys(revealed.value, known.secretKey)
   if (!keys.ok) return { type: 'failed', failure: keys.failure }
   const { publishableKey, ...secret } = keys.value
-  const { databasePassword } = await projectSecrets(sql, job.organizationId)
+  const { databasePassword } = known
   const address = databaseTenant.parse(tenant)
   await keepProjectSecrets(context, {
     ...secret,
-    ...(databasePassword
-      ? {
-          databaseUrl: databaseUrl(address, databasePassword, 'direct'),
-          pooledDatabaseUrl: databaseUrl(address, databasePassword, 'pooled'),
-        }
-      : {}),
+    ...(databasePassword ? databaseUrls(address, databasePassword) : {}),
   })
   return {
     type: 'succeeded',
@@ -45,8 +40,11 @@ export const projectKeys: SupabaseStep = async (context) => {
   }
 }
 
-/** Those of the new kind where they exist: the old ones can neither be exchanged by themselves nor told apart in use. */
-function chooseKeys(keys: readonly ApiKey[]): Result<Keys> {
+/**
+ * Those of the new kind where they exist: the old ones can neither be exchanged by themselves nor told apart in use.
+ * @param known the secret key that Vault has: it stays as long as the project has it, as a rotation has made others former ones
+ */
+function chooseKeys(keys: readonly ApiKey[], known: string | undefined): Result<Keys> {
   const one = (type: string, name?: string) => {
     const ofType = keys.filter((key) => key.type === type && (name === undefined || key.name === name))
     return (ofType.find((key) => key.name === 'default') ?? ofType[0])?.api_key ?? undefined
@@ -55,15 +53,10 @@ function chooseKeys(keys: readonly ApiKey[]): Result<Keys> {
   const legacy = (name: string) =>
     one('legacy', name) ?? keys.find((key) => !key.type && key.name === name)?.api_key ?? undefined
   const publishableKey = one('publishable') ?? legacy('anon')
-  const serviceRoleKey = one('secret') ? undefined : legacy('service_role')
-  const secretKey = one('secret') ?? serviceRoleKey
+  const kept = keys.find(({ type, api_key: value }) => type === 'secret' && value && value === known)?.api_key
+  const secret = kept ?? one('secret')
+  const serviceRoleKey = secret ? undefined : legacy('service_role')
+  const secretKey = secret ?? serviceRoleKey
   if (!publishableKey || !secretKey) return failed(failure('supabase_keys_missing'))
   return success({ publishableKey, secretKey, ...(serviceRoleKey ? { serviceRoleKey } : {}) })
-}
-
-function databaseUrl(address: TenantAddress, password: string, through: 'direct' | 'pooled'): string {
-  const roleName = adminRoleOf(address.databaseName)
-  const { host, port, user } = serverOf({ ...address, roleName }, through)
-  const database = encodeURIComponent(address.databaseName ?? '')
-  return `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${port}/${database}`
 }

@@ -83,8 +83,8 @@ export interface VercelProvider {
   /** Succeeds for one that is gone already. */
   deleteProject(id: string, before: AssertLease): Promise<Result<void>>
   deployment(id: string): Promise<Result<Deployment | undefined>>
-  /** The newest of the project's last 100 deployments that was started for this organization. */
-  findDeployment(projectId: string, organizationId: string): Promise<Result<Deployment | undefined>>
+  /** The newest of the project's last 100 deployments that was started with this mark. */
+  findDeployment(projectId: string, mark: string): Promise<Result<Deployment | undefined>>
   /** Starts another one at every call: the caller has looked, and never repeats it blindly. */
   startDeployment(spec: DeploymentSpec, before: AssertLease): Promise<Result<Deployment>>
   /** A page of up to 100 of all projects of the team. */
@@ -93,7 +93,8 @@ export interface VercelProvider {
 
 export interface DeploymentSpec {
   readonly project: VercelProject
-  readonly organizationId: string
+  /** By which it is found, such as the organization's id. */
+  readonly mark: string
   readonly branch: string
 }
 
@@ -243,24 +244,24 @@ function providerOf({ attempt }: GuardedProvider, api: Api): VercelProvider {
         return success(undefined)
       }),
     deployment,
-    findDeployment: async (projectId, organizationId) => {
+    findDeployment: async (projectId, wanted) => {
       const query = { projectId, limit: String(PAGE) }
       const found = await ask('GET /v7/deployments', deploymentsReply, { path: '/v7/deployments', query })
       if (!found.ok) return found
-      const ours = found.value.deployments.filter(({ mark }) => mark === organizationId)
+      const ours = found.value.deployments.filter(({ mark }) => mark === wanted)
       const newest = ours.toSorted(
         (one, other) => other.deployment.createdAtMs - one.deployment.createdAtMs,
       )[0]
       // The list names no domains.
       return newest ? deployment(newest.deployment.id) : success(undefined)
     },
-    startDeployment: async ({ project, organizationId, branch }, before) => {
+    startDeployment: async ({ project, mark, branch }, before) => {
       const body = {
         name: project.name,
         project: project.id,
         target: 'production',
         gitSource: { type: 'github', repoId: Number(project.repositoryId), ref: branch },
-        meta: { [MARK]: organizationId },
+        meta: { [MARK]: mark },
       }
       const request = { path: '/v13/deployments', body }
       const started = await ask('POST /v13/deployments', deploymentReply, request, before)

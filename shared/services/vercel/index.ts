@@ -6,8 +6,8 @@ import { vercelEnvironment } from './environment.ts'
 import { vercelFailures } from './failures.ts'
 import { vercelInventory } from './inventory.ts'
 import { VERCEL_PROJECT, type VercelStep, vercelTenant } from './step.ts'
-import { vercelDeployment } from './vercel-deployment.ts'
-import { vercelProject } from './vercel-project.ts'
+import { deployAnew, vercelDeployment } from './vercel-deployment.ts'
+import { handOnToDeployment, vercelProject } from './vercel-project.ts'
 
 /** A deployed project of the repository of each client that has a Supabase project of its own. */
 export const vercel = defineService({
@@ -26,6 +26,8 @@ export const vercel = defineService({
       steps: {
         vercel_project: withRows(vercelProject),
         vercel_deployment: withRows(vercelDeployment),
+        hand_on_to_deployment: withRows(handOnToDeployment),
+        deploy_anew: withRows(deployAnew),
         delete_vercel_project: (context) => deleteVercelProject(context, connected(context.signal)),
       },
       inventories: { [VERCEL_PROJECT]: vercelInventory(connected(), sql) },

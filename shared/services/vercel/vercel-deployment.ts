@@ -15,7 +15,20 @@ const STUCK_SECONDS = 3_600
  * by its id; after a reply that was lost it is found by its metadata. Only one that has failed is replaced by another, and only by
  * somebody's retry.
  */
-export const vercelDeployment: VercelStep = async (context) => {
+export const vercelDeployment: VercelStep = (context) => {
+  const { organizationId, recorded } = context.tenant
+  return deploy(context, organizationId, recorded?.details.deploymentId)
+}
+
+/** Another deployment, with the values that the variables have now. One for each job, found by its metadata as the first one is. */
+export const deployAnew: VercelStep = async (context) => {
+  const { tenant, job } = context
+  if (tenant.recorded?.state !== 'active') return { type: 'succeeded', output: { told: 'nobody' } }
+  return deploy(context, `${tenant.organizationId}/${job.id}`, undefined)
+}
+
+/** @param mark in the metadata of the deployment @param known the id of one that may be followed, too */
+async function deploy(context: VercelStepContext, mark: string, known: unknown): Promise<StepOutcome> {
   const { tenant, vercel } = context
   const project = tenant.recorded?.externalId
     ? await vercel.projectById(tenant.recorded.externalId)
@@ -23,23 +36,21 @@ export const vercelDeployment: VercelStep = async (context) => {
   if (project?.ok === false) return { type: 'failed', failure: project.failure }
   if (!project?.value)
     return { type: 'failed', failure: failure('vercel_project_gone', tenant.recorded?.name) }
-  const started = await followed(context)
+  const started = await followed(context, known)
   if (!started.ok) return { type: 'failed', failure: started.failure }
   if (started.value) return follow(context, started.value)
-  const found = await vercel.findDeployment(project.value.id, tenant.organizationId)
+  const found = await vercel.findDeployment(project.value.id, mark)
   if (!found.ok) return { type: 'failed', failure: found.failure }
   if (found.value && !hasFailed(found.value)) return follow(context, found.value)
-  return start(context, project.value)
+  return start(context, project.value, mark)
 }
 
 /** The one that this job looks at, failed or not; else the recorded one, unless it has failed. */
-async function followed({
-  vercel,
-  tenant,
-  output,
-}: VercelStepContext): Promise<Result<Deployment | undefined>> {
+async function followed(
+  { vercel, output }: VercelStepContext,
+  recorded: unknown,
+): Promise<Result<Deployment | undefined>> {
   if (typeof output.deploymentId === 'string') return vercel.deployment(output.deploymentId)
-  const recorded = tenant.recorded?.details.deploymentId
   if (typeof recorded !== 'string') return success(undefined)
   const known = await vercel.deployment(recorded)
   return known.ok && known.value && hasFailed(known.value) ? success(undefined) : known
@@ -49,10 +60,10 @@ function hasFailed({ state }: Deployment): boolean {
   return state === 'failed' || state === 'canceled'
 }
 
-async function start(context: VercelStepContext, project: VercelProject): Promise<StepOutcome> {
+async function start(context: VercelStepContext, project: VercelProject, mark: string): Promise<StepOutcome> {
   const { tenant, vercel } = context
   if (!tenant.repository) return { type: 'failed', failure: failure('vercel_repository_unknown') }
-  const spec = { project, organizationId: tenant.organizationId, branch: tenant.repository.defaultBranch }
+  const spec = { project, mark, branch: tenant.repository.defaultBranch }
   const started = await vercel.startDeployment(spec, context.assertLease)
   return started.ok ? follow(context, started.value) : { type: 'failed', failure: started.failure }
 }

@@ -62,6 +62,20 @@ async function create(
   return { type: 'failed', failure: created.failure }
 }
 
+/** Gives the project that is recorded the values that there are now; whoever has none needs none. */
+export const handOnToDeployment: VercelStep = async (context) => {
+  const { tenant, vercel, assertLease } = context
+  const { recorded } = tenant
+  if (recorded?.state !== 'active' || !recorded.externalId)
+    return { type: 'succeeded', output: { told: 'nobody' } }
+  const variables = await variablesOf(context)
+  if (!variables) return { type: 'failed', failure: failure('vercel_project_keys_missing') }
+  const given = await vercel.setVariables(recorded.externalId, variables, assertLease)
+  return given.ok
+    ? { type: 'succeeded', output: { resourceId: recorded.externalId } }
+    : { type: 'failed', failure: given.failure }
+}
+
 async function adopt(
   context: VercelStepContext,
   project: VercelProject,

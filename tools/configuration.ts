@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
+import { withFunctionNames } from './function-names.ts'
 import { projectRoot } from './project.ts'
 
 const port = (standard: number) => z.coerce.number().int().min(1).max(65535).default(standard)
@@ -42,8 +43,7 @@ export async function readConfiguration(
 ): Promise<Configuration> {
   const file = await readFile(path.join(projectRoot, '.env'), 'utf8').catch(() => '')
   // A name with nothing behind it, as in a form that was not filled in, is a setting that was not made.
-  const given = Object.entries({ ...parseEnv(file), ...environment }).filter(([, value]) => value !== '')
-  const parsed = schema.safeParse(Object.fromEntries(given))
+  const parsed = schema.safeParse(withFunctionNames({ ...parseEnv(file), ...environment }))
   const problems = parsed.success
     ? repeatedPorts(parsed.data)
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)

@@ -30,8 +30,9 @@ export function registerDoctor(program: Command, define: Define): void {
         `
 Looks at migrations, extensions, triggers, Vault (names only), cron jobs and their last runs, pg_net, the way from the database to
 each function, providers, stuck and failed jobs, alerts, reconciliation, the clock, and the advisors.
-Keys: NEON_API_KEY, STRIPE_SECRET_KEY and N8N_API_KEY are tried with a harmless call where they are set; SUPABASE_DB_URL is for the
-advisors.
+Keys: NEON_API_KEY, STRIPE_SECRET_KEY, SUPABASE_MANAGEMENT_TOKEN, GITHUB_TOKEN, VERCEL_TOKEN and N8N_API_KEY are tried with a harmless
+call where they are set; SUPABASE_DB_URL is for the advisors. The functions have SUPABASE_MANAGEMENT_TOKEN and SUPABASE_ORG_ID as
+MANAGEMENT_TOKEN and MANAGEMENT_ORG_ID, because their secrets may not begin with SUPABASE_; these names are taken here, too.
 Exit codes: 0 fine, 1 the project cannot be reached, 4 something failed (warnings alone do not count).`,
       ),
     async (session, options: Options) => {

@@ -6,6 +6,7 @@ import { services } from '../../shared/services/registry.ts'
 import type { KeyCheck } from '../../shared/services/service.ts'
 import { readConfiguration } from '../../tools/configuration.ts'
 import { localVariables } from '../../tools/emulators.ts'
+import { nameElsewhere, withFunctionNames } from '../../tools/function-names.ts'
 import { printable } from '../../tools/printable.ts'
 import type { ProjectAddress } from '../../tools/project-address.ts'
 import { time } from '../../tools/terminal.ts'
@@ -73,7 +74,7 @@ export async function keyFindings(
   environment: NodeJS.ProcessEnv,
   stop: AbortSignal,
 ): Promise<Finding[]> {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const given = withFunctionNames(environment)
   const configuration = project.isLocal ? await readConfiguration(environment) : undefined
   const emulated = configuration ? localVariables(services, configuration) : {}
   const variables = { ...given, ...(configuration ? keysOf(configuration) : {}), ...emulated }
@@ -106,7 +107,7 @@ async function keyFinding(
       area: 'providers',
       check: name,
       status: 'skipped',
-      found: `${variable} is not set here; the functions have theirs in their secrets.`,
+      found: `${variable}${elsewhere(variable)} is not set here; the functions have theirs in their secrets.`,
     }
   const signal = AbortSignal.any([stop, AbortSignal.timeout(CALL_LIMIT_MS)])
   const headers: Record<string, string> = header ? { [header]: key } : { authorization: `Bearer ${key}` }
@@ -140,12 +141,18 @@ function refusalRepair(status: number, variable: string, wanted: string | undefi
     }
   if (status === 401 || status === 403)
     return {
-      fix: 'Replace the key, here and in the secrets of the functions.',
+      fix: `Replace the key, here${elsewhere(variable)} and in the secrets of the functions.`,
       command: `npx supabase secrets set ${variable}=…`,
     }
   // What is wrong with a request stays wrong.
   if (status < 500 && status !== 408 && status !== 429) return { fix: 'Mend what the answer names.' }
   return { fix: 'Try again later.' }
+}
+
+/** Names the variable of this machine where it is called otherwise: secrets of functions may not begin with SUPABASE_. */
+function elsewhere(variable: string): string {
+  const name = nameElsewhere(variable)
+  return name ? ` (${name})` : ''
 }
 
 const answered = z.object({ message: z.string(), error: z.object({ message: z.string() }) }).partial()

@@ -9,6 +9,10 @@ STRIPE_SECRET_KEY=
 NEON_API_KEY=
 # With a personal Neon key: the Neon organization that gets the projects.
 # NEON_ORG_ID=
+# For clients with a Supabase project of their own: what SUPABASE_MANAGEMENT_TOKEN and SUPABASE_ORG_ID are elsewhere, since secrets of
+# functions may not begin with SUPABASE_.
+# MANAGEMENT_TOKEN=
+# MANAGEMENT_ORG_ID=
 # For the workflows of clients with a Supabase project of their own: your n8n, and a key of its owner.
 # N8N_URL=
 # N8N_API_KEY=

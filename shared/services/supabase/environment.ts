@@ -12,4 +12,10 @@ export const supabaseEnvironment = z.object({
   MANAGEMENT_API_URL: z.url().default('https://api.supabase.com'),
 })
 
+/** What the vendor's tools, and people's environments, call these variables. */
+export const SUPABASE_NAMES_ELSEWHERE = {
+  SUPABASE_MANAGEMENT_TOKEN: 'MANAGEMENT_TOKEN',
+  SUPABASE_ORG_ID: 'MANAGEMENT_ORG_ID',
+} as const
+
 export type SupabaseEnvironment = z.infer<typeof supabaseEnvironment>

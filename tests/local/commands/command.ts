@@ -46,6 +46,7 @@ export function ownEnvironment(): NodeJS.ProcessEnv {
     STRIPE_SECRET_KEY: '',
     NEON_API_KEY: '',
     MANAGEMENT_TOKEN: '',
+    SUPABASE_MANAGEMENT_TOKEN: '',
     N8N_API_KEY: '',
   }
 }

@@ -63,7 +63,7 @@ async function create(
 }
 
 /** Gives the project that is recorded the values that there are now; whoever has none needs none. */
-export const handOnToDeployment: VercelStep = async (context) => {
+export const handOnToDeployment: VercelStep = async (context): Promise<StepOutcome> => {
   const { tenant, vercel, assertLease } = context
   const { recorded } = tenant
   if (recorded?.state !== 'active' || !recorded.externalId)

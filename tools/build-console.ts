@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseUsage, runCommand, UsageError } from './command.ts'
-import { buildConsole } from './console/build.ts'
+import { buildConsole, projectOf } from './console/build.ts'
 import { buildLibrary } from './console/library.ts'
 import { projectRoot } from './project.ts'
 
@@ -28,10 +28,10 @@ await runCommand(async () => {
 })
 
 async function buildPages(): Promise<void> {
-  const { VITE_SUPABASE_URL: url, VITE_SUPABASE_ANON_KEY: publishableKey } = process.env
-  await buildConsole(url && publishableKey ? { url, publishableKey } : null)
+  const project = projectOf(process.env)
+  await buildConsole(project)
   console.log(
-    `The console is in console/dist${url ? `, for ${url}` : '. config.json there is to name its project'}.`,
+    `The console is in console/dist${project ? `, for ${project.url}` : '. config.json there is to name its project'}.`,
   )
 }
 

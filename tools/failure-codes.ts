@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { runCommand, withoutArguments } from './command.ts'
+import { FAILURES, printFailureSentences } from './console/print-failures.ts'
 import { printFailureCodes, withFailureTexts } from './failure-codes/print.ts'
 import { projectRoot } from './project.ts'
 import { printVerifyUser } from './verify-user/print.ts'
@@ -9,7 +10,7 @@ const MIGRATION = path.join(projectRoot, 'supabase/migrations/20260101000350_fai
 
 const HELP = `npm run failure-codes
 
-Writes docs/failure-codes.md, the texts in the migration of failures, and supabase/verify-user.sql.`
+Writes docs/failure-codes.md, the texts in the migration of failures, the sentences of the console, and supabase/verify-user.sql.`
 
 await runCommand(
   withoutArguments(HELP, async () => {
@@ -17,8 +18,9 @@ await runCommand(
     await writeFile(MIGRATION, withFailureTexts(await readFile(MIGRATION, 'utf8')))
     // It has the remedies of all codes in it.
     await writeFile(path.join(projectRoot, 'supabase/verify-user.sql'), printVerifyUser())
+    await writeFile(path.join(projectRoot, FAILURES), printFailureSentences())
     console.log(
-      'docs/failure-codes.md, the texts in the migration of failures and supabase/verify-user.sql are up to date.',
+      `docs/failure-codes.md, the texts in the migration of failures, ${FAILURES} and supabase/verify-user.sql are up to date.`,
     )
     return 0
   }),

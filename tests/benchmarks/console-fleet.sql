@@ -8,7 +8,7 @@ begin
   from growth.people p where o.id = p.organization_id and p.n % 50 = 0;
   update public.provisioning_jobs j set status = 'failed', last_error = jsonb_build_object('step', 'neon_project',
     'retryable', false, 'message', 'The provider refused.',
-    'code', ('{neon_quota_exceeded,neon_unreachable,stripe_unreachable,neon_conflict}'::text[])[1 + p.n / 50 % 4])
+    'code', ('{neon_project_limit_reached,neon_unreachable,stripe_unreachable,neon_request_refused}'::text[])[1 + p.n / 50 % 4])
   from growth.people p where j.id = growth.id('job2', p.n) and p.n % 50 = 0;
   update public.organizations o set provisioned_at = null, provisioning_status = '{"neon": "running", "overall": "provisioning"}'
   from growth.people p where o.id = p.organization_id and p.n % 500 = 1;

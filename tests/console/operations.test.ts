@@ -10,7 +10,7 @@ it('the console’s operations fit the schema, and their types are those of `npm
   expect(await readFile(path.join(projectRoot, GENERATED), 'utf8')).toBe(await printOperations())
 })
 
-it('the sentences for the codes of failures are those of the catalogue', async () => {
+it('the sentences for the codes of failures are those of the catalogue, as `npm run failure-codes` writes them', async () => {
   expect(await readFile(path.join(projectRoot, FAILURES), 'utf8')).toBe(printFailureSentences())
 })
 

@@ -71,7 +71,7 @@ const VIEWS: Readonly<Record<string, View>> = {
   'the connection': {
     asks: ['ConnectionInfo'],
     open: link('Infrastructure'),
-    within: () => page.locator('main section').nth(0),
+    within: card('Connection'),
     loads: 'the connection',
     shows: 'pool.example.com',
     empty: { says: 'There is no database yet', code: 'database_not_found' },
@@ -151,7 +151,7 @@ const VIEWS: Readonly<Record<string, View>> = {
   'the failures': {
     asks: ['RetryTenants'],
     open: tenants,
-    within: () => page.locator('main'),
+    within: card('Failed, by reason'),
     loads: 'Failed, by reason',
     shows: 'Neon refused the request.',
     empty: { says: 'No tenant has failed.' },

@@ -22,14 +22,7 @@ export async function buildConsole(project: ConsoleProject | null): Promise<void
   const draft = await mkdtemp(path.join(consoleRoot, '.dist-'))
   try {
     await buildInto(draft)
-    const policy = contentSecurityPolicy(project?.url)
-    const files: Readonly<Record<string, string>> = {
-      'config.json': `${JSON.stringify(project ?? { url: '', publishableKey: '' }, null, 2)}\n`,
-      _headers: headersFile(policy),
-      _redirects: '/* /index.html 200\n',
-      'nginx.conf': nginxSnippet(policy),
-      '.built-from': await sourcesHash(),
-    }
+    const files = { ...filesForHosts(project), '.built-from': await sourcesHash() }
     for (const [name, text] of Object.entries(files)) await writeFile(path.join(draft, name), text)
     await chmod(draft, 0o755)
     await rm(consoleDist, { recursive: true, force: true })
@@ -40,6 +33,25 @@ export async function buildConsole(project: ConsoleProject | null): Promise<void
     })
   } finally {
     await rm(draft, { recursive: true, force: true })
+  }
+}
+
+/** The project that the build is for, by the names that Vite gives to applications; null when it is not named. */
+export function projectOf({
+  VITE_SUPABASE_URL: url,
+  VITE_SUPABASE_ANON_KEY: publishableKey,
+}: Readonly<Record<string, string | undefined>>): ConsoleProject | null {
+  return url && publishableKey ? { url, publishableKey } : null
+}
+
+/** What stands beside the pages: where their project is, and how a host is to serve them. */
+export function filesForHosts(project: ConsoleProject | null): Readonly<Record<string, string>> {
+  const policy = contentSecurityPolicy(project?.url)
+  return {
+    'config.json': `${JSON.stringify(project ?? { url: '', publishableKey: '' }, null, 2)}\n`,
+    _headers: headersFile(policy),
+    _redirects: '/* /index.html 200\n',
+    'nginx.conf': nginxSnippet(policy),
   }
 }
 

@@ -10,6 +10,11 @@ import { Card, CardHeader, CopyButton, Empty, Failure, Loading } from './ui/part
 import { Tabs } from './ui/tabs'
 
 const SHOWN_MS = 30_000
+const TLS_WORDS: Readonly<Record<Connection['sslMode'], string>> = {
+  VERIFY_FULL: 'required, certificate verified',
+  REQUIRE: 'required',
+  DISABLE: 'off, on this machine alone',
+}
 const FORMS: readonly { readonly name: Form; readonly title: string }[] = [
   { name: 'psql', title: 'psql' },
   { name: 'uri', title: 'URI' },
@@ -57,16 +62,17 @@ export function ConnectionCard({
         <Empty title="There is no database yet">Its address is shown here as soon as it is set up.</Empty>
       </Card>
     )
-  if (info.error && !connection)
-    return (
-      <Card className="p-5">
-        <Failure error={info.error} onRetry={() => void info.refetch()} />
-      </Card>
-    )
   if (!connection)
     return (
       <Card>
-        <Loading what="the connection" />
+        <CardHeader title="Connection" />
+        {info.error ? (
+          <div className="p-5">
+            <Failure error={info.error} onRetry={() => void info.refetch()} />
+          </div>
+        ) : (
+          <Loading what="the connection" />
+        )}
       </Card>
     )
   const address = addressOf(connection, isPooled)
@@ -126,12 +132,7 @@ export function ConnectionCard({
             ['Port', String(address.port)],
             ['Database', connection.database],
             ['User', connection.role],
-            [
-              'TLS',
-              connection.sslMode === 'VERIFY_FULL'
-                ? 'required, certificate verified'
-                : connection.sslMode.toLowerCase(),
-            ],
+            ['TLS', TLS_WORDS[connection.sslMode]],
             ['GraphQL endpoint', connection.graphqlEndpoint ?? 'none yet'],
           ].map(([name = '', value = '']) => (
             <div key={name} className="min-w-0">

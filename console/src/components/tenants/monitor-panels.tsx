@@ -10,6 +10,7 @@ import {
 } from './generated/operations'
 import { plain } from './lib/amounts'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
+import { cn } from './lib/classes'
 import { failureText } from './lib/failure-text'
 import { Ago } from './lib/time'
 import { sentenceCase } from './lib/words'
@@ -35,9 +36,9 @@ export function Panels({ access, pauses, isEnabled, view, onView }: PanelsProps)
   return (
     <div className="grid items-start gap-3 lg:grid-cols-3">
       {panels.error && !panels.data ? (
-        <div className="lg:col-span-2">
+        <Panel title="Providers and schema versions" isReady className="lg:col-span-2">
           <Failure error={panels.error} onRetry={() => void panels.refetch()} />
-        </div>
+        </Panel>
       ) : (
         <>
           <Panel title="Providers" isReady={providers !== undefined}>
@@ -53,9 +54,16 @@ export function Panels({ access, pauses, isEnabled, view, onView }: PanelsProps)
   )
 }
 
-function Panel({ title, isReady, children }: { title: string; isReady: boolean; children: ReactNode }) {
+interface PanelProps {
+  readonly title: string
+  readonly isReady: boolean
+  readonly className?: string
+  readonly children: ReactNode
+}
+
+function Panel({ title, isReady, className, children }: PanelProps) {
   return (
-    <Card className="min-h-44">
+    <Card className={cn('min-h-44', className)}>
       <h2 className="px-4 pt-4 text-sm font-semibold">{title}</h2>
       {isReady ? <div className="px-4 pt-2 pb-4 text-sm">{children}</div> : <Loading what={title} rows={3} />}
     </Card>
@@ -150,7 +158,12 @@ function Versions({ fleet: { versions, migration } }: { fleet: Fleet }) {
         {versions.slice(0, SHOWN_VERSIONS).map(({ version, tenants }) => (
           <li key={String(version)} className="flex items-center gap-3">
             <span className="w-24 shrink-0">{version === null ? 'None yet' : `Version ${version}`}</span>
-            <meter aria-hidden min={0} max={all} value={tenants} className="h-2 min-w-0 flex-1" />
+            <span aria-hidden className="h-2 min-w-0 flex-1 overflow-hidden rounded-full bg-muted">
+              <span
+                className="block h-full rounded-full bg-primary"
+                style={{ width: `${(tenants / all) * 100}%` }}
+              />
+            </span>
             <span className="shrink-0 tabular-nums">{plain(tenants)}</span>
           </li>
         ))}
@@ -200,7 +213,11 @@ function Failures({ access, isEnabled, view, onView }: Omit<PanelsProps, 'pauses
     enabled: isEnabled,
   })
   if (failures.error && !failures.data)
-    return <Failure error={failures.error} onRetry={() => void failures.refetch()} />
+    return (
+      <Panel title="Failed, by reason" isReady>
+        <Failure error={failures.error} onRetry={() => void failures.refetch()} />
+      </Panel>
+    )
   const { byReason = [] } = failures.data?.retryTenants ?? {}
   return (
     <Panel title="Failed, by reason" isReady={failures.data !== undefined}>

@@ -46,6 +46,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   key_unauthorized: 'This API key is not valid: it has a slip in it, has ended, or was revoked.',
   tenant_not_ready: 'The database is being set up. Its progress is in the overview.',
   tenant_schema_behind: 'The tables are being brought up to date. Try again in a moment.',
+  tenant_moving: 'The database is being moved, and cannot be written to for a moment. Try again shortly.',
   tenant_database_unavailable: 'The database cannot be reached at the moment. Try again shortly.',
 }
 
@@ -65,6 +66,7 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   not_acceptable: 'The page has asked in a wrong way. Reload it.',
   nothing_to_cancel: 'There is nothing to cancel: it has ended already.',
   region_is_fixed: 'The region cannot be changed any more.',
+  move_not_possible: 'This tenant cannot be moved at the moment.',
   undo_in_progress: 'What was made is being removed. Try again when that is done.',
   former_password_valid: 'The former password is still valid. Wait until it has ended.',
   already_member: 'This person is a member already.',

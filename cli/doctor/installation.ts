@@ -95,8 +95,10 @@ const WITHOUT_TRIGGER: Readonly<Record<string, string>> = {
     'new users get no rows and no tenant; afterwards provision who was missed, with the command below',
   handle_user_updated:
     'changed names and addresses are not copied, and a confirmed address starts no tenant; afterwards provision who was missed, with the command below',
-  handle_user_deleted: 'the accounts of owners cannot be deleted (a foreign key refuses it)',
+  handle_user_deleted: 'the accounts of owners cannot be deleted (the trigger of keep_owners refuses it)',
   handle_user_soft_deleted: 'users who are soft-deleted keep their organizations, memberships and resources',
+  keep_owners:
+    'the wallets of deleted users stay, and nothing keeps the owner of an organization from going without a successor',
   handle_organization_deleted:
     'what a deleted organization has outside (Neon project, Stripe customer, password in Vault) is not removed',
   handle_provisioning_succeeded:

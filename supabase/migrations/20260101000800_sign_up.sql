@@ -220,7 +220,9 @@ begin
     provisioning.full_name_of(p_metadata || v_person), provisioning.avatar_of(p_metadata || v_person), p_organization_id)
   on conflict (id) do update set email = excluded.email, organization_id = excluded.organization_id
   where (p.organization_id, p.email) is distinct from (excluded.organization_id, excluded.email);
-  insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
+  insert into public.wallets (user_id, currency)
+  select u.id, s.default_currency from auth.users u cross join provisioning.settings s where u.id = p_user_id
+  for key share of u
   on conflict (user_id) do nothing;
   if not exists (
     select from public.provisioning_jobs j

@@ -137,7 +137,19 @@ declare
 begin
   -- Not within other triggers: a sign-up makes somebody's first organization and has no time to lose, and an owner who leaves
   -- must be able to pass theirs on. As a condition of the trigger this would be parsed anew for each sign-up.
-  if pg_trigger_depth() > 1 or tg_op = 'UPDATE' and old.owner_id = new.owner_id then
+  if tg_op = 'INSERT' then
+    if pg_trigger_depth() > 1 then
+      return new;
+    end if;
+  elsif old.owner_id = new.owner_id then
+    return new;
+  end if;
+  -- There is no foreign key, see keep_owners.
+  perform from auth.users u where u.id = new.owner_id for key share;
+  if not found then
+    raise exception 'There is no user % to own the organization.', new.owner_id using errcode = 'foreign_key_violation';
+  end if;
+  if pg_trigger_depth() > 1 then
     return new;
   end if;
   select s.organizations_per_user into v_allowed from provisioning.settings s;
@@ -151,7 +163,7 @@ end
 $$;
 revoke execute on function provisioning.limit_organizations_of_owner() from public, anon, authenticated, service_role;
 comment on function provisioning.limit_organizations_of_owner() is
-  'Trigger: nobody gets to own more than settings.organizations_per_user. Raises TP411.';
+  'Trigger: an owner exists, and nobody gets to own more than settings.organizations_per_user. Raises 23503 and TP411.';
 create trigger organizations_limited_for_a_new_owner before insert on public.organizations
   for each row execute function provisioning.limit_organizations_of_owner();
 create trigger organizations_limited_for_another_owner before update of owner_id on public.organizations

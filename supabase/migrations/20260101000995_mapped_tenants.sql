@@ -134,8 +134,9 @@ begin
   perform provisioning.make_profile(u.id, u.email, provisioning.cut_metadata(u.raw_user_meta_data))
   from auth.users u where u.id = any (p_user_ids) and not exists (select from public.profiles p where p.id = u.id);
   insert into public.wallets (user_id, currency)
-  select m.user_id, s.default_currency from provisioning.settings s cross join (
-    select distinct o.user_id from public.organization_members o where o.user_id = any (p_user_ids)) m
+  select u.id, s.default_currency from auth.users u cross join provisioning.settings s
+  where u.id = any (p_user_ids) and exists (select from public.organization_members m where m.user_id = u.id)
+  for key share of u
   on conflict (user_id) do nothing;
   update public.profiles p set organization_id = n.organization_id
   from unnest(p_user_ids) u (id) cross join lateral (

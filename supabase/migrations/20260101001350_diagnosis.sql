@@ -36,7 +36,7 @@ begin
         order by w.name)
       from (values ('handle_new_user', 'auth.users'::regclass), ('handle_user_updated', 'auth.users'),
         ('handle_user_deleted', 'auth.users'), ('handle_user_soft_deleted', 'auth.users'),
-        ('handle_organization_deleted', 'public.organizations'::regclass),
+        ('keep_owners', 'auth.users'), ('handle_organization_deleted', 'public.organizations'::regclass),
         ('handle_provisioning_succeeded', 'public.provisioning_jobs'::regclass),
         ('alert_on_job_end', 'public.provisioning_jobs'::regclass),
         ('enqueue_alert_delivery', 'public.tenant_alerts'::regclass)) w (name, relation)),

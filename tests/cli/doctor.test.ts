@@ -260,6 +260,7 @@ describe('doctor', () => {
           'handle_user_deleted',
           'handle_user_soft_deleted',
           'handle_user_updated',
+          'keep_owners',
         ].map((name) => `trigger of provisioning.${name}`),
       )
       const consequence = (name: string) =>

@@ -423,6 +423,81 @@ describe('the removal of a user whose tenant is being written to at that moment'
   })
 })
 
+describe('where a foreign key would cost every sign-up', () => {
+  it('an organization of a user who does not exist is refused, and so is one who becomes the owner', async () => {
+    const { organizationId } = await createTenant(project)
+    const nobody = crypto.randomUUID()
+    expect(
+      await refusal(project.sql`
+        insert into public.organizations (name, slug, owner_id, data_region, hosting_region, provisioning_status)
+        values ('Nobody’s', 'nobodys', ${nobody}, 'us-east-1', 'us-east-1', '{}')`),
+    ).toBe('23503')
+    const change = project.sql`update public.organizations set owner_id = ${nobody} where id = ${organizationId}`
+    expect(await refusal(change)).toBe('23503')
+  })
+
+  it('nor is one made owner whom somebody else is just deleting', async () => {
+    const { organizationId } = await createTenant(project)
+    const leaving = await createTenant(project)
+    await project.auth.begin(async (tx) => {
+      await tx`delete from users where id = ${leaving.user.id}`
+      const change = project.sql.begin(async (other) => {
+        await other`set local lock_timeout = '200ms'`
+        await other`update public.organizations set owner_id = ${leaving.user.id} where id = ${organizationId}`
+      })
+      expect(await refusal(change)).toBe('55P03')
+    })
+    const later = project.sql`update public.organizations set owner_id = ${leaving.user.id} where id = ${organizationId}`
+    expect(await refusal(later)).toBe('23503')
+  })
+
+  it('an owner stays while the organization does, also without the trigger that passes it on', async () => {
+    const { user, organizationId } = await createTenant(project)
+    await project.superuser`alter table auth.users disable trigger "A_tenant_provisioning_user_deleted"`
+    try {
+      expect(await refusal(removeUser(user.id))).toBe('23503')
+      await project.sql`delete from public.organizations where id = ${organizationId}`
+      await removeUser(user.id)
+      expect(await project.sql`select from public.wallets where user_id = ${user.id}`).toHaveLength(0)
+    } finally {
+      await project.superuser`alter table auth.users enable trigger "A_tenant_provisioning_user_deleted"`
+    }
+  })
+
+  it('no wallet is made by a repair for a user whom somebody else is just deleting', async () => {
+    const { user } = await createTenant(project)
+    await project.sql`delete from public.wallets where user_id = ${user.id}`
+    const { promise: deleted, resolve: commit } = Promise.withResolvers<void>()
+    const removal = project.auth.begin(async (tx) => {
+      await tx`delete from users where id = ${user.id}`
+      await deleted
+    })
+    await expect
+      .poll(
+        async () =>
+          (
+            await project.superuser`select from pg_locks where relation = 'auth.users'::regclass
+        and mode = 'RowExclusiveLock' and granted`
+          ).count,
+      )
+      .toBeGreaterThan(0)
+    const repair = refusal(project.sql`select provisioning.ensure_user_provisioned(${user.id})`)
+    await expect
+      .poll(
+        async () =>
+          (
+            await project.superuser`select from pg_stat_activity
+        where datname = ${project.name} and cardinality(pg_blocking_pids(pid)) > 0`
+          ).count,
+      )
+      .toBe(1)
+    commit()
+    await removal
+    await repair
+    expect(await project.sql`select from public.wallets where user_id = ${user.id}`).toHaveLength(0)
+  })
+})
+
 describe('a soft deletion', () => {
   /** What GoTrue writes: a hash for the address with the time of the deletion, then nothing in place of the metadata. */
   async function softDelete(...ids: string[]): Promise<void> {

@@ -184,6 +184,8 @@ export const ALL = {
     status: null,
     medianLatencyMs: 2 + hours / 10,
     p95LatencyMs: 4,
+    connections: 3,
+    cacheHitRatio: 0.99,
     sizeBytes: 8_000_000,
   })),
   tenantAlerts: [],
@@ -231,6 +233,11 @@ export const ALL = {
   },
   pauses: [],
   retryTenants: bulk,
+  createApiKey: { key: 'tdk_shown_once', apiKey: key },
+  renameApiKey: key,
+  rerollApiKey: { key: 'tdk_replacement', apiKey: key },
+  revokeApiKey: key,
+  rotateCredentials: { organizationId: ORGANIZATION.id, jobId: '01980000-0000-7000-8000-0000000000e2' },
   provisionTenant: { organizationId: ORGANIZATION.id, jobId: '01980000-0000-7000-8000-0000000000e1' },
   providers: [
     {

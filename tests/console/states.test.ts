@@ -315,6 +315,109 @@ it('asks whoever is in no organization whether they join the team that expects t
   await page.getByText('Your database is ready').waitFor()
 })
 
+it('copies the connection in four forms, with the password while it is shown, which is for 30 seconds', async () => {
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
+  const copied = async (tab: string, form: string) => {
+    await page.getByRole('tab', { name: tab, exact: true }).click()
+    await page.getByRole('button', { name: `Copy the ${form} form`, exact: true }).click()
+    return page.evaluate(() => navigator.clipboard.readText())
+  }
+  const where = 'pool.example.com'
+  expect(await copied('psql', 'psql')).toBe(
+    `psql "host=${where} port=6543 dbname=tenant user=app_1 password=YOUR_PASSWORD sslmode=verify-full sslrootcert=system"`,
+  )
+  expect(await copied('URI', 'uri')).toBe(
+    `postgresql://app_1:YOUR_PASSWORD@${where}:6543/tenant?sslmode=verify-full`,
+  )
+  expect(await copied('.env', 'env')).toMatch(/^PGHOST=pool\.example\.com\nPGPORT=6543\n/)
+  expect(await copied('Node.js', 'node')).toContain(`host: '${where}', port: 6543, database: 'tenant'`)
+  await page.getByLabel('Through the pooler, for many short connections').uncheck()
+  expect(await copied('URI', 'uri')).toContain('@db.example.com:5432/')
+
+  const secret = 'a/password of the test'
+  project.instead.set('tenantConnectionInfo', { ...ALL.tenantConnectionInfo, password: secret })
+  await page.getByRole('button', { name: 'Reveal the password' }).click()
+  await page.getByRole('button', { name: 'Reveal', exact: true }).click()
+  await page.getByRole('button', { name: 'Hide the password' }).waitFor()
+  expect(await copied('URI', 'uri')).toContain(':a%2Fpassword%20of%20the%20test@')
+  expect(await copied('.env', 'env')).toContain(`PGPASSWORD=${secret}`)
+  await page.clock.fastForward(25_000)
+  expect(await page.content()).toContain(secret)
+  await page.clock.fastForward(6_000)
+  await page.getByRole('button', { name: 'Reveal the password' }).waitFor()
+  expect(await page.content()).not.toContain(secret)
+})
+
+it('makes, renames, replaces and revokes keys, and changes the password, as a person says', async () => {
+  await page.getByRole('link', { name: 'Infrastructure' }).first().click()
+  const keys = card('API keys')()
+  await keys.getByText(/last used 1\d minutes ago/).waitFor()
+  await keys.getByRole('button', { name: 'New key' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name', { exact: true }).fill('Shop')
+  await dialog.getByLabel('What it may do').selectOption('Read and write')
+  await dialog.getByLabel('Ends').selectOption('in 30 days')
+  await dialog.getByRole('button', { name: 'Create the key' }).click()
+  await dialog.getByText('tdk_shown_once').waitFor()
+  const { expiresAt, ...wishes } = project.asked.get('CreateApiKey') ?? {}
+  expect(wishes).toEqual({ organizationId: ORGANIZATION.id, name: 'Shop', scope: 'WRITE' })
+  const days = (new Date(String(expiresAt)).getTime() - Date.now()) / 86_400_000
+  expect(Math.abs(days - 30)).toBeLessThan(0.1)
+  await dialog.getByRole('button', { name: 'I have copied it' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  expect(await page.content()).not.toContain('tdk_shown_once')
+
+  const { id } = ALL.apiKeys[0] ?? {}
+  await keys.getByRole('button', { name: 'Rename Website' }).click()
+  await dialog.getByLabel('Name', { exact: true }).fill('Shop window')
+  await dialog.getByRole('button', { name: 'Rename' }).click()
+  await expect.poll(() => project.asked.get('RenameApiKey')).toEqual({ id, name: 'Shop window' })
+  await dialog.waitFor({ state: 'detached' })
+  await keys.getByRole('button', { name: 'Replace Website' }).click()
+  await dialog.getByRole('button', { name: 'Replace' }).click()
+  await dialog.getByText('tdk_replacement').waitFor()
+  expect(project.asked.get('RerollApiKey')).toEqual({ id, graceHours: 24 })
+  await dialog.getByRole('button', { name: 'I have copied it' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  await keys.getByRole('button', { name: 'Revoke Website' }).click()
+  await dialog.getByRole('button', { name: 'Revoke' }).click()
+  await expect.poll(() => project.asked.get('RevokeApiKey')).toEqual({ id })
+
+  await page.getByRole('button', { name: 'Change the password' }).click()
+  await dialog.getByRole('button', { name: 'Change it' }).click()
+  await page.getByText('A new login is being made').waitFor()
+  expect(project.asked.get('RotateCredentials')).toEqual({ organizationId: ORGANIZATION.id })
+})
+
+it('breaks a chart where nothing was measured, goes through it with the keyboard, and has it as a table', async () => {
+  const hours = [20, 19, 18, 3, 2]
+  const points = hours.map((hoursAgo, index) => ({
+    ...ALL.tenantHealthHistory[0],
+    at: new Date(Date.now() - hoursAgo * 3_600_000).toISOString(),
+    medianLatencyMs: 10 + index,
+  }))
+  project.instead.set('tenantHealthHistory', points)
+  await page.getByRole('link', { name: 'Health' }).first().click()
+  const chart = page.locator('figure', { hasText: 'Latency, median' })
+  await chart.getByText('14 ms', { exact: true }).first().waitFor()
+  const line = await chart.locator('svg path').getAttribute('d')
+  expect(line?.match(/M/g)).toHaveLength(2)
+  const slider = chart.getByRole('slider', { name: 'Latency, median' })
+  await slider.focus()
+  await page.keyboard.press('ArrowLeft')
+  expect(await slider.getAttribute('aria-valuetext')).toMatch(/^13 ms, /)
+  await page.keyboard.press('Home')
+  expect(await slider.getAttribute('aria-valuetext')).toMatch(/^10 ms, /)
+  for (const title of ['Availability', 'Latency, median', 'Connections', 'Found in memory', 'Storage']) {
+    const figure = page.locator('figure', { hasText: title })
+    await figure.getByText('As a table').press('Enter')
+    expect(await figure.getByRole('row').count()).toBe(hours.length + 1)
+  }
+  // Fourteen hours without a check are no time in which all was well.
+  const strip = page.locator('figure', { hasText: 'Availability' }).locator('span[title$="not measured"]')
+  expect(await strip.count()).toBe(14)
+})
+
 /** The pages of whoever is not signed in, or not any more. */
 const FORMS = {
   '/sign-up': { submit: 'Sign up', fields: ['E-mail address', 'Password'] },

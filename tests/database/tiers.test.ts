@@ -142,6 +142,95 @@ describe('the services of a tier', () => {
     }
   })
 
+  describe('that come later', () => {
+    const statusOf = async ({ organizationId }: Pick<Tenant, 'organizationId'>) => {
+      const rows = await project.sql<{ status: Record<string, string> }[]>`
+        select provisioning_status as status from public.organizations where id = ${organizationId}`
+      return only(rows).status
+    }
+    const retry = async (
+      { organizationId }: Pick<Tenant, 'organizationId'>,
+      names: readonly string[] | null,
+    ) => {
+      await runAs(
+        project.api,
+        BACKEND,
+        (tx) =>
+          tx`select provisioning.provision_as_caller(${organizationId}, ${names === null ? null : [...names]})`,
+      )
+    }
+    /** A tenant that was ready before its tier had the service. */
+    async function readyWithout(
+      service: string,
+      work: (tenant: { jobId: string; organizationId: string }) => Promise<void>,
+    ) {
+      const before = await services('database')
+      await setServices(
+        'database',
+        before.filter((name) => name !== service),
+      )
+      try {
+        const { lease, ...tenant } = await claimedJob(project)
+        expect(await engine.run(lease)).toBe('succeeded')
+        await setServices('database', before)
+        await work(tenant)
+      } finally {
+        await setServices('database', before)
+      }
+    }
+    const finish = async () => expect(await engine.run(only(await engine.claim()))).toBe('succeeded')
+
+    it('come to a tenant that is ready with a retry, named or not, and nothing else is done again', async () => {
+      for (const names of [['graphql'], null])
+        await readyWithout('graphql', async (tenant) => {
+          await retry(tenant, names)
+          expect(await statusOf(tenant)).toMatchObject({ graphql: 'pending', neon: 'ready' })
+          await finish()
+          expect(await stepsOf(tenant.jobId)).toEqual(['graphql', 'neon', 'stripe'])
+          expect(await statusOf(tenant)).toMatchObject({ graphql: 'ready', overall: 'ready' })
+          expect(await engine.step(tenant.jobId, 'neon_project')).toMatchObject({ attempts: 1 })
+        })
+    })
+
+    it('do not come with the retry of another one', () =>
+      readyWithout('graphql', async (tenant) => {
+        await retry(tenant, ['stripe'])
+        await finish()
+        expect(await stepsOf(tenant.jobId)).toEqual(['neon', 'stripe'])
+      }))
+
+    it('come with what they need', async () => {
+      const before = await services('database')
+      await setServices('database', ['stripe'])
+      try {
+        const { lease, ...tenant } = await claimedJob(project)
+        await engine.run(lease)
+        await setServices('database', before)
+        await retry(tenant, ['graphql'])
+        expect(await stepsOf(tenant.jobId)).toEqual(['graphql', 'neon', 'stripe'])
+        await finish()
+      } finally {
+        await setServices('database', before)
+      }
+    })
+
+    it('and steps of a service that is there likewise', async () => {
+      const { lease, ...tenant } = await claimedJob(project)
+      await engine.run(lease)
+      await project.sql`insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on)
+        values ('provision', 'database', 'new_step', 'stripe', 9, '{stripe_customer}')`
+      try {
+        await retry(tenant, null)
+        expect(await engine.step(tenant.jobId, 'new_step')).toMatchObject({ status: 'pending' })
+        await finish()
+        await retry(tenant, null)
+        expect(await statusOf(tenant), 'the second finds nothing to do').toMatchObject({ overall: 'ready' })
+      } finally {
+        await project.sql`delete from provisioning.step_definitions where step = 'new_step'`
+      }
+    })
+  })
+
   it('are removed even if they are switched off meanwhile', async () => {
     const before = await services('database')
     await setServices('database', ['stripe'])

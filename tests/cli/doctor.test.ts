@@ -8,6 +8,7 @@ import { readMigrations } from '../../cli/doctor/migrations.ts'
 import { providerFindings } from '../../cli/doctor/providers.ts'
 import { workFindings } from '../../cli/doctor/work.ts'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
+import { readConfiguration } from '../../tools/configuration.ts'
 import { Undo, unlessUndone } from '../database/cast.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { operatorOf, tenants, tenantsJson } from './cli.ts'
@@ -115,6 +116,35 @@ function everythingWrong(fine: Diagnosis): Diagnosis[] {
 }
 
 describe('doctor', () => {
+  test('tries the token for Supabase by the name that the vendor’s tools have for it', async () => {
+    const address = { MANAGEMENT_API_URL: project.services.supabase?.url ?? '' }
+    const checked = async (environment: Readonly<Record<string, string>>) =>
+      (await findings([], { ...address, ...environment })).found.find(({ check }) => check === 'Supabase key')
+    expect(await checked({ SUPABASE_MANAGEMENT_TOKEN: 'sbp_localemulator' })).toMatchObject({ status: 'ok' })
+    // What the functions call it counts where both are set.
+    const both = { SUPABASE_MANAGEMENT_TOKEN: 'sbp_localemulator', MANAGEMENT_TOKEN: 'sbp_wrong' }
+    expect(await checked(both)).toMatchObject({
+      status: 'failed',
+      fix: expect.stringContaining('here (SUPABASE_MANAGEMENT_TOKEN) and in the secrets of the functions'),
+      command: 'npx supabase secrets set MANAGEMENT_TOKEN=…',
+    })
+    expect(await checked({})).toMatchObject({
+      status: 'skipped',
+      found: expect.stringContaining('MANAGEMENT_TOKEN (SUPABASE_MANAGEMENT_TOKEN) is not set here'),
+    })
+  })
+
+  test('the local stack takes the same names', async () => {
+    const names = { SUPABASE_MANAGEMENT_TOKEN: 'sbp_one', SUPABASE_ORG_ID: 'acme' }
+    expect(await readConfiguration(names)).toMatchObject({
+      MANAGEMENT_TOKEN: 'sbp_one',
+      MANAGEMENT_ORG_ID: 'acme',
+    })
+    expect(await readConfiguration({ ...names, MANAGEMENT_ORG_ID: 'own' })).toMatchObject({
+      MANAGEMENT_ORG_ID: 'own',
+    })
+  })
+
   test('finds nothing wrong with a project that works, down to every function, and ends with 0', async () => {
     await project.sweep()
     const { code, failed, found } = await findings([], {

@@ -239,6 +239,7 @@ describe('a project’s database', () => {
         'pg_read_all_data',
         'pg_signal_backend',
         'service_role',
+        'supabase_privileged_role',
       ],
     })
     await sql`create table open_to_all (n int)`

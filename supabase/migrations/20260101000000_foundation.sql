@@ -11,9 +11,9 @@ declare
     'tenant_health_checks', 'tenant_health_hourly', 'tenant_resources', 'wallets'];
   -- Names of indexes live among those of tables, and an index keeps its own when its table gets another one.
   v_indexes text[] := array['audit_logs_created_at_idx', 'audit_logs_organization_id_idx', 'audit_logs_pkey',
-    'organization_databases_ailing_idx', 'organization_databases_drift_idx', 'organization_databases_neon_project_id_key',
-    'organization_databases_pkey',
-    'organization_databases_rotation_idx', 'organization_databases_size_idx', 'organization_members_pkey',
+    'organization_databases_ailing_idx', 'organization_databases_drift_idx', 'organization_databases_hosted_as_idx',
+    'organization_databases_neon_project_id_key', 'organization_databases_pkey', 'organization_databases_rotation_idx',
+    'organization_databases_size_idx', 'organization_databases_supabase_project_ref_key', 'organization_members_pkey',
     'organization_members_user_id_idx',
     'organizations_created_at_idx', 'organizations_name_idx', 'organizations_not_ready_idx', 'organizations_owner_id_idx',
     'organizations_paid_idx', 'organizations_pkey', 'organizations_search_idx', 'organizations_slug_key',

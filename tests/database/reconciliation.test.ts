@@ -43,9 +43,14 @@ interface Finding {
   readonly firstSeenAt: Date
 }
 
+/** A run in which there is nothing but what the tests say of these two kinds: the lists of all others are empty. */
 async function start(dryRun = false): Promise<string> {
   const rows = await project.sql<{ id: string }[]>`select provisioning.start_reconciliation(${dryRun}) as id`
-  return only(rows).id
+  const { id } = only(rows)
+  await project.sql`
+    select provisioning.save_inventory_page(run_id, resource_kind, null, null, null, '[]')
+    from provisioning.reconciliation_lists where run_id = ${id} and resource_kind <> all (${Object.values(KINDS)})`
+  return id
 }
 
 interface Page {
@@ -454,7 +459,8 @@ describe('a list with a gap', () => {
     await savePage(runId, 'neon', [], { cursor: '2' })
     await project.sql`select provisioning.end_list(${runId}, 'stripe_customer', 'Stripe is down.')`
     await compare(runId)
-    const gaps = await project.sql`select gap from provisioning.reconciliation_lists order by resource_kind`
+    const gaps = await project.sql`select gap from provisioning.reconciliation_lists
+      where resource_kind = any (${Object.values(KINDS)}) order by resource_kind`
     expect(gaps.map((row) => row.gap)).toEqual(['Not all.', 'Stripe is down.'])
     expect((await runRow(runId)).complete).toBe(false)
   })

@@ -31,10 +31,10 @@ declare
   v_functions text[] := array['accept_membership', 'access_logins', 'audit_trail', 'backfill_tenants', 'backfill_users',
     'cancel_move', 'create_api_key', 'database_connection', 'decline_membership', 'describe_tenant', 'diagnose_provisioning',
     'end_access', 'expect_member', 'expected_members', 'fleet_migration_status', 'lift_legal_hold', 'lift_removal',
-    'list_tenants', 'migrate_fleet', 'move_tenant', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions', 'probe_results',
-    'provider_states', 'provisioning_progress', 'rename_api_key', 'repair_user', 'request_access', 'reroll_api_key',
-    'resume_work', 'retry_tenants', 'reveal_access', 'revoke_api_key', 'rotate_credentials', 'rotate_keys', 'search_profiles',
-    'schema_trials', 'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'try_fleet_migration',
+    'list_tenants', 'migrate_fleet', 'move_tenant', 'my_expected_memberships', 'pause_work', 'paused_work', 'probe_functions',
+    'probe_results', 'provider_states', 'provisioning_progress', 'rename_api_key', 'repair_user', 'request_access',
+    'reroll_api_key', 'resume_work', 'retry_tenants', 'reveal_access', 'revoke_api_key', 'rotate_credentials', 'rotate_keys',
+    'search_profiles', 'schema_trials', 'set_legal_hold', 'stop_fleet_migration', 'tenant_counts', 'try_fleet_migration',
     'withdraw_expected_member'];
   v_taken text[];
 begin

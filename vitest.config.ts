@@ -15,11 +15,13 @@ export default defineConfig({
         ? ['tests/!(long)/**/*.test.ts', 'shared/**/*.test.ts']
         : ['tests/long/**/*.test.ts'],
     globalSetup: ['tests/support/global-setup.ts'],
-    // One Postgres serves every file. Files wait for servers much of their time: two cores are busy for 55 % with two, 80 % with three.
+    // One Postgres serves every file. Files wait for servers much of their time: two cores are busy for 55 % with two,
+    // 80 % with three.
     pool: 'forks',
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 30_000,
+    // A few seconds each, on a machine that does nothing else.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 })

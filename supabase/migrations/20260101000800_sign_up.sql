@@ -70,7 +70,7 @@ declare
   v_plan text;
   v_currency text;
   v_default_region text;
-  v_regions jsonb;
+  -- [data region, hosting region]
   v_region jsonb;
   v_mapping jsonb;
   v_person jsonb;
@@ -90,9 +90,11 @@ begin
     v_slug := translate(lower(v_full_name), ' ', '-') || 's-organization';
     v_slug_is_held := pg_catalog.pg_try_advisory_xact_lock(7223, pg_catalog.hashtext(v_slug) & 1023);
   end if;
-  select d.plan, d.currency, d.tier, d.kind, d.initial_status, d.data_region, d.regions, d.mapping, d.expects_members,
+  select d.plan, d.currency, d.tier, d.kind, d.initial_status, d.data_region,
+    -- No region is named, or one by a name that it has.
+    d.regions -> coalesce(p_metadata ->> 'data_region', d.data_region), d.mapping, d.expects_members,
     v_slug_is_held and exists (select from public.organizations o where o.slug = v_slug)
-  into v_plan, v_currency, v_tier, v_kind, v_status, v_default_region, v_regions, v_mapping, v_expects_members, v_slug_is_taken
+  into v_plan, v_currency, v_tier, v_kind, v_status, v_default_region, v_region, v_mapping, v_expects_members, v_slug_is_taken
   from provisioning.sign_up_defaults d;
   if v_expects_members and not p_was_asked_for then
     if provisioning.is_expected(p_email) and provisioning.keep_waiting(p_user_id, p_email, p_metadata) then
@@ -122,8 +124,6 @@ begin
   if p_metadata ?| '{avatar_url,picture}' then
     v_avatar_url := provisioning.avatar_of(p_metadata);
   end if;
-  -- No region is named, or one by a name that it has.
-  v_region := v_regions -> coalesce(p_metadata ->> 'data_region', v_default_region);
   v_data_region := v_region ->> 0;
   v_hosting_region := v_region ->> 1;
   if v_data_region is null or p_metadata ? 'hosting_region' then

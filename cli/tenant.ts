@@ -151,7 +151,10 @@ export type Job = z.infer<typeof jobSchema>
 export type Step = z.infer<typeof stepSchema>
 export type TenantEvent = z.infer<typeof eventSchema>
 
-const isOpen = (job: Job) => job.status === 'queued' || job.status === 'running'
+/** Nobody waits for the end of a time of grace, in which what a moved tenant has left is kept for days. */
+const isOpen = (job: Job) =>
+  (job.status === 'queued' || job.status === 'running') &&
+  !(job.purpose === 'maintain' && job.last_error?.code === 'grace_period')
 
 /** The job that is under way, the newest first. */
 export function openJob(tenant: Tenant): Job | undefined {

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { labelled, sign } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
-import { follow } from '../follow.ts'
 import { seconds } from '../options.ts'
+import { startProgress } from '../progress.ts'
 import { type Define, exit, type Session } from '../session.ts'
 import { argumentOf, type Job, nameOf, type Tenant } from '../tenant.ts'
 
@@ -164,6 +165,7 @@ async function cancel(session: Session, api: Api, tenant: Found, { yes }: Option
   return exit.fine
 }
 
+/** Until it has ended, or time is up. What else is open for the tenant, such as the removal of what it has left, is not waited for. */
 async function followed(
   session: Session,
   api: Api,
@@ -171,9 +173,20 @@ async function followed(
   jobId: string,
   { timeout }: Options,
 ): Promise<Job | undefined> {
-  const following = { intervalMs: POLL_MS, timeoutMs: timeout * 1000 }
-  const { tenant: after } = await follow(session, api, tenant.organization_id, following, true)
-  return Object.values(after.jobs).find(({ id }) => id === jobId)
+  const progress = startProgress()
+  const deadline = Date.now() + timeout * 1000
+  try {
+    for (;;) {
+      const { jobs } = await api.describe(tenant.organization_id)
+      const job = Object.values(jobs).find(({ id }) => id === jobId)
+      if (job?.finished_at || Date.now() > deadline) return job
+      const step = job?.steps.find(({ status }) => status === 'running' || status === 'retrying')
+      progress.show(step ? `${step.step}: ${step.error?.message ?? step.status}` : 'waiting')
+      await sleep(POLL_MS, undefined, { signal: session.stop }).catch(() => session.stop.throwIfAborted())
+    }
+  } finally {
+    progress.clear()
+  }
 }
 
 function unfinished(session: Session, jobId: string, job: Job | undefined): number {

@@ -40,6 +40,24 @@ describe('a storm', () => {
     expect(lostReplies).toBeGreaterThan(0)
   })
 
+  it('leaves every tenant of the tier project ready, with one project, repository, deployment and set of workflows', {
+    timeout: 120_000,
+  }, async () => {
+    const report = await runChaos({
+      signUps: 12,
+      seed: 3,
+      tier: 'project',
+      signal: new AbortController().signal,
+      progress: () => undefined,
+    })
+    expect(failures(report)).toEqual([])
+    expect(report.checks.map(({ name }) => name)).toContain('each workflow is there once, and active')
+    const struck = Object.entries(report.injected).filter(
+      ([name, count]) => /^(supabase|github|vercel|n8n): /.test(name) && count > 0,
+    )
+    expect(struck).not.toEqual([])
+  })
+
   it('is planned by its seed alone', () => {
     expect(makePlan(5, 100)).toEqual(makePlan(5, 100))
     expect(makePlan(6, 100)).not.toEqual(makePlan(5, 100))

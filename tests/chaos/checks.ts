@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
 import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { type Accounts, readAccounts } from './accounts.ts'
+import type { Tier } from './faults.ts'
 import { insist } from './insist.ts'
 import type { ChaosProject } from './project.ts'
 import type { Dice } from './random.ts'
@@ -27,7 +28,8 @@ type Finding = (evidence: Evidence) => Promise<readonly string[]>
 
 const SAMPLE = 20
 /** How the emulators' passwords and keys begin, and what marks a plaintext one wherever it is found. */
-const SECRET = 'npg_[A-Za-z0-9]{20}|sk_test_|napi_'
+const SECRET =
+  'npg_[A-Za-z0-9]{20}|sk_test_|napi_|sb_secret_|sbp_local|github_pat_|vcp_local|n8n_api_local|postgresql://[^:]+:[^@]+@'
 
 /** What a statement fails with when the database goes away under it. */
 const DATABASE_GONE =
@@ -43,10 +45,6 @@ const CHECKS: Readonly<Record<string, Finding>> = {
   'no sign-up is left for repair': unrepairedSignUps,
   'one Stripe customer each, the one that the row names': ({ project, accounts }) =>
     mismatches(project, 'stripe_customer_id', accounts.customers),
-  'one Neon project each, the one that the row names': ({ project, accounts }) =>
-    mismatches(project, 'neon_project_id', accounts.projects),
-  'what is recorded as outside is what the rows name, and no request is open': recordsAmiss,
-  'no customer or project without an organization': strangers,
   'one secret in Vault each, and no others': secretsAmiss,
   'the secret opens the database (sample)': closedDatabases,
   'the history is complete and nothing happened twice': historyAmiss,
@@ -54,11 +52,26 @@ const CHECKS: Readonly<Record<string, Finding>> = {
   'no step crashed, except with the database': crashedSteps,
 }
 
+/** What each tier has outside. */
+const CHECKS_OF_TIER: Readonly<Record<Tier, Readonly<Record<string, Finding>>>> = {
+  database: {
+    'one Neon project each, the one that the row names': ({ project, accounts }) =>
+      mismatches(project, 'neon_project_id', accounts.projects),
+    'what is recorded as outside is what the rows name, and no request is open': recordsAmiss,
+    'no customer or project without an organization': strangers,
+  },
+  project: {
+    'one Supabase project, repository, Vercel project and set of workflows each, those that the rows name, and no others':
+      thingsAmiss,
+    'each workflow is there once, and active': workflowsAmiss,
+  },
+}
+
 /** Looks at everything that was made. The system is at rest by now; reading the accounts lifts their rate limits. */
 export async function verify(seen: Omit<Evidence, 'accounts'>, signal: AbortSignal): Promise<Check[]> {
   const evidence = { ...seen, accounts: await readAccounts(seen.project) }
   const checks: Check[] = []
-  for (const [name, find] of Object.entries(CHECKS)) {
+  for (const [name, find] of Object.entries({ ...CHECKS, ...CHECKS_OF_TIER[seen.project.tier] })) {
     const offending = await insist(() => find(evidence), signal).catch((error: unknown) => [
       `the check itself failed: ${String(error)}`,
     ])
@@ -164,6 +177,41 @@ async function strangers({ project, accounts }: Evidence): Promise<string[]> {
   )
 }
 
+/** By the lists of the providers, as reconciliation reads them. */
+async function thingsAmiss({ project, accounts }: Evidence): Promise<string[]> {
+  const rows = await project.superuser<
+    { organizationId: string; kind: string; id: string | null; open: boolean }[]
+  >`
+    select o.id as "organizationId", k.kind, r.external_id as id, r.details ? 'request' or r.state <> 'active' as open
+    from public.organizations o cross join unnest(${[...accounts.things.keys()]}::text[]) k (kind)
+    left join public.tenant_resources r on r.organization_id = o.id and r.kind = k.kind`
+  const amiss = rows.flatMap(({ organizationId, kind, id, open }) => {
+    const found = accounts.things.get(kind)?.get(organizationId) ?? []
+    return found.length === 1 && found[0] === id && !open
+      ? []
+      : [
+          `organization ${organizationId}: its row names the ${kind} ${id}, the provider has ${found.join(', ') || 'none'}`,
+        ]
+  })
+  const known = new Set(rows.map(({ organizationId }) => organizationId))
+  const foreign = [...accounts.things].flatMap(([kind, things]) =>
+    [...things.keys()].filter((owner) => !known.has(owner)).map((owner) => `a ${kind} of ${owner}`),
+  )
+  return [...amiss, ...foreign]
+}
+
+async function workflowsAmiss({ project, accounts }: Evidence): Promise<string[]> {
+  const rows = await project.superuser<{ id: string }[]>`select id from public.organizations`
+  return rows.flatMap(({ id }) => {
+    const workflows = accounts.workflows.get(id) ?? []
+    const isRight =
+      workflows.length === new Set(workflows).size &&
+      workflows.length > 0 &&
+      workflows.every((one) => one.endsWith(' active'))
+    return isRight ? [] : [`organization ${id}: ${workflows.join(', ') || 'no workflow'}`]
+  })
+}
+
 async function secretsAmiss({ project }: Evidence): Promise<string[]> {
   return lines(project.superuser<{ line: string }[]>`
     select format('organization %s has no secret', d.organization_id) as line from public.organization_databases d
@@ -172,7 +220,8 @@ async function secretsAmiss({ project }: Evidence): Promise<string[]> {
     select format('secret %s (%s) is nobody''s', s.id, s.name) from vault.secrets s
     where s.name not in ('functions_base_url', 'provisioning_doorbell_key', 'provisioning_sealing_key', 'alert_webhook_secret')
       and not exists (select from public.organization_databases d
-        where d.credentials_secret_id is not null and s.name like provisioning.login_secret(d.organization_id, '%'))
+        where d.credentials_secret_id is not null and (s.name like provisioning.login_secret(d.organization_id, '%')
+          or s.name = provisioning.project_secret(d.organization_id)))
     union all
     select format('secret %s is shared by %s', d.credentials_secret_id, count(*)) from public.organization_databases d
     where d.credentials_secret_id is not null group by d.credentials_secret_id having count(*) > 1`)
@@ -189,8 +238,8 @@ interface Credentials {
 
 async function readCredentials({ superuser }: ChaosProject): Promise<readonly Credentials[]> {
   return superuser<Credentials[]>`
-    select d.organization_id as "organizationId", d.pooled_host as host, d.port, d.database_name as database,
-      d.role_name as username, s.decrypted_secret as password
+    select d.organization_id as "organizationId", d.pooled_host as host, coalesce(d.pooled_port, d.port) as port,
+      d.database_name as database, d.role_name || coalesce('.' || d.pooler_tenant, '') as username, s.decrypted_secret as password
     from public.organization_databases d join vault.decrypted_secrets s on s.id = d.credentials_secret_id
     order by d.organization_id`
 }

@@ -1,12 +1,16 @@
 import type { FaultAction, FaultRule } from '../../local/emulators/http/faults.ts'
 import type { Dice } from './random.ts'
 
+export type Provider = 'neon' | 'stripe' | 'supabase' | 'github' | 'vercel' | 'n8n'
+/** Of all tenants of a storm; it says which providers there are. */
+export type Tier = 'database' | 'project'
+
 /** A provider misbehaves for a while. */
 export interface FaultWindow {
   readonly type: 'fault'
   readonly atMs: number
   readonly forMs: number
-  readonly provider: 'neon' | 'stripe'
+  readonly provider: Provider
   /** As the report counts it. */
   readonly name: string
   readonly rule: FaultRule
@@ -59,13 +63,46 @@ const STRIPE: readonly Kind[] = [
   { provider: 'stripe', name: 'outage (503 to everything)', rule: { action: status(503) } },
 ]
 
+/** Whatever makes something is refused, cut off, slow, and done without an answer; and so is whatever is read. */
+const trouble = (provider: Provider, creates: readonly string[], outage = status(503)): readonly Kind[] => {
+  const rule = (name: string, match: FaultRule['match'], action: FaultAction, probability: number): Kind => ({
+    provider,
+    name,
+    rule: { match, action, probability },
+  })
+  return [
+    ...creates.flatMap((operation) => [
+      rule(`${operation} answers 500`, { operation }, status(500), 0.5),
+      rule(`${operation} answers 429`, { operation }, status(429, { retryAfterSeconds: 1 }), 0.3),
+      rule(`${operation} is cut off`, { operation }, { type: 'reset' }, 0.5),
+      rule(`${operation} acts and loses the reply`, { operation }, { type: 'act_then_reset' }, 0.6),
+      rule(`${operation} is slow`, { operation }, latency(CREATE_DELAY_MS), 0.5),
+    ]),
+    rule('a read answers 503', { method: 'GET' }, status(503), 0.2),
+    rule('a read is cut off', { method: 'GET' }, { type: 'reset' }, 0.2),
+    { provider, name: 'outage (503 to everything)', rule: { action: outage } },
+  ]
+}
+
+/** What each tier has at its providers. */
+const KINDS: Readonly<Record<Tier, readonly (readonly Kind[])[]>> = {
+  database: [NEON, STRIPE],
+  project: [
+    STRIPE,
+    trouble('supabase', ['v1CreateAProject']),
+    trouble('github', ['repos/create-using-template', 'actions/create-repo-variable']),
+    trouble('vercel', ['createProject', 'createDeployment']),
+    trouble('n8n', ['createWorkflow', 'createCredential', 'createTag']),
+  ],
+}
+
 /** Clients wait 20 s for Stripe and 30 s for Neon. */
-const TOO_LATE_MS = { stripe: 22_000, neon: 32_000 }
+const TOO_LATE_MS: Readonly<Partial<Record<Provider, number>>> = { stripe: 22_000, neon: 32_000 }
 
 /** The client gives up, and does not hear of its success. */
 const LATE_ANSWERS: readonly Kind[] = [
-  once(stripe(TOO_LATE, 'PostCustomers', { type: 'act_then_wait', ms: TOO_LATE_MS.stripe })),
-  once(neon(TOO_LATE, 'createProject', { type: 'act_then_wait', ms: TOO_LATE_MS.neon })),
+  once(stripe(TOO_LATE, 'PostCustomers', { type: 'act_then_wait', ms: TOO_LATE_MS.stripe ?? 0 })),
+  once(neon(TOO_LATE, 'createProject', { type: 'act_then_wait', ms: TOO_LATE_MS.neon ?? 0 })),
 ]
 
 /** Each costs the client's whole timeout, 20 or 30 s. */
@@ -94,24 +131,42 @@ function once(kind: Kind): Kind {
   return { ...kind, rule: { ...kind.rule, times: 1 } }
 }
 
+/** A tenant of the tier `project` has many calls to make one after another, and each provider few at a time. */
+const WINDOW_MS: Readonly<Record<Tier, readonly [number, number]>> = {
+  database: [800, 2_500],
+  project: [3_000, 6_000],
+}
+
 /** Lanes of windows. The kinds are dealt like cards, so that each has its turn before one comes again. */
-export function dealFaults(dice: Dice, signUps: number, stormMs: number): FaultWindow[][] {
-  const lanes = [NEON, STRIPE].flatMap((kinds, provider) =>
+export function dealFaults(
+  dice: Dice,
+  signUps: number,
+  stormMs: number,
+  tier: Tier = 'database',
+): FaultWindow[][] {
+  const lanes = KINDS[tier].flatMap((kinds, provider) =>
     Array.from({ length: LANES }, (_, lane) =>
-      dealLane(dice.fork(`faults-${provider}-${lane}`), kinds, stormMs),
+      dealLane(dice.fork(`faults-${provider}-${lane}`), kinds, stormMs, WINDOW_MS[tier]),
     ),
   )
+  // The others' clients give up as those of Neon do.
+  if (tier !== 'database') return lanes
   return [...lanes, dealHangs(dice.fork('hangs'), signUps, stormMs), ...lateAnswers(signUps, stormMs)]
 }
 
-function dealLane(dice: Dice, kinds: readonly Kind[], stormMs: number): FaultWindow[] {
+function dealLane(
+  dice: Dice,
+  kinds: readonly Kind[],
+  stormMs: number,
+  [shortest, longest]: readonly [number, number],
+): FaultWindow[] {
   const windows: FaultWindow[] = []
   let deck: Kind[] = []
   for (let atMs = dice.between(0, 1_000); atMs < stormMs; ) {
     if (deck.length === 0) deck = dice.shuffled(kinds)
     const kind = deck.pop()
     if (!kind) break
-    const forMs = dice.between(800, 2_500)
+    const forMs = dice.between(shortest, longest)
     windows.push({ type: 'fault', atMs, forMs, ...kind })
     atMs += forMs + dice.between(0, 800)
   }
@@ -125,7 +180,7 @@ function dealLane(dice: Dice, kinds: readonly Kind[], stormMs: number): FaultWin
 function lateAnswers(signUps: number, stormMs: number): FaultWindow[][] {
   if (signUps < 200) return []
   return LATE_ANSWERS.map((kind) => [
-    { type: 'fault', atMs: stormMs, forMs: TOO_LATE_MS[kind.provider] + 6_000, ...kind },
+    { type: 'fault', atMs: stormMs, forMs: (TOO_LATE_MS[kind.provider] ?? 0) + 6_000, ...kind },
   ])
 }
 

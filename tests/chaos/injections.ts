@@ -96,9 +96,10 @@ async function stopFunction(injector: Injector, injection: Of<'stop_function'>):
  * there at once; then nobody gets a turn. @returns when there will be turns again, shortly after
  */
 async function holdTurns({ project, tally, signal }: Injector): Promise<{ readonly over: Promise<unknown> }> {
-  const { faults } = project.neon
+  const isNeon = project.tier === 'database'
+  const { faults } = isNeon ? project.neon : project.supabase
   const { id } = faults.add({
-    match: { operation: 'listProjects' },
+    match: { operation: isNeon ? 'listProjects' : 'v1GetAllProjectsForOrganization' },
     action: { type: 'latency', ms: SLOW_SEARCH_MS },
   })
   await sleep(SLOW_SEARCH_MS, undefined, { signal }).finally(() => faults.clear(id))

@@ -1,4 +1,4 @@
-import { dealFaults, type FaultWindow } from './faults.ts'
+import { dealFaults, type FaultWindow, type Tier } from './faults.ts'
 import { Dice } from './random.ts'
 
 /** What is done to the system, and when: milliseconds since the storm began. */
@@ -56,19 +56,23 @@ export const LEASE_SECONDS = 45
 export const ROUND = 1_000
 
 /** Everything that is decided by the seed: a seed names an experiment. All rounds are guarded when the first one is. */
-export function makePlans(seed: number, signUps: number): readonly [Plan, ...Plan[]] {
-  const first = makePlan(seed, Math.min(ROUND, signUps))
+export function makePlans(
+  seed: number,
+  signUps: number,
+  tier: Tier = 'database',
+): readonly [Plan, ...Plan[]] {
+  const first = makePlan(seed, Math.min(ROUND, signUps), tier)
   const further = Array.from({ length: Math.ceil(signUps / ROUND) - 1 }, (_, index): Plan => {
     const ownSeed = new Dice(seed).fork(`round ${index + 2}`).between(0, 2 ** 32 - 1)
-    const plan = makePlan(ownSeed, Math.min(ROUND, signUps - (index + 1) * ROUND))
+    const plan = makePlan(ownSeed, Math.min(ROUND, signUps - (index + 1) * ROUND), tier)
     return { ...plan, guarded: first.guarded }
   })
   return [first, ...further]
 }
 
-export function makePlan(seed: number, signUps: number): Plan {
+export function makePlan(seed: number, signUps: number, tier: Tier = 'database'): Plan {
   const dice = new Dice(seed)
-  const stormMs = 15_000 + signUps * 150
+  const stormMs = (tier === 'database' ? 15_000 : 9_000) + signUps * 150
   const lanes = planLanes(dice, stormMs)
   const stops = lanes
     .flat()
@@ -78,7 +82,7 @@ export function makePlan(seed: number, signUps: number): Plan {
     stormMs,
     guarded: dice.fork('guarded').chance(0.4),
     signUps: planSignUps(dice.fork('sign-ups'), signUps, stormMs, stops),
-    lanes: [...lanes, ...planLongStops(signUps), ...dealFaults(dice, signUps, stormMs)],
+    lanes: [...lanes, ...planLongStops(signUps), ...dealFaults(dice, signUps, stormMs, tier)],
   }
 }
 

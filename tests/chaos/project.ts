@@ -1,7 +1,12 @@
 import path from 'node:path'
 import postgres from 'postgres'
+import type { GithubEmulator } from '../../local/emulators/github/emulator.ts'
+import type { N8nEmulator } from '../../local/emulators/n8n/emulator.ts'
 import type { NeonEmulator } from '../../local/emulators/neon/emulator.ts'
+import { type Emulators, isEmulated } from '../../local/emulators/registry.ts'
 import type { StripeEmulator } from '../../local/emulators/stripe/emulator.ts'
+import type { SupabaseEmulator } from '../../local/emulators/supabase/emulator.ts'
+import type { VercelEmulator } from '../../local/emulators/vercel/emulator.ts'
 import { type Gateway, startGateway } from '../../local/gateway/gateway.ts'
 import { createProjectKeys, type ProjectKeys } from '../../local/gateway/keys.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
@@ -9,8 +14,11 @@ import { createPlatformDatabase } from '../../local/postgres/platform.ts'
 import { SUPERUSER } from '../../local/postgres/server.ts'
 import { type ProjectServices, startProjectServices } from '../../local/project-services.ts'
 import { knownArrays } from '../../shared/kernel/database/array-types.ts'
+import { services } from '../../shared/services/registry.ts'
+import { emulatorVariables } from '../../tools/emulators.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { startDoorbellSwitch } from './doorbell-switch.ts'
+import type { Tier } from './faults.ts'
 import { INSTANCES, LEASE_SECONDS } from './plan.ts'
 import { type RestartableServer, startServer } from './servers.ts'
 
@@ -19,10 +27,11 @@ export const FUNCTION = 'provision-tenant-resources'
 export const STRIPE_KEY = 'sk_test_localemulator'
 export const NEON_KEY = 'napi_localemulator'
 
-const DATABASE = 'postgres'
+export const DATABASE = 'postgres'
 const UNLIMITED = Number.POSITIVE_INFINITY
 /** What the emulators' work takes in all; see `leases.ts` for why it must not be much. */
 const NEON_TIMINGS = { createMs: 200, operationMs: 100, wakeMs: 20, readMs: 5 }
+const PROJECT_TIMINGS = { createMs: 200, comingUpMs: 800, servicesMs: 200, readMs: 5 }
 const STRIPE_TIMINGS = { requestMs: 30, searchLagMs: 2_000 }
 /** Retries come quickly; how they are made is as always. */
 const QUICK_SETTINGS = {
@@ -33,6 +42,7 @@ const QUICK_SETTINGS = {
   backoff_cap_seconds: 4,
   breaker_pause_seconds: 1,
   breaker_pause_cap_seconds: 4,
+  project_look_seconds: 1,
 }
 
 export interface ProjectOptions {
@@ -41,6 +51,7 @@ export interface ProjectOptions {
   readonly guarded: boolean
   /** Whether provisioning.settings are the bundle's own, and the sweep comes every ten seconds. */
   readonly defaultSettings: boolean
+  readonly tier?: Tier
   readonly signal: AbortSignal
   readonly progress: (what: string) => void
 }
@@ -53,6 +64,12 @@ export interface ChaosProject {
   readonly services: ProjectServices
   readonly neon: NeonEmulator
   readonly stripe: StripeEmulator
+  readonly supabase: SupabaseEmulator
+  readonly github: GithubEmulator
+  readonly vercel: VercelEmulator
+  readonly n8n: N8nEmulator
+  /** Of everybody who signs up. */
+  readonly tier: Tier
   /** Each has a process of the function; doorbells go to them in turn. */
   readonly instances: readonly Gateway[]
   readonly superuser: postgres.Sql
@@ -95,20 +112,38 @@ async function startProject(
   progress('starting providers and functions')
   const functionLog: string[] = []
   const parts = { server, tenants, options, functionLog, keys: await createProjectKeys() }
-  const services = await startServices(parts)
-  cleanUps.push(() => services.stop())
-  const { neon, stripe } = services
-  if (!neon || !stripe) throw new Error('The chaos suite runs on emulators.')
-  const instances = [services.gateway]
+  const running = await startServices(parts)
+  cleanUps.push(() => running.stop())
+  const { neon, stripe, supabase, github, vercel, n8n } = running
+  if (!neon || !stripe || !supabase || !github || !vercel || !n8n)
+    throw new Error('The chaos suite runs on emulators.')
+  const instances = [running.gateway]
   while (instances.length < INSTANCES) {
-    const gateway = await startInstance(parts, neon, stripe)
+    const gateway = await startInstance(parts, running)
     instances.push(gateway)
     cleanUps.push(() => gateway.stop())
   }
   doorbells.connect(instances.map(({ url }) => url))
   const superuser = pool(server, SUPERUSER, 4, cleanUps)
   const auth = pool(server, 'supabase_auth_admin', 8, cleanUps)
-  return { server, tenants, services, neon, stripe, instances, superuser, auth, functionLog }
+  const providers = { neon, stripe, supabase, github, vercel, n8n }
+  const { tier = 'database' } = options
+  return { server, tenants, services: running, ...providers, tier, instances, superuser, auth, functionLog }
+}
+
+/** Whoever can misbehave. */
+export function providersOf(project: ChaosProject) {
+  const { neon, stripe, supabase, github, vercel, n8n } = project
+  return [neon, stripe, supabase, github, vercel, n8n]
+}
+
+/** With which another instance reaches the same emulators. */
+function environmentOf(running: Emulators): Record<string, string> {
+  const variables = services.map((service) => {
+    const emulator = isEmulated(service.name) ? running[service.name] : undefined
+    return emulator ? emulatorVariables(service, emulator.url) : {}
+  })
+  return Object.assign({}, ...variables)
 }
 
 interface Parts {
@@ -123,7 +158,7 @@ async function configure(server: RestartableServer, options: ProjectOptions): Pr
   const sql = postgres(server.url(DATABASE, 'postgres'), { max: 1, onnotice: () => undefined })
   try {
     if (options.defaultSettings) return
-    await sql`update provisioning.settings set ${sql(QUICK_SETTINGS)}`
+    await sql`update provisioning.settings set ${sql({ ...QUICK_SETTINGS, default_tier: options.tier ?? 'database' })}`
     if (!options.guarded) await takeGuardsDown(sql)
     // Changed, not made: a bundle without its sweep must not be given one.
     await sql`select cron.alter_job(jobid, schedule := '1 second') from cron.job
@@ -155,11 +190,20 @@ function startServices({ server, tenants, options, functionLog, keys }: Parts): 
       timings: STRIPE_TIMINGS,
       ...(guarded ? {} : { limits: { requestsPerSecond: UNLIMITED } }),
     },
+    supabase: {
+      adminUrl: tenants.url('template1'),
+      seed: seed + 2,
+      timings: PROJECT_TIMINGS,
+      ...(guarded ? {} : { limits: { requestsPerMinute: UNLIMITED } }),
+    },
+    github: { seed: seed + 3 },
+    vercel: { seed: seed + 4 },
+    n8n: { seed: seed + 5 },
     functionsLog: ({ text }) => void functionLog.push(`[0] ${text}`),
   })
 }
 
-function startInstance(parts: Parts, neon: NeonEmulator, stripe: StripeEmulator): Promise<Gateway> {
+function startInstance(parts: Parts, running: Emulators): Promise<Gateway> {
   return startGateway({
     port: 0,
     host: '127.0.0.1',
@@ -167,12 +211,7 @@ function startInstance(parts: Parts, neon: NeonEmulator, stripe: StripeEmulator)
     keys: parts.keys,
     functionsDir: path.join(projectRoot, 'supabase/functions'),
     configFile: path.join(projectRoot, 'supabase/config.toml'),
-    functionEnv: {
-      STRIPE_SECRET_KEY: STRIPE_KEY,
-      STRIPE_API_URL: stripe.url,
-      NEON_API_KEY: NEON_KEY,
-      NEON_API_URL: neon.url,
-    },
+    functionEnv: environmentOf(running),
     functionsLog: ({ text }) => void parts.functionLog.push(`[1] ${text}`),
   })
 }

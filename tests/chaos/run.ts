@@ -2,9 +2,10 @@ import { parseArgs } from 'node:util'
 import { dim, green, parseUsage, red, runCommand, stopRequest } from '../../tools/command.ts'
 import { type ChaosOptions, isClean, runChaos } from './chaos.ts'
 import { type DeadProviderReport, runDeadProvider } from './dead-provider.ts'
+import type { Tier } from './faults.ts'
 import { describeRun } from './report.ts'
 
-const HELP = `Usage: npm run chaos -- [--sign-ups N] [--seed S] [--json] [--log]
+const HELP = `Usage: npm run chaos -- [--sign-ups N] [--seed S] [--tier T] [--json] [--log]
        npm run chaos -- --dead-provider [--sign-ups N] [--json]
 
 Signs people up while processes are killed and stopped, Postgres crashes, doorbells get lost and providers fail in every
@@ -13,6 +14,7 @@ is done, and when, follows from it alone. Exit code 1 when anything is off.
 
   --sign-ups N      how many (default 200, at most 10000); more than 1000 come in storms of 1000, one after the other
   --seed S          a whole number from 0 (default: another one each time)
+  --tier T          database (default), or project: with Supabase, GitHub, Vercel and n8n in the place of Neon
   --json            the report as one JSON object on standard output
   --log             what the functions printed, on standard error at the end
   --dead-provider   another experiment: with the usual settings Neon answers 503 to everything for a minute while N
@@ -25,10 +27,11 @@ await runCommand(async () => {
     process.stdout.write(HELP)
     return 0
   }
-  const { signUps, seed, json } = usage
+  const { signUps, seed, tier, json } = usage
   const options: ChaosOptions = {
     signUps,
     seed,
+    tier,
     signal: stopRequest(),
     progress: (what) =>
       console.error(dim(`… ${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${what}`)),
@@ -47,6 +50,7 @@ function readArguments() {
     options: {
       'sign-ups': { type: 'string', default: '200' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      tier: { type: 'string', default: 'database' },
       json: { type: 'boolean', default: false },
       log: { type: 'boolean', default: false },
       'dead-provider': { type: 'boolean', default: false },
@@ -58,11 +62,18 @@ function readArguments() {
   return {
     signUps,
     seed: wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1),
+    tier: tierNamed(values.tier),
     json,
     log,
     help,
     deadProvider: values['dead-provider'],
   }
+}
+
+/** @throws Error that names the argument */
+function tierNamed(name: string): Tier {
+  if (name === 'database' || name === 'project') return name
+  throw new Error(`--tier takes database or project, not "${name}".`)
 }
 
 /** @throws Error that names the argument */

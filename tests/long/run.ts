@@ -27,6 +27,7 @@ What takes too long for npm test. Without a PART all of them run, one after the 
 others run all the same.
 
   chaos        npm run chaos with 10,000 sign-ups, about an hour
+  chaos-project  npm run chaos with 200 tenants of the tier project, ten minutes
   repeat       test files in which something races with something else, again and again beside a load on every core
   growth       the bench of a fleet of 300,000 tenants with history
   import       100,000 users in one transaction, on a server with 60 connections
@@ -41,7 +42,7 @@ others run all the same.
   --file PREFIX   for repeat: these files instead of the suspicious ones; may be given several times
 `
 
-const PARTS = ['chaos', 'repeat', 'growth', 'import', 'export', 'samples', 'schema'] as const
+const PARTS = ['chaos', 'chaos-project', 'repeat', 'growth', 'import', 'export', 'samples', 'schema'] as const
 type Part = (typeof PARTS)[number]
 
 await runCommand(async () => {
@@ -61,6 +62,12 @@ await runCommand(async () => {
   const run: Readonly<Record<Part, () => Promise<void>>> = {
     chaos: () =>
       passes('chaos', ['tests/chaos/run.ts', '--sign-ups', usage.signUps, '--seed', usage.seed], signal),
+    'chaos-project': () =>
+      passes(
+        'chaos-project',
+        ['tests/chaos/run.ts', '--tier', 'project', '--sign-ups', '200', '--seed', usage.seed],
+        signal,
+      ),
     repeat: () =>
       withLoad(async () => {
         for (let time = 1; time <= usage.times; time++)

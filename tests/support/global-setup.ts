@@ -21,6 +21,9 @@ const SETTINGS = {
   fsync: 'off',
   full_page_writes: 'off',
   max_wal_size: '512MB',
+  // Databases that are gone in a minute need nobody who looks after them.
+  autovacuum_naptime: '10min',
+  checkpoint_timeout: '30min',
   // Of tables that nobody has analyzed yet the planner thinks too much; to start workers takes longer than to read them.
   max_parallel_workers_per_gather: '0',
 }

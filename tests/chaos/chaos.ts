@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { type Check, verify } from './checks.ts'
-import type { Tier } from './faults.ts'
+import { CERTAIN, type Tier } from './faults.ts'
 import { makePlans, type Plan } from './plan.ts'
 import { type ChaosProject, withProject } from './project.ts'
 import { Dice } from './random.ts'
@@ -114,10 +114,21 @@ async function runRounds(
     const each = project.tier === 'project' ? 10_000 : plan.guarded ? 1_000 : 400
     const limitMs = 120_000 + signUps * each
     rounds.quiet = await waitForQuiet(project, { limitMs, signal, progress })
+    tallyCertain(project, rounds.injected)
     rounds.stormMs += quietAt - stormAt
     rounds.quietMs += performance.now() - quietAt
   }
   return rounds
+}
+
+/** A rule that is used up is not in the list any more. */
+function tallyCertain(project: ChaosProject, injected: Tally): void {
+  for (const { provider, name, rule } of CERTAIN[project.tier]) {
+    const isLeft = project[provider].faults
+      .list()
+      .some(({ rule: left }) => JSON.stringify(left) === JSON.stringify(rule))
+    if (!isLeft) injected.add(`${provider}: ${name}`)
+  }
 }
 
 export function isClean({ checks }: Pick<ChaosReport, 'checks'>): boolean {

@@ -84,15 +84,46 @@ const trouble = (provider: Provider, creates: readonly string[], outage = status
   ]
 }
 
+/** Of the tier `project`: what makes something at each provider. */
+const CREATES = {
+  supabase: ['v1CreateAProject'],
+  github: ['repos/create-using-template', 'actions/create-repo-variable'],
+  vercel: ['createProject', 'createDeployment'],
+  n8n: ['createWorkflow', 'createCredential', 'createTag'],
+} as const satisfies Partial<Record<Provider, readonly string[]>>
+
+/**
+ * Faults that strike for certain, however few calls there are: each create once acts and loses the reply, is cut off, and is refused.
+ * They need no end, because they are used up.
+ */
+export const CERTAIN: Readonly<Record<Tier, readonly Kind[]>> = {
+  database: [],
+  project: Object.entries(CREATES).flatMap(([provider, operations]) =>
+    operations.flatMap((operation): Kind[] =>
+      (
+        [
+          ['acts and loses the reply', { type: 'act_then_reset' }],
+          ['is cut off', { type: 'reset' }],
+          ['answers 500', status(500)],
+        ] as const
+      ).map(([what, action]) => ({
+        provider: provider as keyof typeof CREATES,
+        name: `${operation} ${what}, once`,
+        rule: { match: { operation }, action, times: 1 },
+      })),
+    ),
+  ),
+}
+
 /** What each tier has at its providers. */
 const KINDS: Readonly<Record<Tier, readonly (readonly Kind[])[]>> = {
   database: [NEON, STRIPE],
   project: [
     STRIPE,
-    trouble('supabase', ['v1CreateAProject']),
-    trouble('github', ['repos/create-using-template', 'actions/create-repo-variable']),
-    trouble('vercel', ['createProject', 'createDeployment']),
-    trouble('n8n', ['createWorkflow', 'createCredential', 'createTag']),
+    trouble('supabase', CREATES.supabase),
+    trouble('github', CREATES.github),
+    trouble('vercel', CREATES.vercel),
+    trouble('n8n', CREATES.n8n),
   ],
 }
 

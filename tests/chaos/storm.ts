@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { CERTAIN } from './faults.ts'
 import { buryWorkers, type Injector, inject } from './injections.ts'
 import { insist } from './insist.ts'
 import { expireSilentLeases } from './leases.ts'
@@ -28,6 +29,7 @@ export async function runStorm(
   { signal, progress }: { signal: AbortSignal; progress: (what: string) => void },
 ): Promise<readonly string[]> {
   const injector = { project, tally: injected, signal, stopped: new Set<number>(), progress }
+  for (const { provider, rule } of CERTAIN[project.tier]) project[provider].faults.add(rule)
   const lanes = Promise.allSettled(plan.lanes.map((lane) => runLane(injector, lane)))
   try {
     const userIds = await signEverybodyUp(project, plan, signUps, signal)
@@ -58,7 +60,8 @@ async function runLane(injector: Injector, lane: readonly Injection[]): Promise<
 /** Everything works again, and nobody is left who remembers anything: what is needed must be in the rows. */
 async function calm(project: ChaosProject, signal: AbortSignal): Promise<void> {
   const { services, instances } = project
-  for (const { faults } of providersOf(project)) faults.clear()
+  // Those of the other tier end by themselves: each was taken back, or is used up.
+  if (project.tier === 'database') for (const { faults } of providersOf(project)) faults.clear()
   services.worker.resumeCron()
   for (const { functions } of instances) functions.kill(FUNCTION, 'SIGKILL')
   await buryWorkers(project, signal)

@@ -19,8 +19,9 @@ const { ApiError, errorText, failureText }: Words = Object.assign({}, ...modules
 
 const textOf = (code: string) => errorText(new ApiError('', code))
 
-/** Sentences, and no code among their words but the names of secrets that are to be set. n8n is written so. */
-const PLAIN = /^(?!.*\b[a-z]+_[a-z])(?:[A-Z]|n8n )[^{}]*\.$/
+/** Sentences, and no code among their words but the names of secrets that are to be set. n8n and service_role
+ * are written so. */
+const PLAIN = /^(?!.*\b(?!service_role\b)[a-z]+_[a-z])(?:[A-Z]|n8n )[^{}]*\.$/
 
 it.each([...PROBLEM_CODES, 'offline', 'unreachable', 'signed_out', 'page_not_loaded', 'key_unauthorized'])(
   'says the refusal %s in plain words',

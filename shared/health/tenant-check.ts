@@ -29,6 +29,9 @@ const FRESH_MS = 5_000
 /** What the provider sees of a connection of ours may last so much longer than the check's beginning. */
 const OWN_ACTIVITY_SECONDS = 15
 
+/** States that speak against a database, and that are looked at once more before they do. */
+const TROUBLED: ReadonlySet<DatabaseNow['state']> = new Set(['changing', 'failed'])
+
 /**
  * Checks a tenant that is due, unless nobody but checks has used its compute for so long that it would be asleep without
  * them: then it is left alone until it is. @returns like checkTenant
@@ -38,7 +41,12 @@ export async function checkDueTenant(
   tenant: ClaimedTenant,
 ): Promise<Result<CheckResult | 'left_alone'>> {
   if (tenant.hostedAs === null) return checkTenant(check, tenant, false)
-  const found = await check.watch.state(tenant.hostedAs)
+  const listed = await check.watch.state(tenant.hostedAs)
+  // What was shared may have been too old: a database that has just become ready was still being made then.
+  const found =
+    listed.ok && TROUBLED.has(listed.value.state) && !check.watch.list
+      ? await check.watch.state(tenant.hostedAs, Date.now() - FRESH_MS)
+      : listed
   if (!found.ok) return found
   if (found.value.state === 'active' && isAwakeForUsAlone(tenant, found.value, check.now()))
     return success('left_alone')

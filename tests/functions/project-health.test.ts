@@ -263,6 +263,22 @@ describe('a project that changes', () => {
     },
   )
 
+  test('and has come up since is not judged by the list from before that', async () => {
+    const { id, ref } = await readyTenant()
+    let behindMs = 10_000
+    const patient = checkerOf(tier, 60_000, () => Date.now() - behindMs)
+    tier.emulator.changeProject(ref, { status: 'COMING_UP' })
+    await makeDue([id])
+    await patient.ring()
+    expect(await healthOf(id)).toMatchObject({ reasons: [{ code: 'project_changing' }] })
+    tier.emulator.changeProject(ref, { status: null })
+    // The list is ten seconds old, and still good for everybody else.
+    behindMs = 0
+    await makeDue([id])
+    await patient.ring()
+    expect(await healthOf(id)).toMatchObject({ status: 'healthy', reasons: [] })
+  })
+
   test('for another reason than before begins anew', async () => {
     const { id, ref } = await readyTenant()
     tier.emulator.changeProject(ref, { status: 'PAUSING' })

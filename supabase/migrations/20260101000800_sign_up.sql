@@ -185,7 +185,7 @@ declare
   v_organization_id uuid := (select j.organization_id from public.provisioning_jobs j where j.id = p_job_id);
 begin
   -- The user before the profile, as Auth has it when it changes a user: the index refers to both.
-  perform from auth.users u join public.organizations o on o.owner_id = u.id where o.id = v_organization_id for key share of u;
+  perform provisioning.hold_owner(v_organization_id);
   perform provisioning.record_sign_up(v_organization_id);
   -- The profile before the database, as in complete_organization, which may run for the same organization at the same time.
   update public.profiles p set in_search_index = true
@@ -220,9 +220,8 @@ begin
     provisioning.full_name_of(p_metadata || v_person), provisioning.avatar_of(p_metadata || v_person), p_organization_id)
   on conflict (id) do update set email = excluded.email, organization_id = excluded.organization_id
   where (p.organization_id, p.email) is distinct from (excluded.organization_id, excluded.email);
-  insert into public.wallets (user_id, currency)
-  select u.id, s.default_currency from auth.users u cross join provisioning.settings s where u.id = p_user_id
-  for key share of u
+  -- Whoever calls this holds the user, whom no foreign key looks for.
+  insert into public.wallets (user_id, currency) select p_user_id, s.default_currency from provisioning.settings s
   on conflict (user_id) do nothing;
   if not exists (
     select from public.provisioning_jobs j
@@ -254,6 +253,19 @@ revoke execute on function provisioning.profile_organization(uuid) from public, 
 comment on function provisioning.profile_organization(uuid) is
   'The organization that a profile names; null when the user does not belong to it (any more).';
 
+create function provisioning.hold_user(p_user_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- In this order, because who deletes a user holds the row before anything else.
+  perform from auth.users u where u.id = p_user_id for key share;
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
+end
+$$;
+revoke execute on function provisioning.hold_user(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.hold_user(uuid) is
+  'Two entries for the same user (webhook, repair, backfill) take turns, and the user is not deleted until both have ended.
+Different users never meet here. It comes before all locks of what is the user''s.';
+
 create function provisioning.ensure_user_provisioned(
   p_user_id uuid, p_metadata jsonb default '{}', p_lane text default 'sign_up'
 ) returns uuid
@@ -266,9 +278,8 @@ declare
   v_wanted boolean;
   v_organization_id uuid;
 begin
-  -- Two entries for the same user (webhook, repair, backfill) take turns; different users never meet here. The trigger of the
-  -- sign-up comes before them all: nobody else sees the user before it has committed.
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id::text, 7222));
+  -- The trigger of the sign-up needs no such thing: nobody else sees the user before it has committed.
+  perform provisioning.hold_user(p_user_id);
   select nullif(btrim(u.email), ''), provisioning.cut_metadata(coalesce(u.raw_user_meta_data, '{}') || p_metadata),
     not u.is_anonymous and u.deleted_at is null,
     u.email_confirmed_at is not null or u.phone_confirmed_at is not null,

@@ -41,11 +41,11 @@ begin
   elsif v_created_at < now() - make_interval(mins => (select s.user_calls_max_age_minutes from provisioning.settings s)) then
     outcome := 'user_too_old';
   else
+    -- First the locks of the user, then those of the organization. A worker that begins the job holds its row and waits for the
+    -- profile's: here too the job comes before the profile.
+    perform provisioning.hold_user(v_user_id);
     organization_id := provisioning.profile_organization(v_user_id);
     if organization_id is not null then
-      -- First the lock of the user, which ensure_user_provisioned takes, then those of the organization. A worker that begins the
-      -- job holds its row and waits for the profile's: here too the job comes before the profile.
-      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_user_id::text, 7222));
       perform provisioning.hold_provisioning(organization_id);
     end if;
     organization_id := provisioning.ensure_user_provisioned(v_user_id, p_metadata);

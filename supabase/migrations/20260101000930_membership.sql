@@ -185,8 +185,7 @@ declare
   v_expected provisioning.expected_members;
 begin
   -- In the order of locks: the user, the organization, what goes with it.
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(auth.uid()::text, 7222));
-  perform from auth.users u where u.id = auth.uid() for key share;
+  perform provisioning.hold_user(auth.uid());
   perform from public.organizations o where o.id = p_organization_id for key share;
   delete from provisioning.expected_members e
   where e.organization_id = p_organization_id and e.email = provisioning.confirmed_address_of_caller() and e.ends_at > now()

@@ -45,9 +45,9 @@ begin
   if v_name is null then
     raise exception 'The organization needs a name.' using errcode = 'TP400';
   end if;
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_user_id::text, 7222));
+  perform provisioning.hold_user(v_user_id);
   select u.email, provisioning.cut_metadata(u.raw_user_meta_data) - '{data_region,hosting_region}'::text[]
-  into v_email, v_metadata from auth.users u where u.id = v_user_id for key share;
+  into v_email, v_metadata from auth.users u where u.id = v_user_id;
   v_organization.id := provisioning.make_tenant(v_user_id, v_email, v_metadata || jsonb_build_object('organization_name', v_name),
     'request', p_was_asked_for => true);
   select * into v_organization from public.organizations o where o.id = v_organization.id;

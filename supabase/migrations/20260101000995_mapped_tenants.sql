@@ -136,6 +136,8 @@ begin
   insert into public.wallets (user_id, currency)
   select u.id, s.default_currency from auth.users u cross join provisioning.settings s
   where u.id = any (p_user_ids) and exists (select from public.organization_members m where m.user_id = u.id)
+    -- Whoever has one is not locked: their deletion would wait for the membership that was changed above.
+    and not exists (select from public.wallets w where w.user_id = u.id)
   for key share of u
   on conflict (user_id) do nothing;
   update public.profiles p set organization_id = n.organization_id

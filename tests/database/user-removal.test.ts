@@ -464,38 +464,29 @@ describe('where a foreign key would cost every sign-up', () => {
     }
   })
 
-  it('no wallet is made by a repair for a user whom somebody else is just deleting', async () => {
-    const { user } = await createTenant(project)
-    await project.sql`delete from public.wallets where user_id = ${user.id}`
-    const { promise: deleted, resolve: commit } = Promise.withResolvers<void>()
-    const removal = project.auth.begin(async (tx) => {
-      await tx`delete from users where id = ${user.id}`
-      await deleted
-    })
-    await expect
-      .poll(
-        async () =>
-          (
-            await project.superuser`select from pg_locks where relation = 'auth.users'::regclass
-        and mode = 'RowExclusiveLock' and granted`
-          ).count,
-      )
-      .toBeGreaterThan(0)
-    const repair = refusal(project.sql`select provisioning.ensure_user_provisioned(${user.id})`)
-    await expect
-      .poll(
-        async () =>
-          (
-            await project.superuser`select from pg_stat_activity
-        where datname = ${project.name} and cardinality(pg_blocking_pids(pid)) > 0`
-          ).count,
-      )
-      .toBe(1)
-    commit()
-    await removal
-    await repair
-    expect(await project.sql`select from public.wallets where user_id = ${user.id}`).toHaveLength(0)
-  })
+  it.each<[string, (user: { id: string; email: string | null }) => Promise<unknown>]>([
+    ['a repair', async ({ id }) => project.sql`select provisioning.ensure_user_provisioned(${id})`],
+    [
+      'a call for the address',
+      ({ email }) => project.sql`select * from provisioning.provision_user(${email})`,
+    ],
+  ])(
+    'no wallet is made by %s for a user whom somebody else is just deleting, who does not wait for it',
+    async (_, make) => {
+      const { user } = await createTenant(project)
+      await project.sql`delete from public.wallets where user_id = ${user.id}`
+      let made: Promise<string | undefined> | undefined
+      await project.auth.begin(async (tx) => {
+        // What a deletion does first. What belongs to the user comes after.
+        await tx`select from users where id = ${user.id} for update`
+        made = refusal(make(user))
+        await blocked(project, 1)
+        await tx`delete from users where id = ${user.id}`
+      })
+      expect(await made).toBeUndefined()
+      expect(await project.sql`select from public.wallets where user_id = ${user.id}`).toHaveLength(0)
+    },
+  )
 })
 
 describe('a soft deletion', () => {

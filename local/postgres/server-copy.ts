@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { chown, copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import postgres from 'postgres'
@@ -48,6 +49,8 @@ export async function startServerCopy(
   const sql = postgres(adminUrl, { max: 1, prepare: false, onnotice: () => undefined })
   let source: string
   try {
+    // Or a checkpoint in between removes the log that the copy needs. It goes with the connection.
+    await sql`select pg_create_physical_replication_slot(${`copy_${randomUUID().replaceAll('-', '')}`}, true, true)`
     const [{ wal: first, data }] = backupStart.parse(
       await sql`select pg_walfile_name(pg_backup_start('copy', true)) as wal, current_setting('data_directory') as data`,
     )

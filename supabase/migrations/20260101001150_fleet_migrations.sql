@@ -399,11 +399,7 @@ begin
     select provisioning.enqueue(t.organization_id, 'try_schema', jsonb_build_object('to', p_to_version), auth.uid())
     from (
       select d.organization_id from public.organization_databases d
-      left join lateral (
-        select j.tier from public.provisioning_jobs j where j.organization_id = d.organization_id
-        order by j.created_at desc limit 1) newest on true
-      join provisioning.settings c on true
-      join provisioning.step_definitions s on s.kind = 'try_schema' and s.tier = coalesce(newest.tier, c.default_tier)
+      join provisioning.step_definitions s on s.kind = 'try_schema' and s.tier = provisioning.tier_of(d.organization_id)
       where d.status = 'active' and d.schema_version < p_to_version order by random() limit p_tenants) t);
   if v_jobs = '{}' then
     raise exception 'No tenant whose database can be copied is behind version %.', p_to_version using errcode = 'TP409';

@@ -1,19 +1,51 @@
 import type postgres from 'postgres'
-import { LeaseLost } from '../../shared/engine/jobs.ts'
+import { JobStore, LeaseLost } from '../../shared/engine/jobs.ts'
+import { runJob } from '../../shared/engine/run-job.ts'
 import type { Step, StepContext } from '../../shared/engine/step.ts'
+import type { Database } from '../../shared/kernel/database/client.ts'
 
 /** What a worker writes before the end of a step. */
 type Write = 'planResource' | 'unplanResource' | 'saveRecord' | 'saveOutput' | 'assertLease'
 const WRITES: readonly Write[] = ['planResource', 'unplanResource', 'saveRecord', 'saveOutput', 'assertLease']
 
-/** Lets a worker die at any place of its steps: before and behind each write, and each step. */
+/** A worker in this process, which can be let die at any place of its steps: before and behind each write, and each step. */
 export class MortalWorker {
   readonly #sql: postgres.Sql
+  readonly #database: Database
   /** How many more places it passes before it dies; undefined for one that lives. */
   #placesLeft: number | undefined
 
-  constructor(sql: postgres.Sql) {
+  /** @param sql as somebody who may write everything @param database as the functions have it */
+  constructor(sql: postgres.Sql, database: Database) {
     this.#sql = sql
+    this.#database = database
+  }
+
+  /**
+   * Works on the jobs of these organizations at once, each as far as it goes now, and on nobody else's.
+   * @param hurry whether what waits is due at once @returns on how many
+   */
+  async work(
+    organizationIds: readonly string[],
+    steps: Readonly<Record<string, Step>>,
+    { hurry = true, stepMaxSeconds = 30 }: { hurry?: boolean; stepMaxSeconds?: number } = {},
+  ): Promise<number> {
+    const ids = [...organizationIds]
+    await this.#sql`
+      update public.provisioning_jobs j set next_attempt_at = case when j.organization_id = any (${ids})
+        then case when ${hurry} then now() else j.next_attempt_at end else now() + interval '1 hour' end
+      where j.status = 'queued'`
+    if (hurry)
+      await this.#sql`
+        update public.provisioning_steps set next_attempt_at = now(), settles_at = null
+        where organization_id = any (${ids}) and status = 'retrying'`
+    const jobs = new JobStore(this.#database)
+    const rows = await this.#sql<{ kind: string }[]>`select kind from provisioning.job_kinds`
+    const kinds = rows.map(({ kind }) => kind)
+    const claimed = await jobs.claim(kinds, ids.length, {})
+    const runner = { jobs, sql: this.#database, steps: this.#mortal(steps) }
+    await Promise.all(claimed.map((job) => runJob(runner, job, { leaseSeconds: 60, stepMaxSeconds })))
+    return claimed.length
   }
 
   /**
@@ -32,7 +64,7 @@ export class MortalWorker {
     }
   }
 
-  mortal(steps: Readonly<Record<string, Step>>): Readonly<Record<string, Step>> {
+  #mortal(steps: Readonly<Record<string, Step>>): Readonly<Record<string, Step>> {
     return Object.fromEntries(
       Object.entries(steps).map(([name, step]) => [
         name,

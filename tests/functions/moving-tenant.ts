@@ -3,8 +3,6 @@ import { inject } from 'vitest'
 import { type NeonEmulator, startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { type SupabaseEmulator, startSupabaseEmulator } from '../../local/emulators/supabase/emulator.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
-import { JobStore } from '../../shared/engine/jobs.ts'
-import { runJob } from '../../shared/engine/run-job.ts'
 import type { Step } from '../../shared/engine/step.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { tenantDatabases } from '../../shared/services/database/index.ts'
@@ -28,13 +26,15 @@ export class MovingTenants implements AsyncDisposable {
   readonly #worker: MortalWorker
   /** Called right before a step. */
   before: (step: string) => Promise<void> = async () => undefined
+  /** Steps beside those of the services. */
+  own: Readonly<Record<string, Step>> = {}
 
   private constructor(project: Project, neonEmulator: NeonEmulator, supabaseEmulator: SupabaseEmulator) {
     this.project = project
     this.neon = neonEmulator
     this.supabase = supabaseEmulator
     this.#database = connect({ SUPABASE_DB_URL: project.url() })
-    this.#worker = new MortalWorker(project.sql)
+    this.#worker = new MortalWorker(project.sql, this.#database)
   }
 
   static async open(): Promise<MovingTenants> {
@@ -100,24 +100,8 @@ export class MovingTenants implements AsyncDisposable {
   /** Works once on what is due for the organization, its waiting made due. */
   async work(organizationId: string): Promise<void> {
     await this.sql`delete from provisioning.counted_calls`
-    await this.sql`
-      update public.provisioning_jobs j set next_attempt_at = case j.organization_id when ${organizationId} then now()
-        else now() + interval '1 hour' end where j.status = 'queued'`
-    await this.sql`
-      update public.provisioning_steps set next_attempt_at = now(), settles_at = null
-      where organization_id = ${organizationId} and status = 'retrying'`
-    const jobs = new JobStore(this.#database)
-    const kinds = await this.sql<{ kind: string }[]>`select kind from provisioning.job_kinds`
-    const [job] = await jobs.claim(
-      kinds.map(({ kind }) => kind),
-      1,
-      {},
-    )
-    if (!job) throw new Error('no job is due')
-    await runJob({ jobs, sql: this.#database, steps: this.#steps() }, job, {
-      leaseSeconds: 60,
-      stepMaxSeconds: 60,
-    })
+    const worked = await this.#worker.work([organizationId], this.#steps(), { stepMaxSeconds: 60 })
+    if (worked === 0) throw new Error('no job is due')
   }
 
   #steps(): Readonly<Record<string, Step>> {
@@ -132,6 +116,7 @@ export class MovingTenants implements AsyncDisposable {
     const steps: Record<string, Step> = Object.assign(
       {},
       ...sources.map((each) => each.connect(options).steps),
+      this.own,
     )
     const announced = Object.entries(steps).map(([name, step]): [string, Step] => [
       name,
@@ -140,7 +125,7 @@ export class MovingTenants implements AsyncDisposable {
         return step(context)
       },
     ])
-    return this.#worker.mortal(Object.fromEntries(announced))
+    return Object.fromEntries(announced)
   }
 
   /** Works until this job, or the newest, has ended. */

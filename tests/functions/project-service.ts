@@ -1,6 +1,4 @@
 import type postgres from 'postgres'
-import { JobStore } from '../../shared/engine/jobs.ts'
-import { runJob } from '../../shared/engine/run-job.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import type { Variables } from '../../shared/kernel/environment.ts'
 import type { Service } from '../../shared/services/service.ts'
@@ -50,7 +48,7 @@ export class ServiceProject {
     this.#database = database
     this.#services = services
     this.#variables = variables
-    this.#worker = new MortalWorker(project.sql)
+    this.#worker = new MortalWorker(project.sql, database)
   }
 
   static async open(services: readonly Service[], variables: Variables): Promise<ServiceProject> {
@@ -92,26 +90,9 @@ export class ServiceProject {
   /** Works on the organization's newest job once, as far as it goes now. */
   async work(organizationId: string, variables: Variables = {}): Promise<void> {
     await this.sql`delete from provisioning.token_buckets`
-    await this.sql`
-      update public.provisioning_jobs j set next_attempt_at = case j.organization_id when ${organizationId} then now()
-        else now() + interval '1 hour' end where j.status = 'queued'`
-    await this.sql`
-      update public.provisioning_steps set next_attempt_at = now(), settles_at = null
-      where organization_id = ${organizationId} and status = 'retrying'`
-    const jobs = new JobStore(this.#database)
-    const kinds = await this.sql<{ kind: string }[]>`select kind from provisioning.job_kinds`
-    const [job] = await jobs.claim(
-      kinds.map(({ kind }) => kind),
-      1,
-      {},
-    )
-    if (!job) throw new Error('no job is due')
     const options = { variables: { ...this.#variables, ...variables }, sql: this.#database }
     const steps = Object.assign({}, ...this.#services.map((service) => service.connect(options).steps))
-    await runJob({ jobs, sql: this.#database, steps: this.#worker.mortal(steps) }, job, {
-      leaseSeconds: 60,
-      stepMaxSeconds: 30,
-    })
+    if ((await this.#worker.work([organizationId], steps)) === 0) throw new Error('no job is due')
   }
 
   /** Works until the newest job has ended. */

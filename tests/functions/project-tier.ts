@@ -5,8 +5,6 @@ import {
   startSupabaseEmulator,
 } from '../../local/emulators/supabase/emulator.ts'
 import { databaseUrl, SUPERUSER } from '../../local/postgres/server.ts'
-import { JobStore } from '../../shared/engine/jobs.ts'
-import { runJob } from '../../shared/engine/run-job.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import type { Variables } from '../../shared/kernel/environment.ts'
 import { tenantDatabases } from '../../shared/services/database/index.ts'
@@ -36,7 +34,7 @@ export class ProjectTier implements AsyncDisposable {
     this.project = project
     this.emulator = emulator
     this.#database = database
-    this.#worker = new MortalWorker(project.sql)
+    this.#worker = new MortalWorker(project.sql, database)
   }
 
   static async open(options: Partial<SupabaseEmulatorOptions> = {}): Promise<ProjectTier> {
@@ -82,31 +80,10 @@ export class ProjectTier implements AsyncDisposable {
     organizationIds: readonly string[],
     { variables = {}, hurry = true }: { variables?: Variables; hurry?: boolean } = {},
   ): Promise<void> {
-    await this.sql`
-      update public.provisioning_jobs j set next_attempt_at = case when j.organization_id = any (${[...organizationIds]})
-        then case when ${hurry} then now() else j.next_attempt_at end else now() + interval '1 hour' end
-      where j.status = 'queued'`
-    if (hurry)
-      await this.sql`
-        update public.provisioning_steps set next_attempt_at = now(), settles_at = null
-        where organization_id = any (${[...organizationIds]}) and status = 'retrying'`
-    const jobs = new JobStore(this.#database)
-    const kinds = await this.sql<{ kind: string }[]>`select kind from provisioning.job_kinds`
-    const claimed = await jobs.claim(
-      kinds.map(({ kind }) => kind),
-      organizationIds.length,
-      {},
-    )
     const options = { variables: { ...this.variables, ...variables }, sql: this.#database }
     const sources = [supabase, tenantDatabases([supabase])]
-    const steps = this.#worker.mortal(
-      Object.assign({}, ...sources.map((source) => source.connect(options).steps)),
-    )
-    await Promise.all(
-      claimed.map((job) =>
-        runJob({ jobs, sql: this.#database, steps }, job, { leaseSeconds: 60, stepMaxSeconds: 30 }),
-      ),
-    )
+    const steps = Object.assign({}, ...sources.map((source) => source.connect(options).steps))
+    await this.#worker.work(organizationIds, steps, { hurry })
   }
 
   /** Works until the newest job has ended. */

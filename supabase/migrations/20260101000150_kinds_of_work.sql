@@ -93,6 +93,9 @@ create table provisioning.job_kinds (
   which_database text not null default 'current',
   -- The kind whose work a job of this kind takes back.
   undoes text references provisioning.job_kinds,
+  -- The kind whose steps a job of this kind has beside its own, as far as the tenant that is moved does not have their services
+  -- already: see steps_beside.
+  has_steps_of text references provisioning.job_kinds,
   -- A function of this schema that prepare_job calls with the job's id, when a worker has claimed the job. Its name and not its
   -- oid (regprocedure), because pg_upgrade refuses a database that keeps those in a table.
   before_steps text,
@@ -108,6 +111,7 @@ comment on table provisioning.job_kinds is 'The kinds of job: who runs one, in w
 create index job_kinds_worker_idx on provisioning.job_kinds (worker);
 create index job_kinds_lane_idx on provisioning.job_kinds (lane);
 create index job_kinds_undoes_idx on provisioning.job_kinds (undoes);
+create index job_kinds_has_steps_of_idx on provisioning.job_kinds (has_steps_of);
 create unique index job_kinds_purpose_key on provisioning.job_kinds (purpose) where purpose <> 'maintain';
 insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose, undoes) values
   ('provision', 'Provisioning', 'provisioning', 'sign_up', '{*}', 'provision', null),
@@ -131,6 +135,7 @@ create table provisioning.step_definitions (
   step text not null,
   service text not null references provisioning.services,
   position smallint not null,
+  -- {*} for all others, in a kind that has the steps of another one.
   depends_on text[] not null default '{}',
   primary key (kind, tier, step)
 );

@@ -147,7 +147,8 @@ revoke execute on function provisioning.forget_resource(uuid, text) from public,
 comment on function provisioning.forget_resource(uuid, text) is
   'It is gone. For the functions of services, which hold the lease.';
 
-create function provisioning.release_resources(p_organization_id uuid, p_with_grace boolean) returns void
+create function provisioning.release_resources(p_organization_id uuid, p_with_grace boolean, p_services text[] default null)
+returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   update public.tenant_resources r set
@@ -158,13 +159,15 @@ begin
       when not p_with_grace then now()
       when not k.kept_on_deletion then now() + make_interval(hours => k.grace_hours) end
   from provisioning.resource_kinds k
-  where r.organization_id = p_organization_id and r.state in ('planned', 'active') and k.kind = r.kind;
+  where r.organization_id = p_organization_id and r.state in ('planned', 'active') and k.kind = r.kind
+    and (p_services is null or r.service = any (p_services));
 end
 $$;
-revoke execute on function provisioning.release_resources(uuid, boolean) from public, anon, authenticated, service_role;
-comment on function provisioning.release_resources(uuid, boolean) is
-  'Nobody wants an organization''s resources any more: each may be removed at once or, when the organization is deleted
-(p_with_grace), as its kind says: after its hours of grace, or never.';
+revoke execute on function provisioning.release_resources(uuid, boolean, text[])
+  from public, anon, authenticated, service_role;
+comment on function provisioning.release_resources(uuid, boolean, text[]) is
+  'Nobody wants an organization''s resources any more, or those of these services: each may be removed at once or, when the
+organization is deleted or has left them (p_with_grace), as its kind says: after its hours of grace, or never.';
 
 -- What steps read.
 

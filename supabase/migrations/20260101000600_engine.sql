@@ -48,15 +48,63 @@ $$;
 revoke execute on function provisioning.record_event(uuid, uuid, text, text, text, text, text, jsonb, timestamptz, timestamptz)
   from public, anon, authenticated, service_role;
 
+create function provisioning.steps_beside(p_kind provisioning.job_kinds, p_tier text, p_organization_id uuid)
+returns setof provisioning.step_definitions
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_is_move constant boolean := p_kind.kind = provisioning.kind_for('move');
+  v_from text := (select m.from_tier from provisioning.tenant_moves m where m.organization_id = p_organization_id);
+  v_first text[] := array(
+    select d.step from provisioning.step_definitions d where d.kind = p_kind.kind and d.tier = p_tier and d.depends_on = '{}');
+begin
+  return query
+    with recursive missing as (
+      select d.step from provisioning.step_definitions d
+      where d.kind = p_kind.has_steps_of and d.tier = p_tier and d.service <> all (array(
+        select o.service from provisioning.step_definitions o
+        where o.kind = provisioning.kind_for('provision') and o.tier = v_from)) and v_from is not null
+      union
+      -- What rests on something new is made anew, too. It is not taken back, because the tenant uses the one that it has.
+      select d.step from provisioning.step_definitions d join missing m on m.step = any (d.depends_on)
+      where v_is_move and d.kind = p_kind.has_steps_of and d.tier = p_tier
+    )
+    select p_kind.kind, d.tier, d.step, d.service, d.position,
+      case when v_is_move then v_first || d.depends_on else d.depends_on end
+    from provisioning.step_definitions d join missing m on m.step = d.step
+    where d.kind = p_kind.has_steps_of and d.tier = p_tier;
+end
+$$;
+revoke execute on function provisioning.steps_beside(provisioning.job_kinds, text, uuid)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.steps_beside(provisioning.job_kinds, text, uuid) is
+  'The steps that a job has beside its own while a tenant is moved into the tier: those of job_kinds.has_steps_of whose services
+the tier that the tenant leaves does not have. In a move they come behind the steps with which it begins.';
+
 create function provisioning.steps_for(p_kind text, p_tier text, p_organization_id uuid default null)
 returns setof provisioning.step_definitions
 language plpgsql stable security definer set search_path = '' as $$
 declare
+  v_kind provisioning.job_kinds;
   -- Null where all steps are wanted.
-  v_services constant text[] := (
-    select t.services from provisioning.tiers t
-    where t.tier = p_tier and p_kind in (provisioning.kind_for('provision'), provisioning.kind_for('move')));
+  v_services text[];
 begin
+  select * into v_kind from provisioning.job_kinds k where k.kind = p_kind;
+  if p_kind in (provisioning.kind_for('provision'), provisioning.kind_for('move')) then
+    v_services := (select t.services from provisioning.tiers t where t.tier = p_tier);
+  end if;
+  if v_kind.has_steps_of is not null then
+    return query
+      with steps as (
+        select d.* from provisioning.step_definitions d where d.kind = p_kind and d.tier = p_tier
+        union all
+        select b.* from provisioning.steps_beside(v_kind, p_tier, p_organization_id) b
+        where v_services is null or b.service = any (v_services)
+      )
+      select s.kind, s.tier, s.step, s.service, s.position, case when s.depends_on = '{*}'
+        then array(select o.step from steps o where o.step <> s.step order by o.position, o.step) else s.depends_on end
+      from steps s;
+    return;
+  end if;
   return query
     select d.* from provisioning.step_definitions d
     where d.kind = p_kind and d.tier = p_tier and (v_services is null or d.service = any (v_services));

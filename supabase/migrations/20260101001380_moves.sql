@@ -2,31 +2,22 @@
 -- the tier, the rows are copied, and one transaction makes the new one the tenant's. What is left behind
 -- is removed after its grace period.
 
-insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose, which_database) values
-  ('move', 'Move into another tier', 'provisioning', 'request', '{*}', 'move', 'coming'),
-  ('check_move', 'Look before a move', 'provisioning', 'request', '{*}', 'maintain', 'current'),
-  ('undo_move', 'Undo of a move', 'removal', 'request', '{*}', 'maintain', 'coming'),
-  ('remove_former', 'Removal of what a moved tenant has left', 'removal', 'batch', '{neon}', 'maintain', 'former'),
-  ('reopen_database', 'Opening of a database closed for a move', 'provisioning', 'request', '{*}', 'maintain', 'current');
+insert into provisioning.job_kinds (kind, label, worker, lane, works_on, purpose, which_database, has_steps_of) values
+  ('move', 'Move into another tier', 'provisioning', 'request', '{*}', 'move', 'coming', 'provision'),
+  ('check_move', 'Look before a move', 'provisioning', 'request', '{*}', 'maintain', 'current', null),
+  ('undo_move', 'Undo of a move', 'removal', 'request', '{*}', 'maintain', 'coming', 'undo'),
+  ('remove_former', 'Removal of what a moved tenant has left', 'removal', 'batch', '{neon}', 'maintain', 'former', null),
+  ('reopen_database', 'Opening of a database closed for a move', 'provisioning', 'request', '{*}', 'maintain', 'current', null);
 update provisioning.job_kinds set made_by_sweep = 'enqueue_reopenings' where kind = 'reopen_database';
 
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('move', 'project', 'move_check', 'database', 1, '{}'),
   ('move', 'project', 'move_copy', 'database', 17, '{tenant_schema}'),
+  ('move', 'project', 'move_switch', 'database', 100, '{*}'),
   ('check_move', 'database', 'move_check', 'neon', 1, '{}'),
   ('undo_move', 'project', 'reopen_database', 'database', 0, '{}'),
   ('reopen_database', 'database', 'reopen_database', 'neon', 1, '{}'),
   ('remove_former', 'database', 'delete_neon_project', 'neon', 1, '{}');
--- What a tenant of the tier has, apart from what both tiers have. A step of your own that belongs to the tier is added here, too.
-insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on)
-select 'move', d.tier, d.step, d.service, d.position, case when d.depends_on = '{}' then '{move_check}' else d.depends_on end
-from provisioning.step_definitions d where d.kind = 'provision' and d.tier = 'project' and d.service <> 'stripe';
-insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on)
-select 'undo_move', d.tier, d.step, d.service, d.position, d.depends_on
-from provisioning.step_definitions d where d.kind = 'undo' and d.tier = 'project' and d.service <> 'stripe';
-insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on)
-select 'move', 'project', 'move_switch', 'database', 100, array_agg(d.step order by d.position, d.step)
-from provisioning.step_definitions d where d.kind = 'move' and d.tier = 'project';
 
 alter table provisioning.settings
   -- How long the database in use may be closed, while the last rows are copied; and how often that is tried.
@@ -173,9 +164,10 @@ begin
     case when s.status = 'succeeded' then 'succeeded' else 'pending' end, coalesce(s.attempts, 0), coalesce(s.output, '{}'),
     s.started_at, case when s.status = 'succeeded' then s.finished_at end
   from provisioning.steps_for(v_kind, p_job.tier) d
-  left join public.provisioning_steps s on s.step = d.step
-    and s.job_id = case when d.service = any (
-      select m.service from public.provisioning_steps m where m.job_id = p_job.id) then p_job.id else v_old.id end;
+  left join lateral (
+    select s.* from public.provisioning_steps s
+    where s.step = d.step and s.service = d.service and s.job_id in (p_job.id, v_old.id)
+    order by s.job_id = p_job.id desc limit 1) s on true;
   if not exists (select from public.provisioning_steps s where s.job_id = v_new and s.status <> 'succeeded') then
     update public.provisioning_jobs j set status = 'succeeded', finished_at = now() where j.id = v_new;
   end if;
@@ -209,11 +201,8 @@ comment on function provisioning.begin_anew_in_tier(public.provisioning_jobs) is
 create function provisioning.leave_former(p_move provisioning.tenant_moves) returns uuid
 language plpgsql security definer set search_path = '' as $$
 begin
-  update public.tenant_resources r set remove_at = now() + make_interval(hours => k.grace_hours)
-  from provisioning.resource_kinds k
-  where r.organization_id = p_move.organization_id and r.state in ('planned', 'active') and k.kind = r.kind
-    and r.service = any (array(
-      select d.service from provisioning.step_definitions d where d.kind = 'remove_former' and d.tier = p_move.from_tier));
+  perform provisioning.release_resources(p_move.organization_id, p_with_grace => true, p_services => array(
+    select d.service from provisioning.step_definitions d where d.kind = 'remove_former' and d.tier = p_move.from_tier));
   return provisioning.enqueue(p_move.organization_id, 'remove_former', '{}', null, null, p_move.from_tier);
 end
 $$;
@@ -396,9 +385,8 @@ begin
     raise exception 'No move of the organization is under way.' using errcode = 'TP410';
   end if;
   perform provisioning.cancel_job(v_job.id, true);
-  update public.tenant_resources r set remove_at = now()
-  where r.organization_id = p_organization_id and r.state in ('planned', 'active') and r.service = any (array(
-    select d.service from provisioning.step_definitions d where d.kind = 'undo_move' and d.tier = v_job.tier));
+  perform provisioning.release_resources(p_organization_id, p_with_grace => false, p_services => array(
+    select d.service from provisioning.steps_for('undo_move', v_job.tier, p_organization_id) d));
   v_undo := provisioning.enqueue_removal(p_organization_id, 'undo_move', p_tier => v_job.tier);
   perform provisioning.record_event(p_organization_id, v_job.id, 'job.cancelled', v_job.kind, 'cancelled', v_job.id::text, null,
     jsonb_build_object('undo_job_id', v_undo), v_job.created_at, clock_timestamp());

@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { only } from '../database/project.ts'
 import { MovingTenants } from './moving-tenant.ts'
 
@@ -238,6 +238,81 @@ describe('what is written during a move', () => {
     expect(confirmed).toBeGreaterThan(10)
     // One more may have been committed whose confirmation did not arrive.
     expect(only(rows).n - confirmed).toBeOneOf([0, 1])
+  })
+})
+
+describe('steps of one’s own', () => {
+  /** In the new tier alone; in both and resting on the database; and in both with nothing to do with it. */
+  const STEPS = { project: 'account', both: 'report', beside: 'newsletter' }
+  let ran: string[] = []
+
+  beforeAll(async () => {
+    const { sql } = tenants
+    await sql`insert into provisioning.services (service, label) values ('crm', 'CRM'), ('reports', 'Reports'), ('news', 'News')`
+    await sql`insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
+      ('provision', 'project', ${STEPS.project}, 'crm', 40, '{}'),
+      ('undo', 'project', 'delete_account', 'crm', 40, '{}'),
+      ('provision', 'database', ${STEPS.both}, 'reports', 40, '{tenant_schema}'),
+      ('provision', 'project', ${STEPS.both}, 'reports', 41, '{tenant_schema}'),
+      ('undo', 'project', 'delete_report', 'reports', 41, '{}'),
+      ('provision', 'database', ${STEPS.beside}, 'news', 41, '{}'),
+      ('provision', 'project', ${STEPS.beside}, 'news', 42, '{}'),
+      ('undo', 'project', 'delete_newsletter', 'news', 42, '{}')`
+    await sql`update provisioning.tiers set services = services || '{reports,news}'`
+    await sql`update provisioning.tiers set services = services || '{crm}' where tier = 'project'`
+    const names = [...Object.values(STEPS), 'delete_account', 'delete_report', 'delete_newsletter']
+    tenants.own = Object.fromEntries(
+      names.map((name) => [
+        name,
+        async () => {
+          ran.push(name)
+          return { type: 'succeeded', output: {} }
+        },
+      ]),
+    )
+  })
+
+  beforeEach(() => {
+    ran = []
+  })
+
+  afterAll(async () => {
+    const own = ['crm', 'reports', 'news']
+    await tenants.sql`delete from provisioning.step_definitions where service = any (${own})`
+    await tenants.sql`
+      update provisioning.tiers set services = array(select s from unnest(services) s where s <> all (${own}))`
+    tenants.own = {}
+  })
+
+  test('belong to the move when they are of the new tier, or rest on the database, and to nothing else', async () => {
+    const id = await tenants.tenant()
+    expect(ran.sort()).toEqual([STEPS.beside, STEPS.both])
+    ran = []
+    tenants.before = async (step) => {
+      if (step === 'move_check' || step === 'move_switch') ran.push(step)
+    }
+    const jobId = await tenants.move(id)
+    expect(await tenants.workToEnd(id, jobId), await tenants.report(id)).toBe('succeeded')
+    expect([ran.at(0), ran.slice(1, -1).sort(), ran.at(-1)]).toEqual([
+      'move_check',
+      [STEPS.project, STEPS.both],
+      'move_switch',
+    ])
+    expect((await overall(id)).status).toMatchObject({
+      ...{ crm: 'ready', reports: 'ready', news: 'ready', overall: 'ready' },
+    })
+  })
+
+  test('are taken back by a cancelled move where the tenant does not have their service otherwise', async () => {
+    const id = await tenants.tenant()
+    const jobId = await tenants.move(id)
+    tenants.before = async (step) => {
+      if (step === 'move_switch') await tenants.cancel(id)
+    }
+    expect(await tenants.workToEnd(id, jobId)).toBe('cancelled')
+    tenants.before = async () => undefined
+    expect(await tenants.workToEnd(id), await tenants.report(id)).toBe('succeeded')
+    expect(ran.filter((name) => name.startsWith('delete_'))).toEqual(['delete_account'])
   })
 })
 

@@ -4,11 +4,6 @@ import type postgres from 'postgres'
 export async function keepServices(sql: postgres.Sql, services: readonly string[]): Promise<void> {
   const names = [...services]
   await sql`delete from provisioning.step_definitions where tier = 'project' and service <> all (${names})`
-  await sql`
-    update provisioning.step_definitions d set depends_on = array(
-      select needed from unnest(d.depends_on) needed where exists (
-        select from provisioning.step_definitions o where o.tier = d.tier and o.kind = d.kind and o.step = needed))
-    where d.tier = 'project'`
   await sql`update provisioning.tiers set services = ${names} where tier = 'project'`
   await sql`update provisioning.resource_kinds set grace_hours = 0`
   await sql`update provisioning.settings set backoff_base_seconds = 0.01, breaker_failures = 1000`

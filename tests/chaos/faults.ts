@@ -92,27 +92,28 @@ const CREATES = {
   n8n: ['createWorkflow', 'createCredential', 'createTag'],
 } as const satisfies Partial<Record<Provider, readonly string[]>>
 
+type ProjectProvider = keyof typeof CREATES
+const PROJECT_PROVIDERS: readonly ProjectProvider[] = ['supabase', 'github', 'vercel', 'n8n']
+
 /**
- * Faults that strike for certain, however few calls there are: each create once acts and loses the reply, is cut off, and is refused.
- * They need no end, because they are used up.
+ * Faults that strike for certain, however few calls there are: each provider once never answers, and each create once acts and loses
+ * the reply, is cut off, and is refused. They need no end, because they are used up. The first of a list strikes first: what never
+ * answers does so while workers are still being killed, so that few wait for it as long as a client does.
  */
 export const CERTAIN: Readonly<Record<Tier, readonly Kind[]>> = {
   database: [],
-  project: Object.entries(CREATES).flatMap(([provider, operations]) =>
-    operations.flatMap((operation): Kind[] =>
-      (
-        [
-          ['acts and loses the reply', { type: 'act_then_reset' }],
-          ['is cut off', { type: 'reset' }],
-          ['answers 500', status(500)],
-        ] as const
-      ).map(([what, action]) => ({
-        provider: provider as keyof typeof CREATES,
-        name: `${operation} ${what}, once`,
-        rule: { match: { operation }, action, times: 1 },
-      })),
-    ),
-  ),
+  project: PROJECT_PROVIDERS.flatMap((provider) => [
+    certain(provider, CREATES[provider][0], 'acts and never answers', { type: 'act_then_hang' }),
+    ...CREATES[provider].flatMap((operation) => [
+      certain(provider, operation, 'acts and loses the reply', { type: 'act_then_reset' }),
+      certain(provider, operation, 'is cut off', { type: 'reset' }),
+      certain(provider, operation, 'answers 500', status(500)),
+    ]),
+  ]),
+}
+
+function certain(provider: Provider, operation: string, what: string, action: FaultAction): Kind {
+  return once({ provider, name: `${operation} ${what}, once`, rule: { match: { operation }, action } })
 }
 
 /** What each tier has at its providers. */
@@ -127,24 +128,53 @@ const KINDS: Readonly<Record<Tier, readonly (readonly Kind[])[]>> = {
   ],
 }
 
-/** Clients wait 20 s for Stripe and 30 s for Neon. */
-const TOO_LATE_MS: Readonly<Partial<Record<Provider, number>>> = { stripe: 22_000, neon: 32_000 }
+/** Clients wait 30 s for Neon and Supabase, and 20 s for the others. */
+const TOO_LATE_MS: Readonly<Record<Provider, number>> = {
+  ...{ neon: 32_000, supabase: 32_000 },
+  ...{ stripe: 22_000, github: 22_000, vercel: 22_000, n8n: 22_000 },
+}
 
 /** The client gives up, and does not hear of its success. */
-const LATE_ANSWERS: readonly Kind[] = [
-  once(stripe(TOO_LATE, 'PostCustomers', { type: 'act_then_wait', ms: TOO_LATE_MS.stripe ?? 0 })),
-  once(neon(TOO_LATE, 'createProject', { type: 'act_then_wait', ms: TOO_LATE_MS.neon ?? 0 })),
-]
+const late = (provider: Provider, operation: string): Kind =>
+  once({
+    provider,
+    name: TOO_LATE,
+    rule: { match: { operation }, action: { type: 'act_then_wait', ms: TOO_LATE_MS[provider] } },
+  })
+const LATE_ANSWERS: Readonly<Record<Tier, readonly Kind[]>> = {
+  database: [late('stripe', 'PostCustomers'), late('neon', 'createProject')],
+  project: PROJECT_PROVIDERS.map((provider) => late(provider, CREATES[provider][0])),
+}
 
-/** Each costs the client's whole timeout, 20 or 30 s. */
-const HANGS: readonly Kind[] = [
-  once(stripe('create acts and never answers', 'PostCustomers', { type: 'act_then_hang' })),
-  once(neon('create acts and never answers', 'createProject', { type: 'act_then_hang' })),
-  once(stripe('create never answers', 'PostCustomers', { type: 'hang' })),
-  once(neon('create never answers', 'createProject', { type: 'hang' })),
-  once(neon('a read never answers', 'listProjects', { type: 'hang' })),
-  ...LATE_ANSWERS,
-]
+/** What never answers, and answers too late, in lanes. Each costs the client's whole timeout. */
+const HANGS: Readonly<Record<Tier, readonly (readonly Kind[])[]>> = {
+  database: [
+    [
+      once(stripe('create acts and never answers', 'PostCustomers', { type: 'act_then_hang' })),
+      once(neon('create acts and never answers', 'createProject', { type: 'act_then_hang' })),
+      once(stripe('create never answers', 'PostCustomers', { type: 'hang' })),
+      once(neon('create never answers', 'createProject', { type: 'hang' })),
+      once(neon('a read never answers', 'listProjects', { type: 'hang' })),
+      ...LATE_ANSWERS.database,
+    ],
+  ],
+  project: PROJECT_PROVIDERS.map((provider) => {
+    const [operation] = CREATES[provider]
+    return [
+      once({
+        provider,
+        name: 'create never answers',
+        rule: { match: { operation }, action: { type: 'hang' } },
+      }),
+      once({
+        provider,
+        name: 'a read never answers',
+        rule: { match: { method: 'GET' }, action: { type: 'hang' } },
+      }),
+      late(provider, operation),
+    ]
+  }),
+}
 
 function neon(name: string, operation: string, action: FaultAction, probability = 1): Kind {
   return { provider: 'neon', name, rule: { match: { operation }, action, probability } }
@@ -180,9 +210,11 @@ export function dealFaults(
       dealLane(dice.fork(`faults-${provider}-${lane}`), kinds, stormMs, WINDOW_MS[tier]),
     ),
   )
-  // The others' clients give up as those of Neon do.
-  if (tier !== 'database') return lanes
-  return [...lanes, dealHangs(dice.fork('hangs'), signUps, stormMs), ...lateAnswers(signUps, stormMs)]
+  const hangs = HANGS[tier].map((kinds, lane) => {
+    const own = dice.fork(lane === 0 ? 'hangs' : `hangs-${lane}`)
+    return dealHangs(own, kinds, signUps, stormMs)
+  })
+  return [...lanes, ...hangs, ...lateAnswers(LATE_ANSWERS[tier], signUps, stormMs)]
 }
 
 function dealLane(
@@ -206,20 +238,20 @@ function dealLane(
 
 /**
  * In a storm few processes live for as long as a client waits. So long runs have late answers again when nothing is killed
- * any more, and wait for them: to both providers at once, in lanes of their own.
+ * any more, and wait for them: to all providers at once, in lanes of their own.
  */
-function lateAnswers(signUps: number, stormMs: number): FaultWindow[][] {
+function lateAnswers(kinds: readonly Kind[], signUps: number, stormMs: number): FaultWindow[][] {
   if (signUps < 200) return []
-  return LATE_ANSWERS.map((kind) => [
-    { type: 'fault', atMs: stormMs, forMs: (TOO_LATE_MS[kind.provider] ?? 0) + 6_000, ...kind },
+  return kinds.map((kind) => [
+    { type: 'fault', atMs: stormMs, forMs: TOO_LATE_MS[kind.provider] + 6_000, ...kind },
   ])
 }
 
-/** One in short runs, all of them for every 200 sign-ups; never more at once than workers can spare. */
-function dealHangs(dice: Dice, signUps: number, stormMs: number): FaultWindow[] {
+/** The first in short runs, all of them for every 200 sign-ups; in a lane never more at once than workers can spare. */
+function dealHangs(dice: Dice, all: readonly Kind[], signUps: number, stormMs: number): FaultWindow[] {
   const rounds = Math.max(1, Math.floor(signUps / 200))
   const kinds =
-    signUps < 100 ? HANGS.slice(0, 1) : Array.from({ length: rounds }, () => dice.shuffled(HANGS)).flat()
+    signUps < 100 ? all.slice(0, 1) : Array.from({ length: rounds }, () => dice.shuffled(all)).flat()
   const gapMs = (stormMs * 0.7) / kinds.length
   return kinds.map((kind, index) => ({
     type: 'fault',

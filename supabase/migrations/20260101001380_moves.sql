@@ -41,7 +41,7 @@ begin
       'sliceSeconds', least(20, s.step_max_seconds * 0.4),
       'tables', (
         select coalesce(jsonb_object_agg(t.table_name, jsonb_build_object('after', t.after_key, 'pageRows', t.page_rows,
-          'passes', t.passes, 'changed', t.changed)), '{}')
+          'passes', t.passes, 'changed', t.changed, 'changedInPass', t.changed_in_pass)), '{}')
         from provisioning.moved_tables t where t.organization_id = p_organization_id))
     from provisioning.settings s);
 end

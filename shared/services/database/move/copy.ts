@@ -12,7 +12,7 @@ const MOST_PASSES = 3
 const FAILURES_OF_SIZE = ['tenant_database_answer_too_large', 'tenant_database_too_slow']
 
 type Progress = Move['tables'][string]
-const NOTHING: Progress = { after: null, pageRows: 2_000, passes: 0, changed: 0 }
+const NOTHING: Progress = { after: null, pageRows: 2_000, passes: 0, changed: 0, changedInPass: 0 }
 
 /**
  * Copies the rows while the tenant works, table by table, by primary key, in parts that each end in time. How far it has come is in
@@ -85,10 +85,11 @@ async function copyNext(
   const { after, changed } = page.value
   const isLast = after === undefined
   await record(context, table.name, { ...progress, after: after ? [...after] : null }, changed, isLast)
+  const changedInPass = progress.changedInPass + changed
   return success(
     isLast
-      ? { ...progress, after: null, passes: progress.passes + 1, changed: progress.changed + changed }
-      : { ...progress, after: [...after], changed: progress.changed + changed },
+      ? { ...progress, after: null, passes: progress.passes + 1, changed: changedInPass, changedInPass: 0 }
+      : { ...progress, after: [...after], changedInPass },
   )
 }
 

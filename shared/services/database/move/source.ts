@@ -22,7 +22,9 @@ const facts = z.object({
       after: z.array(z.string()).nullable(),
       pageRows: z.number(),
       passes: z.number(),
+      /** By the newest whole pass, and by the one under way. */
       changed: z.number(),
+      changedInPass: z.number(),
     }),
   ),
 })

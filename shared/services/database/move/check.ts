@@ -26,7 +26,6 @@ export async function moveCheck(context: MoveContext): Promise<StepOutcome> {
   if (!relations.ok) return { type: 'failed', failure: relations.failure }
   const objects = await expectedObjects(context)
   const found = objects ? compare(relations.value, expectedOf(objects)) : { differ: [], extra: [] }
-  const blocked = inTheWay(found, move.leaveExtraTables ?? false)
   if (isLook)
     return {
       type: 'succeeded',
@@ -39,6 +38,7 @@ export async function moveCheck(context: MoveContext): Promise<StepOutcome> {
         extraCount: found.extra.length,
       },
     }
+  const blocked = inTheWay(found, move.leaveExtraTables ?? false)
   if (blocked) return { type: 'failed', failure: blocked }
   return { type: 'succeeded', output: { schemaVersion, tables: relations.value.length } }
 }

@@ -788,7 +788,16 @@ export type HealthMetrics = {
   readonly quotaBytes?: Maybe<Scalars['Float']['output']>;
   readonly growthBytesPerDay?: Maybe<Scalars['Float']['output']>;
   readonly schemaVersion?: Maybe<Scalars['Int']['output']>;
+  /**
+   * In which ways the schema is not as the files of its version have made it, such as: table public.deals is changed. Up to 20;
+   * null when it is as they made it, or has not been compared yet.
+   */
+  readonly schemaDifferences?: Maybe<ReadonlyArray<Scalars['String']['output']>>;
+  /** When the schema was compared with the files last. */
+  readonly schemaLookedAt?: Maybe<Scalars['DateTime']['output']>;
   readonly certificateExpiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** Who has issued the certificate of the database's host, as the certificate has it. */
+  readonly certificateIssuer?: Maybe<Scalars['String']['output']>;
 };
 
 export type HealthBucket =
@@ -992,6 +1001,8 @@ export type Tenant = {
   readonly databaseRegion?: Maybe<Scalars['String']['output']>;
   readonly databaseSize?: Maybe<Scalars['String']['output']>;
   readonly schemaVersion?: Maybe<Scalars['Int']['output']>;
+  /** Since when the schema is known not to be as the files of that version have made it; healthDetails says in what. Null when it is. */
+  readonly schemaDriftAt?: Maybe<Scalars['DateTime']['output']>;
   readonly openAlerts: Scalars['Int']['output'];
   /** Newest first; after is the cursor of the last one before. */
   readonly alerts: ReadonlyArray<TenantAlert>;
@@ -1758,7 +1769,10 @@ export type HealthMetricsResolvers<ContextType = unknown, ParentType extends Res
   quotaBytes?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   growthBytesPerDay?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   schemaVersion?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  schemaDifferences?: Resolver<Maybe<ReadonlyArray<ResolversTypes['String']>>, ParentType, ContextType>;
+  schemaLookedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   certificateExpiresAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  certificateIssuer?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 
 export type TenantHealthPointResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['TenantHealthPoint'] = ResolversParentTypes['TenantHealthPoint']> = {
@@ -1890,6 +1904,7 @@ export type TenantResolvers<ContextType = unknown, ParentType extends ResolversP
   databaseRegion?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   databaseSize?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   schemaVersion?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  schemaDriftAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   openAlerts?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   alerts?: Resolver<ReadonlyArray<ResolversTypes['TenantAlert']>, ParentType, ContextType, RequireFields<TenantAlertsArgs, 'includeResolved' | 'first'>>;
   events?: Resolver<ReadonlyArray<ResolversTypes['ProvisioningEvent']>, ParentType, ContextType, RequireFields<TenantEventsArgs, 'first'>>;

@@ -178,7 +178,7 @@ begin
       'job_id', j.id, 'job_status', j.status, 'error', j.last_error,
       'next_attempt_at', case when j.status = 'queued' then j.next_attempt_at end,
       'neon_project_id', d.neon_project_id, 'database_region', d.region, 'database_size', d.size,
-      'schema_version', d.schema_version,
+      'schema_version', d.schema_version, 'schema_drift_at', d.schema_drift_at,
       -- Before the first claim there is no database row, and nothing is known of it.
       'health', coalesce(d.health_status::text, 'unknown'), 'health_checked_at', h.checked_at,
       'open_alerts', (

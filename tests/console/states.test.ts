@@ -89,7 +89,7 @@ const VIEWS: Readonly<Record<string, View>> = {
     open: link('Infrastructure'),
     within: card('Schema version'),
     loads: 'the schema version',
-    shows: 'Version 2',
+    shows: 'table public.deals is changed',
     empty: { says: /^Not known yet/ },
   },
   'the expected members': {

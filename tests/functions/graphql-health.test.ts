@@ -13,7 +13,8 @@ beforeAll(async () => {
 afterAll(() => project?.stop())
 
 const HEALTH = `organizationId status reasons { code severity message } checkedAt connectedAt nextCheckAt
-  metrics { connectMs pooledConnectMs latencyMs cacheHitRatio connections maxConnections sizeBytes quotaBytes }`
+  metrics { connectMs pooledConnectMs latencyMs cacheHitRatio connections maxConnections sizeBytes quotaBytes schemaDifferences
+    schemaLookedAt certificateIssuer certificateExpiresAt }`
 
 const askAs = (person: Person, query: string, variables: Record<string, unknown> = {}) =>
   ask(project, cast.credentials(person), query, { id: cast.organizationId, ...variables })
@@ -27,7 +28,12 @@ describe('checkTenantHealth', () => {
     expect(data.checkTenantHealth).toMatchObject({
       organizationId: cast.organizationId,
       status: 'HEALTHY',
-      metrics: { latencyMs: expect.any(Number), maxConnections: expect.any(Number) },
+      metrics: {
+        latencyMs: expect.any(Number),
+        maxConnections: expect.any(Number),
+        schemaDifferences: null,
+        schemaLookedAt: expect.any(String),
+      },
     })
     expect(Date.now() - Date.parse(data.checkTenantHealth.checkedAt)).toBeLessThan(20_000)
   })
@@ -84,7 +90,9 @@ describe('tenantHealth', () => {
         reasons = '[{"code": "slow_queries", "severity": "degraded", "message": "It is slow."},
           {"code": "storage_high", "severity": "unhealthy", "message": "It is full."},
           {"code": "near_quota", "severity": "info", "message": "It grows."}]',
-        metrics = '{"latency_ms": 12.5, "max_connections": 100, "size_bytes": 5368709120, "counters": {"at": "x"}}'
+        metrics = '{"latency_ms": 12.5, "max_connections": 100, "size_bytes": 5368709120, "counters": {"at": "x"},
+          "schema_differences": ["table public.deals is changed"], "certificate_issuer": "Digital Signatures",
+          "certificate_expires_at": "2030-01-02T03:04:05.000Z"}'
       where organization_id = ${cast.organizationId}`
     const { data } = await askAs('member', query)
     expect(data.tenantHealth).toMatchObject({
@@ -94,7 +102,15 @@ describe('tenantHealth', () => {
         { code: 'storage_high', severity: 'CRITICAL', message: 'It is full.' },
         { code: 'near_quota', severity: 'INFO', message: 'It grows.' },
       ],
-      metrics: { latencyMs: 12.5, maxConnections: 100, sizeBytes: 5_368_709_120, connectMs: null },
+      metrics: {
+        latencyMs: 12.5,
+        maxConnections: 100,
+        sizeBytes: 5_368_709_120,
+        connectMs: null,
+        schemaDifferences: ['table public.deals is changed'],
+        certificateIssuer: 'Digital Signatures',
+        certificateExpiresAt: '2030-01-02T03:04:05.000Z',
+      },
     })
   })
 

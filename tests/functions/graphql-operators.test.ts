@@ -43,6 +43,19 @@ describe('tenant', () => {
     expect(next.data.tenant.events).toHaveLength(rows.length - 2)
   })
 
+  it('shows since when the schema is not as its files have made it', async () => {
+    const query = 'query ($id: ID!) { tenant(id: $id) { schemaVersion schemaDriftAt } }'
+    const before = await asOperator(query)
+    expect(before.data.tenant).toEqual({ schemaVersion: expect.any(Number), schemaDriftAt: null })
+    const [noted] = await project.sql<{ at: Date }[]>`
+      update public.organization_databases set schema_drift_at = now()
+      where organization_id = ${cast.organizationId} returning schema_drift_at as at`
+    const { data } = await asOperator(query)
+    expect(new Date(data.tenant.schemaDriftAt)).toEqual(noted?.at)
+    await project.sql`
+      update public.organization_databases set schema_drift_at = null where organization_id = ${cast.organizationId}`
+  })
+
   it('is found by an address in any case, by its slug, and by the id of the organization or of a user', async () => {
     const [row] = await project.sql<{ slug: string }[]>`
       select slug from public.organizations where id = ${cast.organizationId}`

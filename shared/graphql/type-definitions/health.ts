@@ -41,7 +41,20 @@ export const HEALTH = /* GraphQL */ `
     quotaBytes: Float
     growthBytesPerDay: Float
     schemaVersion: Int
+    """
+    In which ways the schema is not as the files of its version have made it, such as: table public.deals is changed. Up to 20;
+    null when it is as they made it, or has not been compared yet.
+    """
+    schemaDifferences: [String!]
+    """
+    When the schema was compared with the files last.
+    """
+    schemaLookedAt: DateTime
     certificateExpiresAt: DateTime
+    """
+    Who has issued the certificate of the database's host, as the certificate has it.
+    """
+    certificateIssuer: String
   }
 
   enum HealthBucket {

@@ -96,6 +96,10 @@ export const TENANTS = /* GraphQL */ `
     databaseRegion: String
     databaseSize: String
     schemaVersion: Int
+    """
+    Since when the schema is known not to be as the files of that version have made it; healthDetails says in what. Null when it is.
+    """
+    schemaDriftAt: DateTime
     openAlerts: Int!
     """
     Newest first; after is the cursor of the last one before.

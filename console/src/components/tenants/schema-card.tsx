@@ -12,6 +12,7 @@ export function SchemaCard({ access, organizationId }: { access: ProjectAccess; 
   })
   const { metrics, connectedAt } = schema.data?.tenantHealth ?? {}
   const version = metrics?.schemaVersion ?? null
+  const differences = metrics?.schemaDifferences ?? []
   return (
     <Card>
       <CardHeader title="Schema version">
@@ -28,14 +29,28 @@ export function SchemaCard({ access, organizationId }: { access: ProjectAccess; 
           Not known yet: it is read when the database is looked at next.
         </p>
       ) : (
-        <p className="px-5 py-4 text-sm">
-          <strong className="font-semibold">Version {version}</strong>
-          {connectedAt ? (
-            <span className="text-muted-foreground">
-              , read <Ago at={connectedAt} />
-            </span>
+        <div className="space-y-2 px-5 py-4 text-sm">
+          <p>
+            <strong className="font-semibold">Version {version}</strong>
+            {connectedAt ? (
+              <span className="text-muted-foreground">
+                , read <Ago at={connectedAt} />
+              </span>
+            ) : null}
+          </p>
+          {differences.length > 0 ? (
+            <>
+              <p>It was changed by hand since:</p>
+              <ul className="list-disc space-y-1 pl-5">
+                {differences.map((difference) => (
+                  <li key={difference} className="break-words">
+                    {difference}
+                  </li>
+                ))}
+              </ul>
+            </>
           ) : null}
-        </p>
+        </div>
       )}
     </Card>
   )

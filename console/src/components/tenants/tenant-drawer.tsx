@@ -140,6 +140,7 @@ function Facts({ tenant }: { tenant: NonNullable<Verification['tenant']> }) {
     ['Region', tenant.dataRegion],
     ['Database size', tenant.databaseSize],
     ['Schema version', tenant.schemaVersion],
+    ['Schema changed by hand', tenant.schemaDriftAt ? <Ago key="at" at={tenant.schemaDriftAt} /> : null],
     ['Neon project', tenant.neonProjectId, tenant.neonProjectId ?? undefined],
     ['Stripe customer', tenant.stripeCustomerId, tenant.stripeCustomerId ?? undefined],
     ['Signed up', <Moment key="at" at={tenant.createdAt} />],

@@ -16,6 +16,8 @@ export interface Following {
   readonly timeoutMs?: number | undefined
   /** Goes on when nothing is under way any more. */
   readonly forever?: boolean | undefined
+  /** Said when the command is interrupted; without it, that the job goes on and how to watch it. */
+  readonly standing?: string
   /** Where the changes go that nobody watches on a terminal; default standard error. */
   readonly print?: (line: string) => void
 }
@@ -51,9 +53,9 @@ export async function follow(
         : showLines(options.print ?? session.output.note)
   const deadline = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.timeoutMs
   for (;;) {
-    const tenant = await describePatiently(session, api, subject)
+    const tenant = await patiently(session, () => api.describe(subject))
     show.poll(tenant)
-    session.standing = standing(tenant)
+    session.standing = options.standing ?? standing(tenant)
     const ended = openJob(tenant) === undefined && !options.forever
     if (ended || Date.now() > deadline) {
       show.end()
@@ -82,10 +84,11 @@ function doneOf({ steps }: Job): string {
   return `${steps.filter(({ status }) => status === 'succeeded').length} of ${steps.length} steps done`
 }
 
-async function describePatiently(session: Session, api: Api, subject: string): Promise<Tenant> {
+/** Reads once more when the project cannot be reached or answers with an error of its own. */
+export async function patiently<T>(session: Session, read: () => Promise<T>): Promise<T> {
   for (let failures = 1; ; failures++) {
     try {
-      return await api.describe(subject)
+      return await read()
     } catch (error) {
       const passing = error instanceof ProjectError && (error.status === 0 || error.status >= 500)
       if (!passing || failures > FAILURES_ALLOWED) throw error

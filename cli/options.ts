@@ -17,6 +17,20 @@ export function count(text: string): number {
   return value
 }
 
+/** @returns a parser of whole numbers within these bounds, which throws InvalidArgumentError */
+export function numberFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    // What Number() takes for 0, such as an empty variable of a script, is none.
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (!(value >= least && value <= most))
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+    return value
+  }
+}
+
+/** How long something old stays valid beside what is new; 0 ends it at once. */
+export const graceHours = numberFrom(0, 720)
+
 /** The Data API answers with no more rows than this. */
 export const MAX_ROWS = 1000
 

@@ -152,7 +152,7 @@ export type Step = z.infer<typeof stepSchema>
 export type TenantEvent = z.infer<typeof eventSchema>
 
 /** Nobody waits for the end of a time of grace, in which what a moved tenant has left is kept for days. */
-const isOpen = (job: Job) =>
+export const isOpen = (job: Job) =>
   (job.status === 'queued' || job.status === 'running') &&
   !(job.purpose === 'maintain' && job.last_error?.code === 'grace_period')
 

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { heading, labelled, sign, table, time } from '../../tools/terminal.ts'
 import { type Api, ProjectError } from '../api.ts'
-import { count } from '../options.ts'
+import { count, graceHours } from '../options.ts'
 import { type Define, exit, listed, type Session } from '../session.ts'
 
 const ACTIONS = ['list', 'create', 'rename', 'reroll', 'revoke'] as const
@@ -43,7 +43,7 @@ export function registerKeys(program: Command, define: Define): void {
       .addOption(new Option('--scope <scope>', 'of a new key').choices(['read', 'write']).default('read'))
       .option('--expires-in-days <days>', 'of a new key; without, it does not end by itself', count)
       .option('--requests-per-minute <number>', 'of a new key; without, as many as any key', count)
-      .option('--grace-hours <hours>', 'how long a rerolled key stays valid', hours, 24)
+      .option('--grace-hours <hours>', 'how long a rerolled key stays valid', graceHours, 24)
       .addHelpText(
         'after',
         listed('Actions', [
@@ -188,9 +188,4 @@ function knownAction(action: string): Action {
 function given(value: string | undefined, what: string): string {
   if (value !== undefined && value !== '') return value
   throw new ProjectError(`Give ${what}.`, 'usage', 0)
-}
-
-/** @throws InvalidArgumentError */
-function hours(text: string): number {
-  return text === '0' ? 0 : count(text)
 }

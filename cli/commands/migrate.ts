@@ -2,13 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { latestSchemaVersion } from '../../shared/tenant-database/latest-schema-version.ts'
-import { labelled, sign, table, time } from '../../tools/terminal.ts'
+import { labelled, sign, table, time, watched } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
-import { count, seconds } from '../options.ts'
+import { patiently } from '../follow.ts'
+import { count, numberFrom, seconds } from '../options.ts'
 import { startProgress } from '../progress.ts'
 import { type Define, exit, type Session } from '../session.ts'
 
-const POLL_MS = 300
+/** How many databases are tried on, unless it is said, and at most. */
+const TRIED = 3
+const MOST_TRIED = 20
+const POLL_MS = 500
+/** Where nobody watches, a line is printed so often, for the log of whatever runs this. */
+const LINE_MS = 30_000
 
 const runSchema = z.looseObject({
   id: z.string(),
@@ -72,10 +78,16 @@ interface Options {
 
 /** A share, with or without its sign. @throws InvalidArgumentError */
 function percent(text: string): number {
-  const value = Number(text.replace(/%$/, ''))
-  if (text.trim() === '' || !(value >= 0 && value <= 100))
+  const [, number] = /^(\d{1,3}(?:\.\d{1,6})?)%?$/.exec(text) ?? []
+  if (number === undefined || Number(number) > 100)
     throw new InvalidArgumentError('It must be a share from 0% to 100%.')
-  return value
+  return Number(number)
+}
+
+/** @throws InvalidArgumentError */
+function reason(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must say why.')
+  return text
 }
 
 export function registerMigrate(program: Command, define: Define): void {
@@ -94,7 +106,11 @@ export function registerMigrate(program: Command, define: Define): void {
       .addOption(
         new Option('--canary <share>', 'who comes before the others').default(5, '5%').argParser(percent),
       )
-      .addOption(new Option('--concurrency <tenants>', 'how many at once').default(8).argParser(count))
+      .addOption(
+        new Option('--concurrency <tenants>', 'how many at once, 100 at most')
+          .default(8)
+          .argParser(numberFrom(1, 100)),
+      )
       .addOption(
         new Option('--max-failures <share>', 'it stops when more than this have failed')
           .default(10, '10%')
@@ -105,10 +121,19 @@ export function registerMigrate(program: Command, define: Define): void {
         new Option(
           '--try-on-branch [tenants]',
           'apply the files to copies of some tenants’ databases, and to nothing else; 3 tenants, 20 at most',
-        ).argParser(count),
+        ).argParser(numberFrom(1, MOST_TRIED)),
       )
-      .option('--status', 'only show the versions of all tenants, and how the newest run stands')
-      .option('--stop <reason>', 'stop the run that is under way')
+      .addOption(
+        new Option(
+          '--status',
+          'only show the versions of all tenants, and how the newest run stands',
+        ).conflicts(['stop', 'dryRun', 'tryOnBranch']),
+      )
+      .addOption(
+        new Option('--stop <reason>', 'stop the run that is under way')
+          .argParser(reason)
+          .conflicts(['dryRun', 'tryOnBranch']),
+      )
       .option('--no-wait', 'return as soon as it has begun')
       .addOption(new Option('--timeout <seconds>', 'how long to follow it').default(3600).argParser(seconds))
       .option('--yes', 'do not ask; needed where there is no terminal')
@@ -124,6 +149,7 @@ export function registerMigrate(program: Command, define: Define): void {
       if (options.status) return printed(session, before, statusScreen(before))
       const plan = planLine(before, options)
       if (options.dryRun) return printed(session, { dry_run: true, plan: before.plan }, plan)
+      if (isNothingToDo(before)) return printed(session, before, `${plan} Nothing was changed.`)
       if (!options.yes) session.note(plan)
       await session.confirm('Migrate them?', options.yes ?? false)
       return migrate(session, api, options)
@@ -150,9 +176,6 @@ async function migrate(session: Session, api: Api, options: Options): Promise<nu
   if (!options.wait) return exit.fine
   return after.run ? exitCodeOf(after.run) : exit.fine
 }
-
-/** How many, unless it is said. */
-const TRIED = 3
 
 async function tryOnBranches(
   session: Session,
@@ -197,8 +220,10 @@ async function followTrials(
     const ended = trials.filter(({ state }) => hasEnded(state)).length
     progress.show(`${ended} of ${trials.length} tried`, ended / trials.length)
     await sleep(POLL_MS, undefined, { signal: session.stop }).catch(() => session.stop.throwIfAborted())
-    const call = api.client.rpc('schema_trials', { job_ids: begun.map(({ job_id: id }) => id) })
-    trials = trialsSchema.parse(await api.read('The trial', call))
+    trials = await patiently(session, async () => {
+      const call = api.client.rpc('schema_trials', { job_ids: begun.map(({ job_id: id }) => id) })
+      return trialsSchema.parse(await api.read('The trial', call))
+    })
   }
   progress.clear()
   return trials
@@ -230,19 +255,42 @@ const TRIAL_SIGNS = {
 
 /** Until nothing more will happen by itself soon. */
 async function follow(session: Session, api: Api, begun: Status, limitSeconds: number): Promise<Status> {
-  const progress = startProgress()
+  const report = startReport(session)
   const deadline = Date.now() + limitSeconds * 1000
   let status = begun
   while (status.run && isUnderWay(status.run) && Date.now() < deadline) {
-    const { tenants, state } = status.run
-    const ended = (tenants.done ?? 0) + (tenants.failed ?? 0) + (tenants.left ?? 0)
-    const all = Object.values(tenants).reduce((sum, each) => sum + each, 0)
-    progress.show(`${state}: ${countsOf(status.run)}`, ended / Math.max(1, all))
+    report.poll(status.run)
     await sleep(POLL_MS, undefined, { signal: session.stop }).catch(() => session.stop.throwIfAborted())
-    status = await readStatus(api)
+    status = await patiently(session, () => readStatus(api))
   }
-  progress.clear()
+  report.end()
   return status
+}
+
+/** How far a run is: a bar on a terminal, else a line now and then; and each tenant that fails, once, as soon as it is known. */
+function startReport(session: Session) {
+  const progress = startProgress()
+  const told = new Set<string>()
+  let [lineAt, line] = [performance.now(), '']
+  return {
+    poll: (run: Run) => {
+      const news = run.errors.filter(({ organization_id: id }) => !told.has(id))
+      if (news.length > 0) progress.clear()
+      for (const each of news) {
+        told.add(each.organization_id)
+        session.note(errorLine(each))
+      }
+      const ended = (run.tenants.done ?? 0) + (run.tenants.failed ?? 0) + (run.tenants.left ?? 0)
+      const all = Object.values(run.tenants).reduce((sum, each) => sum + each, 0)
+      const counts = `${run.state}: ${countsOf(run)}`
+      progress.show(counts, ended / Math.max(1, all))
+      if (watched || counts === line || performance.now() - lineAt < LINE_MS) return
+      session.note(counts)
+      lineAt = performance.now()
+      line = counts
+    },
+    end: () => progress.clear(),
+  }
 }
 
 function isUnderWay({ state, tenants }: Run): boolean {
@@ -259,6 +307,7 @@ async function stop(session: Session, api: Api, reason: string): Promise<number>
   const status = statusSchema.parse(
     await api.change('The stop', api.client.rpc('stop_fleet_migration', { reason })),
   )
+  if (status.run?.state !== 'stopped') session.note('No migration is under way: there was nothing to stop.')
   return printed(session, status, statusScreen(status))
 }
 
@@ -272,10 +321,24 @@ function printed(session: Session, document: unknown, screen: string): number {
   return exit.fine
 }
 
+function errorLine({ slug, organization_id: id, message }: Run['errors'][number]): string {
+  return `${slug ?? id}: ${message ?? 'failed'}`
+}
+
+/** Nobody is behind, and no run waits to be ended or to go on. */
+function isNothingToDo({ plan, run }: Status): boolean {
+  return plan?.tenants === 0 && (run === null || run.state === 'done' || run.state === 'cancelled')
+}
+
 function planLine({ plan }: Status, { canary, concurrency }: Options): string {
   const { tenants = 0, asleep = 0, to_version: to = 0 } = plan ?? {}
+  if (tenants === 0) return `No tenant that is ready is behind version ${to}.`
+  const unknown =
+    to > latestSchemaVersion
+      ? ` This command's own files end with version ${latestSchemaVersion}: functions that have no later ones refuse.`
+      : ''
   const first = Math.ceil((tenants * canary) / 100)
-  return `${tenants} tenants are behind version ${to}; ${asleep} of them sleep, and follow when they are awake. First ${first}, then the others, ${concurrency} at once.`
+  return `${tenants} tenants are behind version ${to}; ${asleep} of them sleep, and follow when they are awake. First ${first}, then the others, ${concurrency} at once.${unknown}`
 }
 
 function countsOf({ tenants }: Run): string {
@@ -320,7 +383,7 @@ function statusScreen({ versions, drifted, run }: Status): string {
   const lines = [
     labelled(sign(SIGNS[run.state]), `Version ${run.to_version}: ${run.state}. ${countsOf(run)}`, 2),
     ...(run.stopped_because && run.state === 'stopped' ? [run.stopped_because] : []),
-    ...run.errors.map(({ slug, organization_id: id, message }) => `  ${slug ?? id}: ${message ?? 'failed'}`),
+    ...run.errors.map((each) => `  ${errorLine(each)}`),
   ]
   return `${fleet}\n\n${lines.join('\n')}`
 }

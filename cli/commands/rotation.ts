@@ -1,26 +1,18 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { labelled, sign } from '../../tools/terminal.ts'
 import { follow } from '../follow.ts'
-import { seconds } from '../options.ts'
+import { graceHours, seconds } from '../options.ts'
 import { type Define, exit } from '../session.ts'
-import { argumentOf, nameOf } from '../tenant.ts'
+import { argumentOf, isOpen, nameOf } from '../tenant.ts'
 
 const POLL_MS = 300
-const MOST_HOURS = 720
 const KEYS = ['doorbell', 'sealing', 'logins'] as const
-
-/** @throws InvalidArgumentError */
-function hours(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 0 || value > MOST_HOURS)
-    throw new InvalidArgumentError(`It must be a whole number from 0 to ${MOST_HOURS}.`)
-  return value
-}
 
 interface Options {
   readonly graceHours?: number
   readonly wait: boolean
   readonly timeout: number
+  readonly yes?: true
 }
 
 export function registerRotate(program: Command, define: Define): void {
@@ -33,10 +25,11 @@ export function registerRotate(program: Command, define: Define): void {
         new Option(
           '--grace-hours <hours>',
           'how long the present password stays valid; 0 ends it now',
-        ).argParser(hours),
+        ).argParser(graceHours),
       )
       .option('--no-wait', 'return as soon as it is asked for')
       .addOption(new Option('--timeout <seconds>', 'how long to follow it').default(120).argParser(seconds))
+      .option('--yes', 'with --grace-hours 0, do not ask; needed where there is no terminal')
       .addHelpText(
         'after',
         '\nThe new password is shown by `connection --reveal`. The present one stays valid for settings.rotation_grace_hours (24).\nExit codes: 0 rotated (with --no-wait: asked for), 1 refused, 3 not done in time or failed.',
@@ -45,6 +38,11 @@ export function registerRotate(program: Command, define: Define): void {
       const api = await session.connect()
       const tenant = await api.find(subject)
       const name = argumentOf(tenant)
+      if (options.graceHours === 0)
+        await session.confirm(
+          `End the present password of ${nameOf(tenant)} as soon as there is another? Programs that hold it are let in no more.`,
+          options.yes ?? false,
+        )
       session.requesting(name)
       const jobId = await api.change(
         'The rotation',
@@ -72,7 +70,14 @@ export function registerRotate(program: Command, define: Define): void {
             )
           : labelled(
               sign('waiting'),
-              `The rotation is ${job?.status ?? 'unknown'}. ${job?.last_error?.message ?? ''} The present password stays valid.`,
+              [
+                `The rotation is ${job?.status ?? 'unknown'}.`,
+                job?.last_error?.message,
+                'The login that is shown stays valid.',
+                ...(job && isOpen(job) ? [`It goes on by itself: npm run tenants -- watch ${name}`] : []),
+              ]
+                .filter(Boolean)
+                .join(' '),
               2,
             ),
       )

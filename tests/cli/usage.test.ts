@@ -66,14 +66,31 @@ describe('npm run tenants', () => {
   })
 
   test('names what is wrong with the arguments, shows the command’s help, and ends with 2', async () => {
-    const [unknown, missing, option, choice, number, tooMuch] = await Promise.all([
+    const [unknown, missing, option, choice, number, tooMuch, ...bounded] = await Promise.all([
       run('remove'),
       run('status'),
       run('list', '--colour'),
       run('list', '--health', 'great'),
       run('events', 'acme', '--limit', '0'),
       run('list', 'status'),
+      // An empty variable of a script must not mean 0, which ends what is valid at once.
+      run('rotate', 'acme', '--grace-hours', ''),
+      run('keys', 'acme', 'reroll', 'tdk_1', '--grace-hours', ''),
+      run('migrate', '--concurrency', '101'),
+      run('migrate', '--try-on-branch', '21'),
+      run('migrate', '--canary', '0x10'),
+      run('migrate', '--stop', ' '),
+      run('migrate', '--status', '--dry-run'),
+      run('access', 'acme', '--list', '--end', 'd2f4b5c8-0000-4000-8000-000000000000'),
     ])
+    const problems = [
+      ...['from 0 to 720', 'from 0 to 720', 'from 1 to 100', 'from 1 to 20', 'from 0% to 100%'],
+      ...[
+        'It must say why',
+        "cannot be used with option '--dry-run'",
+        "cannot be used with option '--end <id>'",
+      ],
+    ]
     for (const [ending, problem] of [
       [unknown, "unknown command 'remove'"],
       [missing, "missing required argument 'tenant'"],
@@ -81,6 +98,7 @@ describe('npm run tenants', () => {
       [choice, 'Allowed choices are unknown, healthy'],
       [number, 'a whole number from 1'],
       [tooMuch, 'too many arguments'],
+      ...bounded.map((ending, index) => [ending, problems[index] ?? ''] as const),
     ] as const) {
       expect(ending).toMatchObject({ code: 2, stdout: '' })
       expect(ending.stderr).toContain(problem)

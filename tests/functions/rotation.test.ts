@@ -313,6 +313,16 @@ describe('access for a time', () => {
     })
     const revealed = await person.client.rpc('reveal_access', { login_id: String(document.id) })
     expect(revealed.error).toMatchObject({ code: 'TP403' })
+    const access = (organizationId: string, ...options: string[]) =>
+      tenantsJson(operatorOf(project), 'access', organizationId, ...options)
+    const again = await access(person.organizationId, '--reveal', String(document.id))
+    expect(again.document).toEqual(document)
+    const other = await project.signUp()
+    for (const option of ['--reveal', '--end'])
+      expect(await access(other.organizationId, option, String(document.id))).toMatchObject({
+        code: 1,
+        document: { error: { code: 'not_found' } },
+      })
     const listed = await person.client.rpc('access_logins', { organization_id: person.organizationId })
     expect(listed.data).toMatchObject([{ id: document.id, ended_at: null }, {}, {}])
     expect(JSON.stringify(listed.data)).not.toContain('npg_')
@@ -322,6 +332,7 @@ describe('access for a time', () => {
       where organization_id = ${person.organizationId} and resource_id = ${String(document.id)} order by created_at`
     expect(actions.map(({ action }) => action)).toEqual([
       'access.requested',
+      'access.revealed',
       'access.revealed',
       'access.ended',
     ])
@@ -334,13 +345,13 @@ describe('npm run tenants', () => {
     const own = async () => [await secretOf('schema'), await secretOf('health')]
     const before = await own()
     const shownBefore = await shown()
-    const { code, document } = await tenantsJson(
-      environment,
-      'rotate',
-      person.organizationId,
-      '--grace-hours',
-      '0',
-    )
+    const rotate = ['rotate', person.organizationId, '--grace-hours', '0']
+    expect(await tenantsJson(environment, ...rotate)).toMatchObject({
+      code: 1,
+      document: { error: { code: 'declined' } },
+    })
+    expect(await shown()).toEqual(shownBefore)
+    const { code, document } = await tenantsJson(environment, ...rotate, '--yes')
     expect({ code, document }).toMatchObject({ code: 0, document: { status: 'succeeded' } })
     expect(loginOf(await shown())).toBe(otherThan(shownBefore))
     const keys = () => project.sql`select name, decrypted_secret from vault.decrypted_secrets

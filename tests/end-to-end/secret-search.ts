@@ -48,15 +48,14 @@ export async function dumpTables(superuser: postgres.Sql): Promise<Place[]> {
   const tables = await superuser<{ name: string }[]>`
     select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'm') and n.nspname not in ('vault', 'pg_catalog', 'information_schema') order by 1`
-  const places: Place[] = []
-  for (const { name } of tables) {
-    const rows = await superuser<{ text: string }[]>`
-      select coalesce(string_agg(t::text, chr(10)), '') as text from ${superuser.unsafe(name)} t`
-    places.push({ name, text: rows[0]?.text ?? '' })
-  }
-  const [activity] = await superuser<{ text: string }[]>`
-    select coalesce(string_agg(query, chr(10)), '') as text from pg_stat_activity where datname = current_database()`
-  return [...places, { name: 'pg_stat_activity', text: activity?.text ?? '' }]
+  // In one statement: each by itself they take several times as long.
+  const texts = tables.map(
+    ({ name }) =>
+      `select '${name}' as name, coalesce(string_agg(t::text, chr(10)), '') as text from ${name} t`,
+  )
+  const activity = `select 'pg_stat_activity', coalesce(string_agg(query, chr(10)), '') from pg_stat_activity
+    where datname = current_database()`
+  return superuser.unsafe<Place[]>([...texts, activity].join(' union all '))
 }
 
 /** A connection URI with a password that is not masked. */

@@ -4,6 +4,14 @@ import { runJob } from '../../shared/engine/run-job.ts'
 import type { Step, StepContext } from '../../shared/engine/step.ts'
 import type { Database } from '../../shared/kernel/database/client.ts'
 
+/**
+ * How far apart the places are at which a test lets a worker die. npm run test:long takes each of them, and npm test an odd number, so
+ * that they lie before writes and behind them.
+ */
+export function placesApart(inShort: number): number {
+  return Number(process.env.PLACES_APART ?? inShort)
+}
+
 /** What a worker writes before the end of a step. */
 type Write = 'planResource' | 'unplanResource' | 'saveRecord' | 'saveOutput' | 'assertLease'
 const WRITES: readonly Write[] = ['planResource', 'unplanResource', 'saveRecord', 'saveOutput', 'assertLease']

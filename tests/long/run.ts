@@ -21,6 +21,13 @@ const SUSPICIOUS = [
   'tests/local/pg-cron',
 ]
 
+/** Files with a worker that dies, and how far apart the places are: a move has scores of them, and takes a second or two. */
+const MORTAL = [
+  ['tests/functions/supabase-project', '1'],
+  ['tests/functions/project-rotation', '1'],
+  ['tests/functions/moves', '3'],
+] as const
+
 const HELP = `Usage: npm run test:long -- [PART …] [--sign-ups N] [--seed S] [--times N] [--file PREFIX …]
 
 What takes too long for npm test. Without a PART all of them run, one after the other. Exit code 1 when one fails; the
@@ -33,7 +40,7 @@ others run all the same.
   import       100,000 users in one transaction, on a server with 60 connections
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
   samples      what npm test tries a part of: a whole demo from a private checkout, the bench of growth in small, a day of
-               health checks, and migrations that are cut off at more places; five minutes
+               health checks, migrations that are cut off at more places, and workers that die at each; ten minutes
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
   --sign-ups N    for chaos (default 10000)
@@ -87,6 +94,11 @@ await runCommand(async () => {
       await passes('cut migrations', [...vitest('tests/database/migrations'), ...cutOff], signal, {
         MIGRATION_CUTS: '2,33,66,100',
       })
+      const anyPlace = ['--testNamePattern', 'any place|any of its lines|wherever that was']
+      for (const [file, apart] of MORTAL)
+        await passes(`dying workers in ${file}`, [...vitest(file), ...anyPlace], signal, {
+          PLACES_APART: apart,
+        })
     },
     schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),
   }

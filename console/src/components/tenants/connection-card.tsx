@@ -1,4 +1,4 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Eye, EyeOff } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import { addressOf, type Connection, connectionTexts, type Form } from './connection-texts'
@@ -33,28 +33,34 @@ export function ConnectionCard({
   const [form, setForm] = useState<Form>('psql')
   const [isPooled, setPooled] = useState(true)
   const [isAsked, setAsked] = useState(false)
-  const [password, setPassword] = useState<string>()
+  // The password with the user that it belongs to: a rotation makes another login.
+  const [revealed, setRevealed] = useState<Connection>()
+  const client = useQueryClient()
+  const queryKey = ['connection', organizationId]
   const info = useQuery<ConnectionInfoQuery, ApiError>({
-    queryKey: ['connection', organizationId],
+    queryKey,
     queryFn: ({ signal }) =>
       request(access, CONNECTION_INFO, { organizationId, revealPassword: false }, signal),
   })
   const reveal = useMutation<ConnectionInfoQuery, ApiError>({
     mutationFn: () => request(access, CONNECTION_INFO, { organizationId, revealPassword: true }),
-    onSuccess: (found) => {
-      setPassword(found.tenantConnectionInfo?.password ?? undefined)
+    onSuccess: ({ tenantConnectionInfo: found }) => {
+      setRevealed(found ?? undefined)
       setAsked(false)
+      client.setQueryData<ConnectionInfoQuery>(queryKey, {
+        tenantConnectionInfo: found && { ...found, password: null },
+      })
       // What was shown stays nowhere else.
       reveal.reset()
     },
     gcTime: 0,
   })
   useEffect(() => {
-    if (password === undefined) return
-    const timer = setTimeout(() => setPassword(undefined), SHOWN_MS)
+    if (!revealed) return
+    const timer = setTimeout(() => setRevealed(undefined), SHOWN_MS)
     return () => clearTimeout(timer)
-  }, [password])
-  const connection: Connection | null | undefined = info.data?.tenantConnectionInfo
+  }, [revealed])
+  const connection = revealed ?? info.data?.tenantConnectionInfo
   if (info.error?.code === 'database_not_found')
     return (
       <Card>
@@ -75,6 +81,7 @@ export function ConnectionCard({
         )}
       </Card>
     )
+  const password = revealed?.password ?? undefined
   const address = addressOf(connection, isPooled)
   const shown = connectionTexts(connection, isPooled, password ?? '••••••••')[form]
   const copied = connectionTexts(connection, isPooled, password ?? 'YOUR_PASSWORD')[form]
@@ -89,7 +96,7 @@ export function ConnectionCard({
               Reveal the password
             </Button>
           ) : (
-            <Button variant="outline" size="small" onClick={() => setPassword(undefined)}>
+            <Button variant="outline" size="small" onClick={() => setRevealed(undefined)}>
               <EyeOff aria-hidden />
               Hide the password
             </Button>

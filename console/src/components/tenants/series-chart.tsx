@@ -1,5 +1,6 @@
 import { useEffect, useId, useRef, useState } from 'react'
 import { Moment } from './lib/time'
+import { Scrollable } from './ui/parts'
 
 export interface Point {
   readonly at: string
@@ -117,12 +118,7 @@ export function PointsTable({ title, points, print }: Pick<SeriesChartProps, 'ti
   return (
     <details className="mt-2 text-sm">
       <summary className="text-muted-foreground">As a table</summary>
-      <section
-        aria-label={`${title}, table`}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached with the keyboard
-        tabIndex={0}
-        className="mt-2 max-h-56 overflow-y-auto rounded-md border"
-      >
+      <Scrollable label={`${title}, table`} className="mt-2 max-h-56 overflow-y-auto rounded-md border">
         <table className="w-full text-left">
           <thead className="sticky top-0 bg-card">
             <tr>
@@ -147,7 +143,7 @@ export function PointsTable({ title, points, print }: Pick<SeriesChartProps, 'ti
             ))}
           </tbody>
         </table>
-      </section>
+      </Scrollable>
     </details>
   )
 }

@@ -3,7 +3,7 @@ import { X } from 'lucide-react'
 import { type ReactNode, useState } from 'react'
 import type { ApiError } from '../lib/api'
 import { Button, buttonClass } from './button'
-import { Failure, Field, Spinner } from './parts'
+import { Failure, Field, Scrollable, Spinner } from './parts'
 
 interface DialogProps {
   readonly title: string
@@ -40,11 +40,9 @@ export function Drawer({ title, isOpen, onClose, children }: DialogProps) {
               <X aria-hidden />
             </Base.Close>
           </div>
-          {/* Scrolled with the keyboard, too. */}
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus */}
-          <section aria-label={title} tabIndex={0} className="flex-1 overflow-y-auto p-5">
+          <Scrollable label={title} className="flex-1 overflow-y-auto p-5">
             {children}
-          </section>
+          </Scrollable>
         </Base.Popup>
       </Base.Portal>
     </Base.Root>

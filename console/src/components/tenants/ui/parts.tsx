@@ -168,6 +168,24 @@ export function Field({ label, hint, error, className, ...props }: FieldProps) {
   )
 }
 
+/** What is longer than its place. The focus goes to it, so that it is scrolled with the keyboard, too. */
+export function Scrollable({
+  label,
+  className,
+  children,
+}: {
+  label: string
+  className: string
+  children: ReactNode
+}) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: not every browser gives the focus to what scrolls by itself
+    <section aria-label={label} tabIndex={0} className={className}>
+      {children}
+    </section>
+  )
+}
+
 /** Copies a text, and says that it did. */
 export function CopyButton({ text, what }: { text: string; what: string }) {
   const [state, setState] = useState<'idle' | 'copied' | 'failed'>('idle')

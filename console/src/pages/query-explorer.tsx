@@ -1,4 +1,4 @@
-import { type UseQueryResult, useQuery } from '@tanstack/react-query'
+import { skipToken, type UseQueryResult, useQuery } from '@tanstack/react-query'
 import { Play, Square } from 'lucide-react'
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { CodeEditor } from '../app/code-editor.tsx'
@@ -15,6 +15,7 @@ import {
   Field,
   Loading,
   Notice,
+  Scrollable,
   Spinner,
 } from '../components/tenants/ui/parts.tsx'
 import { queries } from '../components/tenants/with-queries.tsx'
@@ -48,7 +49,6 @@ interface Draft {
 
 /** In memory alone, and for as long as the page is open. */
 const drafts = new Map<string, Draft>()
-const FIRST: Draft = { query: FIRST_QUERY, variables: FIRST_VARIABLES }
 
 type Run =
   | { readonly state: 'idle' }
@@ -59,7 +59,7 @@ type Run =
 
 /** A small explorer of the tenant's GraphQL endpoint. */
 export function QueryExplorer({ access, organizationId, draftOf }: QueryExplorerProps) {
-  const [draft, setDraft] = useState<Draft>(() => drafts.get(draftOf) ?? FIRST)
+  const [written, setWritten] = useState<Draft | undefined>(() => drafts.get(draftOf))
   const [apiKey, setApiKey] = useState<string>()
   const [problem, setProblem] = useState<string>()
   const [run, setRun] = useState<Run>({ state: 'idle' })
@@ -75,22 +75,13 @@ export function QueryExplorer({ access, organizationId, draftOf }: QueryExplorer
     },
     queries,
   )
-
+  const firstQuery = useFirstQuery(access, organizationId, tables.data)
+  const draft = written ?? { query: firstQuery, variables: FIRST_VARIABLES }
   const change = (next: Partial<Draft>) => {
     const whole = { ...draft, ...next }
     drafts.set(draftOf, whole)
-    setDraft(whole)
+    setWritten(whole)
   }
-  const [firstTable] = tables.data ?? []
-  const isForeign = firstTable && !tables.data?.some(({ field }) => field === FIRST_TABLE)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once the tables are known, and for nobody who has typed already
-  useEffect(() => {
-    if (!isForeign || draft !== FIRST) return
-    queryForTable(access, organizationId, firstTable).then(
-      (query) => setDraft((now) => (now === FIRST ? { ...now, query } : now)),
-      () => undefined,
-    )
-  }, [isForeign])
 
   const start = () => {
     const variables = readVariables(draft.variables)
@@ -173,6 +164,25 @@ export function QueryExplorer({ access, organizationId, draftOf }: QueryExplorer
       <FromProgram url={access.url} />
     </div>
   )
+}
+
+/** One that works: of our own schema, or of the first table of another one as soon as that is known. */
+function useFirstQuery(
+  access: ProjectAccess,
+  organizationId: string,
+  tables: readonly TenantTable[] | undefined,
+): string {
+  const isOurs = tables?.some(({ field }) => field === FIRST_TABLE)
+  const [table] = isOurs ? [] : (tables ?? [])
+  const { data } = useQuery(
+    {
+      queryKey: ['first-query', organizationId, table?.field],
+      queryFn: table ? () => queryForTable(access, organizationId, table) : skipToken,
+      staleTime: Number.POSITIVE_INFINITY,
+    },
+    queries,
+  )
+  return data ?? FIRST_QUERY
 }
 
 /** Undefined for what is no JSON object; nothing stands for none. */
@@ -353,10 +363,9 @@ function Json({ value }: { value: unknown }) {
   const text = printed(value)
   return (
     <>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with the keyboard */}
-      <section tabIndex={0} aria-label="Data" className="max-h-[36rem] overflow-auto rounded-md bg-muted p-3">
+      <Scrollable label="Data" className="max-h-[36rem] overflow-auto rounded-md bg-muted p-3">
         <pre className="font-mono text-[0.8125rem] leading-6">{text.slice(0, SHOWN_CHARACTERS)}</pre>
-      </section>
+      </Scrollable>
       {text.length > SHOWN_CHARACTERS ? (
         <p className="text-sm text-muted-foreground">The rest is in what is copied.</p>
       ) : null}
@@ -441,10 +450,9 @@ function FromProgram({ url }: { url: string }) {
         The same with an API key, which Infrastructure makes.
       </CardHeader>
       <div className="p-5">
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with the keyboard */}
-        <section tabIndex={0} aria-label="Command" className="overflow-x-auto rounded-md bg-muted p-3">
+        <Scrollable label="Command" className="overflow-x-auto rounded-md bg-muted p-3">
           <pre className="font-mono text-[0.8125rem] leading-6">{text}</pre>
-        </section>
+        </Scrollable>
       </div>
     </Card>
   )

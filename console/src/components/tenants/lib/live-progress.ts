@@ -42,11 +42,10 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
   const [seenAt, setSeenAt] = useState<number>()
   const [liveness, setLiveness] = useState<Liveness>('connecting')
   const [error, setError] = useState<ApiError>()
-  const [round, setRound] = useState(0)
   const accessRef = useRef(access)
   accessRef.current = access
+  const refreshRef = useRef<() => void>(undefined)
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round starts the stream anew
   useEffect(() => {
     let pauseMs = FIRST_PAUSE_MS
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -124,6 +123,11 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
       close()
       again()
     }
+    refreshRef.current = () => {
+      isLost = false
+      pauseMs = FIRST_PAUSE_MS
+      look()
+    }
     document.addEventListener('visibilitychange', look)
     // A stream may look alive for a while after the network has gone.
     window.addEventListener('offline', lose)
@@ -140,14 +144,14 @@ export function useLiveProgress(access: ProjectAccess, organizationId: string): 
       window.removeEventListener('online', look)
       window.removeEventListener('pageshow', look)
     }
-  }, [organizationId, round])
+  }, [organizationId])
 
   return {
     progress: progress?.organizationId === organizationId ? progress : undefined,
     seenAt,
     liveness,
     error,
-    refresh: () => setRound((count) => count + 1),
+    refresh: () => refreshRef.current?.(),
     take: (next) => {
       setProgress(next)
       setSeenAt(Date.now())

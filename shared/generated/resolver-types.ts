@@ -130,6 +130,8 @@ export type Query = {
   readonly fleetVersions?: Maybe<FleetVersions>;
   /** What can be chosen when a tenant is provisioned: regions, sizes, tiers and plans, as an operator keeps them. */
   readonly provisioningOptions: ProvisioningOptions;
+  /** Who belongs to an organization, the longest first. For members; empty for everybody else. */
+  readonly members: ReadonlyArray<OrganizationMember>;
   /** Whom an organization expects, the first first. For owners, admins and the service role (forbidden to others). */
   readonly expectedMembers?: Maybe<ReadonlyArray<ExpectedMember>>;
   /**
@@ -206,6 +208,13 @@ export type QueryTenantArgs = {
 
 export type QueryTenantVerificationArgs = {
   subject: Scalars['String']['input'];
+};
+
+
+export type QueryMembersArgs = {
+  organizationId: Scalars['ID']['input'];
+  first?: Scalars['Int']['input'];
+  after?: InputMaybe<Scalars['String']['input']>;
 };
 
 
@@ -655,6 +664,19 @@ export type PlannedRemoval = {
   readonly externalId?: Maybe<Scalars['String']['output']>;
   readonly kept: Scalars['Boolean']['output'];
   readonly removedAfterHours: Scalars['Int']['output'];
+};
+
+export type OrganizationMember = {
+  readonly userId: Scalars['ID']['output'];
+  readonly organizationId: Scalars['ID']['output'];
+  readonly role: MemberRole;
+  /** As the person's profile has it, as is the address. */
+  readonly fullName?: Maybe<Scalars['String']['output']>;
+  readonly email?: Maybe<Scalars['String']['output']>;
+  /** Since when the person is a member. */
+  readonly createdAt: Scalars['DateTime']['output'];
+  /** To go on after this member, as the argument after. */
+  readonly cursor: Scalars['String']['output'];
 };
 
 export type ExpectedMember = {
@@ -1352,6 +1374,7 @@ export type ResolversTypes = {
   OrganizationResult: ResolverTypeWrapper<OrganizationResult>;
   OrganizationDeletion: ResolverTypeWrapper<OrganizationDeletion>;
   PlannedRemoval: ResolverTypeWrapper<PlannedRemoval>;
+  OrganizationMember: ResolverTypeWrapper<OrganizationMember>;
   ExpectedMember: ResolverTypeWrapper<ExpectedMember>;
   ExpectedMembership: ResolverTypeWrapper<ExpectedMembership>;
   Membership: ResolverTypeWrapper<Membership>;
@@ -1427,6 +1450,7 @@ export type ResolversParentTypes = {
   OrganizationResult: OrganizationResult;
   OrganizationDeletion: OrganizationDeletion;
   PlannedRemoval: PlannedRemoval;
+  OrganizationMember: OrganizationMember;
   ExpectedMember: ExpectedMember;
   ExpectedMembership: ExpectedMembership;
   Membership: Membership;
@@ -1516,6 +1540,7 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   providers?: Resolver<Maybe<ReadonlyArray<ResolversTypes['ProviderState']>>, ParentType, ContextType>;
   fleetVersions?: Resolver<Maybe<ResolversTypes['FleetVersions']>, ParentType, ContextType>;
   provisioningOptions?: Resolver<ResolversTypes['ProvisioningOptions'], ParentType, ContextType>;
+  members?: Resolver<ReadonlyArray<ResolversTypes['OrganizationMember']>, ParentType, ContextType, RequireFields<QueryMembersArgs, 'organizationId' | 'first'>>;
   expectedMembers?: Resolver<Maybe<ReadonlyArray<ResolversTypes['ExpectedMember']>>, ParentType, ContextType, RequireFields<QueryExpectedMembersArgs, 'organizationId'>>;
   myExpectations?: Resolver<ReadonlyArray<ResolversTypes['ExpectedMembership']>, ParentType, ContextType>;
   isOperator?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
@@ -1659,6 +1684,16 @@ export type PlannedRemovalResolvers<ContextType = unknown, ParentType extends Re
   externalId?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   kept?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
   removedAfterHours?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type OrganizationMemberResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['OrganizationMember'] = ResolversParentTypes['OrganizationMember']> = {
+  userId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  organizationId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  role?: Resolver<ResolversTypes['MemberRole'], ParentType, ContextType>;
+  fullName?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  email?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  cursor?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
 };
 
 export type ExpectedMemberResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ExpectedMember'] = ResolversParentTypes['ExpectedMember']> = {
@@ -2102,6 +2137,7 @@ export type Resolvers<ContextType = unknown> = {
   OrganizationResult?: OrganizationResultResolvers<ContextType>;
   OrganizationDeletion?: OrganizationDeletionResolvers<ContextType>;
   PlannedRemoval?: PlannedRemovalResolvers<ContextType>;
+  OrganizationMember?: OrganizationMemberResolvers<ContextType>;
   ExpectedMember?: ExpectedMemberResolvers<ContextType>;
   ExpectedMembership?: ExpectedMembershipResolvers<ContextType>;
   Membership?: MembershipResolvers<ContextType>;

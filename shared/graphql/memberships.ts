@@ -1,18 +1,22 @@
 import type { MutationResolvers, QueryResolvers } from '../generated/resolver-types.ts'
 import { emailAddress } from '../kernel/email-address.ts'
 import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
-import { check, organizationId } from './arguments.ts'
+import { check, decodeTimeCursor, organizationId, pageSize } from './arguments.ts'
 import type { GraphqlContext } from './context.ts'
 import {
   ACCEPT_MEMBERSHIP,
   DECLINE_MEMBERSHIP,
   EXPECT_MEMBER,
   EXPECTED_MEMBERS,
+  MEMBERS,
   MY_EXPECTATIONS,
   WITHDRAW_EXPECTATION,
 } from './reads/memberships.ts'
 
 export const membershipQueries = {
+  members: (_, { organizationId: id, first, after }, { reader }) =>
+    reader.readOf(MEMBERS, organizationId(id), { first: pageSize(first), after: decodeTimeCursor(after) }),
+
   expectedMembers: (_, { organizationId: id }, { reader }) =>
     reader.call(EXPECTED_MEMBERS, { organizationId: organizationId(id) }),
 

@@ -66,7 +66,6 @@ export const queries: Required<QueryResolvers<GraphqlContext>> = {
   isOperator: (_, __, { reader }) => reader.read(IS_OPERATOR),
 }
 
-/** Fields that are read by themselves, for as many objects as there are with one query. */
 /** A reason is stored with the state that it makes of the tenant. */
 const REASON_SEVERITIES: Readonly<Record<string, Severity>> = {
   info: 'info',
@@ -74,6 +73,7 @@ const REASON_SEVERITIES: Readonly<Record<string, Severity>> = {
   unhealthy: 'critical',
 }
 
+/** Fields that are read by themselves, for as many objects as there are with one query. */
 export const fields: Resolvers<GraphqlContext> = {
   Organization: {
     provisioning: ({ id }, _, { reader }) => provisioningStatus(reader, id),
@@ -83,6 +83,9 @@ export const fields: Resolvers<GraphqlContext> = {
   },
   ProvisioningEvent: {
     cursor: ({ startedAt, id }) => encodeCursor([startedAt, id]),
+  },
+  OrganizationMember: {
+    cursor: ({ createdAt, userId }) => encodeCursor([createdAt, userId]),
   },
   TenantAlert: {
     cursor: ({ openedAt, id }) => encodeCursor([openedAt, id]),

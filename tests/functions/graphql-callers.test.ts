@@ -132,6 +132,10 @@ const OPERATIONS: Readonly<Record<string, Expectation>> = {
       'mutation ($id: ID!) { expectMember(organizationId: $id, email: "new@example.com") { id organizationId } }',
     answers: headsOnly,
   },
+  members: {
+    query: 'query ($id: ID!) { members(organizationId: $id) { userId organizationId } }',
+    answers: insideOnly,
+  },
   expectedMembers: {
     query: 'query ($id: ID!) { expectedMembers(organizationId: $id) { id organizationId } }',
     answers: headsOnly,

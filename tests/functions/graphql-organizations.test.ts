@@ -270,6 +270,58 @@ describe('deleteOrganization', () => {
   })
 })
 
+describe('members', () => {
+  const MEMBERS = `query ($id: ID!, $first: Int! = 50, $after: String) {
+    members(organizationId: $id, first: $first, after: $after) { userId role fullName email createdAt cursor } }`
+
+  it('are listed page by page, the longest first, those too who came in the same moment', async () => {
+    const person = await project.signUp({ organization_name: 'A crowd', full_name: 'Pat Founder' })
+    const id = person.organizationId
+    const others = await Promise.all(Array.from({ length: 5 }, () => account()))
+    await project.sql`
+      insert into public.organization_members (organization_id, user_id, role, created_at)
+      select ${id}, user_id, case when place = 1 then 'admin' else 'member' end, now() + interval '1 day' * ((place + 1) / 3)
+      from unnest(${others.map(({ userId }) => userId)}::uuid[]) with ordinality u (user_id, place)`
+    const seen: { userId: string; cursor: string; [field: string]: unknown }[] = []
+    let after: string | undefined
+    do {
+      const { data } = await as(person, MEMBERS, { id, first: 2, after })
+      seen.push(...data.members)
+      after = data.members.length === 2 ? data.members.at(-1).cursor : undefined
+    } while (after)
+    const rows = await project.sql<{ user_id: string }[]>`
+      select user_id from public.organization_members where organization_id = ${id} order by created_at, user_id`
+    expect(seen.map(({ userId }) => userId)).toEqual(rows.map(({ user_id }) => user_id))
+    expect(seen).toHaveLength(6)
+    expect(seen[0]).toMatchObject({ role: 'OWNER', fullName: 'Pat Founder', email: person.email })
+    const [first] = others
+    expect(seen.find(({ userId }) => userId === first?.userId)).toMatchObject({
+      role: 'ADMIN',
+      fullName: null,
+      email: first?.email,
+    })
+  })
+
+  it('are nobody to whoever is none of them, also after they have left', async () => {
+    const left = await account()
+    const id = owner.organizationId
+    const rows = async () => (await as(left, MEMBERS, { id })).data.members.length
+    expect(await rows()).toBe(0)
+    await project.sql`insert into public.organization_members (organization_id, user_id) values (${id}, ${left.userId})`
+    expect(await rows()).toBeGreaterThan(1)
+    await project.sql`delete from public.organization_members where user_id = ${left.userId} and organization_id = ${id}`
+    expect(await rows()).toBe(0)
+  })
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['a page of more than 100', { first: 101 }, 'first'],
+    ['a cursor that is none', { after: 'x' }, 'after'],
+  ])('are refused for %s, by its name', async (_what, variables, argument) => {
+    const { errors } = await as(owner, MEMBERS, { id: owner.organizationId, ...variables })
+    expect(errors).toMatchObject([{ extensions: { code: 'invalid_argument', issues: [{ path: argument }] } }])
+  })
+})
+
 describe('expected members', () => {
   const EXPECT = `mutation ($id: ID!, $email: String!, $role: MemberRole! = MEMBER, $endsAt: DateTime) {
     expectMember(organizationId: $id, email: $email, role: $role, endsAt: $endsAt) { id email role expectedBy endsAt } }`

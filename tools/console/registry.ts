@@ -23,7 +23,7 @@ export const COMPONENTS: Readonly<Record<string, { readonly title: string; reado
     'tenant-settings': {
       title: 'TenantSettings',
       description:
-        'Connection, API keys, another password, schema version, expected members, name and deletion of a tenant.',
+        'Connection, API keys, another password, schema version, members, name and deletion of a tenant.',
     },
     'health-dashboard': {
       title: 'HealthDashboard',

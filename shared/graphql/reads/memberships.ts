@@ -1,7 +1,26 @@
-import type { Query } from '../reader.ts'
+import { PUBLIC_SCHEMA } from '../../kernel/database/schema.ts'
+import type { KeyedQuery, Query } from '../reader.ts'
 
 const EXPECTED_MEMBER = `'id', e.id, 'organizationId', e.organization_id, 'email', e.email, 'role', e.role,
   'expectedBy', e.expected_by, 'createdAt', e.created_at, 'endsAt', e.ends_at`
+
+/** Pages of {first, after} of those who belong to each organization; after is [created_at, user_id] or null. */
+export const MEMBERS: KeyedQuery = {
+  name: 'members',
+  missing: [],
+  sql: (argument) => `
+    select jsonb_object_agg(key.id, page.list)
+    from (select jsonb_array_elements_text(${argument} -> 'keys')::uuid as id) key
+    cross join lateral (
+      select coalesce(jsonb_agg(jsonb_build_object('userId', m.user_id, 'organizationId', key.id, 'role', m.role,
+        'fullName', p.full_name, 'email', p.email, 'createdAt', m.created_at) order by m.created_at, m.user_id), '[]') as list
+      from (
+        select m.user_id, m.role, m.created_at from ${PUBLIC_SCHEMA}.organization_members m
+        where m.organization_id = key.id and (${argument} ->> 'after' is null or (m.created_at, m.user_id)
+          > ((${argument} #>> '{after,0}')::timestamptz, (${argument} #>> '{after,1}')::uuid))
+        order by m.created_at, m.user_id limit (${argument} ->> 'first')::integer) m
+      left join ${PUBLIC_SCHEMA}.profiles p on p.id = m.user_id) page`,
+}
 
 export const EXPECTED_MEMBERS: Query = {
   name: 'expected members',

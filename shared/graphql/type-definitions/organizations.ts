@@ -70,6 +70,25 @@ export const ORGANIZATIONS = /* GraphQL */ `
     removedAfterHours: Int!
   }
 
+  type OrganizationMember {
+    userId: ID!
+    organizationId: ID!
+    role: MemberRole!
+    """
+    As the person's profile has it, as is the address.
+    """
+    fullName: String
+    email: String
+    """
+    Since when the person is a member.
+    """
+    createdAt: DateTime!
+    """
+    To go on after this member, as the argument after.
+    """
+    cursor: String!
+  }
+
   type ExpectedMember {
     id: ID!
     organizationId: ID!

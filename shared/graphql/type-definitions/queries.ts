@@ -149,6 +149,21 @@ export const QUERIES = /* GraphQL */ `
     provisioningOptions: ProvisioningOptions!
 
     """
+    Who belongs to an organization, the longest first. For members; empty for everybody else.
+    """
+    members(
+      organizationId: ID!
+      """
+      How many, 1 to 100. Fewer come at the end of the list.
+      """
+      first: Int! = 50
+      """
+      The cursor of the last member of the page before.
+      """
+      after: String
+    ): [OrganizationMember!]!
+
+    """
     Whom an organization expects, the first first. For owners, admins and the service role (forbidden to others).
     """
     expectedMembers(organizationId: ID!): [ExpectedMember!]

@@ -1,101 +1,85 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import type { FormEvent } from 'react'
-import {
-  EXPECT_MEMBER,
-  EXPECTED_MEMBERS,
-  type ExpectedMembersQuery,
-  WITHDRAW_EXPECTATION,
-} from './generated/operations'
+import { type InfiniteData, useInfiniteQuery } from '@tanstack/react-query'
+import { MEMBERS, type MembersQuery } from './generated/operations'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { Moment } from './lib/time'
 import { sentenceCase } from './lib/words'
 import { Button } from './ui/button'
-import { Badge, Card, CardHeader, Failure, Field, inputClass, Loading, Spinner } from './ui/parts'
+import { Badge, Card, CardHeader, Failure, Loading, Spinner } from './ui/parts'
 
-/** Whom the organization expects: they join it when they sign up with this address. */
+const ROWS = 50
+
+type Member = MembersQuery['members'][number]
+
+/** Who belongs to the organization, in pages that are added one to the other. */
 export function MembersCard({ access, organizationId }: { access: ProjectAccess; organizationId: string }) {
-  const client = useQueryClient()
-  const expected = useQuery<ExpectedMembersQuery, ApiError>({
-    queryKey: ['expected', organizationId],
-    queryFn: ({ signal }) => request(access, EXPECTED_MEMBERS, { organizationId }, signal),
+  const members = useInfiniteQuery<
+    MembersQuery,
+    ApiError,
+    InfiniteData<MembersQuery>,
+    readonly unknown[],
+    string | null
+  >({
+    queryKey: ['members', organizationId],
+    queryFn: ({ pageParam, signal }) =>
+      request(access, MEMBERS, { organizationId, first: ROWS, after: pageParam }, signal),
+    initialPageParam: null,
+    getNextPageParam: (page) => (page.members.length < ROWS ? undefined : page.members.at(-1)?.cursor),
   })
-  const change = useMutation<unknown, ApiError, () => Promise<unknown>>({
-    mutationFn: (work) => work(),
-    onSuccess: () => client.invalidateQueries({ queryKey: ['expected', organizationId] }),
-  })
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const form = event.currentTarget
-    const given = new FormData(form)
-    const email = String(given.get('email')).trim()
-    const role = given.get('role') === 'ADMIN' ? 'ADMIN' : 'MEMBER'
-    change.mutate(() => request(access, EXPECT_MEMBER, { organizationId, email, role }), {
-      onSuccess: () => form.reset(),
-    })
-  }
-  const list = expected.data?.expectedMembers ?? []
+  const list = members.data?.pages.flatMap((page) => page.members)
+  // What is shown already stays as it is when it cannot be read anew.
+  const failure = list === undefined || members.isFetchNextPageError ? members.error : null
   return (
     <Card>
-      <CardHeader title="Expected members">
-        Whoever signs up with one of these addresses is asked to join your organization.
-      </CardHeader>
-      <form onSubmit={submit} className="flex flex-wrap items-end gap-3 px-5 py-4">
-        <Field
-          className="min-w-0 flex-1 basis-60"
-          label="E-mail address"
-          name="email"
-          type="email"
-          required
-          autoComplete="off"
-        />
-        <label className="space-y-1.5 text-sm font-medium">
-          <span className="block">Role</span>
-          <select name="role" className={inputClass} defaultValue="MEMBER">
-            <option value="MEMBER">Member</option>
-            <option value="ADMIN">Admin</option>
-          </select>
-        </label>
-        <Button type="submit" variant="outline" disabled={change.isPending}>
-          {change.isPending ? <Spinner /> : null}
-          Expect
-        </Button>
-      </form>
-      {change.error ? (
-        <div className="px-5 pb-4">
-          <Failure error={change.error} />
-        </div>
-      ) : null}
-      {expected.error && !expected.data ? (
-        <div className="px-5 pb-4">
-          <Failure error={expected.error} onRetry={() => void expected.refetch()} />
-        </div>
-      ) : expected.isPending ? (
-        <Loading what="the expected members" rows={1} />
-      ) : list.length === 0 ? (
-        <p className="border-t px-5 py-4 text-sm text-muted-foreground">Nobody is expected at the moment.</p>
+      <CardHeader title="Members">Who belongs to your organization, and in which role.</CardHeader>
+      {list === undefined ? null : list.length === 0 ? (
+        <p className="px-5 py-4 text-sm text-muted-foreground">There are no members.</p>
       ) : (
-        <ul className="divide-y border-t">
-          {list.map(({ id, email, role, endsAt }) => (
-            <li key={id} className="flex flex-wrap items-center gap-x-3 gap-y-1 px-5 py-3 text-sm">
-              <span className="min-w-0 flex-1 basis-52 font-medium break-all">{email}</span>
-              <Badge>{sentenceCase(role)}</Badge>
-              <span className="text-muted-foreground">
-                until <Moment at={endsAt} />
-              </span>
-              <Button
-                variant="ghost"
-                size="small"
-                aria-label={`Withdraw ${email}`}
-                onClick={() =>
-                  change.mutate(() => request(access, WITHDRAW_EXPECTATION, { organizationId, email }))
-                }
-              >
-                Withdraw
-              </Button>
-            </li>
+        <ul className="divide-y">
+          {list.map((member) => (
+            <Row key={member.userId} member={member} />
           ))}
         </ul>
       )}
+      {failure ? (
+        <div className="px-5 py-4">
+          <Failure
+            error={failure}
+            onRetry={() => void (list ? members.fetchNextPage() : members.refetch())}
+          />
+        </div>
+      ) : null}
+      {members.isPending ? <Loading what="the members" /> : null}
+      {members.hasNextPage && !failure ? (
+        <div className="border-t px-5 py-3">
+          <Button
+            variant="outline"
+            size="small"
+            disabled={members.isFetchingNextPage}
+            onClick={() => void members.fetchNextPage()}
+          >
+            {members.isFetchingNextPage ? <Spinner /> : null}
+            Show more
+          </Button>
+        </div>
+      ) : null}
     </Card>
+  )
+}
+
+function Row({ member: { fullName, email, role, createdAt } }: { member: Member }) {
+  const name = fullName ?? email ?? 'Without a name'
+  return (
+    <li className="flex flex-wrap items-center gap-x-3 gap-y-1 px-5 py-3 text-sm">
+      <p className="min-w-0 flex-1 basis-52">
+        <span className="block font-medium break-words">{name}</span>
+        {email && email !== name ? (
+          <span className="block break-all text-muted-foreground">{email}</span>
+        ) : null}
+      </p>
+      <Badge>{sentenceCase(role)}</Badge>
+      <span className="text-muted-foreground">
+        since <Moment at={createdAt} />
+      </span>
+    </li>
   )
 }

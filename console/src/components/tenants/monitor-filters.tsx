@@ -1,16 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { Search, X } from 'lucide-react'
 import { useEffect, useState } from 'react'
-import {
-  type HealthState,
-  PROVISIONING_OPTIONS,
-  type ProvisioningOptionsQuery,
-  type ProvisioningState,
-  type TenantSort,
-} from './generated/operations'
-import { type ApiError, type ProjectAccess, request } from './lib/api'
+import type { HealthState, ProvisioningState, TenantSort } from './generated/operations'
+import type { ProjectAccess } from './lib/api'
 import { cn } from './lib/classes'
 import { failureText } from './lib/failure-text'
+import { provisioningOptions } from './lib/options'
 import { sentenceCase } from './lib/words'
 import { changed, type ViewProps } from './monitor-view'
 import { Badge, inputClass } from './ui/parts'
@@ -36,12 +31,7 @@ interface FiltersProps extends ViewProps {
 }
 
 export function Filters({ access, isEnabled, view, onView }: FiltersProps) {
-  const options = useQuery<ProvisioningOptionsQuery, ApiError>({
-    queryKey: ['provisioning-options'],
-    queryFn: ({ signal }) => request(access, PROVISIONING_OPTIONS, {}, signal),
-    staleTime: 300_000,
-    enabled: isEnabled,
-  })
+  const options = useQuery({ ...provisioningOptions(access), enabled: isEnabled })
   const found = options.data?.provisioningOptions
   const [regions, plans] = [found?.regions ?? [], found?.plans ?? []]
   return (

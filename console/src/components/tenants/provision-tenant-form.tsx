@@ -1,14 +1,10 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { type FormEvent, type ReactNode, useId, useState } from 'react'
-import {
-  CREATE_ORGANIZATION,
-  PROVISION_TENANT,
-  PROVISIONING_OPTIONS,
-  type ProvisioningOptionsQuery,
-} from './generated/operations'
+import { CREATE_ORGANIZATION, PROVISION_TENANT, type ProvisioningOptionsQuery } from './generated/operations'
 import { bytes, money, plain } from './lib/amounts'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
 import { cn } from './lib/classes'
+import { provisioningOptions } from './lib/options'
 import { distanceKm, placeOfZone } from './lib/places'
 import { duration } from './lib/time'
 import { serviceTitle } from './lib/words'
@@ -31,11 +27,7 @@ export interface ProvisionTenantFormProps extends ProjectAccess {
 export const ProvisionTenantForm = withQueries(Form)
 
 function Form({ organization, newPlan = 'free', onBegun, ...access }: ProvisionTenantFormProps) {
-  const options = useQuery<ProvisioningOptionsQuery, ApiError>({
-    queryKey: ['options'],
-    queryFn: ({ signal }) => request(access, PROVISIONING_OPTIONS, {}, signal),
-    staleTime: 300_000,
-  })
+  const options = useQuery(provisioningOptions(access))
   const begin = useMutation<{ id: string; slug: string | undefined }, ApiError, Wishes>({
     mutationFn: async ({ name, ...wishes }) => {
       if (organization) {
@@ -109,7 +101,6 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     setSent(true)
-    setTouched(true)
     if (!nameProblem && isUnderstood)
       onSubmit({
         name: name.trim(),
@@ -129,9 +120,11 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
             value={name}
             maxLength={100}
             autoComplete="organization"
-            error={isTouched ? nameProblem : undefined}
-            onChange={({ target }) => setName(target.value)}
-            onBlur={() => setTouched(name !== '')}
+            error={isTouched || wasSent ? nameProblem : undefined}
+            onChange={({ target }) => {
+              setName(target.value)
+              setTouched(true)
+            }}
           />
         </Card>
       ) : null}

@@ -3,6 +3,7 @@ import { RotateCw } from 'lucide-react'
 import { useState } from 'react'
 import { ConnectionCard } from './connection-card'
 import { DangerZone } from './danger-zone'
+import { ExpectedMembersCard } from './expected-members-card'
 import { type Permission, ROTATE_CREDENTIALS, type RotateCredentialsMutation } from './generated/operations'
 import { KeysCard } from './keys-card'
 import { type ApiError, type ProjectAccess, request } from './lib/api'
@@ -23,16 +24,12 @@ export interface TenantSettingsProps extends ProjectAccess {
   readonly onRenamed?: () => void
 }
 
-/** The infrastructure of a tenant: connection, API keys, rotation, expected members, and its deletion. */
+/** The infrastructure of a tenant: connection, API keys, rotation, members, and its deletion. */
 export const TenantSettings = withQueries(Settings)
 
 function Settings({ organization, permissions, onDeleted, onRenamed, ...access }: TenantSettingsProps) {
   const may = (permission: Permission) => permissions.includes(permission)
-  if (
-    !['READ_CONNECTION', 'MANAGE_KEYS', 'MANAGE_MEMBERS'].some((each) =>
-      permissions.some((own) => own === each),
-    )
-  )
+  if (!may('READ_CONNECTION') && !may('MANAGE_KEYS') && !may('MANAGE_MEMBERS'))
     return (
       <Card>
         <Empty title="For owners and admins">
@@ -47,7 +44,12 @@ function Settings({ organization, permissions, onDeleted, onRenamed, ...access }
       {may('MANAGE_KEYS') ? <KeysCard access={access} organizationId={organization.id} /> : null}
       {may('PROVISION') ? <Rotation access={access} organizationId={organization.id} /> : null}
       {may('READ_CONNECTION') ? <SchemaCard access={access} organizationId={organization.id} /> : null}
-      {may('MANAGE_MEMBERS') ? <MembersCard access={access} organizationId={organization.id} /> : null}
+      {may('MANAGE_MEMBERS') ? (
+        <>
+          <MembersCard access={access} organizationId={organization.id} />
+          <ExpectedMembersCard access={access} organizationId={organization.id} />
+        </>
+      ) : null}
       {may('EDIT_ORGANIZATION') ? (
         <DangerZone
           access={access}

@@ -194,13 +194,6 @@ export type RetryProvisioningMutationVariables = Exact<{
 
 export type RetryProvisioningMutation = { readonly retryTenantProvisioning: { readonly jobId: string, readonly provisioning: { readonly organizationId: string, readonly revision: string, readonly overall: ProvisioningState, readonly percent: number, readonly attempts: number, readonly nextAttemptAt: string | null, readonly pausedBecause: string | null, readonly jobStatus: JobState | null, readonly changedAt: string | null, readonly provisionedAt: string | null, readonly error: { readonly code: string, readonly message: string, readonly step: string | null, readonly retryable: boolean | null } | null, readonly services: ReadonlyArray<{ readonly service: string, readonly status: ServiceState }>, readonly steps: ReadonlyArray<{ readonly step: string, readonly service: string, readonly status: StepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: string, readonly message: string, readonly retryable: boolean | null } | null }> } | null } };
 
-export type CancelProvisioningMutationVariables = Exact<{
-  organizationId: string;
-}>;
-
-
-export type CancelProvisioningMutation = { readonly cancelProvisioning: { readonly jobId: string, readonly provisioning: { readonly organizationId: string, readonly revision: string, readonly overall: ProvisioningState, readonly percent: number, readonly attempts: number, readonly nextAttemptAt: string | null, readonly pausedBecause: string | null, readonly jobStatus: JobState | null, readonly changedAt: string | null, readonly provisionedAt: string | null, readonly error: { readonly code: string, readonly message: string, readonly step: string | null, readonly retryable: boolean | null } | null, readonly services: ReadonlyArray<{ readonly service: string, readonly status: ServiceState }>, readonly steps: ReadonlyArray<{ readonly step: string, readonly service: string, readonly status: StepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: string, readonly message: string, readonly retryable: boolean | null } | null }> } | null } };
-
 export type ProvisionTenantMutationVariables = Exact<{
   organizationId: string;
   dataRegion?: string | null | undefined;
@@ -362,6 +355,15 @@ export type DeleteOrganizationMutationVariables = Exact<{
 
 export type DeleteOrganizationMutation = { readonly deleteOrganization: { readonly dryRun: boolean, readonly resources: ReadonlyArray<{ readonly label: string, readonly kept: boolean, readonly removedAfterHours: number }> } };
 
+export type MembersQueryVariables = Exact<{
+  organizationId: string;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type MembersQuery = { readonly members: ReadonlyArray<{ readonly userId: string, readonly role: MemberRole, readonly fullName: string | null, readonly email: string | null, readonly createdAt: string, readonly cursor: string }> };
+
 export type ExpectedMembersQueryVariables = Exact<{
   organizationId: string;
 }>;
@@ -413,8 +415,6 @@ export const PROVISIONING_PROGRESS = "subscription ProvisioningProgress($organiz
 
 export const RETRY_PROVISIONING = "mutation RetryProvisioning($organizationId: ID!, $services: [String!]) { retryTenantProvisioning(organizationId: $organizationId, services: $services) { jobId provisioning { ...Progress } } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } }" as Operation<RetryProvisioningMutation, RetryProvisioningMutationVariables>
 
-export const CANCEL_PROVISIONING = "mutation CancelProvisioning($organizationId: ID!) { cancelProvisioning(organizationId: $organizationId) { jobId provisioning { ...Progress } } } fragment Progress on ProvisioningStatus { organizationId revision overall percent attempts nextAttemptAt pausedBecause jobStatus changedAt provisionedAt error { code message step retryable } services { service status } steps { step service status attempts nextAttemptAt startedAt finishedAt error { code message retryable } } }" as Operation<CancelProvisioningMutation, CancelProvisioningMutationVariables>
-
 export const PROVISION_TENANT = "mutation ProvisionTenant($organizationId: ID!, $dataRegion: String, $databaseSize: String, $tier: String) { provisionTenant( organizationId: $organizationId dataRegion: $dataRegion databaseSize: $databaseSize tier: $tier ) { jobId } }" as Operation<ProvisionTenantMutation, ProvisionTenantMutationVariables>
 
 export const PROVISIONING_OPTIONS = "query ProvisioningOptions { provisioningOptions { defaultDataRegion defaultTier currency regions { dataRegion label city country latitude longitude } sizes { size label minComputeUnits maxComputeUnits suspendAfterSeconds } tiers { tier label services } plans { plan label monthlyPrice defaultSize sizes tiers storageBytes transferBytes computeSeconds historySeconds } } }" as Operation<ProvisioningOptionsQuery, ProvisioningOptionsQueryVariables>
@@ -454,6 +454,8 @@ export const CREATE_ORGANIZATION = "mutation CreateOrganization($name: String!, 
 export const UPDATE_ORGANIZATION = "mutation UpdateOrganization($organizationId: ID!, $name: String, $billingEmail: String) { updateOrganization( organizationId: $organizationId name: $name billingEmail: $billingEmail ) { organizationId } }" as Operation<UpdateOrganizationMutation, UpdateOrganizationMutationVariables>
 
 export const DELETE_ORGANIZATION = "mutation DeleteOrganization($organizationId: ID!, $dryRun: Boolean!) { deleteOrganization(organizationId: $organizationId, dryRun: $dryRun) { dryRun resources { label kept removedAfterHours } } }" as Operation<DeleteOrganizationMutation, DeleteOrganizationMutationVariables>
+
+export const MEMBERS = "query Members($organizationId: ID!, $first: Int!, $after: String) { members(organizationId: $organizationId, first: $first, after: $after) { userId role fullName email createdAt cursor } }" as Operation<MembersQuery, MembersQueryVariables>
 
 export const EXPECTED_MEMBERS = "query ExpectedMembers($organizationId: ID!) { expectedMembers(organizationId: $organizationId) { id email role endsAt } }" as Operation<ExpectedMembersQuery, ExpectedMembersQueryVariables>
 

@@ -3,7 +3,14 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import type {
+  Browser,
+  BrowserContext,
+  BrowserContextOptions,
+  ElementHandle,
+  Locator,
+  Page,
+} from 'playwright-core'
 import { consoleDist } from '../../tools/console/build.ts'
 import { projectRoot } from '../../tools/project.ts'
 
@@ -80,7 +87,19 @@ export async function accessibilityProblems(page: Page): Promise<string[]> {
   return problems
 }
 
-async function axe(page: Page): Promise<string[]> {
+/** What axe finds in one place of a page, in one theme and at the width that it has. */
+export async function problemsIn(place: Locator, theme: 'light' | 'dark'): Promise<string[]> {
+  const page = place.page()
+  await page.evaluate((name) => {
+    document.documentElement.dataset.theme = name
+  }, theme)
+  const problems = await axe(page, await place.elementHandle())
+  await page.evaluate(() => delete document.documentElement.dataset.theme)
+  return problems
+}
+
+/** @param place without it, the whole page */
+async function axe(page: Page, place: ElementHandle | null = null): Promise<string[]> {
   // Colours that fade are not those that are read.
   await page.evaluate(() =>
     Promise.all(
@@ -91,15 +110,20 @@ async function axe(page: Page): Promise<string[]> {
         ),
     ),
   )
-  await page.evaluate(axeSource)
-  return page.evaluate(async (rules) => {
-    const axeInPage = Reflect.get(window, 'axe')
-    const { violations } = await axeInPage.run(document, { runOnly: { type: 'tag', values: rules } })
-    return violations.map(
-      ({ id, nodes }: { id: string; nodes: { target: string[]; failureSummary: string }[] }) =>
-        `${id}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} (${failureSummary})`).join('; ')}`,
-    )
-  }, RULES)
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axeSource)
+  return page.evaluate(
+    async ([rules, element]) => {
+      const axeInPage = Reflect.get(window, 'axe')
+      const { violations } = await axeInPage.run(element ?? document, {
+        runOnly: { type: 'tag', values: rules },
+      })
+      return violations.map(
+        ({ id, nodes }: { id: string; nodes: { target: string[]; failureSummary: string }[] }) =>
+          `${id}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} (${failureSummary})`).join('; ')}`,
+      )
+    },
+    [RULES, place] as const,
+  )
 }
 
 /** JavaScript that a page has loaded since it was opened, in kilobytes as gzip leaves them, which is what hosts send. */

@@ -211,6 +211,21 @@ export const ALL = {
     },
   ],
   acceptMembership: { organizationId: ORGANIZATION.id },
+  declineMembership: { organizationId: null },
+  members: [
+    {
+      userId: ORGANIZATION.ownerId,
+      organizationId: ORGANIZATION.id,
+      role: 'OWNER',
+      fullName: 'Ann Archer',
+      email: 'ann@example.com',
+      createdAt: at(6),
+      cursor: 'first',
+    },
+  ],
+  expectMember: { id: '01980000-0000-7000-8000-0000000000d2' },
+  withdrawExpectation: true,
+  updateOrganization: { organizationId: ORGANIZATION.id },
   apiKeys: [key],
   expectedMembers: [
     {
@@ -235,6 +250,8 @@ export const ALL = {
   },
   pauses: [],
   retryTenants: bulk,
+  createOrganization: { organizationId: ORGANIZATION.id, organization: ORGANIZATION },
+  retryTenantProvisioning: { jobId: '01980000-0000-7000-8000-0000000000e3', provisioning: progress },
   createApiKey: { key: 'tdk_shown_once', apiKey: key },
   renameApiKey: key,
   rerollApiKey: { key: 'tdk_replacement', apiKey: key },
@@ -276,6 +293,7 @@ export const NOTHING = {
   tenantHealth: null,
   myExpectations: [],
   apiKeys: [],
+  members: [],
   expectedMembers: [],
   tenants: { nodes: [], hasNextPage: false, endCursor: null },
   tenantCounts: {

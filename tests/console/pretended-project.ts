@@ -17,10 +17,12 @@ export interface PretendedProject {
   readonly url: string
   /** By the name of the operation; `tenant-graphql` and `auth` are the other two that pages ask. */
   readonly fates: Map<string, Fate>
-  /** Fields of the API that tell something else than is written down. */
+  /** Fields of the API that tell something else than is written down, and what `tenant-graphql` answers instead. */
   readonly instead: Map<string, unknown>
   /** Variables of the operations that were asked for, by their names. */
   readonly asked: Map<string, Readonly<Record<string, unknown>>>
+  /** What the tenant's own endpoint was asked. */
+  readonly queries: string[]
   /** Ends the connections of requests that nobody answers. */
   cut(): void
   stop(): Promise<void>
@@ -37,6 +39,7 @@ export async function startPretendedProject(): Promise<PretendedProject> {
   const fates = new Map<string, Fate>()
   const instead = new Map<string, unknown>()
   const variablesOf = new Map<string, Readonly<Record<string, unknown>>>()
+  const queries: string[] = []
   const hanging = new Set<ServerResponse>()
   const server = createServer(async (request, response) => {
     if (request.method === 'OPTIONS') return response.writeHead(204, ANY_ORIGIN).end()
@@ -57,7 +60,10 @@ export async function startPretendedProject(): Promise<PretendedProject> {
     if (typeof fate === 'object' && asked.kind === 'auth')
       return json(response, 429, { code: 429, error_code: 'over_request_rate_limit', msg: 'Too many.' })
     if (typeof fate === 'object') return json(response, 503, refusal(fate.code))
-    if (asked.kind === 'tenant') return json(response, 200, TABLES_ANSWER[fate])
+    if (asked.kind === 'tenant') {
+      queries.push(asked.query)
+      return json(response, 200, instead.get('tenant-graphql') ?? TABLES_ANSWER[fate])
+    }
     return json(response, 200, {})
   })
   const port = await listen(server, { port: 0 }, PORT_USES.console)
@@ -66,6 +72,7 @@ export async function startPretendedProject(): Promise<PretendedProject> {
     fates,
     instead,
     asked: variablesOf,
+    queries,
     cut: () => {
       for (const response of hanging) response.destroy()
     },

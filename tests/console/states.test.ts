@@ -6,7 +6,7 @@ import { type ConsoleServer, startConsole } from '../../local/console.ts'
 import { ensureConsole } from '../../tools/console/build.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { launchBrowser } from './browser.ts'
-import { accessibilityProblems, openContext, type Trouble } from './pages.ts'
+import { accessibilityProblems, openContext, problemsIn, type Trouble } from './pages.ts'
 import { ALL, ORGANIZATION } from './pretended-data.ts'
 import { type Fate, type PretendedProject, signInAt, startPretendedProject } from './pretended-project.ts'
 
@@ -91,6 +91,14 @@ const VIEWS: Readonly<Record<string, View>> = {
     loads: 'the schema version',
     shows: 'table public.deals is changed',
     empty: { says: /^Not known yet/ },
+  },
+  'the members': {
+    asks: ['Members'],
+    open: link('Infrastructure'),
+    within: card('Members'),
+    loads: 'the members',
+    shows: 'Ann Archer',
+    empty: { says: 'There are no members.' },
   },
   'the expected members': {
     asks: ['ExpectedMembers'],
@@ -237,10 +245,12 @@ describe.each(Object.entries(VIEWS))('%s', (_, view) => {
     becomes(view, 'hang')
     await view.open()
     await placeOf(view).getByText(`Loading ${view.loads}…`).first().waitFor({ state: 'attached' })
+    expect(await problemsIn(placeOf(view), 'light')).toEqual([])
     await page.context().setOffline(true)
     becomes(view, 'cut')
     project.cut()
     await shown(view, /^You are offline\. This page goes on when the connection is back\./)
+    expect(await problemsIn(placeOf(view), 'dark')).toEqual([])
     becomes(view, 'data')
     await page.context().setOffline(false)
     await shown(view, view.shows)
@@ -251,6 +261,7 @@ describe.each(Object.entries(VIEWS))('%s', (_, view) => {
     becomes(view, { code: 'internal_error' })
     await view.open()
     await afterTries(view, /^Something went wrong on our side\. Tell support this number: request-1\.$/)
+    expect(await problemsIn(placeOf(view), 'light')).toEqual([])
     // The page's own timers stand still, so that it is the button that asks again.
     await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1_000)
     becomes(view, 'data')
@@ -268,12 +279,14 @@ describe.each(Object.entries(VIEWS))('%s', (_, view) => {
     becomes(view, { code: 'forbidden' })
     await view.open()
     await shown(view, view.denied ?? DENIED)
+    expect(await problemsIn(placeOf(view), 'dark')).toEqual([])
   })
 
   it('says that there is nothing, and what comes', async () => {
     becomes(view, view.empty.code ? { code: view.empty.code } : 'nothing')
     await view.open()
     await shown(view, view.empty.says)
+    expect(await problemsIn(placeOf(view), 'light')).toEqual([])
   })
 })
 
@@ -318,6 +331,199 @@ it('asks whoever is in no organization whether they join the team that expects t
   await page.getByText('Your database is ready').waitFor()
 })
 
+it('gives whoever declines an organization of their own', async () => {
+  project.instead.set('myOrganizations', [])
+  await page.goto(`${pages.url}/`)
+  await page.getByRole('button', { name: 'Decline' }).click()
+  await expect.poll(() => project.asked.get('DeclineMembership')).toEqual({ organizationId: ORGANIZATION.id })
+  project.instead.clear()
+  await page.getByText('Your database is ready').waitFor()
+})
+
+it('asks what a new organization is to get, where its plan leaves a choice, and which of it stays', async () => {
+  const { plans, ...options } = ALL.provisioningOptions
+  const { tiers } = options
+  const choose = async (allowed: readonly string[]) => {
+    project.instead.set('provisioningOptions', { ...options, plans: [{ ...plans[0], tiers: allowed }] })
+    await page.goto(`${pages.url}/new-organization`)
+    await page.getByLabel('Name of the organization').fill('Ann’s café')
+    const choice = (label = '') => page.getByRole('radio', { name: new RegExp(`^${label}`) })
+    return [choice(tiers[0]?.label), choice(tiers[1]?.label)] as const
+  }
+  const send = async () => {
+    project.asked.delete('CreateOrganization')
+    await page.getByRole('checkbox', { name: /cannot be changed later/ }).check()
+    await page.getByRole('button', { name: 'Create and set up' }).click()
+    await expect.poll(() => project.asked.get('CreateOrganization')).toBeDefined()
+    return project.asked.get('CreateOrganization')
+  }
+  const wishes = { name: 'Ann’s café', dataRegion: 'eu-central-1', databaseSize: 'small' }
+
+  const [own, whole] = await choose(['database'])
+  expect(await own.isChecked()).toBe(true)
+  expect(await whole.isDisabled()).toBe(true)
+  await page.getByText('The region cannot be changed later.').waitFor()
+  expect(await send()).toEqual(wishes)
+
+  const [, chosen] = await choose(['database', 'project'])
+  // What a tier means is what it consists of.
+  await page.getByText('Billing, Supabase project, Repository').waitFor()
+  await page.getByText('The region and what you get cannot be changed later.').waitFor()
+  await chosen.check()
+  expect(await send()).toEqual({ ...wishes, tier: 'project' })
+})
+
+it('says what is wrong with a name while it is typed', async () => {
+  await page.goto(`${pages.url}/new-organization`)
+  const name = page.getByLabel('Name of the organization')
+  const problem = page.getByText('Give your organization a name.')
+  await name.fill('A')
+  expect(await problem.count()).toBe(0)
+  await name.fill('')
+  await problem.waitFor()
+  await name.fill('Ann')
+  await problem.waitFor({ state: 'detached' })
+})
+
+const STEP = ALL.provisioningStatus.steps[0]
+/** By the clock of the page, which other tests have put forward. */
+const soon = () => page.evaluate(() => new Date(Date.now() + 40_000).toISOString())
+
+function progressIs(progress: Readonly<Record<string, unknown>>): Promise<void> {
+  for (const field of ['provisioningProgress', 'provisioningStatus'])
+    project.instead.set(field, { ...ALL.provisioningStatus, percent: 40, provisionedAt: null, ...progress })
+  return link('Overview')()
+}
+
+it('says of each step how it stands, what it waits for and why, and what to do meanwhile', async () => {
+  const error = { code: 'neon_unavailable', message: 'Neon does not answer.', retryable: true }
+  await progressIs({
+    overall: 'PROVISIONING',
+    nextAttemptAt: await soon(),
+    error: { ...error, step: 'neon_project' },
+    steps: [
+      { ...STEP, startedAt: '2026-01-01T10:00:00Z', finishedAt: '2026-01-01T10:00:04.2Z' },
+      { ...STEP, step: 'neon_project', status: 'RETRYING', attempts: 3, nextAttemptAt: await soon(), error },
+      { ...STEP, step: 'credentials', status: 'PENDING', attempts: 0, startedAt: null, finishedAt: null },
+    ],
+  })
+  const step = (name: string) =>
+    page.getByRole('list', { name: 'Steps' }).getByRole('listitem').filter({ hasText: name })
+  await step('Billing account').getByText('Done · 4.2 s').waitFor()
+  await step('Database').getByText('Will be tried again').waitFor()
+  await step('Database').getByText('3 attempts so far').waitFor()
+  await step('Database').getByText('Neon does not answer.').waitFor()
+  await step('Database')
+    .getByText(/^Next try in \d+ s$/)
+    .waitFor()
+  await step('Logins').getByText('Waiting', { exact: true }).waitFor()
+  await page.getByText('Something did not work; it is tried again by itself').waitFor()
+  await page.getByRole('heading', { name: 'While you wait' }).waitFor()
+  await page.getByText('Not working?').click()
+  await page.getByText(/^If this page is not live/).waitFor()
+  expect(await accessibilityProblems(page)).toEqual([])
+
+  await progressIs({ overall: 'PENDING', pausedBecause: 'Neon is being looked after.', steps: [] })
+  await page.getByText('Neon is being looked after.').waitFor()
+})
+
+it('tries the service again that has failed, and none of the others', async () => {
+  const error = { code: 'neon_refused', message: 'Neon refused.', retryable: false }
+  await progressIs({
+    overall: 'FAILED',
+    error: { ...error, step: 'neon_project' },
+    steps: [STEP, { ...STEP, step: 'neon_project', service: 'neon', status: 'FAILED', error }],
+  })
+  await page.getByText('Database could not be completed').waitFor()
+  project.instead.set('provisioningProgress', ALL.provisioningProgress)
+  await page.getByRole('button', { name: 'Try Database again' }).click()
+  await page.getByText('Your database is ready').waitFor()
+  expect(project.asked.get('RetryProvisioning')).toEqual({
+    organizationId: ORGANIZATION.id,
+    services: ['neon'],
+  })
+})
+
+it('lists the members page by page, and expects and withdraws others', async () => {
+  const member = (n: number) => ({
+    ...ALL.members[0],
+    userId: ORGANIZATION.ownerId.replace(/..$/, String(n).padStart(2, '0')),
+    role: 'MEMBER',
+    fullName: null,
+    email: `m${n}@example.com`,
+    cursor: `after ${n}`,
+  })
+  const all = Array.from({ length: 60 }, (_, n) => member(n))
+  project.instead.set('members', ({ first, after }: { first: number; after: string | null }) => {
+    const from = all.findIndex(({ cursor }) => cursor === after) + 1
+    return all.slice(from, from + first)
+  })
+  await link('Infrastructure')()
+  const members = card('Members')()
+  await members.getByText('m49@example.com').waitFor()
+  await members.getByRole('button', { name: 'Show more' }).click()
+  await members.getByText('m59@example.com').waitFor()
+  expect(await members.getByRole('listitem').count()).toBe(60)
+  expect(await members.getByRole('button', { name: 'Show more' }).count()).toBe(0)
+
+  const expected = card('Expected members')()
+  await expected.getByLabel('E-mail address').fill('cleo@example.com')
+  await expected.getByLabel('Role').selectOption('Admin')
+  await expected.getByRole('button', { name: 'Expect' }).click()
+  await expect
+    .poll(() => project.asked.get('ExpectMember'))
+    .toEqual({ organizationId: ORGANIZATION.id, email: 'cleo@example.com', role: 'ADMIN' })
+  await expect.poll(() => expected.getByLabel('E-mail address').inputValue()).toBe('')
+  await expected.getByRole('button', { name: 'Withdraw bob@example.com' }).click()
+  await expect
+    .poll(() => project.asked.get('WithdrawExpectation'))
+    .toEqual({ organizationId: ORGANIZATION.id, email: 'bob@example.com' })
+})
+
+it('gives an organization another name, and leads from one to the other', async () => {
+  await link('Infrastructure')()
+  const name = card('Name')()
+  await name.getByLabel('Name of the organization').fill('Ann’s mill')
+  await name.getByRole('button', { name: 'Save' }).click()
+  await name.getByText('The name is changed.').waitFor()
+  expect(project.asked.get('UpdateOrganization')).toEqual({
+    organizationId: ORGANIZATION.id,
+    name: 'Ann’s mill',
+  })
+  const mill = { ...ORGANIZATION, id: ORGANIZATION.id.replace(/.$/, '2'), name: 'Ann’s mill', slug: 'mill' }
+  project.instead.set('myOrganizations', [ORGANIZATION, mill])
+  await page.goto(`${pages.url}/o/${ORGANIZATION.slug}/health`)
+  await page.getByLabel('Organization', { exact: true }).selectOption('Ann’s mill')
+  await page.getByRole('heading', { name: 'Ann’s mill', level: 1 }).waitFor()
+  expect(new URL(page.url()).pathname).toBe('/o/mill')
+})
+
+it('begins with a query that works also where the tables are none of ours', async () => {
+  const column = (field: string) => ({ name: field, args: [], type: { kind: 'SCALAR', ofType: null } })
+  project.instead.set('tenant-graphql', {
+    data: {
+      __schema: {
+        queryType: {
+          fields: [{ name: 'invoices', args: [{ name: 'first' }], type: { name: 'Page', ofType: null } }],
+        },
+      },
+      __type: {
+        fields: [
+          { name: 'nodes', type: { ofType: { ofType: { fields: [column('id'), column('total')] } } } },
+        ],
+      },
+    },
+  })
+  await link('Query')()
+  await expect
+    .poll(() => page.getByLabel('Query', { exact: true }).inputValue())
+    .toMatch(/invoices\(first: \$first\) \{[^}]*id\s+total/)
+  const asked = await page.getByLabel('Query', { exact: true }).inputValue()
+  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByRole('region', { name: 'Data' }).waitFor()
+  expect(project.queries.at(-1)).toBe(asked)
+})
+
 it('copies the connection in four forms, with the password while it is shown, which is for 30 seconds', async () => {
   await page.getByRole('link', { name: 'Infrastructure' }).first().click()
   const copied = async (tab: string, form: string) => {
@@ -338,17 +544,23 @@ it('copies the connection in four forms, with the password while it is shown, wh
   expect(await copied('URI', 'uri')).toContain('@db.example.com:5432/')
 
   const secret = 'a/password of the test'
-  project.instead.set('tenantConnectionInfo', { ...ALL.tenantConnectionInfo, password: secret })
+  // The password was changed meanwhile, for which another user was made.
+  project.instead.set('tenantConnectionInfo', {
+    ...ALL.tenantConnectionInfo,
+    role: 'app_2',
+    password: secret,
+  })
   await page.getByRole('button', { name: 'Reveal the password' }).click()
   await page.getByRole('button', { name: 'Reveal', exact: true }).click()
   await page.getByRole('button', { name: 'Hide the password' }).waitFor()
-  expect(await copied('URI', 'uri')).toContain(':a%2Fpassword%20of%20the%20test@')
+  expect(await copied('URI', 'uri')).toContain('//app_2:a%2Fpassword%20of%20the%20test@')
   expect(await copied('.env', 'env')).toContain(`PGPASSWORD=${secret}`)
   await page.clock.fastForward(25_000)
   expect(await page.content()).toContain(secret)
   await page.clock.fastForward(6_000)
   await page.getByRole('button', { name: 'Reveal the password' }).waitFor()
   expect(await page.content()).not.toContain(secret)
+  expect(await copied('URI', 'uri')).toContain('//app_2:YOUR_PASSWORD@')
 })
 
 it('makes, renames, replaces and revokes keys, and changes the password, as a person says', async () => {
@@ -421,6 +633,41 @@ it('breaks a chart where nothing was measured, goes through it with the keyboard
   expect(await strip.count()).toBe(14)
 })
 
+it('shows a database that sleeps as one that sleeps, and the alerts that are over beside those that are not', async () => {
+  const alert = { id: 'a1', kind: 'unhealthy', severity: 'CRITICAL', message: 'It does not answer.' }
+  project.instead.set('tenantHealth', { ...ALL.tenantHealth, status: 'SLEEPING' })
+  project.instead.set('tenantAlerts', [
+    { ...alert, openedAt: ALL.tenantHealth.checkedAt, resolvedAt: null },
+    {
+      ...alert,
+      id: 'a2',
+      message: 'It was slow.',
+      openedAt: ALL.tenantHealth.checkedAt,
+      resolvedAt: ALL.tenantHealth.checkedAt,
+    },
+  ])
+  await link('Health')()
+  await page.getByText('Sleeping', { exact: true }).waitFor()
+  await page.getByText(/^Nobody has used it for a while, so it sleeps/).waitFor()
+  const alerts = card('Alerts')().getByRole('listitem')
+  await alerts.filter({ hasText: 'It does not answer.' }).getByText('Critical').waitFor()
+  await alerts.filter({ hasText: 'It was slow.' }).getByText('Over').waitFor()
+  // Each range asks for its own time, and by the hour where there would be too many points.
+  for (const [tab, hours, bucket] of [
+    ['24 hours', 24, 'HOUR'],
+    ['1 hour', 1, 'CHECK'],
+    ['7 days', 168, 'HOUR'],
+  ] as const) {
+    await page.getByRole('tab', { name: tab }).click()
+    await expect.poll(() => project.asked.get('Health')?.bucket).toBe(bucket)
+    await expect
+      .poll(() =>
+        Math.round((Date.now() - new Date(String(project.asked.get('Health')?.since)).getTime()) / 3_600_000),
+      )
+      .toBe(hours)
+  }
+})
+
 /** The pages of whoever is not signed in, or not any more. */
 const FORMS = {
   '/sign-up': { submit: 'Sign up', fields: ['E-mail address', 'Password'] },
@@ -450,6 +697,16 @@ it.each(Object.entries(FORMS))(
     await page.context().setOffline(false)
   },
 )
+
+it('tells whoever has signed up to look into their mail, where an address has to be confirmed', async () => {
+  await page.evaluate(() => localStorage.removeItem('console-session'))
+  await page.goto(`${pages.url}/sign-up`)
+  await page.getByLabel('E-mail address', { exact: true }).fill(FILLED['E-mail address'])
+  await page.getByLabel('Password', { exact: true }).fill(FILLED.Password)
+  await page.getByRole('button', { name: 'Sign up', exact: true }).click()
+  await page.getByRole('heading', { name: 'Look into your mail' }).waitFor()
+  await page.getByText(/^We sent a link to ann@example\.com\./).waitFor()
+})
 
 it('says so where the program of a page cannot be loaded for want of a connection, and goes on by itself', async () => {
   const fresh = await openContext(browser, [pages.url, project.url])

@@ -811,7 +811,7 @@ export type HealthMetrics = {
   readonly growthBytesPerDay?: Maybe<Scalars['Float']['output']>;
   readonly schemaVersion?: Maybe<Scalars['Int']['output']>;
   /**
-   * In which ways the schema is not as the files of its version have made it, such as: table public.deals is changed. Up to 20;
+   * In which ways the schema is not as the files of its version have made it, such as: the table deals is changed. Up to 20;
    * null when it is as they made it, or has not been compared yet.
    */
   readonly schemaDifferences?: Maybe<ReadonlyArray<Scalars['String']['output']>>;

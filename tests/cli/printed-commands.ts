@@ -8,6 +8,9 @@ import { projectRoot } from '../../tools/project.ts'
 
 /** What stands for a value in a text that is printed, such as `${slug}`. */
 const VALUE = /\$\{[^}`]*(?:\}|(?=`)|$)/g
+/** And for an id, which some options take alone. */
+const ID = /\$\{(?:\w+\.)*(?:id|\w+Id)\}/g
+const EXAMPLE_ID = '5f0f7c1e-8d0c-4d3b-9a55-0c7a3b0f6e11'
 /** Where a command ends that stands in a text: at a comment, at whatever the shell does with it, at the next sentence, with a pattern. */
 const END = /\s(?:#|>|\||&&)|\/g\b|;|\.(?:\s|$)|\\?`|\)|\\(?:n|$)/
 
@@ -66,7 +69,7 @@ export async function printedTexts(): Promise<string[]> {
 /** Every command of this repository that a text names, with an example where a value stands. */
 export function commandsIn(text: string): string[] {
   return [...text.matchAll(/\bnpm (?:start\b|run (?:(?!\bnpm )[^\n])*)/g)].map(([found]) => {
-    const whole = found.replace(VALUE, 'acme').replaceAll("\\'", "'")
+    const whole = found.replace(ID, EXAMPLE_ID).replace(VALUE, 'acme').replaceAll("\\'", "'")
     // A quotation mark that nothing closes is the end of the text.
     const quoted = /^(?:[^'"]|'[^']*'|"[^"]*")*/.exec(whole)?.[0] ?? ''
     return quoted.slice(0, END.exec(quoted)?.index).trim()

@@ -42,7 +42,7 @@ export const HEALTH = /* GraphQL */ `
     growthBytesPerDay: Float
     schemaVersion: Int
     """
-    In which ways the schema is not as the files of its version have made it, such as: table public.deals is changed. Up to 20;
+    In which ways the schema is not as the files of its version have made it, such as: the table deals is changed. Up to 20;
     null when it is as they made it, or has not been compared yet.
     """
     schemaDifferences: [String!]

@@ -130,8 +130,12 @@ const KINDS: Readonly<Record<Tier, readonly (readonly Kind[])[]>> = {
 
 /** Clients wait 30 s for Neon and Supabase, and 20 s for the others. */
 const TOO_LATE_MS: Readonly<Record<Provider, number>> = {
-  ...{ neon: 32_000, supabase: 32_000 },
-  ...{ stripe: 22_000, github: 22_000, vercel: 22_000, n8n: 22_000 },
+  neon: 32_000,
+  supabase: 32_000,
+  stripe: 22_000,
+  github: 22_000,
+  vercel: 22_000,
+  n8n: 22_000,
 }
 
 /** The client gives up, and does not hear of its success. */
@@ -211,6 +215,7 @@ export function dealFaults(
     ),
   )
   const hangs = HANGS[tier].map((kinds, lane) => {
+    // A tier with one lane keeps the storms that its seeds have always had.
     const own = dice.fork(lane === 0 ? 'hangs' : `hangs-${lane}`)
     return dealHangs(own, kinds, signUps, stormMs)
   })

@@ -123,9 +123,13 @@ export async function makeDue(
   tenants: readonly Pick<HealthTenant, 'organizationId'>[],
 ): Promise<void> {
   const ids = tenants.map(({ organizationId }) => organizationId)
-  await sql`update public.tenant_health set next_check_at = case when organization_id = any (${ids})
-    then now() - interval '1 second' else now() + interval '1 day' end, awake = false`
-  await sql`update provisioning.fleet_read set finished_at = null, token = null, lease_expires_at = null, cursor = null`
+  // At once: a drain that is about to end looks once more, and must not see the half of it.
+  await sql`
+    with read as (
+      update provisioning.fleet_read set finished_at = null, token = null, lease_expires_at = null, cursor = null
+    )
+    update public.tenant_health set next_check_at = case when organization_id = any (${ids})
+      then now() - interval '1 second' else now() + interval '1 day' end, awake = false`
 }
 
 /** Rings the function, and waits until each of these tenants, all due, was checked, and the list read to its end. */
@@ -134,9 +138,10 @@ export async function sweep(
   tenants: readonly Pick<HealthTenant, 'organizationId'>[],
   timeoutMs = 20_000,
 ): Promise<void> {
-  await makeDue(project, tenants)
+  // Before they are due: the drain that is about to end may take them, and then a ring finds nothing to do.
   const [begun] = await project.sql<{ at: Date }[]>`select clock_timestamp() as at`
   const since = begun?.at ?? new Date()
+  await makeDue(project, tenants)
   const { status } = await callHealth(project, {})
   if (status !== 202) throw new Error(`the function answered ${status}`)
   await until(

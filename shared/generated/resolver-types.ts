@@ -811,8 +811,8 @@ export type HealthMetrics = {
   readonly growthBytesPerDay?: Maybe<Scalars['Float']['output']>;
   readonly schemaVersion?: Maybe<Scalars['Int']['output']>;
   /**
-   * In which ways the schema is not as the files of its version have made it, such as: the table deals is changed. Up to 20;
-   * null when it is as they made it, or has not been compared yet.
+   * In which ways the schema is not as the files of its version have made it: the kind and the name of an object, and whether it
+   * is added, changed or missing. Up to 20; null when it is as they made it, or has not been compared yet.
    */
   readonly schemaDifferences?: Maybe<ReadonlyArray<Scalars['String']['output']>>;
   /** When the schema was compared with the files last. */

@@ -42,8 +42,8 @@ export const HEALTH = /* GraphQL */ `
     growthBytesPerDay: Float
     schemaVersion: Int
     """
-    In which ways the schema is not as the files of its version have made it, such as: the table deals is changed. Up to 20;
-    null when it is as they made it, or has not been compared yet.
+    In which ways the schema is not as the files of its version have made it: the kind and the name of an object, and whether it
+    is added, changed or missing. Up to 20; null when it is as they made it, or has not been compared yet.
     """
     schemaDifferences: [String!]
     """

@@ -240,17 +240,21 @@ const afterTries = (view: View, text: RegExp) =>
     await placeOf(view).getByText(text).first().waitFor({ timeout: 250 })
   }, 5_000)
 
-describe.each(Object.entries(VIEWS))('%s', (_, view) => {
+/** Axe takes half a second. The views say how they stand with the same parts: one of them is looked at each time, all in test:long. */
+const problemsOf = async (name: string, view: View, theme: 'light' | 'dark') =>
+  name === 'the health' || process.env.LONG_TESTS === '1' ? problemsIn(placeOf(view), theme) : []
+
+describe.each(Object.entries(VIEWS))('%s', (name, view) => {
   it('says that it is loading, then that there is no connection, and goes on by itself when there is one', async () => {
     becomes(view, 'hang')
     await view.open()
     await placeOf(view).getByText(`Loading ${view.loads}…`).first().waitFor({ state: 'attached' })
-    expect(await problemsIn(placeOf(view), 'light')).toEqual([])
+    expect(await problemsOf(name, view, 'light')).toEqual([])
     await page.context().setOffline(true)
     becomes(view, 'cut')
     project.cut()
     await shown(view, /^You are offline\. This page goes on when the connection is back\./)
-    expect(await problemsIn(placeOf(view), 'dark')).toEqual([])
+    expect(await problemsOf(name, view, 'dark')).toEqual([])
     becomes(view, 'data')
     await page.context().setOffline(false)
     await shown(view, view.shows)
@@ -261,7 +265,7 @@ describe.each(Object.entries(VIEWS))('%s', (_, view) => {
     becomes(view, { code: 'internal_error' })
     await view.open()
     await afterTries(view, /^Something went wrong on our side\. Tell support this number: request-1\.$/)
-    expect(await problemsIn(placeOf(view), 'light')).toEqual([])
+    expect(await problemsOf(name, view, 'light')).toEqual([])
     // The page's own timers stand still, so that it is the button that asks again.
     await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1_000)
     becomes(view, 'data')
@@ -279,14 +283,14 @@ describe.each(Object.entries(VIEWS))('%s', (_, view) => {
     becomes(view, { code: 'forbidden' })
     await view.open()
     await shown(view, view.denied ?? DENIED)
-    expect(await problemsIn(placeOf(view), 'dark')).toEqual([])
+    expect(await problemsOf(name, view, 'dark')).toEqual([])
   })
 
   it('says that there is nothing, and what comes', async () => {
     becomes(view, view.empty.code ? { code: view.empty.code } : 'nothing')
     await view.open()
     await shown(view, view.empty.says)
-    expect(await problemsIn(placeOf(view), 'light')).toEqual([])
+    expect(await problemsOf(name, view, 'light')).toEqual([])
   })
 })
 

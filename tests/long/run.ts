@@ -41,6 +41,7 @@ others run all the same.
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
   samples      what npm test tries a part of: a whole demo from a private checkout, the bench of growth in small, a day of
                health checks, migrations that are cut off at more places, and workers that die at each; ten minutes
+  console      axe on every view of the console in each of its states, and the bench of the console beside 100,000 tenants
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
   --sign-ups N    for chaos (default 10000)
@@ -49,7 +50,17 @@ others run all the same.
   --file PREFIX   for repeat: these files instead of the suspicious ones; may be given several times
 `
 
-const PARTS = ['chaos', 'chaos-project', 'repeat', 'growth', 'import', 'export', 'samples', 'schema'] as const
+const PARTS = [
+  'chaos',
+  'chaos-project',
+  'repeat',
+  'growth',
+  'import',
+  'export',
+  'samples',
+  'console',
+  'schema',
+] as const
 type Part = (typeof PARTS)[number]
 
 await runCommand(async () => {
@@ -99,6 +110,10 @@ await runCommand(async () => {
         await passes(`dying workers in ${file}`, [...vitest(file), ...anyPlace], signal, {
           PLACES_APART: apart,
         })
+    },
+    console: async () => {
+      await passes('states of the console', vitest('tests/console/states'), signal, { LONG_TESTS: '1' })
+      await passes('console of 100,000 tenants', ['tests/benchmarks/run.ts', 'console'], signal)
     },
     schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),
   }

@@ -112,7 +112,7 @@ await runCommand(async () => {
         })
     },
     console: async () => {
-      await passes('states of the console', vitest('tests/console/states'), signal, { LONG_TESTS: '1' })
+      await passes('states of the console', vitest('tests/console/states'), signal, { AXE_VIEWS: 'all' })
       await passes('console of 100,000 tenants', ['tests/benchmarks/run.ts', 'console'], signal)
     },
     schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),

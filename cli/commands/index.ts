@@ -12,6 +12,7 @@ import { registerKeys } from './keys.ts'
 import { registerList } from './list.ts'
 import { registerMigrate } from './migrate.ts'
 import { registerMove } from './move.ts'
+import { registerOptions } from './options.ts'
 import { registerPause, registerPauses, registerResume } from './pauses.ts'
 import { registerProviders } from './providers.ts'
 import { registerProvision, registerRetry } from './provision.ts'
@@ -37,6 +38,7 @@ export function registerCommands(program: Command, define: Define): void {
   registerRotate(program, define)
   registerRotateKeys(program, define)
   registerExpect(program, define)
+  registerOptions(program, define)
   registerProvision(program, define)
   registerRetry(program, define)
   registerRetryFailed(program, define)

@@ -43,7 +43,8 @@ export function registerProvision(program: Command, define: Define): void {
         .argument('<user>', 'e-mail address or id; of any age, unlike the e-mail call of the function')
         .option('--size <size>', 'of the database, such as medium')
         .option('--region <region>', 'of the data, such as eu; possible until the database is begun')
-        .option('--tier <tier>', 'database or project; possible until it is begun'),
+        .option('--tier <tier>', 'database or project; possible until it is begun')
+        .addHelpText('after', '\nThe command options lists the sizes, regions and tiers.'),
     ),
     async (session, subject: string, options: Wishes) => {
       const api = await session.connect()

@@ -262,6 +262,26 @@ describe('pause and resume', () => {
   })
 })
 
+describe('options', () => {
+  test('lists what a tenant can get, from the rows that an operator keeps', async () => {
+    const { code, stdout, stderr } = await run('options')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^eu-central-1 +Europe \(Frankfurt\) +Frankfurt, DE$/m)
+    expect(stdout).toMatch(/^us-east-1 .+ default$/m)
+    expect(stdout).toMatch(/^small +\S.* \d+ s$/m)
+    expect(stdout).toMatch(/^database .+ default$/m)
+    expect(stdout).toMatch(/^pro +Pro +USD\s25\.00 +small, medium \(default\) +database$/m)
+    expect(stdout).toMatch(/^enterprise .+ on request .+ database, project$/m)
+    const { document } = await runJson('options')
+    const names = await project.sql<{ region: string }[]>`
+      select data_region as region from provisioning.regions order by data_region`
+    expect(document.options).toMatchObject({
+      regions: names.map(({ region }) => expect.objectContaining({ dataRegion: region })),
+      plans: expect.arrayContaining([expect.objectContaining({ plan: 'pro', monthlyPrice: 2500 })]),
+    })
+  })
+})
+
 describe('providers', () => {
   test('says which provider does not answer, with exit code 1', async () => {
     expect(await run('providers')).toMatchObject({

@@ -21,6 +21,7 @@ const COMMANDS = [
   'rotate',
   'rotate-keys',
   'expect',
+  'options',
   'provision',
   'retry',
   'retry-failed',

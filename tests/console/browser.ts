@@ -23,9 +23,29 @@ interface Program {
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** The machine that a browser is looked for on. */
+export interface Machine {
+  readonly platform: string
+  readonly arch: string
+  /** Of CHROME_PATH, the program of a Chrome or Chromium. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Programs of browsers where they are usually installed. */
+  readonly installed: readonly string[]
+  /** Of the package with a Chromium for Linux on x64. */
+  readonly packed: string
+}
+
+const HERE: Machine = {
+  platform: process.platform,
+  arch: process.arch,
+  environment: process.env,
+  installed: INSTALLED,
+  packed: path.join(projectRoot, 'node_modules/@sparticuz/chromium'),
+}
+
 /** @throws Error that says how to get a browser, where there is none */
 export async function launchBrowser(): Promise<Browser> {
-  const { executablePath, env } = await findProgram()
+  const { executablePath, env } = await findProgram(HERE)
   return chromium.launch({
     executablePath,
     headless: true,
@@ -34,22 +54,32 @@ export async function launchBrowser(): Promise<Browser> {
   })
 }
 
-async function findProgram(): Promise<Program> {
-  const { CHROME_PATH } = process.env
+/** The one that somebody names, then the one from npm, then one that is installed. @throws Error that says how to get one */
+export async function findProgram({
+  platform,
+  arch,
+  environment,
+  installed,
+  packed,
+}: Machine): Promise<Program> {
+  const { CHROME_PATH } = environment
+  if (CHROME_PATH && !(await exists(CHROME_PATH)))
+    throw new Error(
+      `CHROME_PATH names ${CHROME_PATH}, which is not there. Set it to the program of a Chrome or Chromium.`,
+    )
   if (CHROME_PATH) return { executablePath: CHROME_PATH }
-  if (process.platform === 'linux' && process.arch === 'x64') return unpackedChromium()
-  for (const executablePath of INSTALLED) if (await exists(executablePath)) return { executablePath }
+  if (platform === 'linux' && arch === 'x64' && (await exists(packed))) return unpackedChromium(packed)
+  for (const executablePath of installed) if (await exists(executablePath)) return { executablePath }
   throw new Error(
-    'The tests of the console need a browser. On Linux x64 one comes with npm ci; here, install Chrome, or set CHROME_PATH to the program of a Chrome or Chromium.',
+    `The tests of the console need a browser, and there is none for ${platform} ${arch}. On Linux x64 one comes with npm ci; elsewhere, install Chrome, or set CHROME_PATH to the program of a Chrome or Chromium.`,
   )
 }
 
 /** Chromium from npm, with the libraries and fonts that a bare system lacks, in a folder that is there whole or not at all. */
-async function unpackedChromium(): Promise<Program> {
-  const packed = path.join(projectRoot, 'node_modules/@sparticuz/chromium/bin')
-  const { version } = JSON.parse(await readFile(path.join(packed, '../package.json'), 'utf8'))
+async function unpackedChromium(packed: string): Promise<Program> {
+  const { version } = JSON.parse(await readFile(path.join(packed, 'package.json'), 'utf8'))
   const home = path.join(projectRoot, '.local', `chromium-${version}`)
-  if (!(await exists(home))) await unpack(packed, home)
+  if (!(await exists(home))) await unpack(path.join(packed, 'bin'), home)
   return {
     executablePath: path.join(home, 'chromium'),
     env: {

@@ -81,7 +81,7 @@ it('tells what is wrong with a form before it asks anybody', async () => {
   await picture(page, 'sign-up')
 })
 
-it('leads from the sign-up to the live progress, and goes on when a stream was lost', async () => {
+it('leads from the sign-up to the live progress, and goes on after a reload and when a stream was lost', async () => {
   project.neonEmulator.faults.add({
     match: { operation: 'createProject' },
     action: { type: 'status', status: 422 },
@@ -98,18 +98,19 @@ it('leads from the sign-up to the live progress, and goes on when a stream was l
   await picture(page, 'progress-failed')
 
   project.neonEmulator.faults.clear()
-  project.neonEmulator.faults.add({
-    match: { operation: 'createProject' },
-    action: { type: 'latency', ms: 4_000 },
+  const live = page.getByText('Live', { exact: true })
+  await project.whileHeld(async () => {
+    await page.getByRole('button', { name: 'Try again', exact: true }).click()
+    await live.waitFor()
+    await page.reload()
+    await live.waitFor()
+    await context.setOffline(true)
+    await page.getByText('Not live: reconnecting.').waitFor()
+    expect(await accessibilityProblems(page)).toEqual([])
+    await context.setOffline(false)
+    await live.waitFor()
   })
-  await page.getByRole('button', { name: 'Try again', exact: true }).click()
-  await page.getByText('Live', { exact: true }).waitFor()
-  await context.setOffline(true)
-  await page.getByText('Not live: reconnecting.').waitFor()
-  expect(await accessibilityProblems(page)).toEqual([])
-  await context.setOffline(false)
   await page.getByText('Your database is ready').waitFor()
-  project.neonEmulator.faults.clear()
   await status('100 %').waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
   await picture(page, 'progress-ready')
@@ -153,49 +154,84 @@ it('shows how to connect, reveals the password on request, and keeps it nowhere'
   await page.getByRole('button', { name: 'Reveal the password' }).click()
   await page.getByRole('dialog').getByText('audit log').waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+  const password = await revealed()
+  secrets.set('the password of the database', password)
+  await page.getByRole('button', { name: 'Hide the password' }).click()
+  expect(await page.content()).not.toContain(password)
+})
+
+/** Reveals the password of the database, and leaves it shown. */
+async function revealed(): Promise<string> {
+  await page.getByRole('button', { name: 'Reveal the password' }).click()
   await page.getByRole('button', { name: 'Reveal', exact: true }).click()
   await page.getByRole('button', { name: 'Hide the password' }).waitFor()
   const shown = await page.locator('pre[data-secret]').textContent()
   const [, password = ''] = /password=(\S+)/.exec(shown ?? '') ?? []
   expect(password.length).toBeGreaterThan(10)
-  secrets.set('the password of the database', password)
+  expect(await placesOf(password, page, trouble, {})).toEqual([])
+  return password
+}
+
+it('changes the password of the database, and shows the new one', async () => {
+  await page.getByRole('button', { name: 'Change the password' }).click()
+  await page.getByRole('button', { name: 'Change it' }).click()
+  await page.getByText('A new login is being made').waitFor()
+  await expect
+    .poll(() => project.sql`select status from public.provisioning_jobs where kind = 'rotate_credentials'`)
+    .toEqual([{ status: 'succeeded' }])
+  const password = await revealed()
+  expect(password).not.toBe(secrets.get('the password of the database'))
+  secrets.set('the password that took its place', password)
   await page.getByRole('button', { name: 'Hide the password' }).click()
-  expect(await page.content()).not.toContain(password)
-  expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).not.toContain(
-    password,
-  )
 })
 
-it('makes an API key and shows it once; it works until it is revoked, and is refused then', async () => {
+it('makes an API key and shows it once; it works until it is revoked, and the one in its place thereafter', async () => {
   await page.getByRole('link', { name: 'Infrastructure' }).first().click()
   await page.getByRole('button', { name: 'New key' }).click()
   await page.getByLabel('Name', { exact: true }).fill('Website')
   await page.getByRole('button', { name: 'Create the key' }).click()
-  const key = await page.locator('code[data-secret]').textContent()
-  expect(key).toMatch(/^tdk_[0-9a-f]{48}$/)
-  secrets.set('the API key', key ?? '')
+  await page.locator('code[data-secret]').waitFor()
   expect(await accessibilityProblems(page)).toEqual([])
-  await page.getByRole('button', { name: 'I have copied it' }).click()
+  const key = await copiedKey('the API key')
   await page.getByText('Website', { exact: true }).waitFor()
   expect(await page.content()).not.toContain(key)
 
-  await askWithKey(key ?? '')
+  await askWithKey(key)
   await answer().getByText(EMAIL).waitFor()
   await page.getByRole('link', { name: 'Infrastructure' }).first().click()
-  await page.getByRole('button', { name: 'Revoke Website' }).click()
+  await page.getByRole('button', { name: 'Replace Website' }).click()
+  await page.getByRole('button', { name: 'Replace', exact: true }).click()
+  const next = await copiedKey('the API key that took its place')
+  const former = page.getByRole('listitem').filter({ has: page.getByText('Replaced', { exact: true }) })
+  await former.getByRole('button', { name: 'Revoke Website' }).click()
   await page.getByRole('button', { name: 'Revoke', exact: true }).click()
   await page.getByText('Revoked', { exact: true }).waitFor()
-  const [row] = await project.sql`select revoked_at from public.tenant_api_keys where name = 'Website'`
-  expect(row?.revoked_at).not.toBeNull()
-  await askWithKey(key ?? '')
+  expect(
+    await project.sql`select replaced_by is null as newer from public.tenant_api_keys where revoked_at is null`,
+  ).toEqual([{ newer: true }])
+  await askWithKey(next)
+  await answer().getByText(EMAIL).waitFor()
+  await askWithKey(key)
   // What was found valid is relied on for up to a second.
   await vi.waitFor(async () => {
     await page.getByRole('button', { name: 'Run', exact: true }).click()
     await status(/This API key is not valid/).waitFor({ timeout: 500 })
-  }, 10_000)
+  }, 20_000)
   expect(await accessibilityProblems(page)).toEqual([])
   await picture(page, 'query-key-refused')
 })
+
+/** The key that a dialog shows once, which is closed then. */
+async function copiedKey(what: string): Promise<string> {
+  const key = (await page.locator('code[data-secret]').textContent()) ?? ''
+  expect(key).toMatch(/^tdk_[0-9a-f]{48}$/)
+  expect(await placesOf(key, page, trouble, {})).toEqual([])
+  secrets.set(what, key)
+  await page.getByRole('button', { name: 'I have copied it' }).click()
+  await page.locator('code[data-secret]').waitFor({ state: 'detached' })
+  return key
+}
 
 async function askWithKey(key: string): Promise<void> {
   await page.getByRole('link', { name: 'Query' }).first().click()
@@ -317,7 +353,7 @@ it('deletes an organization when its slug was typed', async () => {
 })
 
 it('left no password and no key in an address, a store of the browser or a log, from the sign-up to the deletion', async () => {
-  expect([...secrets.keys()]).toHaveLength(3)
+  expect([...secrets.keys()]).toHaveLength(5)
   const logs = {
     functions: project.log.map(({ text }) => text).join('\n'),
     Postgres: await readFile(inject('postgresLog'), 'utf8'),

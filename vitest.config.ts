@@ -23,5 +23,7 @@ export default defineConfig({
     // A few seconds each, on a machine that does nothing else.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Of one thing that is waited for, likewise: a second, the default, is little on a machine that does much else.
+    expect: { poll: { timeout: 15_000 } },
   },
 })

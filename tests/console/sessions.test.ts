@@ -8,7 +8,7 @@ import { launchBrowser } from './browser.ts'
 import { type Front, startFront } from './front.ts'
 import { accessibilityProblems, openContext, picture, placesOf, type Trouble } from './pages.ts'
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 })
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 90_000 })
 
 let project: TestProject
 let front: Front
@@ -270,14 +270,15 @@ it('says that it is not live when a stream is half open, goes on by asking, and 
     await vi.waitFor(async () => {
       await shown.clock.fastForward(2_000)
       expect(front.openStreams()).toBe(1)
-    }, 10_000)
+    }, 30_000)
     expect(await accessibilityProblems(shown)).toEqual([])
     await picture(shown, 'half-open')
     front.streams = 'pass'
     await vi.waitFor(async () => {
       await shown.clock.fastForward(16_000)
-      await shown.getByText('Live', { exact: true }).waitFor({ timeout: 1_000 })
-    }, 20_000)
+      // An answer has to come before the clock is put forward again: a request that takes ten seconds is given up.
+      await shown.getByText('Live', { exact: true }).waitFor({ timeout: 5_000 })
+    }, 40_000)
     expect(front.openStreams()).toBe(1)
 
     await setHidden(shown, true)
@@ -298,8 +299,8 @@ it('says that it is not live when a stream is half open, goes on by asking, and 
   await project.waitFor(person.organizationId)
   await vi.waitFor(async () => {
     await page.clock.fastForward(31_000)
-    await page.getByText('Your database is ready').waitFor({ timeout: 1_000 })
-  }, 20_000)
+    await page.getByText('Your database is ready').waitFor({ timeout: 5_000 })
+  }, 40_000)
   await expect.poll(() => front.openStreams()).toBe(0)
 })
 

@@ -1,11 +1,19 @@
 -- What work there is, as rows: the engine knows services, tiers, workers, lanes and kinds only from here. The rows of each
 -- service stand in its own migration (…_service_stripe.sql, …_service_neon.sql).
 
+-- What holds of a tenant, or does not (tenant_checks.sql). status: ok; warning (the tenant is ready all the same); waiting (it
+-- goes on by itself); failed (somebody has to act). code: null when the check is ok. service: of the step or the resource.
+-- failure_code: of the job that failed.
+create type provisioning.tenant_check as ("check" text, status text, code text, found text, service text, failure_code text);
+
 create table provisioning.services (
   service text primary key,
   label text not null,
   -- Facts of an organization of which a ready service must be told again when they change: 'database_size', 'data_region' …
-  follows text[] not null default '{}'
+  follows text[] not null default '{}',
+  -- A function of this schema that makes tenant_checks of the facts about a tenant (tenant_facts.sql). Null for one check of what
+  -- the service's steps amount to.
+  checked_by text
 );
 comment on table provisioning.services is 'What a tenant is made of outside of this database, one row for each provider''s part.';
 

@@ -72,6 +72,34 @@ revoke execute on function provisioning.ensure_database(uuid) from public, anon,
 comment on function provisioning.ensure_database(uuid) is
   'Gives an organization its row in organization_databases, by its data region and plan, when it has none.';
 
+create function provisioning.tenant_database_checks(p_facts jsonb, p_service text)
+returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_database jsonb := p_facts -> 'database';
+begin
+  return next provisioning.resource_check(p_facts, 'schema', p_service,
+    case when v_database ->> 'schema_version' is null then 'The tenant schema was not applied.' end,
+    'version ' || (v_database ->> 'schema_version'));
+  return next provisioning.resource_check(p_facts, 'credentials', p_service,
+    case when v_database ->> 'credentials_secret_id' is null then 'No password is in Vault.'
+      when not (v_database ->> 'credentials_in_vault')::boolean then 'The password was deleted from Vault.' end,
+    'in Vault');
+  return next provisioning.resource_check(p_facts, 'connection', p_service,
+    case when v_database ->> 'host' is null then 'There is nothing to connect to.'
+      when v_database ->> 'ssl_verified_at' is null and v_database ->> 'ssl_mode' <> 'disable' then 'TLS was not verified.'
+      when not exists (
+        select from jsonb_array_elements(provisioning.job_of(p_facts, 'provision') -> 'steps') s
+        where s ->> 'step' = 'verify_connection' and s ->> 'status' = 'succeeded') then 'The connection was not verified.' end,
+    coalesce('TLS verified at ' || provisioning.utc_text((v_database ->> 'ssl_verified_at')::timestamptz),
+      'without TLS (ssl_mode disable)'));
+end
+$$;
+revoke execute on function provisioning.tenant_database_checks(jsonb, text)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.tenant_database_checks(jsonb, text) is
+  'What is checked of the database of a tenant, whichever service makes it: for services.checked_by.';
+
 create function provisioning.follow_plan() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

@@ -1,6 +1,6 @@
 -- All rows that say something of Stripe: the customer of each organization, for its bills.
 
-insert into provisioning.services (service, label) values ('stripe', 'Stripe');
+insert into provisioning.services (service, label, checked_by) values ('stripe', 'Stripe', 'stripe_checks');
 
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('provision', 'database', 'stripe_customer', 'stripe', 1, '{}'),
@@ -23,6 +23,23 @@ insert into provisioning.rate_limits (provider, scope, burst, per_second) values
 -- Bookkeeping often wants to keep customers: set kept_on_deletion to false where it does not.
 insert into provisioning.resource_kinds (kind, service, label, kept_on_deletion) values
   ('stripe_customer', 'stripe', 'Stripe customer', true);
+
+create function provisioning.stripe_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_organization jsonb := p_facts -> 'organization';
+  v_address_problem text := (
+    select r.details ->> 'billing_email' from public.tenant_resources r
+    where r.organization_id = (v_organization ->> 'id')::uuid and r.kind = 'stripe_customer' and r.state = 'active');
+begin
+  return next provisioning.resource_check(p_facts, 'stripe_customer', 'stripe',
+    case when v_organization ->> 'stripe_customer_id' is null then 'The organization has no customer at Stripe.' end,
+    concat_ws(', ', v_organization ->> 'stripe_customer_id',
+      v_organization ->> 'billing_email' || coalesce(' (' || v_address_problem || ')', ''),
+      'subscription ' || (v_organization ->> 'stripe_subscription_status')));
+end
+$$;
+revoke execute on function provisioning.stripe_checks(jsonb) from public, anon, authenticated, service_role;
 
 -- What the steps write beside their own rows. Each is called in the same statement as complete_step.
 

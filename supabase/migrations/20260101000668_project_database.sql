@@ -1,7 +1,7 @@
 -- What the tier "project" has inside of its database. The steps are those of the tier "database"; only where the database is, and
 -- who made it, differs. Rows of the services that make the project, and what stands beside it, are in their own migrations.
 
-insert into provisioning.services (service, label) values ('database', 'Database');
+insert into provisioning.services (service, label, checked_by) values ('database', 'Database', 'project_database_checks');
 
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('provision', 'project', 'credentials', 'database', 10, '{project_ready}'),
@@ -11,6 +11,20 @@ insert into provisioning.step_definitions (kind, tier, step, service, position, 
   ('undo', 'project', 'delete_credentials', 'database', 10, '{}');
 
 update provisioning.tiers set services = services || '{database}' where tier = 'project';
+
+create function provisioning.project_database_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_database jsonb := p_facts -> 'database';
+begin
+  return next provisioning.resource_check(p_facts, 'database', 'supabase',
+    case when v_database ->> 'organization_id' is null then 'There is no row in organization_databases.'
+      when v_database ->> 'host' is null then 'There is no Supabase project that is up.' end,
+    format('%s in %s', v_database ->> 'database_name', v_database ->> 'region'));
+  return query select * from provisioning.tenant_database_checks(p_facts, 'database');
+end
+$$;
+revoke execute on function provisioning.project_database_checks(jsonb) from public, anon, authenticated, service_role;
 
 -- The secrets of a project that is the tenant's own: one document for each organization, in Vault.
 

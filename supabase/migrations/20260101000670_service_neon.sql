@@ -1,6 +1,7 @@
 -- All rows that say something of Neon: the database of each organization.
 
-insert into provisioning.services (service, label, follows) values ('neon', 'Neon', '{database_size,data_region}');
+insert into provisioning.services (service, label, follows, checked_by) values
+  ('neon', 'Neon', '{database_size,data_region}', 'neon_checks');
 
 insert into provisioning.step_definitions (kind, tier, step, service, position, depends_on) values
   ('provision', 'database', 'neon_project', 'neon', 2, '{}'),
@@ -19,6 +20,20 @@ insert into provisioning.rate_limits (provider, scope, burst, per_second) values
   ('neon', '{route}', 20, 20);
 -- Health checks go on however much is asked for otherwise.
 insert into provisioning.provider_shares (provider, holder, share) values ('neon', 'health', 0.2);
+
+create function provisioning.neon_checks(p_facts jsonb) returns setof provisioning.tenant_check
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_database jsonb := p_facts -> 'database';
+begin
+  return next provisioning.resource_check(p_facts, 'database', 'neon',
+    case when v_database ->> 'organization_id' is null then 'There is no row in organization_databases.'
+      when v_database ->> 'neon_project_id' is null or v_database ->> 'host' is null then 'There is no Neon project.' end,
+    format('%s in %s, size %s', v_database ->> 'neon_project_id', v_database ->> 'region', v_database ->> 'size'));
+  return query select * from provisioning.tenant_database_checks(p_facts, 'neon');
+end
+$$;
+revoke execute on function provisioning.neon_checks(jsonb) from public, anon, authenticated, service_role;
 
 create function provisioning.copy_database_status() returns trigger
 language plpgsql security definer set search_path = '' as $$

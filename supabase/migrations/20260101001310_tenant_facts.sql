@@ -56,10 +56,7 @@ begin
   return jsonb_build_object(
     'organization_id', p_organization_id,
     'organization', (
-      select to_jsonb(o) || jsonb_build_object('owner_email', (select u.email from auth.users u where u.id = o.owner_id),
-        'billing_email_problem', (
-          select r.details ->> 'billing_email' from public.tenant_resources r
-          where r.organization_id = o.id and r.kind = 'stripe_customer' and r.state = 'active'))
+      select to_jsonb(o) || jsonb_build_object('owner_email', (select u.email from auth.users u where u.id = o.owner_id))
       from public.organizations o where o.id = p_organization_id),
     'members', (
       select coalesce(jsonb_agg(jsonb_build_object('user_id', m.user_id, 'email', u.email, 'role', m.role)

@@ -1,10 +1,6 @@
 -- What holds of one user and their organization, and what does not. A check says what was found, and its code says which kind of
 -- trouble that is. What a person does about a code, and with which command, is not here: shared/tenants/remedies.ts knows.
 
--- status: ok; warning (the tenant is ready all the same); waiting (it goes on by itself); failed (somebody has to act).
--- code: null when the check is ok. service: of the step or the resource. failure_code: of the job that failed.
-create type provisioning.tenant_check as ("check" text, status text, code text, found text, service text, failure_code text);
-
 create function provisioning.utc_text(p_time timestamptz) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -255,65 +251,35 @@ comment on function provisioning.resource_check(jsonb, text, text, text, text) i
   'A resource that is not there is on its way as long as the job is open. After a failed job it is unmade, which the check of the
 job explains; after one that succeeded it is missing, and needs a request of its own.';
 
-create function provisioning.resource_checks(p_facts jsonb) returns setof provisioning.tenant_check
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  v_organization jsonb := p_facts -> 'organization';
-  v_database jsonb := p_facts -> 'database';
-  -- In the tier "project" the database is that of the tenant's own Supabase project.
-  v_is_own_project boolean := v_organization -> 'provisioning_status' ? 'database';
-  v_service text := case when v_is_own_project then 'database' else 'neon' end;
-begin
-  return next provisioning.resource_check(p_facts, 'stripe_customer', 'stripe',
-    case when v_organization ->> 'stripe_customer_id' is null then 'The organization has no customer at Stripe.' end,
-    concat_ws(', ', v_organization ->> 'stripe_customer_id', v_organization ->> 'billing_email'
-        || coalesce(' (' || (v_organization ->> 'billing_email_problem') || ')', ''),
-      'subscription ' || (v_organization ->> 'stripe_subscription_status')));
-  return next provisioning.resource_check(p_facts, 'database', case when v_is_own_project then 'supabase' else 'neon' end,
-    case when v_database ->> 'organization_id' is null then 'There is no row in organization_databases.'
-      when v_is_own_project and v_database ->> 'host' is null then 'There is no Supabase project that is up.'
-      when not v_is_own_project and (v_database ->> 'neon_project_id' is null or v_database ->> 'host' is null)
-        then 'There is no Neon project.' end,
-    case when v_is_own_project then format('%s in %s', v_database ->> 'database_name', v_database ->> 'region')
-      else format('%s in %s, size %s', v_database ->> 'neon_project_id', v_database ->> 'region', v_database ->> 'size') end);
-  return next provisioning.resource_check(p_facts, 'schema', v_service,
-    case when v_database ->> 'schema_version' is null then 'The tenant schema was not applied.' end,
-    'version ' || (v_database ->> 'schema_version'));
-  return next provisioning.resource_check(p_facts, 'credentials', v_service,
-    case when v_database ->> 'credentials_secret_id' is null then 'No password is in Vault.'
-      when not (v_database ->> 'credentials_in_vault')::boolean then 'The password was deleted from Vault.' end,
-    'in Vault');
-  return next provisioning.resource_check(p_facts, 'connection', v_service,
-    case when v_database ->> 'host' is null then 'There is nothing to connect to.'
-      when v_database ->> 'ssl_verified_at' is null and v_database ->> 'ssl_mode' <> 'disable' then 'TLS was not verified.'
-      when not exists (
-        select from jsonb_array_elements(provisioning.job_of(p_facts, 'provision') -> 'steps') s
-        where s ->> 'step' = 'verify_connection' and s ->> 'status' = 'succeeded') then 'The connection was not verified.' end,
-    coalesce('TLS verified at ' || provisioning.utc_text((v_database ->> 'ssl_verified_at')::timestamptz),
-      'without TLS (ssl_mode disable)'));
-end
-$$;
-revoke execute on function provisioning.resource_checks(jsonb) from public, anon, authenticated, service_role;
-
-create function provisioning.other_service_checks(p_facts jsonb) returns setof provisioning.tenant_check
+create function provisioning.service_checks(p_facts jsonb) returns setof provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_service text;
   v_state text;
+  v_checked_by text;
 begin
-  for v_service, v_state in
-    select s.key, s.value from jsonb_each_text(p_facts #> '{organization,provisioning_status}') s
-    where s.key not in ('overall', 'changed_at', 'stripe', 'neon', 'database') and s.value <> 'not_requested' order by s.key
+  for v_service, v_state, v_checked_by in
+    select s.key, s.value, o.checked_by
+    from jsonb_each_text(p_facts #> '{organization,provisioning_status}') s
+    left join provisioning.services o on o.service = s.key
+    left join provisioning.tiers t on t.tier = provisioning.job_of(p_facts, 'provision') ->> 'tier'
+    where s.key not in ('overall', 'changed_at') and s.value <> 'not_requested'
+    order by array_position(t.services, s.key), s.key
   loop
-    return next case when v_state = 'ready' then provisioning.passed_check(v_service, 'ready')
-      else provisioning.failed_check(v_service, 'service_not_ready', 'It is ' || v_state || '.',
-        case when v_state = 'failed' then 'failed' else 'waiting' end, v_service) end;
+    if v_checked_by is not null then
+      return query execute format('select * from provisioning.%I($1)', v_checked_by) using p_facts;
+    else
+      return next case when v_state = 'ready' then provisioning.passed_check(v_service, 'ready')
+        else provisioning.failed_check(v_service, 'service_not_ready', 'It is ' || v_state || '.',
+          case when v_state = 'failed' then 'failed' else 'waiting' end, v_service) end;
+    end if;
   end loop;
 end
 $$;
-revoke execute on function provisioning.other_service_checks(jsonb) from public, anon, authenticated, service_role;
-comment on function provisioning.other_service_checks(jsonb) is
-  'A check for each service that was asked for and has no checks of its own: what its steps amount to.';
+revoke execute on function provisioning.service_checks(jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.service_checks(jsonb) is
+  'The checks of each service that was asked for, in the order of the tier: its own (services.checked_by), or one of what its
+steps amount to.';
 
 create function provisioning.health_check(p_facts jsonb) returns provisioning.tenant_check
 language plpgsql stable security definer set search_path = '' as $$
@@ -414,8 +380,7 @@ begin
   return query select * from provisioning.organization_checks(p_facts);
   if p_facts #>> '{organization,id}' is not null then
     return next provisioning.job_check(p_facts);
-    return query select * from provisioning.resource_checks(p_facts);
-    return query select * from provisioning.other_service_checks(p_facts);
+    return query select * from provisioning.service_checks(p_facts);
     return next provisioning.health_check(p_facts);
     return next provisioning.alerts_check(p_facts);
   end if;

@@ -147,7 +147,8 @@ begin
         select j.kind, j.last_error ->> 'code' as code, count(*) as jobs, min(j.last_error ->> 'message') as message
         from public.provisioning_jobs j
         where j.status = 'failed'
-          and (j.kind = 'deprovision' or exists (select from public.organizations o where o.id = j.organization_id))
+          and (j.kind = provisioning.kind_for('remove')
+            or exists (select from public.organizations o where o.id = j.organization_id))
           and not exists (
             select from public.provisioning_jobs n
             where n.organization_id = j.organization_id and n.kind = j.kind and n.created_at > j.created_at)

@@ -128,6 +128,18 @@ describe('the verification of a user', () => {
     expect(description.verdict.statements).not.toEqual([])
   })
 
+  it('asks for nothing of a service that the tier does not have', async () => {
+    await project.sql`update provisioning.tiers set services = array_remove(services, 'stripe') where tier = 'database'`
+    try {
+      const { organizationId } = await createTenant(project)
+      const { checks } = await describeTenant(organizationId)
+      expect(checks.map(({ check }) => check)).toContain('database')
+      expect(checks.map(({ check }) => check)).not.toContain('stripe_customer')
+    } finally {
+      await project.sql`update provisioning.tiers set services = '{stripe}' || services where tier = 'database'`
+    }
+  })
+
   it.each(losses.slice(0, 6).concat(losses.slice(8, 9)))(
     'gives a statement that brings rows back: %s',
     async (check, statement) => {

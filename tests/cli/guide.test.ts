@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { buildSchema, parse, validate } from 'graphql'
 import { expect, test } from 'vitest'
 import { supabaseCli } from '../../tools/supabase-cli.ts'
@@ -16,15 +16,16 @@ test('the guide’s GraphQL is valid', async () => {
 })
 
 test('the guide explains each check that the database makes', async () => {
-  const [guide, migration] = await Promise.all([
+  const migrations = await readdir(new URL('../../supabase/migrations', import.meta.url))
+  const [guide, ...sql] = await Promise.all([
     read('docs/verification-guide.md'),
-    read('supabase/migrations/20260101001330_tenant_checks.sql'),
+    ...migrations.map((name) => read(`supabase/migrations/${name}`)),
   ])
   const checks = new Set(
     [
-      ...migration.matchAll(
-        /provisioning\.(?:passed|failed)_check\('(\w+)'|resource_check\(p_facts, '(\w+)'/g,
-      ),
+      ...sql
+        .join('\n')
+        .matchAll(/provisioning\.(?:passed|failed)_check\('(\w+)'|resource_check\(p_facts, '(\w+)'/g),
     ].map(([, name, resource = '']) => name ?? resource),
   )
   expect(checks.size).toBeGreaterThan(12)

@@ -92,6 +92,11 @@ describe('a service that is a folder, a line in the registry and the rows of a m
         provisioningStatus: { stripe: 'ready', neon: 'ready', postbox: 'ready', overall: 'ready' },
       },
     })
+    const [{ checks } = { checks: [] }] = await project.sql<
+      { checks: { check: string; status: string }[] }[]
+    >`
+      select provisioning.describe_tenant(${person.organizationId}) -> 'checks' as checks`
+    expect(checks).toContainEqual(expect.objectContaining({ check: 'postbox', status: 'ok' }))
     const [made] = mailboxesOf(person)
     expect(await resourceOf(person)).toEqual({
       service: 'postbox',

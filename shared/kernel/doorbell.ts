@@ -4,6 +4,7 @@ import type { Database } from './database/client.ts'
 import { checkBody, readBody } from './http/body.ts'
 import { equalInConstantTime } from './http/constant-time.ts'
 import { Problem } from './http/problem.ts'
+import { createSingleFlight } from './single-flight.ts'
 
 /**
  * What the database sends, see provisioning.ring_doorbell. It names no job: whoever hears it does what is due.
@@ -26,25 +27,15 @@ export function createDoorbellVerifier(
   now: () => number = Date.now,
 ): (doorbell: Doorbell) => Promise<boolean> {
   let key: string | undefined
-  let reading: Promise<void> | undefined
   let readAt = Number.NEGATIVE_INFINITY
 
-  /** One query for all who ask at once, and not another one for a while. */
-  const readKey = (): Promise<void> => {
-    if (reading) return reading
-    if (now() - readAt < KEY_REFRESH_MS) return Promise.resolve()
-    reading = sql<
+  const keyOfNow = createSingleFlight(async () => {
+    const [row] = await sql<
       { key: string | null }[]
     >`select provisioning.vault_secret('provisioning_doorbell_key') as key`
-      .then(([row]) => {
-        key = row?.key ?? undefined
-        readAt = now()
-      })
-      .finally(() => {
-        reading = undefined
-      })
-    return reading
-  }
+    key = row?.key ?? undefined
+    readAt = now()
+  })
   const matches = ({ ringId, expiresAt, signature }: Doorbell) =>
     key !== undefined &&
     equalInConstantTime(signature, createHmac('sha256', key).update(`${ringId}.${expiresAt}`).digest('hex'))
@@ -52,7 +43,8 @@ export function createDoorbellVerifier(
   const isGenuine = async (doorbell: Doorbell): Promise<boolean> => {
     if (doorbell.expiresAt < now()) return false
     if (matches(doorbell)) return true
-    await readKey()
+    // Not another query for a while after one.
+    if (keyOfNow.underWay() || now() - readAt >= KEY_REFRESH_MS) await keyOfNow.read()
     return matches(doorbell)
   }
   return async (doorbell) => {

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
 import { readText } from '../../shared/kernel/http/body.ts'
 import { equalInConstantTime } from '../../shared/kernel/http/constant-time.ts'
+import { createSingleFlight } from '../../shared/kernel/single-flight.ts'
 import { services, stepSources } from '../../shared/services/registry.ts'
 import { bundleN8nTemplates } from '../../tools/n8n-templates/bundle.ts'
 import { projectRoot } from '../../tools/project.ts'
@@ -137,6 +138,23 @@ describe('the environment of a function', () => {
   it.each(services)('is refused by $name when its address is wrong', (service) => {
     const variables = { ...complete, [service.address]: 'no address' }
     expect(() => service.connect({ variables, sql: project.sql })).toThrow(service.address)
+  })
+})
+
+describe('a single flight', () => {
+  it('reads once for all who ask meanwhile, and anew for whoever comes later, also after a failure', async () => {
+    let reads = 0
+    const flight = createSingleFlight(async () => {
+      reads += 1
+      await Promise.resolve()
+      if (reads === 2) throw new Error('not now')
+      return reads
+    })
+    expect(await Promise.all([flight.read(), flight.read()])).toEqual([1, 1])
+    const both = await Promise.allSettled([flight.read(), flight.read()])
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(flight.underWay()).toBeUndefined()
+    expect(await flight.read()).toBe(3)
   })
 })
 

@@ -1,4 +1,5 @@
 import { type Result, success } from '../../kernel/result.ts'
+import { createSingleFlight } from '../../kernel/single-flight.ts'
 import type { NeonProvider } from './client.ts'
 import type { NeonTenant } from './tenant.ts'
 
@@ -24,19 +25,11 @@ type ListProvider = Pick<NeonProvider, 'projectPage' | 'compute'>
 export function knowAwake(neon: ListProvider, now: () => number = Date.now): Awake {
   let usedAt: ReadonlyMap<string, number> = new Map()
   let readAt = Number.NEGATIVE_INFINITY
-  let reading: Promise<void> | undefined
 
-  const read = (): Promise<void> => {
-    reading ??= readList(neon)
-      .then((list) => {
-        usedAt = list
-        readAt = now()
-      })
-      .finally(() => {
-        reading = undefined
-      })
-    return reading
-  }
+  const list = createSingleFlight(async () => {
+    usedAt = await readList(neon)
+    readAt = now()
+  })
   const isCertain = ({ neonProjectId, limits }: NeonTenant) => {
     const used = usedAt.get(neonProjectId ?? '')
     const seconds = limits.suspendTimeoutSeconds || DEFAULT_SUSPEND_SECONDS
@@ -44,7 +37,7 @@ export function knowAwake(neon: ListProvider, now: () => number = Date.now): Awa
   }
   return async (tenant) => {
     if (isCertain(tenant)) return success(true)
-    if (now() - readAt > LIST_MS) await read()
+    if (now() - readAt > LIST_MS) await list.read()
     if (isCertain(tenant)) return success(true)
     if (!tenant.neonProjectId) return success(false)
     const compute = await neon.compute(tenant.neonProjectId)

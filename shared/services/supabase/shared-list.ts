@@ -1,4 +1,5 @@
 import type { Result } from '../../kernel/result.ts'
+import { createSingleFlight } from '../../kernel/single-flight.ts'
 
 /** A list is new enough for whoever looks again after five seconds. */
 const FRESH_MS = 3_000
@@ -17,24 +18,19 @@ export function createSharedList<T>(
   freshMs = FRESH_MS,
 ): SharedList<T> {
   let last: { readonly at: number; readonly value: Result<T> } | undefined
-  let reading: { readonly at: number; readonly value: Promise<Result<T>> } | undefined
-  const readAnew = async (at: number) => {
+  let begunAt = Number.NEGATIVE_INFINITY
+  const list = createSingleFlight(async () => {
+    const at = now()
+    begunAt = at
     const value = await read()
     last = value.ok ? { at, value } : undefined
     return value
-  }
+  })
   const ask: SharedList<T> = (since = Number.NEGATIVE_INFINITY) => {
     if (last && now() - last.at < freshMs && last.at >= since) return Promise.resolve(last.value)
     // One under way that began too early for this caller is waited for, so that there is one call at a time.
-    if (reading && reading.at < since) return reading.value.then(() => ask(since))
-    if (!reading) {
-      const at = now()
-      const value = readAnew(at).finally(() => {
-        reading = undefined
-      })
-      reading = { at, value }
-    }
-    return reading.value
+    const underWay = list.underWay()
+    return underWay && begunAt < since ? underWay.then(() => ask(since)) : list.read()
   }
   return ask
 }

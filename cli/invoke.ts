@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { parseUsage, runCommand, UsageError } from '../tools/command.ts'
+import { printable, printableJson } from '../tools/printable.ts'
 import { findProject } from '../tools/project-address.ts'
 import { supabaseClient } from '../tools/supabase-client.ts'
 
@@ -28,12 +29,19 @@ await runCommand(async () => {
   const { url, secretKey, hint } = await findProject()
   const { data, error } = await supabaseClient(url, secretKey).functions.invoke(name, { body })
   if (!error) {
-    console.log(typeof data === 'string' ? data : JSON.stringify(data, null, 2))
+    console.log(
+      typeof data === 'string' ? printableLines(data) : JSON.stringify(printableJson(data), null, 2),
+    )
     return 0
   }
   if (!(error.context instanceof Response)) throw new Error(`${url} cannot be reached: ${hint}`)
-  throw new Error(await describe(error.context))
+  throw new Error(printableLines(await describe(error.context)))
 })
+
+/** What a function says may be the text of others. */
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
 
 function parseBody(text: string): Record<string, unknown> {
   try {

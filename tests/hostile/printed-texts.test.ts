@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { printable } from '../../tools/printable.ts'
 import { clipped, padded, table } from '../../tools/terminal.ts'
 import { operatorOf, tenants, tenantsJson } from '../cli/cli.ts'
+import { runCommand } from '../local/commands/command.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -73,6 +74,16 @@ describe.each(COMMANDS.map((command) => ({ command })))('tenants $command', ({ c
   it('prints nothing of the kind with --json either', async () => {
     const { stdout, stderr } = await tenantsJson(operatorOf(project), ...args(command))
     expect(stdout + stderr).not.toMatch(UNSEEN)
+  })
+})
+
+describe('functions:invoke', () => {
+  it('prints nothing of the kind that a function answers', async () => {
+    const query = `{ tenant(id: "${person.organizationId}") { name ownerEmail } }`
+    const args = ['graphql', JSON.stringify({ query })]
+    const { stdout, stderr } = await runCommand('cli/invoke.ts', args, operatorOf(project))
+    expect(stdout + stderr).not.toMatch(UNSEEN)
+    expect(stdout).toContain('evil')
   })
 })
 

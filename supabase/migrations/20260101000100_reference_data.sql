@@ -51,6 +51,8 @@ create table provisioning.settings (
   -- API keys of one organization that are valid at once, and how often its people may make, change and end such.
   keys_per_organization integer not null default 50,
   key_acts_per_minute integer not null default 20,
+  -- How often the people of an organization may be told a password of its database. Each time stays in the audit log.
+  password_reveals_per_hour integer not null default 60,
   -- Requests of one API key or member to a tenant's GraphQL endpoint, counted by each instance of the function; whether the
   -- endpoint tells its schema; whether it runs only what stands in provisioning.stored_documents.
   tenant_requests_per_minute integer not null default 1200,
@@ -65,6 +67,8 @@ create table provisioning.settings (
   -- How often its people may change the name or the billing address of an organization. Each change stays in the history, and
   -- each text about the organization is searched for all names that it had.
   organization_changes_per_day integer not null default 50,
+  -- The same of a person's own name and picture, each change of which is copied into the databases of all their organizations.
+  profile_changes_per_day integer not null default 50,
   -- How long a password that was replaced by a rotation stays valid, and how old one gets; 0: no rotation by itself.
   rotation_grace_hours integer not null default 24,
   rotation_interval_days integer not null default 0,
@@ -148,8 +152,8 @@ create table provisioning.settings (
       sweep_repairs, cron_history_days) > 0
     and least(user_calls_per_minute, user_calls_max_age_minutes, organization_changes_per_day) > 0
     and least(organization_acts_per_minute, user_acts_per_minute, ready_service_redo_minutes, organizations_per_user) > 0
-    and least(keys_per_organization, key_acts_per_minute, tenant_requests_per_minute) > 0
-    and expected_members_per_day > 0
+    and least(keys_per_organization, key_acts_per_minute, password_reveals_per_hour, tenant_requests_per_minute) > 0
+    and least(expected_members_per_day, profile_changes_per_day) > 0
     and least(health_interval_seconds, health_timeout_seconds, health_concurrency, health_worker_max_tenants,
       health_worker_max_seconds) > 0
     and least(health_doorbells, health_sleeping_record_minutes, health_retention_days, health_hourly_retention_days) > 0

@@ -183,10 +183,25 @@ create trigger organizations_put_texts_in_order before update of name, billing_e
 
 create function provisioning.put_profile_texts_in_order() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_day constant integer := 86400;
+  v_seconds integer := 0;
+  -- What Auth has taken comes without claims, from a trigger of ours. What the project's own table says is followed in any case.
+  v_is_from_auth constant boolean := auth.role() is null and pg_trigger_depth() > 1 and provisioning.mapped('profiles') is null;
 begin
   if (old.full_name, old.avatar_url) is not distinct from (new.full_name, new.avatar_url) then
     return new;
   end if;
+  if v_is_from_auth or provisioning.caller_has_limits() then
+    v_seconds := provisioning.count_call('changes/profile/' || new.id,
+      (select s.profile_changes_per_day from provisioning.settings s), v_day);
+  end if;
+  if v_seconds > 0 and v_is_from_auth then
+    new.full_name := old.full_name;
+    new.avatar_url := old.avatar_url;
+    return new;
+  end if;
+  perform provisioning.refuse_until(v_seconds, 'The profile was changed too often today.', 'PT429');
   new.full_name := provisioning.plain_text(new.full_name, 200);
   new.avatar_url := provisioning.plain_text(new.avatar_url, 2048);
   return new;
@@ -194,7 +209,8 @@ end
 $$;
 revoke execute on function provisioning.put_profile_texts_in_order() from public, anon, authenticated, service_role;
 comment on function provisioning.put_profile_texts_in_order() is
-  'Trigger: what nobody sees is taken out of the name and the address of the picture.';
+  'Trigger: what nobody sees is taken out of the name and the address of the picture. Raises PT429 for people who have changed
+theirs too often today. A change of the account goes through all the same, and the profile keeps what it has.';
 create trigger profiles_put_texts_in_order before update of full_name, avatar_url on public.profiles
   for each row execute function provisioning.put_profile_texts_in_order();
 

@@ -221,6 +221,7 @@ begin
     raise exception 'The organization has no database yet; its provisioning_status says why.' using errcode = 'PT404';
   end if;
   if p_reveal_password then
+    perform provisioning.count_reveal(p_organization_id);
     select provisioning.vault_secret(s.name) into v_password from vault.secrets s
     where s.id = v_database.credentials_secret_id;
     perform provisioning.audit(p_organization_id, 'credentials.revealed', 'database', v_database.hosted_as);

@@ -134,6 +134,7 @@ begin
   if v_login.made_at is null or v_login.ended_at is not null or v_login.ends_at <= now() then
     raise exception 'The login is not made yet, or has ended.' using errcode = 'PT404';
   end if;
+  perform provisioning.count_reveal(v_login.organization_id);
   select * into v_database from public.organization_databases d where d.organization_id = v_login.organization_id;
   perform provisioning.audit(v_login.organization_id, 'access.revealed', 'login', v_login.id::text,
     jsonb_build_object('login', v_login.login));
@@ -148,7 +149,7 @@ revoke execute on function provisioning.reveal_access_as_caller(uuid) from publi
 grant execute on function provisioning.reveal_access_as_caller(uuid) to authenticated, service_role;
 comment on function provisioning.reveal_access_as_caller(uuid) is
   'How to connect with a login for a time, password included, for whoever asked for it and the service role. Audited. Raises
-TP403, and PT404 when it is not made yet or has ended.';
+TP403, PT404 when it is not made yet or has ended, and PT429.';
 
 create function provisioning.end_access_as_caller(p_login_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$

@@ -98,6 +98,23 @@ comment on function provisioning.count_act(uuid) is
   'Counts an act on an organization''s provisioning, for the organization and for the user who asks. Raises TP429 when either has
 had what the settings allow. Acts that are refused for whatever reason are not counted, since they cost no provider a call.';
 
+create function provisioning.count_reveal(p_organization_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_allowed integer := (select s.password_reveals_per_hour from provisioning.settings s);
+begin
+  if provisioning.caller_has_limits() then
+    perform provisioning.refuse_until(
+      provisioning.count_call('reveals/organization/' || p_organization_id, v_allowed, 3600),
+      format('Passwords of this organization were told often just now, and %s times an hour are allowed.', v_allowed), 'PT429');
+  end if;
+end
+$$;
+revoke execute on function provisioning.count_reveal(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.count_reveal(uuid) is
+  'Counts that a password of an organization''s database is told. Raises PT429 when that was done as often as the settings allow:
+each time stays in the audit log, which nobody can clear.';
+
 create function provisioning.count_redone_services(p_job_id uuid, p_services text[]) returns void
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -185,6 +185,69 @@ describe('a service that is ready', () => {
   })
 })
 
+describe('the password of a tenant’s database', () => {
+  it('is told so often an hour, because each time stays in the audit log', async () => {
+    const { organizationId, ...owner } = await readyTenant()
+    await project.sql`
+      update public.organization_databases set role_name = 'app' where organization_id = ${organizationId}`
+    await project.sql`update provisioning.settings set password_reveals_per_hour = 2`
+    const connection = (caller: Caller, reveal: boolean) =>
+      runAs(project.api, caller, (tx) => tx`select public.database_connection(${organizationId}, ${reveal})`)
+    const reveal = () => connection(userOf(owner), true)
+    expect(await refusals(reveal, 4)).toEqual([...allowed(2), 'PT429', 'PT429'])
+    expect(await refusal(connection(userOf(owner), false)), 'without the password').toBeUndefined()
+    expect(await refusal(connection(BACKEND, true)), 'the backend').toBeUndefined()
+    await pass(3600)
+    expect(await refusal(reveal()), 'an hour later').toBeUndefined()
+    const noted = await project.sql`select from public.audit_logs
+      where organization_id = ${organizationId} and action = 'credentials.revealed'`
+    expect(noted).toHaveLength(4)
+    await project.sql`update provisioning.settings set password_reveals_per_hour = default`
+  })
+})
+
+describe('the name and the picture of a person', () => {
+  const nameOf = async ({ user }: Tenant) =>
+    only(
+      await project.sql<{ name: string }[]>`
+        select full_name as name from public.profiles where id = ${user.id}`,
+    ).name
+
+  it('may be changed so often a day; a change of the account goes through, and is not followed', async () => {
+    const tenant = await createTenant(project)
+    const { id } = tenant.user
+    await project.sql`update provisioning.settings set profile_changes_per_day = 2`
+    const write = (name: string) =>
+      runAs(
+        project.api,
+        userOf(tenant),
+        (tx) => tx`update public.profiles set full_name = ${name} where id = ${id}`,
+      )
+    const changeAccount = (name: string) =>
+      project.auth`update auth.users set raw_user_meta_data = ${project.auth.json({ full_name: name })} where id = ${id}`
+    expect(await refusal(write('By the profile'))).toBeUndefined()
+    await changeAccount('By the account')
+    expect(await nameOf(tenant)).toBe('By the account')
+
+    expect(await refusal(write('Too often'))).toBe('PT429')
+    await changeAccount('Too often')
+    expect(await nameOf(tenant)).toBe('By the account')
+    expect(await project.sql`select from provisioning.sign_up_failures where user_id = ${id}`).toEqual([])
+    // The backend answers for what it passes on.
+    await runAs(
+      project.api,
+      BACKEND,
+      (tx) => tx`update public.profiles set full_name = 'By the backend' where id = ${id}`,
+    )
+    expect(await nameOf(tenant)).toBe('By the backend')
+
+    await pass(86_400)
+    await changeAccount('A day later')
+    expect(await nameOf(tenant)).toBe('A day later')
+    await project.sql`update provisioning.settings set profile_changes_per_day = default`
+  })
+})
+
 describe('the sizes of a plan', () => {
   const sizeOf = async ({ organizationId }: Tenant) =>
     only(

@@ -208,6 +208,13 @@ describe('the owner of a tenant', () => {
       times(100, (n) => mallory.client.auth.updateUser({ data: { full_name: `Mallory ${n}` } })),
     )
     expect(answers.some(({ error }) => error === null)).toBe(true)
+    // Each change that reaches the profile is copied into a database, by a job that stays in the history.
+    expect(
+      only(
+        await project.sql`select cardinality(called_at) <= 50 as few from provisioning.counted_calls
+          where subject = ${`changes/profile/${mallory.userId}`}`,
+      ),
+    ).toEqual({ few: true })
     expect(
       await project.sql`select from public.organizations where owner_id = ${mallory.userId}`,
     ).toHaveLength(1)

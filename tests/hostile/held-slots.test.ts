@@ -30,14 +30,14 @@ async function hold(sql: postgres.Sql, statement: string): Promise<void> {
 
 describe('a tenant that holds a lock in its own database', () => {
   it.each([
-    ['as its strongest login', strongestConnection, 'select pg_advisory_lock(7221)', 8_000],
-    ['as the login that people are shown', loginConnection, 'select pg_advisory_lock(7221)', 8_000],
+    ['as its strongest login', strongestConnection, 'select pg_advisory_lock(7221)', 20_000],
+    ['as the login that people are shown', loginConnection, 'select pg_advisory_lock(7221)', 20_000],
     // Which no tenant can lock, but somebody of ours.
     [
       'on the record of its schema',
       apiConnection,
       'begin; lock table provisioning.schema_migrations',
-      14_000,
+      30_000,
     ],
   ])('(%s) fails alone, and soon', async (_what, open, statement, withinMs) => {
     await hold(await open(project, tenant.organizationId), statement)
@@ -47,7 +47,7 @@ describe('a tenant that holds a lock in its own database', () => {
     const { steps } = await project.provisioning(tenant.organizationId)
     expect(reply.body).toMatchObject({ status: 'failed' })
     expect(steps.tenant_schema?.error).toMatchObject({ code: 'tenant_database_locked' })
-    await project.waitFor(bystander.organizationId, 'ready', 5_000)
+    await project.waitFor(bystander.organizationId, 'ready', 20_000)
   })
 })
 

@@ -139,10 +139,10 @@ function dataApiError(
 
 /** What a limit puts off comes with the seconds: at the end of our own sentences, and else in the header Retry-After alone. */
 function withWait(reason: string, retryAfter: string | null = null): string {
-  const told = /\s{0,3}\b(?:or )?try again in (\d{1,9}) s\.$/i.exec(reason)
-  const seconds = told?.[1] ?? (/^\d{1,6}$/.test(retryAfter ?? '') ? retryAfter : undefined)
+  const ending = /\s{0,3}\b(?:or )?try again in (\d{1,9}) s\.$/i.exec(reason)
+  const seconds = ending?.[1] ?? (/^\d{1,6}$/.test(retryAfter ?? '') ? retryAfter : undefined)
   if (!seconds) return reason
-  const before = told ? reason.slice(0, told.index).replace(/,$/, '.') : reason
+  const before = ending ? reason.slice(0, ending.index).replace(/,$/, '.') : reason
   return `${before} Wait ${seconds} s, then give the command again.`
 }
 

@@ -270,14 +270,14 @@ async function follow(session: Session, api: Api, begun: Status, limitSeconds: n
 /** How far a run is: a bar on a terminal, else a line now and then; and each tenant that fails, once, as soon as it is known. */
 function startReport(session: Session) {
   const progress = startProgress()
-  const told = new Set<string>()
+  const reported = new Set<string>()
   let [lineAt, line] = [performance.now(), '']
   return {
     poll: (run: Run) => {
-      const news = run.errors.filter(({ organization_id: id }) => !told.has(id))
+      const news = run.errors.filter(({ organization_id: id }) => !reported.has(id))
       if (news.length > 0) progress.clear()
       for (const each of news) {
-        told.add(each.organization_id)
+        reported.add(each.organization_id)
         session.note(errorLine(each))
       }
       const ended = (run.tenants.done ?? 0) + (run.tenants.failed ?? 0) + (run.tenants.left ?? 0)

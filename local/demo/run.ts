@@ -24,7 +24,7 @@ import { overallStatus, waitUntilReady, watchSteps } from './watch.ts'
 
 type Client = SupabaseClient<Database>
 
-/** Latencies like the real services', see docs/architecture.md. */
+/** About as long as the real services take. */
 const NEON_TIMINGS = { createMs: 800, operationMs: 600, wakeMs: 500, readMs: 60 }
 const STRIPE_TIMINGS = { requestMs: 200, searchLagMs: 30_000 }
 const MORE_PEOPLE = 10

@@ -106,11 +106,11 @@ function judge(
   }
   const broken = results.filter((result) => result.status === 'rejected')
   // The direct host's, if it is in trouble too: Postgres says why, while a pooler may only let us wait.
-  const told = broken.at(-1)
-  if (!told) return { ok: true, metrics }
+  const last = broken.at(-1)
+  if (!last) return { ok: true, metrics }
   return {
     ok: false,
-    reason: troubleOf(told.reason, whichHost(results, broken.length)),
+    reason: troubleOf(last.reason, whichHost(results, broken.length)),
     metrics,
     sessionOpened,
   }

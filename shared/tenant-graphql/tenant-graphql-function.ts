@@ -106,11 +106,11 @@ function reply({ body: text, usage }: Answer, { version, behind }: ServedSchema)
 const BEHIND_AGAIN_MS = 30_000
 
 function createNoteBehind(sql: Database): (organizationId: string) => void {
-  const told = createRemembered<number>(5_000)
+  const notedAt = createRemembered<number>(5_000)
   return (organizationId) => {
     const now = performance.now()
-    if (now - (told.get(organizationId) ?? Number.NEGATIVE_INFINITY) < BEHIND_AGAIN_MS) return
-    told.set(organizationId, now)
+    if (now - (notedAt.get(organizationId) ?? Number.NEGATIVE_INFINITY) < BEHIND_AGAIN_MS) return
+    notedAt.set(organizationId, now)
     inBackground(tellBehind(sql, organizationId))
   }
 }

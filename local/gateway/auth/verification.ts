@@ -69,10 +69,10 @@ export async function followLink(context: AuthContext, call: Call): Promise<Repl
     if (error instanceof AuthError) return refusalOf(error)
     throw error
   })
-  const told = result ?? { message: HALF_CONFIRMED }
-  if (isFlow) for (const [name, value] of Object.entries(told)) target.searchParams.set(name, value)
-  if (isFlow && told.code) target.hash = ''
-  else target.hash = new URLSearchParams({ ...told, sb: '' }).toString()
+  const answer = result ?? { message: HALF_CONFIRMED }
+  if (isFlow) for (const [name, value] of Object.entries(answer)) target.searchParams.set(name, value)
+  if (isFlow && answer.code) target.hash = ''
+  else target.hash = new URLSearchParams({ ...answer, sb: '' }).toString()
   return { status: 303, headers: { location: target.href } }
 }
 

@@ -10,7 +10,7 @@ import { githubSecrets } from './github-secrets.ts'
 import { githubInventory } from './inventory.ts'
 import { GITHUB_REPOSITORY, type GithubStep, githubTenant } from './step.ts'
 
-const NOTHING_TO_TELL = Promise.resolve({ type: 'succeeded', output: { told: 'nobody' } } as const)
+const NOTHING_TO_TELL = Promise.resolve({ type: 'succeeded', output: { changed: false } } as const)
 
 /** A repository of its own, made of a template, for each client that has a Supabase project. */
 export const github = defineService({

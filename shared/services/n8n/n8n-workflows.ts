@@ -137,11 +137,11 @@ async function projectData({ sql, job, tenant }: N8nStepContext) {
 /** Gives the credential that the client's workflows use the key that Vault has now. Its id stays, so that no workflow changes. */
 export async function handOnToWorkflows(context: N8nStepContext): Promise<StepOutcome> {
   const { n8n, tenant, assertLease } = context
-  if (tenant.recorded?.state !== 'active') return { type: 'succeeded', output: { told: 'nobody' } }
+  if (tenant.recorded?.state !== 'active') return { type: 'succeeded', output: { changed: false } }
   const found = await n8n.clientCredentials(`${clientName(tenant.organizationId)} `)
   if (!found.ok) return { type: 'failed', failure: found.failure }
   const credential = found.value.find(({ name }) => name === credentialName(tenant.organizationId, 'project'))
-  if (!credential) return { type: 'succeeded', output: { told: 'nobody' } }
+  if (!credential) return { type: 'succeeded', output: { changed: false } }
   const data = await projectData(context)
   if (!data.ok) return { type: 'failed', failure: data.failure }
   const changes = { type: CREDENTIAL_TYPES.project, data: data.value }

@@ -23,7 +23,7 @@ export const vercelDeployment: VercelStep = (context) => {
 /** Another deployment, with the values that the variables have now. One for each job, found by its metadata as the first one is. */
 export const deployAnew: VercelStep = async (context) => {
   const { tenant, job } = context
-  if (tenant.recorded?.state !== 'active') return { type: 'succeeded', output: { told: 'nobody' } }
+  if (tenant.recorded?.state !== 'active') return { type: 'succeeded', output: { changed: false } }
   return deploy(context, `${tenant.organizationId}/${job.id}`, undefined)
 }
 

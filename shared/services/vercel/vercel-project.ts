@@ -67,7 +67,7 @@ export const handOnToDeployment: VercelStep = async (context): Promise<StepOutco
   const { tenant, vercel, assertLease } = context
   const { recorded } = tenant
   if (recorded?.state !== 'active' || !recorded.externalId)
-    return { type: 'succeeded', output: { told: 'nobody' } }
+    return { type: 'succeeded', output: { changed: false } }
   const variables = await variablesOf(context)
   if (!variables) return { type: 'failed', failure: failure('vercel_project_keys_missing') }
   const given = await vercel.setVariables(recorded.externalId, variables, assertLease)

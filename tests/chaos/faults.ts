@@ -1,4 +1,10 @@
 import type { FaultAction, FaultRule } from '../../local/emulators/http/faults.ts'
+import { GITHUB_TIMEOUT_MS } from '../../shared/services/github/client.ts'
+import { N8N_TIMEOUT_MS } from '../../shared/services/n8n/client.ts'
+import { NEON_TIMEOUT_MS } from '../../shared/services/neon/client.ts'
+import { STRIPE_TIMEOUT_MS } from '../../shared/services/stripe/client.ts'
+import { SUPABASE_TIMEOUT_MS } from '../../shared/services/supabase/api.ts'
+import { VERCEL_TIMEOUT_MS } from '../../shared/services/vercel/client.ts'
 import type { Dice } from './random.ts'
 
 export type Provider = 'neon' | 'stripe' | 'supabase' | 'github' | 'vercel' | 'n8n'
@@ -128,22 +134,24 @@ const KINDS: Readonly<Record<Tier, readonly (readonly Kind[])[]>> = {
   ],
 }
 
-/** Clients wait 30 s for Neon and Supabase, and 20 s for the others. */
-const TOO_LATE_MS: Readonly<Record<Provider, number>> = {
-  neon: 32_000,
-  supabase: 32_000,
-  stripe: 22_000,
-  github: 22_000,
-  vercel: 22_000,
-  n8n: 22_000,
+/** How long each provider's client waits for an answer. */
+export const PATIENCE_MS: Readonly<Record<Provider, number>> = {
+  neon: NEON_TIMEOUT_MS,
+  supabase: SUPABASE_TIMEOUT_MS,
+  stripe: STRIPE_TIMEOUT_MS,
+  github: GITHUB_TIMEOUT_MS,
+  vercel: VERCEL_TIMEOUT_MS,
+  n8n: N8N_TIMEOUT_MS,
 }
+
+const tooLateMs = (provider: Provider): number => PATIENCE_MS[provider] + 2_000
 
 /** The client gives up, and does not hear of its success. */
 const late = (provider: Provider, operation: string): Kind =>
   once({
     provider,
     name: TOO_LATE,
-    rule: { match: { operation }, action: { type: 'act_then_wait', ms: TOO_LATE_MS[provider] } },
+    rule: { match: { operation }, action: { type: 'act_then_wait', ms: tooLateMs(provider) } },
   })
 const LATE_ANSWERS: Readonly<Record<Tier, readonly Kind[]>> = {
   database: [late('stripe', 'PostCustomers'), late('neon', 'createProject')],
@@ -248,7 +256,7 @@ function dealLane(
 function lateAnswers(kinds: readonly Kind[], signUps: number, stormMs: number): FaultWindow[][] {
   if (signUps < 200) return []
   return kinds.map((kind) => [
-    { type: 'fault', atMs: stormMs, forMs: TOO_LATE_MS[kind.provider] + 6_000, ...kind },
+    { type: 'fault', atMs: stormMs, forMs: tooLateMs(kind.provider) + 6_000, ...kind },
   ])
 }
 

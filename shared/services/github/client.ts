@@ -10,7 +10,7 @@ import type { GithubEnvironment } from './environment.ts'
 import { failure, githubFailures } from './failures.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
-const TIMEOUT_MS = 20_000
+export const GITHUB_TIMEOUT_MS = 20_000
 /** A page of 100 repositories has about 600 kB. */
 const MAX_REPLY_BYTES = 4 * 1024 * 1024
 /** A create whose reply was lost may still be at work; looking sooner could miss the repository that it makes. */
@@ -281,7 +281,7 @@ function providerOf({ attempt }: GuardedProvider, connection: Connection): Githu
 
 async function connect({ tokens, signal, baseUrl }: Connection, call: GuardedCall): Promise<Api> {
   const { request } = await import('@octokit/request')
-  const options = { fetch: boundedFetch(TIMEOUT_MS, MAX_REPLY_BYTES, signal) }
+  const options = { fetch: boundedFetch(GITHUB_TIMEOUT_MS, MAX_REPLY_BYTES, signal) }
   const api = request.defaults({
     baseUrl,
     headers: { 'x-github-api-version': '2022-11-28' },

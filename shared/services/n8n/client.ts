@@ -11,7 +11,7 @@ import { failure, n8nFailures } from './failures.ts'
 import type { NewWorkflow } from './fill-template.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
-const TIMEOUT_MS = 20_000
+export const N8N_TIMEOUT_MS = 20_000
 /** A create whose reply was lost may still be at work; looking sooner could miss what it makes. */
 const SETTLE_SECONDS = 5
 /** The most that n8n lists at once. */
@@ -244,7 +244,7 @@ async function send(
   const [method = 'GET', path = ''] = route.split(' ')
   const address = new URL(`${url}/api/v1${path.replace('{id}', encodeURIComponent(id))}`)
   for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value)
-  const timeout = AbortSignal.timeout(TIMEOUT_MS)
+  const timeout = AbortSignal.timeout(N8N_TIMEOUT_MS)
   const init: RequestInit = {
     method,
     headers: {

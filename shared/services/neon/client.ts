@@ -27,7 +27,7 @@ import { isPlanRefusal, type LimitsResult, withinPlan } from './plan-limits.ts'
 import { isDefaultSuspendTimeout, suspendTimeoutToAskFor, type TenantLimits } from './tenant.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
-const TIMEOUT_MS = 30_000
+export const NEON_TIMEOUT_MS = 30_000
 /** A create whose reply was lost may still be at work; looking sooner could miss the project that it makes. */
 const SETTLE_SECONDS = 5
 /** 0 lifts a limit; one that is left out stays as it is. */
@@ -140,7 +140,7 @@ export function createNeonProvider(
   const neon = createApiClient({
     apiKey,
     baseURL,
-    timeout: TIMEOUT_MS,
+    timeout: NEON_TIMEOUT_MS,
     adapter: 'fetch',
     env: { fetch: sendOnce },
   })

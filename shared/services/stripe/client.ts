@@ -10,7 +10,7 @@ import type { StripeEnvironment } from './environment.ts'
 import { failure, stripeFailures } from './failures.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
-const TIMEOUT_MS = 20_000
+export const STRIPE_TIMEOUT_MS = 20_000
 
 const DASHBOARD = 'https://dashboard.stripe.com'
 
@@ -124,7 +124,7 @@ function createClient(key: string, url: URL): Stripe {
     port: url.port || (protocol === 'http' ? '80' : '443'),
     protocol,
     httpClient: Stripe.createFetchHttpClient(sendOnce),
-    timeout: TIMEOUT_MS,
+    timeout: STRIPE_TIMEOUT_MS,
     // The job engine retries; a retry here would hide from it what happened.
     maxNetworkRetries: 0,
     telemetry: false,

@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { boundedFetch } from '../bounded-fetch.ts'
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
-const TIMEOUT_MS = 30_000
+export const SUPABASE_TIMEOUT_MS = 30_000
 /** A list of a thousand projects has about 500 kB. */
 const MAX_REPLY_BYTES = 16 * 1024 * 1024
 /** What is looked at of an error's text: expressions are tried on it. */
@@ -110,7 +110,7 @@ export type Described = [
 
 /** @param signal ends what is under way. Its methods throw ManagementApiError, ZodError, and what fetch throws. */
 export function managementApi(baseUrl: string, token: string, signal?: AbortSignal): ManagementApi {
-  const send = boundedFetch(TIMEOUT_MS, MAX_REPLY_BYTES, signal)
+  const send = boundedFetch(SUPABASE_TIMEOUT_MS, MAX_REPLY_BYTES, signal)
   const ask = async (method: string, path: string, body?: object): Promise<unknown> => {
     const reply = await send(`${baseUrl}/v1${path}`, {
       method,

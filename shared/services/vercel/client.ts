@@ -16,7 +16,7 @@ import { failure, vercelFailures } from './failures.ts'
  */
 
 /** Below the shortest lease (45 s), so that a call ends before another worker may take the job over. */
-const TIMEOUT_MS = 20_000
+export const VERCEL_TIMEOUT_MS = 20_000
 /** A page of 100 projects with their newest deployments. */
 const MAX_REPLY_BYTES = 8 * 1024 * 1024
 /** A create whose reply was lost may still be at work; looking sooner could miss what it makes. */
@@ -334,7 +334,7 @@ interface Connection {
 }
 
 function createApi({ token, team, baseUrl, signal }: Connection): Api {
-  const send = boundedFetch(TIMEOUT_MS, MAX_REPLY_BYTES, signal)
+  const send = boundedFetch(VERCEL_TIMEOUT_MS, MAX_REPLY_BYTES, signal)
   return async (route, { path, query = {}, body, hidden = [] }) => {
     const parameters = new URLSearchParams({ ...query, ...(team ? { teamId: team } : {}) })
     const [method = 'GET'] = route.split(' ')

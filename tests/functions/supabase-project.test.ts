@@ -1,10 +1,11 @@
 import postgres from 'postgres'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { connectSupabase } from '../../shared/services/supabase/client.ts'
 import { supabaseEnvironment } from '../../shared/services/supabase/environment.ts'
 import { supabaseHost } from '../../shared/services/supabase/host.ts'
 import { supabaseInventory } from '../../shared/services/supabase/inventory.ts'
 import { newDatabasePassword } from '../../shared/services/supabase/password.ts'
+import { addressOf } from '../../shared/services/supabase/project-ready.ts'
 import { placesApart } from './mortal-worker.ts'
 import { ProjectTier, TOKEN } from './project-tier.ts'
 
@@ -376,6 +377,18 @@ describe('Supabase refuses', () => {
     expect(await tier.workToEnd(id)).toBe('succeeded')
   })
 
+  test('a size on a free plan, which is known from the plan before anything is asked for', async () => {
+    const id = await tier.tenant()
+    await set({ supabase_instance_size: 'small' })
+    tier.emulator.setLimits({ isFree: 1, maxFreeProjects: 1_000 })
+    const calls = await callsDuring(() => tier.workToEnd(id))
+    expect(calls).toEqual({ v1GetAllProjectsForOrganization: 1, v1GetAnOrganization: 1 })
+    tier.emulator.setLimits(USUAL_LIMITS)
+    await tier.sql`select provisioning.retry_job(j.id, null) from public.provisioning_jobs j where j.organization_id = ${id}`
+    expect(await tier.workToEnd(id)).toBe('succeeded')
+    expect((await tier.resource(id))?.details.instanceSize).toBe('small')
+  })
+
   test('a region that it does not offer, and a default says where such clients go', async () => {
     await set({ default_supabase_region: 'eu-west-1' })
     const id = await tier.tenant('af-south-1')
@@ -425,6 +438,42 @@ describe('Supabase refuses', () => {
     await tier.work([id])
     expect((await tier.step(id, 'project_keys')).error?.code).toBe('supabase_unavailable')
     expect(await tier.workToEnd(id)).toBe('succeeded')
+  })
+})
+
+describe('a direct host that cannot be reached, as one with IPv6 alone', () => {
+  /** Nobody listens there. */
+  const UNREACHABLE = '127.0.0.3'
+
+  // The real pooler of a test run is one in transaction mode.
+  test.skipIf(inject('poolerPort') !== undefined)(
+    'has the pooler in its place, for the schema and for all that comes after it',
+    async () => {
+      await using other = await ProjectTier.open({ directHost: UNREACHABLE })
+      const id = await other.tenant()
+      expect(await other.workToEnd(id)).toBe('succeeded')
+      const [row] = await other.sql<{ host: string; pooled: string; version: number }[]>`
+      select host, pooled_host as pooled, schema_version as version from public.organization_databases
+      where organization_id = ${id}`
+      expect(row?.version).toBeGreaterThan(0)
+      expect(row?.host).toBe(row?.pooled)
+      const { databaseUrl = '' } = await other.secrets(id)
+      expect(databaseUrl).not.toContain(UNREACHABLE)
+      const sql = postgres(databaseUrl, { max: 1, prepare: false })
+      await sql`select 1`
+      await sql.end()
+    },
+  )
+
+  test('has the pooler’s port for sessions, where Supabase names the one for transactions', async () => {
+    const pooler = { database_type: 'PRIMARY', db_name: 'postgres', db_user: 'postgres.abcdefghijklmnopqrst' }
+    const host = 'aws-0-eu-central-1.pooler.supabase.com'
+    expect(
+      await addressOf('db.abcdefghijklmnopqrst.invalid', { ...pooler, db_host: host, db_port: 6543 }),
+    ).toEqual({
+      ...{ host, port: 5432, pooledHost: host, pooledPort: 6543 },
+      ...{ poolerTenant: 'abcdefghijklmnopqrst', databaseName: 'postgres', sslMode: 'verify-full' },
+    })
   })
 })
 

@@ -75,7 +75,7 @@ export async function startSupabaseEmulator(options: SupabaseEmulatorOptions): P
     api: new SupabaseApi({
       ...{ store, databases, connections, clock, organizationSlug },
       ...{ timings: timings.values, limits: limits.values },
-      ...{ host: HOST, pooledHost: proxy.pooledHost, postgresPort: proxy.port },
+      ...{ host: options.directHost ?? HOST, pooledHost: proxy.pooledHost, postgresPort: proxy.port },
     }),
     contract: new SupabaseContract(),
     limits: limits.values,

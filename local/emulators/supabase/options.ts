@@ -36,6 +36,8 @@ export interface SupabaseEmulatorOptions {
   /** 0 or none takes a free one. */
   readonly apiPort?: number
   readonly postgresPort?: number
+  /** What projects call their direct host, where that is to be one that cannot be reached. */
+  readonly directHost?: string
   /** Of a pooler in front of the same server. The pooled host, another one then, leads through it. */
   readonly poolerPort?: number
   readonly accessToken: string

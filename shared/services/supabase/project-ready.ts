@@ -122,7 +122,7 @@ interface Address {
  * The direct host has IPv6 alone, unless its owner pays for more. Where it cannot be reached, the pooler in session mode does as well:
  * it keeps one connection of the server for each of ours.
  */
-async function addressOf(directHost: string, pooler: Pooler): Promise<Address> {
+export async function addressOf(directHost: string, pooler: Pooler): Promise<Address> {
   const { db_host: pooledHost, db_port: pooledPort, db_user: user, db_name: databaseName } = pooler
   const port = pooledPort === TRANSACTION_PORT ? SESSION_PORT : pooledPort
   const host = (await isReachable(directHost, port)) ? directHost : pooledHost

@@ -91,20 +91,35 @@ export class Session {
    */
   async confirm(question: string, yes: boolean): Promise<void> {
     if (yes) return
+    const { confirm, isCancel } = await this.#prompts(question)
+    const answer = await confirm({ message: question, initialValue: false, ...this.#terminal() })
+    if (isCancel(answer)) throw new Declined('Nothing was changed.', 'interrupted')
+    if (!answer) throw new Declined('Nothing was changed.')
+  }
+
+  /**
+   * The same for what is gone for good afterwards: the answer is its exact name.
+   * @throws Declined
+   */
+  async confirmByName(question: string, name: string, yes: boolean): Promise<void> {
+    if (yes) return
+    const { text, isCancel } = await this.#prompts(question)
+    const answer = await text({ message: `${question} Type ${name}:`, ...this.#terminal() })
+    if (isCancel(answer)) throw new Declined('Nothing was changed.', 'interrupted')
+    if (answer !== name) throw new Declined(`That is not ${name}. Nothing was changed.`)
+  }
+
+  async #prompts(question: string) {
     if (!watched || !process.stdin.isTTY)
       throw new Declined(
         `${question} Say so with --yes; there is no terminal to ask on. Nothing was changed.`,
       )
     // Read only now: the other commands start faster without it.
-    const { confirm, isCancel } = await import('@clack/prompts')
-    const answer = await confirm({
-      message: question,
-      initialValue: false,
-      output: process.stderr,
-      signal: this.stop,
-    })
-    if (isCancel(answer)) throw new Declined('Nothing was changed.', 'interrupted')
-    if (!answer) throw new Declined('Nothing was changed.')
+    return import('@clack/prompts')
+  }
+
+  #terminal() {
+    return { output: process.stderr, signal: this.stop }
   }
 }
 

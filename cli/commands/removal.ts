@@ -113,7 +113,8 @@ async function deprovision(
   const plan = await api.invoke('deprovision-tenant-resources', { ...request, dryRun: true })
   const lines = deletionLines(tenant, deletionPlan.parse(plan).wouldDelete.resources)
   if (options.dryRun) return printed(session, plan, lines)
-  await agreed(session, lines, `Delete ${slug}?`, options)
+  show(session, lines, options)
+  await session.confirmByName(`Delete ${slug}?`, slug, options.yes === true)
   session.requesting(argumentOf(tenant))
   const done = await api.invoke('deprovision-tenant-resources', { ...request, confirm: slug })
   session.print(done, () =>
@@ -161,10 +162,15 @@ async function agreed(
   session: Session,
   lines: readonly string[],
   question: string,
-  { yes = false }: Options,
+  options: Options,
 ): Promise<void> {
+  show(session, lines, options)
+  await session.confirm(question, options.yes === true)
+}
+
+/** What somebody is to agree to. */
+function show(session: Session, lines: readonly string[], { yes = false }: Options): void {
   if (!yes) for (const line of lines) session.note(line)
-  await session.confirm(question, yes)
 }
 
 function cancelLines(name: string, removals: readonly PlannedRemoval[]): string[] {

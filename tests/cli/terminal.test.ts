@@ -52,18 +52,22 @@ describe.skipIf(!terminalAvailable)('on a terminal', () => {
     expect(output).toContain('is ready.')
   })
 
-  test('deprovision shows what it would do and deletes nothing unless somebody says yes', async () => {
+  test('deprovision shows what it would do and deletes nothing unless somebody types the exact name', async () => {
     const person = await project.signUp({ organization_name: 'Asked About' })
     const question = 'Delete asked-about?'
-    const no = await run(['deprovision', 'asked-about'], { answers: [{ question, answer: 'n' }] })
-    expect(no).toMatchObject({ code: 1, output: expect.stringContaining('Nothing was changed.') })
-    expect(no.output).toContain('would be deleted')
+    for (const answer of ['yes\r', 'asked-abou\r']) {
+      const no = await run(['deprovision', 'asked-about'], { answers: [{ question, answer }] })
+      expect(no).toMatchObject({ code: 1, output: expect.stringContaining('Nothing was changed.') })
+      expect(no.output).toContain('would be deleted')
+    }
     const interrupted = await run(['deprovision', 'asked-about'], {
       answers: [{ question, answer: CONTROL_C }],
     })
     expect(interrupted).toMatchObject({ code: 130, output: expect.stringContaining('Nothing was changed.') })
     expect(await exists(person.organizationId)).toBe(true)
-    const yes = await run(['deprovision', 'asked-about'], { answers: [{ question, answer: 'y' }] })
+    const yes = await run(['deprovision', 'asked-about'], {
+      answers: [{ question, answer: 'asked-about\r' }],
+    })
     expect(yes).toMatchObject({ code: 0, output: expect.stringContaining('asked-about is deleted.') })
     expect(await exists(person.organizationId)).toBe(false)
   })

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { exportedSchemas } from '../../shared/generated/tenant-graphql/versions.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { readEnvironment } from '../../shared/kernel/environment.ts'
+import { createPools } from '../../shared/tenant-graphql/pools.ts'
 import {
   createTenantGraphqlFunction,
   type TenantGraphqlDependencies,
@@ -346,6 +347,13 @@ describe('an operation', () => {
     expect(JSON.parse(refused.text).errors[0].extensions.requestId).toMatch(/^[0-9a-f-]{36}$/)
   })
 
+  it('is not explained to whoever asks for that in a header', async () => {
+    const reply = await ask({ ...bearer(key), 'x-graphql-explain': 'plan,sql,grafast,mermaid' }, ONE)
+    expect(JSON.parse(reply.text)).toEqual({
+      data: { organizations: { nodes: [{ id: ours.organizationId }] } },
+    })
+  })
+
   it('tells the schema, unless the settings say no', async () => {
     const schema = '{ __schema { queryType { name } } }'
     expect((await ask(bearer(key), schema)).data).toEqual({ __schema: { queryType: { name: 'Query' } } })
@@ -420,6 +428,40 @@ describe('a database', () => {
     await killing
     for (const code of codes) expect([undefined, 'tenant_database_unavailable']).toContain(code)
     expect(processes()).toEqual(before)
+  })
+
+  it('of a tenant that asked longest ago gives its place to another one, whose answer is its own', async () => {
+    const connected = async () => {
+      const rows = await project.superuser<
+        { tenants: number }[]
+      >`select count(distinct datname)::int as tenants
+        from pg_stat_activity where application_name = 'tenant-graphql' and pid <> all (${before}::int[])`
+      return rows[0]?.tenants
+    }
+    const before = (
+      await project.superuser<{ pid: number }[]>`
+        select pid from pg_stat_activity where application_name = 'tenant-graphql'`
+    ).map(({ pid }) => pid)
+    const sql = connect({ SUPABASE_DB_URL: project.databaseUrl(), DATABASE_POOLER_URL: undefined })
+    const pools = createPools(sql, 1)
+    try {
+      await inProcess({ pools }, async (send) => {
+        // The end of a read is not waited for, and until then the place is taken.
+        const answer = (by: string) =>
+          until('a place', async () => {
+            const { code, text } = await send(bearer(by), NAMES)
+            return code === 'tenant_database_busy' ? undefined : text
+          })
+        for (let round = 0; round < 3; round++) {
+          expect(await answer(key)).toContain('Our Ann')
+          expect(await answer(theirKey)).toContain('Their Bob')
+        }
+      })
+      await until('end of the other connections', async () => (await connected()) === 1 || undefined)
+    } finally {
+      pools.end()
+      await sql.end({ timeout: 1 })
+    }
   })
 
   it('behind by a version is served by the older schema, told so, and further behind is asked to come again', async () => {

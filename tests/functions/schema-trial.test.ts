@@ -14,7 +14,7 @@ import { loginConnection } from '../support/tenant-logins.ts'
 import { addTenants, type HealthTenant } from './health-project.ts'
 
 const HOUR_MS = 3_600_000
-/** The files that the tenants have, and the next one, which one of them cannot take. */
+/** The files that the tenants have, and the next one, which the first of them cannot take: it has seven stars. */
 const FILES: readonly SchemaFile[] = [
   {
     version: 1,
@@ -41,6 +41,12 @@ beforeAll(async () => {
   await project.sql`update public.organization_databases set schema_version = 0, status = 'active'`
   await project.sql`select provisioning.start_fleet_migration(1, 100, 8, 0)`
   await work()
+  const [full] = tenants
+  if (!full) throw new Error('there are tenants')
+  const schema = await loginConnection(project, full.organizationId, 'schema')
+  await schema.unsafe(`begin; select set_config('role', current_database() || '_owner', true);
+    insert into public.rated values (7); commit`)
+  await schema.end({ timeout: 1 })
 })
 
 afterAll(async () => {
@@ -123,10 +129,6 @@ describe('a trial of the tenant schema', () => {
   it('applies the files to copies, wakes nobody, changes no tenant, says who cannot take them, and leaves nothing', async () => {
     const [full] = tenants
     if (!full) throw new Error('there are tenants')
-    const api = await loginConnection(project, full.organizationId, 'schema')
-    await api.unsafe(`begin; select set_config('role', current_database() || '_owner', true);
-      insert into public.rated values (7); commit`)
-    await api.end({ timeout: 1 })
     aheadMs += 2 * HOUR_MS
     const { wakeUps } = project.neonEmulator.stats
     const jobs = await begin(3)

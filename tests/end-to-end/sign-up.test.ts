@@ -180,6 +180,17 @@ describe('the examples', () => {
     expect(stdout).not.toContain(await revealedPassword(ada))
   })
 
+  it('(tenant-graphql.ts) writes and reads through the tenant’s endpoint with a key', async () => {
+    const call = { organization_id: ada.organizationId, name: 'Example', scope: 'write' as const }
+    const { data } = await ada.client.rpc('create_api_key', call)
+    const { code, stdout, stderr } = await run('tenant-graphql', '', {
+      TENANT_GRAPHQL_URL: `${project.services.url}/functions/v1/tenant-graphql`,
+      TENANT_API_KEY: Object(data).key,
+    })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^made [0-9a-f-]{36}\n[\s\S]*^Lovelace –$/m)
+  })
+
   it('reveal no password where a browser could run them', async () => {
     const folder = new URL('../../examples/', import.meta.url)
     for (const name of await readdir(folder)) {

@@ -22,6 +22,8 @@ export interface BenchmarkOptions {
 
 export interface Measurement {
   readonly metrics: Metrics
+  /** What the metrics are made of, a line each, for people: it is not in the JSON. */
+  readonly details?: readonly string[]
   /** What went wrong, a sentence each: a tenant that was lost is a defect, a missed aim is not. */
   readonly problems?: readonly string[]
 }

@@ -5,6 +5,7 @@ import type postgres from 'postgres'
 import { type NeonEmulator, startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
+import type { PostgresServer } from '../../local/postgres/server.ts'
 import { createWorker } from '../../shared/engine/worker.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../shared/generated/tenant-schema-files.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
@@ -15,7 +16,8 @@ import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { neonHost } from '../../shared/services/neon/host.ts'
 import { listen, PORT_USES } from '../../tools/ports.ts'
 import type { Benchmark, BenchmarkOptions, Metrics } from './benchmark.ts'
-import { FOR_MANY_COPIES, withConnections, withDirectory, withServer } from './servers.ts'
+import { familyCpuMs } from './cpu.ts'
+import { FOR_MANY_COPIES, postmasterPid, withConnections, withDirectory, withServer } from './servers.ts'
 import { median } from './statistics.ts'
 import { endpointIdOf, insertTenants, writeProjects } from './synthetic-fleet.ts'
 import { applyAllFiles, copyTenant, type FleetTenant, projectOf } from './tenant-fleet.ts'
@@ -85,13 +87,17 @@ function measure(tenants: number, options: BenchmarkOptions): Promise<Metrics> {
             return await withConnections(server.url(DATABASE), 1, async (superuser) => {
               await insertFleet(superuser, emulator, made)
               options.progress(`migrating ${tenants} tenants`)
-              const before = process.cpuUsage()
+              const before = await spent(server, theirs)
               const tookSeconds = await workUntilDone(superuser, sql, emulator, functions, options.signal)
-              const { user, system } = process.cpuUsage(before)
+              const after = await spent(server, theirs)
+              const perTenant = after.map((ms, place) => (ms - (before[place] ?? Number.NaN)) / tenants)
+              const [worker = Number.NaN, project = Number.NaN, databases = Number.NaN] = perTenant
               return {
                 fleet_1000_s: tookSeconds * (1_000 / tenants),
-                // Of this process, which is the worker and the emulator's proxy.
-                cpu_ms_per_tenant: (user + system) / 1000 / tenants,
+                cpu_ms_per_tenant: worker + project + databases,
+                worker_cpu_ms_per_tenant: worker,
+                project_cpu_ms_per_tenant: project,
+                databases_cpu_ms_per_tenant: databases,
                 apply_0001_ms: median(tookMs),
                 wake_ups: emulator.stats.wakeUps,
               }
@@ -104,6 +110,16 @@ function measure(tenants: number, options: BenchmarkOptions): Promise<Metrics> {
       ),
     ),
   )
+}
+
+/**
+ * Processor time in ms, elsewhere than on Linux of this process alone: of this process, which is the worker and the emulator with
+ * its proxy; of the project's Postgres; and of that of all tenants' databases.
+ */
+async function spent(...servers: readonly PostgresServer[]): Promise<number[]> {
+  const { user, system } = process.cpuUsage()
+  const theirs = servers.map(async (server) => (await familyCpuMs(await postmasterPid(server))) ?? 0)
+  return [(user + system) / 1000, ...(await Promise.all(theirs))]
 }
 
 /** The rows of tenants that are ready, with the password of the owner of their schema in Vault. */

@@ -9,7 +9,7 @@ const SIGNIFICANT_DIGITS = 5
  */
 export function printMeasurement(
   benchmark: Benchmark,
-  { metrics, problems = [] }: Measurement,
+  { metrics, details = [], problems = [] }: Measurement,
   tookMs: number,
 ): void {
   const rounded = roundAll(metrics)
@@ -18,6 +18,7 @@ export function printMeasurement(
     console.error(
       `  ${name.padEnd(44)} ${String(value).padStart(10)}  ${verdict(benchmark.aims, name, value)}`,
     )
+  for (const detail of details) console.error(`  ${detail}`)
   for (const problem of problems) console.error(red(`  ✗ ${problem}`))
   console.error('')
   console.log(JSON.stringify({ name: benchmark.name, metrics: rounded }))

@@ -21,7 +21,7 @@ const CLAIMS = JSON.stringify({
  * The queries that the tenants' endpoint makes, each in a transaction as there, by the role `_app`: once with the policies, and once
  * in a copy without row level security whose indexes leave out the column that only the policies ask for. Both take turns within a
  * run. `overhead_percent` is of the time of all together, `worst_query_overhead_percent` of the query that loses most;
- * `apply_0001_ms` is the time of tenant-schema/ in a new database.
+ * `apply_0001_ms` is the time of tenant-schema/ in a new database. The report has each query, and says where the two run differently.
  */
 export const rls: Benchmark = {
   name: 'rls',
@@ -101,26 +101,66 @@ async function measure(
   }))
   const rounds = options.quick ? 2 : 100
   const overheads: number[] = []
-  const perQuery = QUERIES.map((): number[] => [])
+  const perQuery = QUERIES.map(() => ({ percent: [] as number[], without: [] as number[] }))
   for (let run = 0; run < options.runs; run++) {
     options.progress(`run ${run + 1} of ${options.runs}`)
     let [withAll, withoutAll] = [0, 0]
     for (const [place, query] of QUERIES.entries()) {
       const [withPolicies = [], without = []] = await alternate(sides, query, rounds, options.signal)
-      perQuery[place]?.push(percent(median(withPolicies), median(without)))
+      perQuery[place]?.percent.push(percent(median(withPolicies), median(without)))
+      perQuery[place]?.without.push(median(without))
       withAll += median(withPolicies)
       withoutAll += median(without)
     }
     overheads.push(percent(withAll, withoutAll))
   }
+  const plans: string[][] = []
+  for (const side of sides) plans.push(await plansOf(side))
   await Promise.all(sides.map(({ sql }) => sql.end()))
   return {
     metrics: {
       overhead_percent: median(overheads),
-      worst_query_overhead_percent: Math.max(...perQuery.map((each) => median(each))),
+      worst_query_overhead_percent: Math.max(...perQuery.map((each) => median(each.percent))),
       apply_0001_ms: median(applied),
     },
+    details: QUERIES.map(({ name }, place) => {
+      const { percent: lost = [], without = [] } = perQuery[place] ?? {}
+      const [plan, plainPlan] = plans.map((each) => each[place])
+      const other = plan === plainPlan ? '' : `; another plan: ${plan} for ${plainPlan}`
+      return `${median(lost).toFixed(1).padStart(6)} % of ${median(without).toFixed(2)} ms: ${name}${other}`
+    }),
   }
+}
+
+interface PlanNode {
+  readonly 'Node Type': string
+  readonly 'Index Name'?: string
+  readonly 'Parent Relationship'?: string
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** How each query is run: the kinds of the plan's nodes, without the question who asks. */
+async function plansOf({ sql, begin }: Side): Promise<string[]> {
+  const shape = (node: PlanNode): string => {
+    const inner = (node.Plans ?? [])
+      .filter((each) => each['Parent Relationship'] !== 'InitPlan')
+      .map(shape)
+      .join(', ')
+    return `${node['Node Type']}${node['Index Name'] ? ` ${node['Index Name']}` : ''}${inner ? ` (${inner})` : ''}`
+  }
+  const plans: string[] = []
+  for (const { text, values } of QUERIES) {
+    await sql.unsafe(begin)
+    const rows = await sql.unsafe<{ 'QUERY PLAN': [{ Plan: PlanNode }] }[]>(`explain (format json) ${text}`, [
+      ...values,
+    ])
+    await sql.unsafe('commit')
+    for (const {
+      'QUERY PLAN': [{ Plan: plan }],
+    } of rows)
+      plans.push(shape(plan))
+  }
+  return plans
 }
 
 interface Side {

@@ -5,6 +5,7 @@ import { connect, createServer, type Server } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
+import { z } from 'zod'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
 import { type PostgresServer, SUPERUSER } from '../../local/postgres/server.ts'
@@ -25,6 +26,8 @@ const PASSWORD = 'bench'
 const QUERY = `query ($first: Int!) { contacts(first: $first, orderBy: [LAST_NAME_ASC]) { nodes { id firstName lastName email status
   company { id name } activities(first: 3, orderBy: [CREATED_AT_DESC]) { nodes { id type subject createdAt } } } } }`
 const OWN_ID = '{ organizations(first: 2) { nodes { id } } }'
+
+const memoryUsage = z.object({ rss: z.number(), heapUsed: z.number(), external: z.number() })
 
 const require = createRequire(import.meta.url)
 const DENOS = {
@@ -53,12 +56,18 @@ export const tenantGraphql: Benchmark = {
       const slow = await startDelay(server.port, ROUND_TRIP_MS / 2)
       try {
         const measured: Metrics[] = []
+        const details: string[] = []
         const problems: string[] = []
         for (const [name, program] of Object.entries(DENOS)) {
           options.progress(`measuring on ${name}`)
-          measured.push(await measure({ server, program, keys, problems, slowPort: slow.port }, options))
+          const bench = { server, program, keys, problems, slowPort: slow.port }
+          const { metrics, memory } = await measure(bench, options)
+          measured.push(metrics)
+          details.push(
+            `memory on ${name}, MB of the process (V8's objects, and buffers beside): ${memory.join('; ')}`,
+          )
         }
-        return { metrics: worse(measured), problems }
+        return { metrics: worse(measured), details, problems }
       } finally {
         slow.server.close()
       }
@@ -135,7 +144,13 @@ interface Bench {
   readonly slowPort: number
 }
 
-async function measure(bench: Bench, { quick, signal }: BenchmarkOptions): Promise<Metrics> {
+interface Measured {
+  readonly metrics: Metrics
+  /** How much there is after each phase. */
+  readonly memory: readonly string[]
+}
+
+async function measure(bench: Bench, { quick, signal }: BenchmarkOptions): Promise<Measured> {
   const cold: number[] = []
   const key = bench.keys[0]?.[1] ?? ''
   for (let start = 0; start < (quick ? 1 : 3); start++)
@@ -143,10 +158,19 @@ async function measure(bench: Bench, { quick, signal }: BenchmarkOptions): Promi
       cold.push(await timeOf(() => ask(`${url}/graphql`, key, { query: QUERY, variables: { first: 50 } })))
     })
   return withFunction(bench, async (url) => {
+    const memory: string[] = []
+    const note = async (phase: string): Promise<number> => {
+      const { rss, heapUsed, external } = memoryUsage.parse(await (await fetch(`${url}/memory`)).json())
+      const [all = 0, ...parts] = [rss, heapUsed, external].map((bytes) => bytes / 1024 / 1024)
+      memory.push(`${phase} ${all.toFixed(0)} (${parts.map((each) => each.toFixed(0)).join(', ')})`)
+      return all
+    }
+    await note('started')
     const seconds = quick ? 0.5 : 3
     const byGraphql = () => ask(`${url}/graphql`, key, { query: QUERY, variables: { first: 50 } })
     const byHand = () => ask(`${url}/by-hand`, key, { first: 50 })
     await expectSame(await byGraphql(), await byHand(), bench.problems)
+    await note('first query')
     for (let round = 0; round < (quick ? 1 : 2); round++)
       for (const work of [byGraphql, byHand]) await load(work, quick ? 0.3 : 1.5, signal)
     const rounds = { graphql: [] as Load[], byHand: [] as Load[] }
@@ -155,18 +179,20 @@ async function measure(bench: Bench, { quick, signal }: BenchmarkOptions): Promi
       rounds.byHand.push(await load(byHand, seconds, signal))
     }
     const [graphql, hand] = [together(rounds.graphql), together(rounds.byHand)]
+    await note(`${CLIENTS} clients`)
     await askAll(url, bench, signal)
-    const memory = await (await fetch(`${url}/memory`)).json()
-    return {
+    const rss = await note(`${bench.keys.length} tenants`)
+    const metrics = {
       p50_ratio_to_hand_written_sql: percentile(graphql.times, 50) / percentile(hand.times, 50),
       throughput_ratio_to_hand_written_sql: graphql.perSecond / hand.perSecond,
-      rss_1000_tenants_mb: Object(memory).rss / 1024 / 1024,
+      rss_1000_tenants_mb: rss,
       warm_p50_ms: percentile(graphql.times, 50),
       warm_p99_ms: percentile(graphql.times, 99),
       throughput_per_second: graphql.perSecond,
       cold_ms: median(cold),
       p50_at_20_ms_round_trip_ms: await atDistance(bench, byGraphql, signal),
     }
+    return { metrics, memory }
   })
 }
 

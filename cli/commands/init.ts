@@ -180,5 +180,14 @@ function nextSteps(schema: string): string[] {
           `Expose the schema ${schema}: Dashboard, Settings, Data API, Exposed schemas (config.toml does it for the local stack).`,
         ]),
   ]
-  return [bold('Next'), ...steps.map((step, index) => `  ${index + 1}. ${step}`)]
+  return [
+    bold('Next'),
+    ...steps.map((step, index) => `  ${index + 1}. ${step}`),
+    dim(
+      '  Clients can have a Supabase project of their own. That needs the other secrets in .env.example, too;',
+    ),
+    dim(
+      '  the templates of their workflows in n8n are in supabase/n8n-templates. Run init again after a change there.',
+    ),
+  ]
 }

@@ -13,7 +13,14 @@ NEON_API_KEY=
 # functions may not begin with SUPABASE_.
 # MANAGEMENT_TOKEN=
 # MANAGEMENT_ORG_ID=
-# For the workflows of clients with a Supabase project of their own: your n8n, and a key of its owner.
+# Their repositories: a token, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, and the template as OWNER/NAME.
+# GITHUB_TOKEN=
+# GITHUB_ORG=
+# GITHUB_TEMPLATE_REPOSITORY=
+# Their deployments.
+# VERCEL_TOKEN=
+# VERCEL_TEAM_ID=
+# Their workflows: your n8n, and a key of its owner.
 # N8N_URL=
 # N8N_API_KEY=
 `

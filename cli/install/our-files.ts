@@ -1,15 +1,43 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import { bundleN8nTemplates } from '../../tools/n8n-templates/bundle.ts'
 import { projectRoot } from '../../tools/project.ts'
+import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { renderFile } from './render-schema.ts'
 
 /** Our TypeScript in the project. The Supabase CLI takes no folder that begins with an underscore for a function. */
 const HOME = 'supabase/functions/_tenant-provisioning'
 /** Of our functions, as supabase/config.toml names it. Theirs keep their own. */
 export const IMPORT_MAP = './functions/_tenant-provisioning/import_map.json'
-/** SQL that every tenant's own database gets, and what the functions have of it. */
-export const TENANT_SCHEMA = 'supabase/tenant-schema'
-export const TENANT_SCHEMA_BUNDLE = `${HOME}/shared/generated/tenant-schema-files.ts`
+
+/** A folder of the repository that is the project's own from the beginning: it is laid down once. The functions have a bundle of it. */
+export interface OwnFolder {
+  readonly source: string
+  readonly ending: string
+  readonly folder: string
+  readonly bundle: string
+  /** @throws Error that says what is wrong with a file */
+  readonly makeBundle: (folder: string) => Promise<string>
+}
+
+export const OWN_FOLDERS: readonly OwnFolder[] = [
+  {
+    source: 'tenant-schema',
+    ending: '.sql',
+    folder: 'supabase/tenant-schema',
+    bundle: `${HOME}/shared/generated/tenant-schema-files.ts`,
+    makeBundle: bundleTenantSchema,
+  },
+  {
+    source: 'n8n-templates',
+    ending: '.json',
+    folder: 'supabase/n8n-templates',
+    bundle: `${HOME}/shared/generated/n8n-templates.ts`,
+    makeBundle: bundleN8nTemplates,
+  },
+]
+
+export const isBundle = (file: string): boolean => OWN_FOLDERS.some(({ bundle }) => bundle === file)
 
 /** A file as it is to be in the project. */
 export interface OurFile {
@@ -48,15 +76,11 @@ export async function functionFiles(schema: string, functions: readonly string[]
   return [...entries, importMap, ...rendered].sort((one, other) => (one.path < other.path ? -1 : 1))
 }
 
-/** The SQL of tenants' databases that a project begins with. */
-export async function tenantSchemaFiles(): Promise<OurFile[]> {
-  const names = (await readdir(path.join(projectRoot, 'tenant-schema'))).filter((name) =>
-    name.endsWith('.sql'),
-  )
+/** What a project begins with in such a folder. */
+export async function firstFiles({ source, ending, folder }: OwnFolder): Promise<OurFile[]> {
+  const names = (await readdir(path.join(projectRoot, source))).filter((name) => name.endsWith(ending))
   return Promise.all(
-    names
-      .sort()
-      .map(async (name) => ({ path: `${TENANT_SCHEMA}/${name}`, text: await ours(`tenant-schema/${name}`) })),
+    names.sort().map(async (name) => ({ path: `${folder}/${name}`, text: await ours(`${source}/${name}`) })),
   )
 }
 

@@ -2,7 +2,7 @@ import { readFunctionNames } from '../doctor/migrations.ts'
 import { withoutOurConfig } from './config-toml.ts'
 import { withoutOurVariables } from './env-example.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
-import { IMPORT_MAP, TENANT_SCHEMA_BUNDLE } from './our-files.ts'
+import { IMPORT_MAP, isBundle } from './our-files.ts'
 import type { Change } from './plan.ts'
 import { CONFIG, textOf, VARIABLES } from './their-files.ts'
 
@@ -29,7 +29,7 @@ export async function planRemoval(project: string): Promise<Removal> {
   )
   const there = files.filter(({ text }) => text !== undefined)
   const isOurs = ({ file, written, text = '' }: (typeof there)[number]) =>
-    file === TENANT_SCHEMA_BUNDLE || checksum(text) === written
+    isBundle(file) || checksum(text) === written
   const config = await textOf(project, CONFIG)
   const wanted = { schema: manifest.schema, functions: await readFunctionNames(), importMap: IMPORT_MAP }
   const variables = await textOf(project, VARIABLES)

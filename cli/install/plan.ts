@@ -1,7 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { projectRoot } from '../../tools/project.ts'
-import { bundleTenantSchema } from '../../tools/tenant-schema/bundle.ts'
 import { readFunctionNames } from '../doctor/migrations.ts'
 import { withOurConfig } from './config-toml.ts'
 import { withOurVariables } from './env-example.ts'
@@ -10,14 +9,7 @@ import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest
 import { effectiveMapping, type Mapping, mappingMigrations, withWantedMapping } from './mapping.ts'
 import { INSTALLED_PREFIX, type Migration, renderedMigrations } from './migrations.ts'
 import { codeIn, codeInDatabase, noticesOf } from './notices.ts'
-import {
-  functionFiles,
-  IMPORT_MAP,
-  type OurFile,
-  TENANT_SCHEMA,
-  TENANT_SCHEMA_BUNDLE,
-  tenantSchemaFiles,
-} from './our-files.ts'
+import { firstFiles, functionFiles, IMPORT_MAP, isBundle, type OurFile, OWN_FOLDERS } from './our-files.ts'
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
 import { namesMadeIn, ourNames, ourTables } from './taken-names.ts'
 import { openTheirDatabase, type TheirDatabase } from './their-database.ts'
@@ -97,12 +89,12 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
   )
   const wantedFiles = [
     ...placed.files,
-    ...(await withTheirTenantSchema(project, await functionFiles(schema, functions))),
+    ...(await withTheirFolders(project, await functionFiles(schema, functions))),
   ]
   const current = await Promise.all(wantedFiles.map((file) => textOf(project, file.path)))
   const changes = [
     ...wantedFiles.flatMap((file, index) => changeOf(file, current[index]) ?? []),
-    ...(await missingTenantSchema(project)),
+    ...(await missingFolders(project)),
     ...(await obsoleteFiles(project, manifest, wantedFiles)),
     ...mergedFile(CONFIG, config, withOurConfig(config, { schema, functions, importMap: IMPORT_MAP })),
     ...(await mergedVariables(project)),
@@ -240,23 +232,25 @@ function placedMigrations(
 
 const versionsIn = (files: Iterable<string>) => [...files].flatMap((name) => versionOf(name) ?? [])
 
-/** What the functions have of the tenants' schema comes from the project's files as soon as there are some. */
-async function withTheirTenantSchema(project: string, files: readonly OurFile[]): Promise<OurFile[]> {
-  const folder = path.join(project, TENANT_SCHEMA)
-  const isThere = await readdir(folder).then(
-    (names) => names.length > 0,
-    () => false,
-  )
-  if (!isThere) return [...files]
-  const bundle = await bundleTenantSchema(folder)
-  return files.map((file) => (file.path === TENANT_SCHEMA_BUNDLE ? { ...file, text: bundle } : file))
+/** What the functions have of a folder that is the project's comes from its files as soon as there are some. */
+async function withTheirFolders(project: string, files: readonly OurFile[]): Promise<OurFile[]> {
+  const bundles = new Map<string, string>()
+  for (const { folder, bundle, makeBundle } of OWN_FOLDERS) {
+    const there = path.join(project, folder)
+    const names = await readdir(there).catch(() => [])
+    if (names.length > 0) bundles.set(bundle, await makeBundle(there))
+  }
+  return files.map((file) => ({ ...file, text: bundles.get(file.path) ?? file.text }))
 }
 
-/** The tenants' schema is the project's own from the beginning: it is laid down once, and never again. */
-async function missingTenantSchema(project: string): Promise<Change[]> {
-  const isThere = await readdir(path.join(project, TENANT_SCHEMA)).catch(() => undefined)
-  if (isThere) return []
-  return (await tenantSchemaFiles()).map((file) => ({ ...file, kind: 'create' }))
+async function missingFolders(project: string): Promise<Change[]> {
+  const missing = await Promise.all(
+    OWN_FOLDERS.map(async (each) => {
+      const isThere = await readdir(path.join(project, each.folder)).catch(() => undefined)
+      return isThere ? [] : firstFiles(each)
+    }),
+  )
+  return missing.flat().map((file) => ({ ...file, kind: 'create' }))
 }
 
 function changeOf({ path: file, text }: OurFile, current: string | undefined): Change | undefined {
@@ -270,7 +264,7 @@ function conflictOf(
   current: string | undefined,
   manifest: Manifest | undefined,
 ): string | undefined {
-  if (current === undefined || current === text || file === TENANT_SCHEMA_BUNDLE) return undefined
+  if (current === undefined || current === text || isBundle(file)) return undefined
   const written = manifest?.files[file]
   if (written === checksum(current)) return undefined
   return written

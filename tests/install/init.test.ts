@@ -211,6 +211,36 @@ describe('init', () => {
     }
   })
 
+  it('lays down the templates of n8n once, bundles those of the project, and names what clients with a project of their own need', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    const folder = path.join(directory, 'supabase/n8n-templates')
+    const bundle = 'supabase/functions/_tenant-provisioning/shared/generated/n8n-templates.ts'
+    try {
+      const { stdout } = await init(directory, '--yes')
+      expect(stdout).toContain('supabase/n8n-templates')
+      const variables = (await filesIn(directory))['.env.example'] ?? ''
+      // As docs/project-tier.md lists them.
+      const page = await readFile(path.join(projectRoot, 'docs/project-tier.md'), 'utf8')
+      const secrets = [...page.matchAll(/^\| (`[A-Z].*?) \|/gm)].flatMap(
+        ([, names = '']) => names.match(/[A-Z][A-Z0-9_]+/g) ?? [],
+      )
+      expect(secrets.length).toBeGreaterThan(8)
+      expect(secrets.filter((name) => !variables.includes(name))).toEqual([])
+      expect((await readdir(folder)).length).toBe(
+        (await readdir(path.join(projectRoot, 'n8n-templates'))).length,
+      )
+      const [template = ''] = await readdir(folder)
+      const mine = JSON.parse(await readFile(path.join(folder, template), 'utf8'))
+      await writeFile(path.join(folder, 'mine.json'), JSON.stringify({ ...mine, name: 'mine' }))
+      expect((await init(directory, '--yes')).code).toBe(0)
+      expect((await filesIn(directory))[bundle]).toContain('"name":"mine"')
+      await writeFile(path.join(folder, 'mine.json'), '{}')
+      expect((await init(directory, '--yes')).stderr).toContain('n8n-templates/mine.json cannot be used')
+    } finally {
+      await remove()
+    }
+  })
+
   it('undoes what it has written when it fails or is stopped in the middle', async () => {
     const { directory, remove } = await makeProject(COMPANIES)
     try {
@@ -329,7 +359,8 @@ describe('uninstall', () => {
         said: expect.stringContaining('supabase/functions/graphql/index.ts was changed since, and stays'),
       })
       await rm(path.join(directory, 'supabase/functions/graphql'), { recursive: true })
-      await rm(path.join(directory, 'supabase/tenant-schema'), { recursive: true })
+      for (const folder of ['supabase/tenant-schema', 'supabase/n8n-templates'])
+        await rm(path.join(directory, folder), { recursive: true })
       expect(await filesIn(directory)).toEqual(COMPANIES.files)
       const after = await catalogue(superuser)
       expect(before.filter((line) => !after.includes(line))).toEqual([])

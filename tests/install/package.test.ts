@@ -107,6 +107,7 @@ describe('the package', () => {
     expect([...folders].sort()).toEqual([
       'LICENSE',
       'cli',
+      'n8n-templates',
       'package.json',
       'react',
       'shared',

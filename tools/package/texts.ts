@@ -4,8 +4,9 @@ const COMMAND = 'npx supabase-tenant-provisioning'
 const SCRIPTS: Readonly<Record<string, string>> = {
   'tenants --': COMMAND,
   'functions:invoke --': `${COMMAND} invoke`,
-  // It writes what the functions have of the tenants' schema, too.
+  // It writes what the functions have of these folders, too.
   'tenant-schema': `${COMMAND} init`,
+  'n8n-templates': `${COMMAND} init`,
 }
 
 /** A compiled file with the commands that it prints as the reader has them. */

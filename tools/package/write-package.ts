@@ -10,6 +10,7 @@ const TEMPLATES = [
   'supabase/migrations',
   'supabase/functions',
   'shared',
+  'n8n-templates',
   'tenant-schema',
   'cli/install/own-schema.sql',
   'LICENSE',

@@ -7,6 +7,8 @@ import { ourNames } from './taken-names.ts'
 /** What goes with an installation, and what will exist outside without it. */
 export interface Inventory {
   readonly organizations: number
+  /** Of people, in all tables that hold such. */
+  readonly rows: number
   readonly databasePasswords: number
   readonly resources: readonly Resource[]
 }
@@ -16,6 +18,24 @@ interface Resource {
   readonly kind: string
   readonly id: string
 }
+
+/** What people have entered, what says whose everything outside is, and what has to be kept for an authority or a court. */
+const PEOPLES_TABLES = [
+  'profiles',
+  'organizations',
+  'organization_members',
+  'wallets',
+  'organization_databases',
+  'tenant_resources',
+  'audit_logs',
+]
+/** The same, of those that only the functions of the engine read. */
+const HIDDEN_TABLES = ['personal_details', 'legal_holds']
+
+const tablesOfPeople = (schema: string): readonly { schema: string; table: string }[] => [
+  ...PEOPLES_TABLES.map((table) => ({ schema, table })),
+  ...HIDDEN_TABLES.map((table) => ({ schema: 'provisioning', table })),
+]
 
 const PASSWORDS = 'tenant_database_password/%'
 const CRON_JOBS = 'tenant-provisioning-%'
@@ -30,27 +50,39 @@ export async function readInventory(sql: postgres.Sql, schema: string): Promise<
   const resources = await sql<Resource[]>`
     select r.service, r.kind, coalesce(r.external_id, r.name) as id from ${sql(schema)}.tenant_resources r
     where r.state <> 'removed' order by r.service, r.kind, r.created_at`
+  const counts = tablesOfPeople(schema).map(
+    (each) => `(select count(*)::int from ${each.schema}.${each.table})`,
+  )
+  const [people] = await sql.unsafe<{ rows: number }[]>(`select ${counts.join(' + ')} as rows`)
   return {
     organizations: counted?.organizations ?? 0,
+    rows: people?.rows ?? 0,
     databasePasswords: counted?.passwords ?? 0,
     resources: [...resources],
   }
 }
 
+/** Where the rows of people stay. Each removal has one of its own, and an installation looks for none of them. */
+export const leftSchema = (now: Date): string =>
+  `tenant_provisioning_left_${now.toISOString().replace(/\D/g, '').slice(0, 14)}`
+
 /**
- * Takes away all that our migrations have made, in one transaction: functions, tables with their rows, triggers on auth.users,
- * cron jobs, secrets, and the history of the migrations. Extensions stay.
+ * Takes away all that our migrations have made, in one transaction: functions, tables, triggers on auth.users, cron jobs, secrets,
+ * and the history of the migrations. Extensions stay.
+ * @param left a schema that gets the rows of people, in plain tables that no role of the API reads; without it they are deleted
  * @throws Error that lists what is the project's own and would go, too; then nothing is changed
  */
 export async function removeFromDatabase(
   sql: postgres.Sql,
   schema: string,
   versions: readonly string[],
+  left?: string,
 ): Promise<void> {
   const names = await ourNames()
   await sql.begin(async (tx) => {
     await tx`select provisioning.lock_users()`
     const before = await objectsOfTheirs(tx, schema, names)
+    if (left) await keepRows(tx, schema, left)
     await tx`select cron.unschedule(j.jobid) from cron.job j where j.jobname like ${CRON_JOBS}`
     await tx`delete from vault.secrets s where s.name in ${tx(VAULT_SECRETS)} or s.name like ${PASSWORDS}`
     await dropFunctions(tx, schema, names)
@@ -59,14 +91,34 @@ export async function removeFromDatabase(
     await tx`drop schema if exists provisioning_types cascade`
     if (schema !== TEMPLATE_SCHEMA) await dropEmptySchema(tx, schema)
     await forgetMigrations(tx, versions)
-    const left = new Set(await objectsOfTheirs(tx, schema, names))
-    const lost = before.filter((name) => !left.has(name))
+    const still = new Set(await objectsOfTheirs(tx, schema, names))
+    const lost = before.filter((name) => !still.has(name))
     if (lost.length > 0)
       throw new Error(
         `Nothing was removed, because what is yours depends on it: ${lost.join('; ')}. Drop or change that first.`,
       )
     await tx`notify pgrst, 'reload schema'`
   })
+}
+
+/** Copies have the types that ours are made of: our own types go, and would take the columns along. */
+async function keepRows(tx: postgres.TransactionSql, schema: string, left: string): Promise<void> {
+  await tx`create schema ${tx(left)}`
+  for (const { schema: home, table } of tablesOfPeople(schema)) {
+    const columns = await tx<{ name: string; type: string }[]>`
+      with recursive base as (
+        select a.attnum as place, a.attname as name, a.atttypid as type, a.atttypmod as modifier from pg_catalog.pg_attribute a
+        where a.attrelid = to_regclass(${`${home}.${table}`}) and a.attnum > 0 and not a.attisdropped
+        union all
+        select b.place, b.name, t.typbasetype, t.typtypmod from base b
+        join pg_catalog.pg_type t on t.oid = b.type and t.typtype = 'd'
+      )
+      select b.name, pg_catalog.format_type(b.type, b.modifier) as type from base b
+      join pg_catalog.pg_type t on t.oid = b.type and t.typtype <> 'd' order by b.place`
+    const list = columns.map(({ name, type }) => `"${name}"::${type} as "${name}"`).join(', ')
+    await tx.unsafe(`create table ${left}.${table} as select ${list} from ${home}.${table}`)
+  }
+  await tx.unsafe(`revoke all on all tables in schema ${left} from public, anon, authenticated, service_role`)
 }
 
 async function dropFunctions(

@@ -332,10 +332,25 @@ describe('uninstall', () => {
       const before = await catalogue(superuser)
       await init(directory, '--yes', '--schema', 'tenancy')
       await migrate(database.url(), { workdir: directory })
-      const { id } = await signUp(auth, { metadata: { company: 'Engines' } })
+      const { id } = await signUp(auth, {
+        metadata: { full_name: 'Ada', company: 'Engines', organization_name: 'Engines' },
+      })
       await sql`
         insert into tenancy.tenant_resources (organization_id, service, kind, name, external_id, state)
         select id, 'stripe', 'stripe_customer', 'c', 'cus_1', 'active' from tenancy.organizations`
+      await sql`insert into provisioning.legal_holds (organization_id, reference) select id, 'case/1' from tenancy.organizations`
+      await sql`
+        insert into tenancy.organization_databases (organization_id, region, size)
+        select id, 'aws-us-east-1', 'small' from tenancy.organizations`
+      await sql`
+        select provisioning.keep_personal_details(a.id, o.id, o.owner_id, '{"name": "Engines"}')
+        from tenancy.audit_logs a join tenancy.organizations o on o.id = a.organization_id`
+      const countsOf = async (schema: string, engine: string) => {
+        const [counts] = await sql`
+          select (select count(*)::int from ${sql(schema)}.audit_logs) as entries,
+            (select count(*)::int from ${sql(engine)}.personal_details) as details`
+        return counts
+      }
 
       const held = await uninstall('--yes')
       expect(held).toMatchObject({ code: 1, stdout: expect.stringContaining('stripe stripe_customer cus_1') })
@@ -353,9 +368,12 @@ describe('uninstall', () => {
       expect(await filesIn(directory)).toEqual(written)
 
       await writeFile(path.join(directory, 'supabase/functions/graphql/index.ts'), '// mine\n')
-      const done = await uninstall('--yes', '--leave-resources')
-      expect({ code: done.code, said: done.stderr }).toMatchObject({
+      const counts = await countsOf('tenancy', 'provisioning')
+      expect(Math.min(...Object.values(counts ?? {}))).toBeGreaterThan(0)
+      const done = await tenantsJson(environment, ...['uninstall', directory, '--yes', '--leave-resources'])
+      expect({ code: done.code, document: done.document, said: done.stderr }).toMatchObject({
         code: 0,
+        document: { removed: true, inventory: { organizations: 1 } },
         said: expect.stringContaining('supabase/functions/graphql/index.ts was changed since, and stays'),
       })
       await rm(path.join(directory, 'supabase/functions/graphql'), { recursive: true })
@@ -364,14 +382,45 @@ describe('uninstall', () => {
       expect(await filesIn(directory)).toEqual(COMPANIES.files)
       const after = await catalogue(superuser)
       expect(before.filter((line) => !after.includes(line))).toEqual([])
-      const left = after.filter((line) => !before.includes(line) && /provisioning|tenancy|tenant/.test(line))
-      expect(left).toEqual([])
+      // The rows of people are kept, where only the owner of the database reads them.
+      const place = String(done.document.left)
+      expect(place).toMatch(/^tenant_provisioning_left_\d{14}$/)
+      const left = after.filter((line) => !before.includes(line) && !line.includes(place))
+      expect(left.filter((line) => /provisioning|tenancy|tenant/.test(line))).toEqual([])
       expect(await sql`select name from public.companies where owner_id = ${id}`).toHaveLength(1)
+      const kept = await sql`
+        select p.full_name as person, o.name, m.role, w.currency, d.ssl_mode, r.external_id as customer, h.reference as hold
+        from ${sql(place)}.profiles p join ${sql(place)}.organizations o on o.owner_id = p.id
+        join ${sql(place)}.organization_members m on m.user_id = p.id join ${sql(place)}.wallets w on w.user_id = p.id
+        join ${sql(place)}.organization_databases d on d.organization_id = o.id
+        join ${sql(place)}.tenant_resources r on r.organization_id = o.id
+        join ${sql(place)}.legal_holds h on h.organization_id = o.id where p.id = ${id}`
+      expect([...kept]).toEqual([
+        {
+          ...{ person: 'Ada', name: 'Engines', role: 'owner', currency: 'usd' },
+          ...{ ssl_mode: 'require', customer: 'cus_1', hold: 'case/1' },
+        },
+      ])
+      expect(await countsOf(place, place)).toEqual(counts)
+      for (const role of ['anon', 'authenticated', 'service_role'])
+        expect([
+          ...(await sql`
+            select has_schema_privilege(${role}, ${place}, 'usage') as enters,
+              has_table_privilege(${role}, ${`${place}.profiles`}, 'select') as reads`),
+        ]).toEqual([{ enters: false, reads: false }])
 
       await init(directory, '--yes')
       await migrate(database.url(), { workdir: directory })
       expect(await sql`select from public.profiles`).toEqual([])
-      expect((await uninstall('--dry-run', '--json')).stdout).toContain('"organizations": 0')
+      await signUp(auth, { metadata: { company: 'Looms' } })
+      const deleted = await uninstall('--yes', '--delete-data', '--json')
+      expect(JSON.parse(deleted.stdout)).toMatchObject({
+        ...{ removed: true, left: null, inventory: { organizations: 1 } },
+      })
+      const copies =
+        await sql`select nspname as name from pg_namespace where nspname like 'tenant_provisioning_left_%'`
+      expect([...copies]).toEqual([{ name: place }])
+      expect(await sql`select from ${sql(place)}.profiles where id = ${id}`).toHaveLength(1)
     } finally {
       await Promise.all([sql.end(), superuser.end(), auth.end(), remove()])
     }

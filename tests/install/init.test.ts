@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { parse } from 'smol-toml'
@@ -18,6 +19,7 @@ import { projectRoot } from '../../tools/project.ts'
 import { tenants, tenantsJson } from '../cli/cli.ts'
 import { catalogue } from '../database/catalogue.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { deploy } from '../support/deployment.ts'
 import { signUp } from '../support/sign-up.ts'
 import { filesIn, makeProject, SHAPES, type Shape } from './project-shapes.ts'
 
@@ -125,6 +127,7 @@ describe('init', () => {
         path.join(directory, 'deno.json'),
         '{"nodeModulesDir": "manual", "importMap": "./supabase/functions/_tenant-provisioning/import_map.json"}',
       )
+      const uploads = await deploy(directory, await readFunctionNames())
       // That the types agree is checked here in the repository; what changes is where everything lies.
       const deno = path.join(projectRoot, 'node_modules/.bin/deno')
       for (const name of await readFunctionNames()) {
@@ -136,7 +139,25 @@ describe('init', () => {
           modules.filter(({ error }) => error),
           name,
         ).toEqual([])
+        const needed = modules.flatMap(({ specifier }) => {
+          const file = specifier.startsWith('file:')
+            ? path.relative(directory, fileURLToPath(specifier))
+            : '..'
+          return file.startsWith('..') || file.startsWith('node_modules') ? [] : [file]
+        })
+        const { metadata, files: sent } = uploads.get(name) ?? {}
+        expect(metadata).toMatchObject({
+          entrypoint_path: entry,
+          import_map_path: 'supabase/functions/_tenant-provisioning/import_map.json',
+          verify_jwt: false,
+        })
+        expect(
+          needed.filter((file) => !sent?.has(file)),
+          `${name} is deployed without`,
+        ).toEqual([])
+        expect(needed.length).toBeGreaterThan(10)
       }
+      expect([...uploads.keys()].sort()).toEqual((await readFunctionNames()).sort())
     } finally {
       await remove()
     }

@@ -5,12 +5,14 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { writePackage } from '../../tools/package/write-package.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { runProgram } from '../../tools/run-program.ts'
+import { supabaseCli } from '../../tools/supabase-cli.ts'
 import { tenants } from '../cli/cli.ts'
-import { filesIn, makeProject, SHAPES } from './project-shapes.ts'
+import { filesIn, makeProject, SHAPES, type Shape } from './project-shapes.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
 
 const NAME = 'supabase-tenant-provisioning'
+const PLAIN: Shape = { name: 'that is new', files: {}, schema: 'public' }
 const QUICK_START = SHAPES.find(({ schema }) => schema === 'tenancy')
 
 /** A project with the packed package and what its manifest names below node_modules, and nothing else. */
@@ -41,9 +43,9 @@ beforeAll(async () => {
 })
 afterAll(() => project?.remove())
 
-const run = (args: readonly string[], environment: NodeJS.ProcessEnv = {}) =>
+const run = (args: readonly string[], environment: NodeJS.ProcessEnv = {}, cwd = project.directory) =>
   runProgram(process.execPath, [path.join(installed, 'cli/bin.js'), ...args], {
-    cwd: project.directory,
+    cwd,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
   })
 
@@ -65,6 +67,27 @@ describe('the package', () => {
     try {
       await tenants(process.env, 'init', directory, '--yes')
       expect(await timeless(project.directory)).toEqual(await timeless(directory))
+    } finally {
+      await remove()
+    }
+  })
+
+  it('says in an empty directory what it needs, and goes into one that `supabase init` has just made', async () => {
+    const { directory, remove } = await makeProject({ ...PLAIN, files: {} })
+    try {
+      await expect(run(['init', '--yes'], {}, directory)).rejects.toThrow(
+        'has no supabase/config.toml. Run this in the directory of a Supabase project.',
+      )
+      expect(await filesIn(directory)).toEqual({})
+      await supabaseCli(['init', '--yes'], { workdir: directory })
+      const before = Object.keys(await filesIn(directory))
+      expect(before).toContain('supabase/config.toml')
+      expect(await run(['init', '--yes'], {}, directory)).toMatch(/^Written/)
+      const after = await filesIn(directory)
+      expect(Object.keys(after)).toEqual(
+        expect.arrayContaining([...before, 'supabase/tenant-provisioning.json']),
+      )
+      expect(after['supabase/config.toml']).toContain('[functions.graphql]')
     } finally {
       await remove()
     }

@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,27 +10,14 @@ import { denoExecutable } from '../../../local/gateway/functions/deno.ts'
 import { freePort } from '../../../tools/ports.ts'
 import { projectRoot } from '../../../tools/project.ts'
 import { runProgram } from '../../../tools/run-program.ts'
-import { supabaseCli } from '../../../tools/supabase-cli.ts'
+import { deploy, type Upload } from '../../support/deployment.ts'
 import { ownEnvironment } from './command.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
-const PROJECT = 'abcdefghijklmnopqrst'
 /** What the server-side bundler takes, in bytes. */
 const SIZE_LIMIT = 5 * 1024 * 1024
 const PATH_TO_IMPORT_MAP = 'supabase/functions/import_map.json'
-
-interface Upload {
-  readonly metadata: Metadata
-  readonly files: ReadonlyMap<string, string>
-}
-
-const metadataSchema = z.object({
-  entrypoint_path: z.string(),
-  import_map_path: z.string(),
-  verify_jwt: z.boolean(),
-})
-type Metadata = z.infer<typeof metadataSchema>
 
 /** As `deno info` describes a module and all that it leads to, also for types alone; one that it cannot find has an error. */
 const graphSchema = z.object({
@@ -44,40 +29,19 @@ const functions = (await readdir(path.join(projectRoot, 'supabase/functions'), {
   .map(({ name }) => name)
 
 describe('supabase functions deploy --use-api', () => {
-  const uploads = new Map<string, Upload>()
+  let uploads: ReadonlyMap<string, Upload>
   let scratch: string
-  let managementApi: Server
 
   beforeAll(async () => {
     scratch = await mkdtemp(path.join(tmpdir(), 'deploy-test-'))
-    managementApi = await startManagementApi(uploads)
-    const profile = path.join(scratch, 'profile.yaml')
-    const { port } = addressOf(managementApi)
-    const url = `http://127.0.0.1:${port}`
-    await writeFile(profile, `name: test\napi_url: ${url}\ndashboard_url: ${url}\nproject_host: 127.0.0.1\n`)
-    await supabaseCli(
-      [
-        'functions',
-        'deploy',
-        ...functions,
-        '--use-api',
-        '--yes',
-        `--remote=${PROJECT}`,
-        '--profile',
-        profile,
-      ],
-      { env: { SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}`, HOME: scratch } },
-    )
+    uploads = await deploy(projectRoot, functions)
     for (const [name, upload] of uploads) await unpack(upload, path.join(scratch, name))
     await installPackages(scratch)
   })
   const environment = () => ({ ...ownEnvironment(), DENO_DIR: path.join(scratch, 'deno'), NO_COLOR: '1' })
   const importMapOf = (name = '') => `--import-map=${path.join(name, PATH_TO_IMPORT_MAP)}`
 
-  afterAll(async () => {
-    managementApi.close()
-    await rm(scratch, { recursive: true, force: true })
-  })
+  afterAll(() => rm(scratch, { recursive: true, force: true }))
 
   test('uploads every function of the project', () => {
     expect([...uploads.keys()].sort()).toEqual([...functions].sort())
@@ -188,59 +152,4 @@ async function firstReply(url: string, running: () => boolean): Promise<Response
     await sleep(50)
   }
   throw new Error('The function ended before it answered.')
-}
-
-/** As much of the Management API as a deployment calls; remembers what was uploaded. */
-async function startManagementApi(uploads: Map<string, Upload>): Promise<Server> {
-  const server = createServer(async (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://127.0.0.1')
-    const slug = url.searchParams.get('slug')
-    const deploys = request.method === 'POST' && url.pathname === `/v1/projects/${PROJECT}/functions/deploy`
-    if (deploys && slug) uploads.set(slug, await readUpload(request))
-    response.setHeader('content-type', 'application/json')
-    response.statusCode = deploys ? 201 : 200
-    response.end(
-      JSON.stringify(deploys ? deployedFunction(slug) : url.pathname.endsWith(PROJECT) ? project : []),
-    )
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return server
-}
-
-const project = {
-  id: PROJECT,
-  ref: PROJECT,
-  name: 'test',
-  organization_id: 'test',
-  region: 'eu-central-1',
-  status: 'ACTIVE_HEALTHY',
-  created_at: '2026-01-01T00:00:00Z',
-  database: { host: '127.0.0.1', version: '17', postgres_engine: '17', release_channel: 'ga' },
-}
-
-function deployedFunction(slug: string | null) {
-  return { id: slug, slug, name: slug, version: 1, status: 'ACTIVE', created_at: 1, updated_at: 1 }
-}
-
-async function readUpload(request: IncomingMessage): Promise<Upload> {
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(Buffer.from(chunk))
-  const body = Buffer.concat(chunks)
-  const form = await new Response(body, {
-    headers: { 'content-type': request.headers['content-type'] ?? '' },
-  }).formData()
-  const files = new Map<string, string>()
-  for (const part of form.getAll('file'))
-    if (typeof part !== 'string') files.set(part.name, await part.text())
-  const metadata = form.get('metadata')
-  const text = typeof metadata === 'string' ? metadata : await metadata?.text()
-  return { files, metadata: metadataSchema.parse(JSON.parse(text ?? 'null')) }
-}
-
-function addressOf(server: Server): AddressInfo {
-  const address = server.address()
-  if (address === null || typeof address === 'string')
-    throw new Error('The server does not listen on a port.')
-  return address
 }

@@ -79,6 +79,17 @@ const factsSchema = z.looseObject({
   database: z
     .looseObject({ neon_project_id: text, host: text, database_name: text, region: z.string() })
     .nullable(),
+  resources: z.array(
+    z.looseObject({
+      label: z.string(),
+      state: z.string(),
+      external_id: text,
+      url: text,
+      details: z.looseObject({
+        workflows: z.array(z.looseObject({ name: z.string(), url: text })).nullish(),
+      }),
+    }),
+  ),
   jobs: z.record(z.string(), jobSchema),
   events: z.array(eventSchema),
   alerts: z.array(alertSchema),
@@ -149,6 +160,7 @@ function repairOf(check: z.infer<typeof checkSchema>, facts: Facts): Repair {
 
 export type Job = z.infer<typeof jobSchema>
 export type Step = z.infer<typeof stepSchema>
+export type Resource = Facts['resources'][number]
 export type TenantEvent = z.infer<typeof eventSchema>
 
 /** Nobody waits for the end of a time of grace, in which what a moved tenant has left is kept for days. */

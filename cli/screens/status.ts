@@ -9,7 +9,15 @@ import {
   sign,
   time,
 } from '../../tools/terminal.ts'
-import { type Check, type Job, newestJob, type Step, type Tenant, type TenantEvent } from '../tenant.ts'
+import {
+  type Check,
+  type Job,
+  newestJob,
+  type Resource,
+  type Step,
+  type Tenant,
+  type TenantEvent,
+} from '../tenant.ts'
 
 const EVENTS_SHOWN = 8
 const AUDIT_SHOWN = 4
@@ -25,6 +33,7 @@ export function statusScreen(tenant: Tenant): string {
     ...identity(tenant),
     heading('Checks'),
     ...tenant.checks.flatMap((check) => checkLines(check)),
+    ...section('Outside', tenant.resources.map(resourceLines)),
     ...(job ? [heading(`Steps (${job.kind})`), ...jobLines(job)] : []),
     ...section('Events', events.slice(0, EVENTS_SHOWN).map(eventLine), events.length - EVENTS_SHOWN),
     ...section(
@@ -75,6 +84,19 @@ function checkLines({ check, status, found, fix, commands }: Check): string[] {
   ]
 }
 
+const RESOURCE_SIGNS: Readonly<Record<string, string>> = { active: 'ok', planned: 'waiting' }
+
+/** Its id, where people see it, and where they see each of its parts. */
+function resourceLines({ label, state, external_id: id, url, details }: Resource): string {
+  const parts = (details.workflows ?? []).map((part) => `${part.name}  ${part.url ?? ''}`)
+  const first = labelled(
+    `${sign(RESOURCE_SIGNS[state] ?? state)} ${label}`,
+    id ?? 'under way',
+    NAME_WIDTH + 2,
+  )
+  return [first, ...[url ?? '', ...parts].filter(Boolean).map((line) => `    ${dim(line)}`)].join('\n')
+}
+
 /** A line for each step of a job. */
 export function jobLines(job: Job): string[] {
   const width = Math.max(NAME_WIDTH, ...job.steps.map(({ step }) => step.length + 2))
@@ -103,8 +125,15 @@ function stepLine(step: Step, width: number): string {
 
 function made(output: Readonly<Record<string, unknown>>): string {
   return Object.entries(output)
-    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${shortened(String(value))}`))
+    .map(([name, value]) => (name === 'resourceId' ? String(value) : `${name} ${shortened(inWords(value))}`))
     .join(', ')
+}
+
+/** Of what has several parts, how many. */
+function inWords(value: unknown): string {
+  return Array.isArray(value) && value.some((part) => typeof part === 'object')
+    ? String(value.length)
+    : String(value)
 }
 
 /** A checksum has no place to be broken, and its beginning tells it from others. */

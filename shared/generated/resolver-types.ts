@@ -1092,9 +1092,32 @@ export type TenantVerification = {
   readonly verdict: TenantVerdict;
   /** In the order in which one thing rests on another: the first that failed is the cause. */
   readonly checks: ReadonlyArray<TenantCheck>;
+  /** What it has outside, the oldest first. */
+  readonly resources: ReadonlyArray<TenantResource>;
   /** The newest entries of the organization's audit log. */
   readonly audit: ReadonlyArray<AuditEntry>;
 };
+
+/** One thing that a tenant has at a provider. */
+export type TenantResource = {
+  readonly service: Scalars['String']['output'];
+  /** Such as supabase_project or github_repository. */
+  readonly kind: Scalars['String']['output'];
+  readonly label: Scalars['String']['output'];
+  /** By which it is found at the provider. */
+  readonly name: Scalars['String']['output'];
+  /** Null while it is not certain that it exists. */
+  readonly externalId?: Maybe<Scalars['String']['output']>;
+  /** Where people see it. */
+  readonly url?: Maybe<Scalars['String']['output']>;
+  readonly state: ResourceState;
+};
+
+/** PLANNED: a request that makes it was sent, and whether it exists is open. KEPT: its organization was deleted, and it was left on purpose. */
+export type ResourceState =
+  | 'planned'
+  | 'active'
+  | 'kept';
 
 export type VerdictState =
   | 'ready'
@@ -1408,6 +1431,8 @@ export type ResolversTypes = {
   TenantStatusCount: ResolverTypeWrapper<TenantStatusCount>;
   TenantHealthCount: ResolverTypeWrapper<TenantHealthCount>;
   TenantVerification: ResolverTypeWrapper<TenantVerification>;
+  TenantResource: ResolverTypeWrapper<TenantResource>;
+  ResourceState: null;
   VerdictState: null;
   TenantVerdict: ResolverTypeWrapper<TenantVerdict>;
   CheckState: null;
@@ -1479,6 +1504,7 @@ export type ResolversParentTypes = {
   TenantStatusCount: TenantStatusCount;
   TenantHealthCount: TenantHealthCount;
   TenantVerification: TenantVerification;
+  TenantResource: TenantResource;
   TenantVerdict: TenantVerdict;
   TenantCheck: TenantCheck;
   Remedy: Remedy;
@@ -1979,8 +2005,21 @@ export type TenantVerificationResolvers<ContextType = unknown, ParentType extend
   tenant?: Resolver<Maybe<ResolversTypes['Tenant']>, ParentType, ContextType>;
   verdict?: Resolver<ResolversTypes['TenantVerdict'], ParentType, ContextType>;
   checks?: Resolver<ReadonlyArray<ResolversTypes['TenantCheck']>, ParentType, ContextType>;
+  resources?: Resolver<ReadonlyArray<ResolversTypes['TenantResource']>, ParentType, ContextType>;
   audit?: Resolver<ReadonlyArray<ResolversTypes['AuditEntry']>, ParentType, ContextType>;
 };
+
+export type TenantResourceResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['TenantResource'] = ResolversParentTypes['TenantResource']> = {
+  service?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  kind?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  externalId?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  url?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  state?: Resolver<ResolversTypes['ResourceState'], ParentType, ContextType>;
+};
+
+export type ResourceStateResolvers = { PLANNED: 'planned', ACTIVE: 'active', KEPT: 'kept' };
 
 export type VerdictStateResolvers = { READY: 'ready', PROVISIONING: 'provisioning', WAITING: 'waiting', FAILED: 'failed', CANCELLED: 'cancelled', DELETED: 'deleted', NOT_FOUND: 'not_found' };
 
@@ -2168,6 +2207,8 @@ export type Resolvers<ContextType = unknown> = {
   TenantStatusCount?: TenantStatusCountResolvers<ContextType>;
   TenantHealthCount?: TenantHealthCountResolvers<ContextType>;
   TenantVerification?: TenantVerificationResolvers<ContextType>;
+  TenantResource?: TenantResourceResolvers<ContextType>;
+  ResourceState?: ResourceStateResolvers;
   VerdictState?: VerdictStateResolvers;
   TenantVerdict?: TenantVerdictResolvers<ContextType>;
   CheckState?: CheckStateResolvers;

@@ -25,6 +25,7 @@ const SAME_WORDS = {
   AccessRole: ['READ', 'APP', 'OWNER'],
   KeyScope: ['READ', 'WRITE'],
   KeyState: ['ACTIVE', 'EXPIRED', 'REVOKED'],
+  ResourceState: ['PLANNED', 'ACTIVE', 'KEPT'],
   CheckState: ['OK', 'WARNING', 'WAITING', 'FAILED'],
 } as const
 

@@ -23,6 +23,7 @@ const description = z.object({
     summary: z.string(),
     check: z.string().nullable(),
   }),
+  resources: z.array(z.looseObject({})),
   audit: z.array(z.looseObject({})),
 })
 
@@ -34,6 +35,7 @@ export function verificationOf(document: unknown) {
     organization_id: organizationId,
     verdict,
     checks,
+    resources,
     audit,
   } = description.parse(document)
   const shown = checks.map((each) => ({
@@ -50,6 +52,7 @@ export function verificationOf(document: unknown) {
     organizationId,
     verdict: { ...verdict, remedy: cause?.remedy ?? null },
     checks: shown,
+    resources: resources.map(camelCased),
     audit: audit.map(camelCased),
   }
 }

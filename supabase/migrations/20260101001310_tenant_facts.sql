@@ -79,6 +79,12 @@ begin
       from public.organization_databases d where d.organization_id = p_organization_id),
     'health', (
       select to_jsonb(h) - 'organization_id' from public.tenant_health h where h.organization_id = p_organization_id),
+    'resources', (
+      select coalesce(jsonb_agg(jsonb_build_object('service', r.service, 'kind', r.kind, 'label', k.label, 'name', r.name,
+        'external_id', r.external_id, 'url', r.url, 'state', r.state, 'details', r.details - 'request')
+        order by r.created_at, r.kind), '[]')
+      from public.tenant_resources r join provisioning.resource_kinds k using (service, kind)
+      where r.organization_id = p_organization_id and r.state <> 'removed'),
     'jobs', provisioning.newest_jobs(p_organization_id),
     'events', (
       select coalesce(jsonb_agg(to_jsonb(e) - 'organization_id' order by e.started_at desc, e.id), '[]')

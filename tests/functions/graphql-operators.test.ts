@@ -278,7 +278,7 @@ describe('before a worker has claimed the job', () => {
 
 describe('tenantVerification', () => {
   const query = `query ($subject: String!) { tenantVerification(subject: $subject) {
-    userId organizationId tenant { slug } audit { action }
+    userId organizationId tenant { slug } audit { action } resources { kind externalId state }
     verdict { ready state check summary remedy { text actions { action service name } } }
     checks { check status code found remedy { text } } } }`
   const verify = async (subject: string) => (await asOperator(query, { subject })).data.tenantVerification
@@ -292,6 +292,13 @@ describe('tenantVerification', () => {
       verdict: { ready: true, state: 'READY', check: null, remedy: null },
     })
     expect(found.checks.filter(({ status }: { status: string }) => status !== 'OK')).toEqual([])
+    const { customers, projects } = await project.resources(cast.organizationId)
+    expect(found.resources).toEqual(
+      expect.arrayContaining([
+        { kind: 'stripe_customer', externalId: customers[0]?.id, state: 'ACTIVE' },
+        { kind: 'neon_project', externalId: projects[0]?.id, state: 'ACTIVE' },
+      ]),
+    )
   })
 
   it('of one that failed says which check is the cause, and what a person does about it', async () => {

@@ -8,7 +8,9 @@ import { supabase } from '../../shared/services/supabase/index.ts'
 import { projectName } from '../../shared/services/supabase/step.ts'
 import { vercel } from '../../shared/services/vercel/index.ts'
 import { emulatorKey, emulatorVariables } from '../../tools/emulators.ts'
+import { operatorOf, tenants, tenantsJson } from '../cli/cli.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { ask } from './graphql-client.ts'
 
 const KINDS = ['github_repository', 'n8n_workflows', 'supabase_project', 'vercel_project'] as const
 type Kind = (typeof KINDS)[number]
@@ -146,6 +148,33 @@ async function markRemoved(kind: string, ids: readonly string[], organizationId:
 }
 
 const counted = (report: Report, what: string) => KINDS.map((kind) => report.counts[kind]?.[what])
+
+it('what a client has is told with its id and its address: by the request for it, in GraphQL and by the command', async () => {
+  const { organizationId } = one
+  const rows = await project.sql<{ kind: string; externalId: string; url: string | null }[]>`
+    select kind, external_id as "externalId", url from public.tenant_resources
+    where organization_id = ${organizationId} and state = 'active' order by created_at, kind`
+  expect(rows.map(({ kind }) => kind).sort()).toEqual([...KINDS, 'stripe_customer'].sort())
+  for (const { kind, url } of rows) if (kind !== 'stripe_customer') expect(url, kind).toMatch(/^https?:/)
+
+  const { body } = await project.request({ organizationId, wait: true })
+  expect(body?.resources).toMatchObject(rows)
+
+  const query =
+    'query ($id: String!) { tenantVerification(subject: $id) { resources { kind externalId url state name } } }'
+  const { data } = await ask(project, { apikey: project.keys.secretKey }, query, { id: organizationId })
+  expect(data.tenantVerification.resources).toMatchObject(rows.map((row) => ({ ...row, state: 'ACTIVE' })))
+
+  const { document } = await tenantsJson(operatorOf(project), 'status', organizationId)
+  expect(document.resources).toMatchObject(rows.map(({ kind, url }) => ({ kind, url })))
+  const { stdout } = await tenants(operatorOf(project), 'status', organizationId)
+  const [workflows] = await project.sql<{ urls: string[] }[]>`
+    select array(select w ->> 'url' from jsonb_array_elements(details -> 'workflows') w) as urls from public.tenant_resources
+    where organization_id = ${organizationId} and kind = 'n8n_workflows'`
+  expect(workflows?.urls).toHaveLength(2)
+  for (const { externalId, url } of rows)
+    for (const told of [externalId, url, ...(workflows?.urls ?? [])]) if (told) expect(stdout).toContain(told)
+})
 
 it('whole runs find strangers, duplicates and missing ones at each provider, and delete what rows of ours name', {
   timeout: 120_000,

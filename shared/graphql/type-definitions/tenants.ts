@@ -159,9 +159,47 @@ export const TENANTS = /* GraphQL */ `
     """
     checks: [TenantCheck!]!
     """
+    What it has outside, the oldest first.
+    """
+    resources: [TenantResource!]!
+    """
     The newest entries of the organization's audit log.
     """
     audit: [AuditEntry!]!
+  }
+
+  """
+  One thing that a tenant has at a provider.
+  """
+  type TenantResource {
+    service: String!
+    """
+    Such as supabase_project or github_repository.
+    """
+    kind: String!
+    label: String!
+    """
+    By which it is found at the provider.
+    """
+    name: String!
+    """
+    Null while it is not certain that it exists.
+    """
+    externalId: String
+    """
+    Where people see it.
+    """
+    url: String
+    state: ResourceState!
+  }
+
+  """
+  PLANNED: a request that makes it was sent, and whether it exists is open. KEPT: its organization was deleted, and it was left on purpose.
+  """
+  enum ResourceState {
+    PLANNED
+    ACTIVE
+    KEPT
   }
 
   enum VerdictState {

@@ -11,6 +11,17 @@ const STEPS: Readonly<Record<string, { readonly title: string; readonly does: st
     does: 'Connects once over verified TLS, as your programs will.',
   },
   graphql_endpoint: { title: 'GraphQL endpoint', does: 'Opens the GraphQL API of your database.' },
+  supabase_project: { title: 'Supabase project', does: 'Creates a Supabase project that is yours alone.' },
+  project_ready: { title: 'Start of the project', does: 'Waits until the project has started.' },
+  project_keys: {
+    title: 'Keys of the project',
+    does: 'Reads the keys of the project and puts them into a vault.',
+  },
+  github_repository: { title: 'Repository', does: 'Creates a repository with the code of your application.' },
+  github_secrets: { title: 'Secrets', does: 'Gives the repository what it needs for its deployments.' },
+  vercel_project: { title: 'Hosting', does: 'Connects the repository with a host for your application.' },
+  vercel_deployment: { title: 'First deployment', does: 'Publishes your application.' },
+  n8n_workflows: { title: 'Workflows', does: 'Creates the automations of your organization.' },
 }
 
 export const stepTitle = (step: string) => STEPS[step]?.title ?? sentenceCase(step)

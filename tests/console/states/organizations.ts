@@ -49,8 +49,13 @@ it('gives whoever declines an organization of their own', async () => {
 it('asks what a new organization is to get, where its plan leaves a choice, and which of it stays', async () => {
   const { plans, ...options } = ALL.provisioningOptions
   const { tiers } = options
+  const dearer = { ...plans[0], plan: 'pro', label: 'Pro', monthlyPrice: 2_500, sizes: ['small', 'medium'] }
   const choose = async (allowed: readonly string[]) => {
-    project.instead.set('provisioningOptions', { ...options, plans: [{ ...plans[0], tiers: allowed }] })
+    project.instead.set('provisioningOptions', {
+      ...options,
+      sizes: [...options.sizes, { ...options.sizes[0], size: 'medium', suspendAfterSeconds: null }],
+      plans: [{ ...plans[0], tiers: allowed }, dearer],
+    })
     await page.goto(`${pages.url}/new-organization`)
     await page.getByLabel('Name of the organization').fill('Ann’s café')
     const choice = (label = '') => page.getByRole('radio', { name: new RegExp(`^${label}`) })
@@ -72,10 +77,14 @@ it('asks what a new organization is to get, where its plan leaves a choice, and 
     'Free plan: free of charge, 512 MB of storage, can be restored to any moment of the last 24 h.',
     '0.25 to 1 vCPU, up to 4 GB memory',
     'Sleeps after 5 min without a query',
+    // What another plan would allow, and for how much.
+    'With Pro, US$25 a month',
+    'Never sleeps',
   ])
-    await page.getByText(told).waitFor()
+    await page.getByText(told).first().waitFor()
   expect(await own.isChecked()).toBe(true)
   expect(await whole.isDisabled()).toBe(true)
+  expect(await page.getByRole('radio', { name: /^medium/ }).isDisabled()).toBe(true)
   await page.getByText('The region cannot be changed later.').waitFor()
   expect(await send()).toEqual(wishes)
 

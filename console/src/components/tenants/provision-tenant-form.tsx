@@ -287,26 +287,28 @@ function Choice({ name, value, isChosen, isDisabled = false, onChoose, children 
 }
 
 function PlanText({ plan, currency }: { plan: Options['plans'][number]; currency: string }) {
-  const { label, monthlyPrice, storageBytes, historySeconds } = plan
-  const price =
-    monthlyPrice === null
-      ? 'price on request'
-      : monthlyPrice === 0
-        ? 'free of charge'
-        : `${money(monthlyPrice, currency)} a month`
+  const { label, storageBytes, historySeconds } = plan
   const storage = storageBytes === null ? 'storage without limit' : `${bytes(storageBytes)} of storage`
   return (
     <>
-      {label} plan: {price}, {storage}, can be restored to any moment of the last{' '}
+      {label} plan: {priceOf(plan, currency)}, {storage}, can be restored to any moment of the last{' '}
       {duration(historySeconds * 1000)}.
     </>
   )
 }
 
 /** The cheapest plan that allows something: they come in that order. */
-function cheapestWith({ plans }: Options, allows: (plan: Options['plans'][number]) => boolean): string {
+function cheapestWith(
+  { plans, currency }: Options,
+  allows: (plan: Options['plans'][number]) => boolean,
+): string {
   const plan = plans.find(allows)
-  return plan ? `With ${plan.label}` : 'On request'
+  return plan ? `With ${plan.label}, ${priceOf(plan, currency)}` : 'On request'
+}
+
+function priceOf({ monthlyPrice }: Pick<Options['plans'][number], 'monthlyPrice'>, currency: string): string {
+  if (monthlyPrice === null) return 'price on request'
+  return monthlyPrice === 0 ? 'free of charge' : `${money(monthlyPrice, currency)} a month`
 }
 
 /** The nearest to whoever looks first, as far as the zone of their clock tells where they are. */

@@ -39,6 +39,11 @@ it('breaks a chart where nothing was measured, goes through it with the keyboard
   await chart.getByText('14 ms', { exact: true }).first().waitFor()
   const line = await chart.locator('svg path').getAttribute('d')
   expect(line?.match(/M/g)).toHaveLength(2)
+  const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short', timeZone: 'Europe/Berlin' })
+  expect(await chart.locator('svg text').allTextContents()).toEqual([
+    '14 ms',
+    ...[points[0], points.at(-1)].map((point) => clock.format(new Date(point?.at ?? ''))),
+  ])
   const slider = chart.getByRole('slider', { name: 'Latency, median' })
   await slider.focus()
   await page.keyboard.press('ArrowLeft')

@@ -1,5 +1,5 @@
 import { useEffect, useId, useRef, useState } from 'react'
-import { Moment } from './lib/time'
+import { endsOf, Moment } from './lib/time'
 import { Scrollable } from './ui/parts'
 
 export interface Point {
@@ -36,6 +36,7 @@ export function SeriesChart({ title, points, gapMs, print }: SeriesChartProps) {
   const shown = measured[index]
   const times = measured.map(({ at }) => new Date(at).getTime())
   const [from = 0, to = 0] = [times[0], times.at(-1)]
+  const [start, end] = endsOf(from, to)
   const highest = Math.max(...measured.map(({ value }) => value), 1e-9)
   const x = (time: number) =>
     MARGIN.left + (to === from ? 0.5 : (time - from) / (to - from)) * (width - MARGIN.left - MARGIN.right)
@@ -75,6 +76,19 @@ export function SeriesChart({ title, points, gapMs, print }: SeriesChartProps) {
           <text x={MARGIN.left} y={y(highest) - 3} className="fill-muted-foreground text-[11px]">
             {print(highest)}
           </text>
+          <text x={MARGIN.left} y={HEIGHT - 5} className="fill-muted-foreground text-[11px]">
+            {start}
+          </text>
+          {measured.length > 1 ? (
+            <text
+              x={width - MARGIN.right}
+              y={HEIGHT - 5}
+              textAnchor="end"
+              className="fill-muted-foreground text-[11px]"
+            >
+              {end}
+            </text>
+          ) : null}
           <path
             d={path}
             fill="none"

@@ -50,6 +50,8 @@ export function useNow(everyMs: number, isRunning = true): number {
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' })
 const short = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
+const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' })
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' })
 
 const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
@@ -127,6 +129,12 @@ export function Ago({ at }: { readonly at: string }) {
 /** A moment with its date, in the zone of whoever looks; the exact time on hover and focus. */
 export function Moment({ at }: { readonly at: string }) {
   return <Time at={at}>{short.format(new Date(at))}</Time>
+}
+
+/** What stands at both ends of a scale: hours where it is not longer than two days, and days otherwise. */
+export function endsOf(from: number, to: number): readonly [string, string] {
+  const { format } = to - from <= 172_800_000 ? clock : day
+  return [format(from), format(to)]
 }
 
 function relativeTo(at: number, now: number): string {

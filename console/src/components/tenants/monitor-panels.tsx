@@ -34,7 +34,7 @@ export function Panels({ access, pauses, isEnabled, view, onView }: PanelsProps)
   })
   const { providers, fleetVersions } = panels.data ?? {}
   return (
-    <div className="grid items-start gap-3 lg:grid-cols-3">
+    <div className="grid gap-3 lg:grid-cols-3">
       {panels.error && !panels.data ? (
         <Panel title="Providers and schema versions" isReady className="lg:col-span-2">
           <Failure error={panels.error} onRetry={() => void panels.refetch()} />
@@ -227,8 +227,7 @@ function Failures({ access, isEnabled, view, onView }: Omit<PanelsProps, 'pauses
         <ul className="space-y-1">
           {byReason.slice(0, SHOWN_REASONS).map(({ code, count }) => (
             <li key={code} className="flex items-start gap-3">
-              <span className="w-12 shrink-0 text-right font-semibold tabular-nums">{plain(count)}</span>
-              <div className="min-w-0">
+              <div className="min-w-0 flex-1">
                 <button
                   type="button"
                   aria-pressed={view.code === code}
@@ -239,6 +238,7 @@ function Failures({ access, isEnabled, view, onView }: Omit<PanelsProps, 'pauses
                 </button>
                 <p className="font-mono text-xs break-all text-muted-foreground">{code}</p>
               </div>
+              <span className="shrink-0 tabular-nums">{plain(count)}</span>
             </li>
           ))}
           {byReason.length > SHOWN_REASONS ? (

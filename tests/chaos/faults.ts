@@ -102,12 +102,16 @@ type ProjectProvider = keyof typeof CREATES
 const PROJECT_PROVIDERS: readonly ProjectProvider[] = ['supabase', 'github', 'vercel', 'n8n']
 
 /**
- * Faults that strike for certain, however few calls there are: each provider once never answers, and each create once acts and loses
- * the reply, is cut off, and is refused. They need no end, because they are used up. The first of a list strikes first: what never
- * answers does so while workers are still being killed, so that few wait for it as long as a client does.
+ * Faults that strike for certain, however few calls there are: each create once acts and loses the reply; and in the tier `project`
+ * each provider once never answers, and each create is once cut off and once refused. They need no end, because they are used up. The
+ * first of a list strikes first: what never answers does so while workers are still being killed, so that few wait for it as long as
+ * a client does.
  */
 export const CERTAIN: Readonly<Record<Tier, readonly Kind[]>> = {
-  database: [],
+  database: [
+    certain('neon', 'createProject', 'acts and loses the reply', { type: 'act_then_reset' }),
+    certain('stripe', 'PostCustomers', 'acts and loses the reply', { type: 'act_then_reset' }),
+  ],
   project: PROJECT_PROVIDERS.flatMap((provider) => [
     certain(provider, CREATES[provider][0], 'acts and never answers', { type: 'act_then_hang' }),
     ...CREATES[provider].flatMap((operation) => [

@@ -131,12 +131,6 @@ async function startProject(
   return { server, tenants, services: running, ...providers, tier, instances, superuser, auth, functionLog }
 }
 
-/** Whoever can misbehave. */
-export function providersOf(project: ChaosProject) {
-  const { neon, stripe, supabase, github, vercel, n8n } = project
-  return [neon, stripe, supabase, github, vercel, n8n]
-}
-
 /** With which another instance reaches the same emulators. */
 function environmentOf(running: Emulators): Record<string, string> {
   const variables = services.map((service) => {

@@ -4,7 +4,7 @@ import { buryWorkers, type Injector, inject } from './injections.ts'
 import { insist } from './insist.ts'
 import { expireSilentLeases } from './leases.ts'
 import type { Injection, Plan } from './plan.ts'
-import { type ChaosProject, FUNCTION, providersOf } from './project.ts'
+import { type ChaosProject, FUNCTION } from './project.ts'
 import { signEverybodyUp } from './sign-ups.ts'
 import type { Tally } from './tally.ts'
 
@@ -60,8 +60,7 @@ async function runLane(injector: Injector, lane: readonly Injection[]): Promise<
 /** Everything works again, and nobody is left who remembers anything: what is needed must be in the rows. */
 async function calm(project: ChaosProject, signal: AbortSignal): Promise<void> {
   const { services, instances } = project
-  // Those of the other tier end by themselves: each was taken back, or is used up.
-  if (project.tier === 'database') for (const { faults } of providersOf(project)) faults.clear()
+  // Faults end by themselves: each was taken back, or is used up.
   services.worker.resumeCron()
   for (const { functions } of instances) functions.kill(FUNCTION, 'SIGKILL')
   await buryWorkers(project, signal)

@@ -40,7 +40,8 @@ others run all the same.
   import       100,000 users in one transaction, on a server with 60 connections
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
   samples      what npm test tries a part of: a whole demo from a private checkout, the bench of growth in small, a day of
-               health checks, migrations that are cut off at more places, and workers that die at each; ten minutes
+               health checks, migrations that are cut off at more places, larger storms,
+               and workers that die at each place; ten minutes
   console      axe on every view of the console in each of its states, and the bench of the console beside 100,000 tenants
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
@@ -104,6 +105,10 @@ await runCommand(async () => {
       const cutOff = ['--testNamePattern', 'a migration run that is cut off']
       await passes('cut migrations', [...vitest('tests/database/migrations'), ...cutOff], signal, {
         MIGRATION_CUTS: '2,33,66,100',
+      })
+      const storms = ['--testNamePattern', 'a storm']
+      await passes('storms', [...vitest('tests/chaos/chaos'), ...storms], signal, {
+        CHAOS_SIGN_UPS: '30,12',
       })
       const anyPlace = ['--testNamePattern', 'any place|any of its lines|wherever that was']
       for (const [file, apart] of MORTAL)

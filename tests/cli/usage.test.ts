@@ -2,7 +2,14 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { projectRoot } from '../../tools/project.ts'
-import { createWorkplace, ownEnvironment, startCommand, type Workplace } from '../local/commands/command.ts'
+import {
+  createWorkplace,
+  type Ending,
+  ownEnvironment,
+  runCommand,
+  startCommand,
+  type Workplace,
+} from '../local/commands/command.ts'
 import { AS_NPM } from '../support/typescript.ts'
 import { SCRIPT, tenants } from './cli.ts'
 
@@ -188,17 +195,34 @@ const SCRIPTS = [
   ],
 ]
 
+/** As npm runs them, each in a process of its own, which npm run test:long does; or all in one process. */
+async function explanations(): Promise<readonly (Ending & { script: string })[]> {
+  if (process.env.SCRIPTS_ALONE !== undefined)
+    return Promise.all(
+      SCRIPTS.map(async (script) => ({ script, ...(await startAsNpm(script, '--help').ended) })),
+    )
+  const all = await runCommand('tests/cli/explain-scripts.ts', SCRIPTS, ownEnvironment())
+  expect(all).toMatchObject({ code: 0, stderr: '' })
+  return all.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}
+
+const startAsNpm = (script: string, option: string) =>
+  startCommand(script, [option], ownEnvironment(), projectRoot, AS_NPM)
+
 test('every other script only explains itself on --help, and does nothing with an option that it does not know', async () => {
-  const start = (script: string, option: string) =>
-    startCommand(script, [option], ownEnvironment(), projectRoot, AS_NPM).ended
-  const helps = await Promise.all(SCRIPTS.map((script) => start(script, '--help')))
-  for (const [index, help] of helps.entries())
-    expect({ script: SCRIPTS[index], ...help }).toMatchObject({
+  const explained = await explanations()
+  expect(explained.map(({ script }) => script)).toEqual(SCRIPTS)
+  for (const explanation of explained)
+    expect(explanation).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('npm '),
       stderr: '',
     })
-  expect(await start('local/demo.ts', '--colour')).toMatchObject({
+  // As npm runs it.
+  expect(await startAsNpm('local/demo.ts', '--colour').ended).toMatchObject({
     code: 2,
     stdout: '',
     stderr: expect.stringContaining("Unknown option '--colour'"),

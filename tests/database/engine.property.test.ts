@@ -27,6 +27,9 @@ const STEPS = [
   'graphql_endpoint',
 ] as const
 const MAX_ATTEMPTS = 3
+/** npm run test:long tries more. */
+const RUNS = Number(process.env.PROPERTY_RUNS ?? 20)
+const LIMIT_MS = RUNS * 500
 /** Less than twice the base, so that the second failure meets the cap. */
 const BACKOFF = { backoff_base_seconds: 10, backoff_cap_seconds: 15 }
 
@@ -496,30 +499,39 @@ async function driveToTheEnd({ engine, jobIds }: Real): Promise<void> {
 }
 
 describe('the job state machine', () => {
-  it('keeps its promises under any sequence of claims, writes, deaths, retries and cancellations', async () => {
-    await fc.assert(
-      fc.asyncProperty(commands, async (sequence) => {
-        await closeOpenJobs(project)
-        const tenants = [await createTenant(project), await createTenant(project)]
-        const others = KINDS.slice(1).flatMap((kind) =>
-          tenants.map(({ organizationId }) => enqueue(project, organizationId, kind)),
-        )
-        const jobIds = [...tenants.map(({ jobId }) => jobId), ...(await Promise.all(others))]
-        const previous = await Promise.all(jobIds.map((jobId) => engine.steps(jobId)))
-        const real: Real = { engine, jobIds, previous }
-        const model: Model = {
-          leases: jobIds.map(() => []),
-          held: jobIds.map(() => false),
-          expired: jobIds.map(() => false),
-          previous,
-        }
-        await fc.asyncModelRun(() => ({ model, real }), sequence)
-        await driveToTheEnd(real)
-      }),
-      // A failure prints the seed and the path; pass them here to see it again.
-      { numRuns: 40, endOnFailure: false, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: false },
-    )
-    expect(delays).toBeGreaterThan(0)
-    expect(together, 'jobs that do not exclude each other are at work at once').toBeGreaterThan(0)
-  }, 60_000)
+  it(
+    'keeps its promises under any sequence of claims, writes, deaths, retries and cancellations',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(commands, async (sequence) => {
+          await closeOpenJobs(project)
+          const tenants = [await createTenant(project), await createTenant(project)]
+          const others = KINDS.slice(1).flatMap((kind) =>
+            tenants.map(({ organizationId }) => enqueue(project, organizationId, kind)),
+          )
+          const jobIds = [...tenants.map(({ jobId }) => jobId), ...(await Promise.all(others))]
+          const previous = await Promise.all(jobIds.map((jobId) => engine.steps(jobId)))
+          const real: Real = { engine, jobIds, previous }
+          const model: Model = {
+            leases: jobIds.map(() => []),
+            held: jobIds.map(() => false),
+            expired: jobIds.map(() => false),
+            previous,
+          }
+          await fc.asyncModelRun(() => ({ model, real }), sequence)
+          await driveToTheEnd(real)
+        }),
+        // A failure prints the seed and the path; pass them here to see it again.
+        {
+          numRuns: RUNS,
+          endOnFailure: false,
+          interruptAfterTimeLimit: LIMIT_MS,
+          markInterruptAsFailure: false,
+        },
+      )
+      expect(delays).toBeGreaterThan(0)
+      expect(together, 'jobs that do not exclude each other are at work at once').toBeGreaterThan(0)
+    },
+    LIMIT_MS + 50_000,
+  )
 })

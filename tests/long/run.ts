@@ -110,6 +110,11 @@ await runCommand(async () => {
       await passes('storms', [...vitest('tests/chaos/chaos'), ...storms], signal, {
         CHAOS_SIGN_UPS: '30,12',
       })
+      for (const file of ['tests/database/engine.property', 'tests/functions/fuzz'])
+        await passes(`more runs of ${file}`, vitest(file), signal, { PROPERTY_RUNS: '200' })
+      await passes('a longer attack on connections', vitest('tests/hostile/killed-backends'), signal, {
+        ATTACK_SECONDS: '30',
+      })
       await passes('scripts each in a process of its own', vitest('tests/cli/usage'), signal, {
         SCRIPTS_ALONE: '1',
       })

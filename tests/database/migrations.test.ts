@@ -23,7 +23,7 @@ import { only } from './project.ts'
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 /** After how many percent of its commands a run is cut off; npm run test:long tries more places. */
-const CUTS = (process.env.MIGRATION_CUTS ?? '33,100').split(',').map(Number)
+const CUTS = (process.env.MIGRATION_CUTS ?? '33').split(',').map(Number)
 
 /** A database with pools for the roles at work; `platform` is a hosted project before the installation. */
 interface Opened extends AsyncDisposable {

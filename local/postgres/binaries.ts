@@ -69,10 +69,17 @@ async function symbolicLinks(packageDir: string): Promise<{ source: string; targ
   return (await exists(list)) ? JSON.parse(await readFile(list, 'utf8')) : []
 }
 
-/** Puts SQL-only extensions (a folder each, holding NAME.control and NAME--VERSION.sql) where Postgres finds them. */
+/**
+ * Puts SQL-only extensions (a folder each, holding NAME.control and NAME--VERSION.sql) where Postgres finds them. What is there as it
+ * is wanted stays untouched: another server may use the same binaries, and read it at this moment.
+ */
 export async function installExtensions(binaries: PostgresBinaries, files: readonly string[]): Promise<void> {
-  for (const file of files)
-    await writeFile(path.join(binaries.extensionDir, path.basename(file)), await readFile(file))
+  for (const file of files) {
+    const installed = path.join(binaries.extensionDir, path.basename(file))
+    const wanted = await readFile(file)
+    const present = await readFile(installed).catch(() => undefined)
+    if (!present?.equals(wanted)) await writeFile(installed, wanted)
+  }
 }
 
 export async function exists(file: string): Promise<boolean> {

@@ -1,8 +1,9 @@
 import { readFile, rm } from 'node:fs/promises'
+import path from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
-import { startPostgres } from '../../local/postgres/server.ts'
+import { makePrivate, makeTemplate, startPostgres, TEMPLATE_VARIABLE } from '../../local/postgres/server.ts'
 import { freePort } from '../../tools/ports.ts'
 import { AUTH_SERVER } from './auth-servers.ts'
 import { PGBOUNCER, type Pooler, startPooler } from './pooler.ts'
@@ -13,6 +14,8 @@ declare module 'vitest' {
     postgresPort: number
     postgresLog: string
     poolerPort: number | undefined
+    /** For what several files of the run share. It is removed when the run ends. */
+    runDirectory: string
   }
 }
 
@@ -35,6 +38,8 @@ const SETTINGS = {
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await makeQuickDirectory('tenant-provisioning-')
+  await makePrivate(directory)
+  process.env[TEMPLATE_VARIABLE] = await makeTemplate(path.join(directory, 'template'))
   const server = await startPostgres({
     directory,
     port: await freePort(),
@@ -62,6 +67,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await cleanUp()
     throw error
   }
+  project.provide('runDirectory', directory)
   project.provide('postgresPort', server.port)
   project.provide('postgresLog', server.logFile)
   project.provide('poolerPort', pooler?.port)

@@ -2,6 +2,7 @@ import { chmod, cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect } from 'vitest'
+import { TEMPLATE_VARIABLE } from '../../../local/postgres/server.ts'
 import { projectRoot } from '../../../tools/project.ts'
 import { ownEnvironment } from './command.ts'
 import { type ProcessInfo, stillRunning } from './processes.ts'
@@ -9,7 +10,7 @@ import { type ProcessInfo, stillRunning } from './processes.ts'
 /** What a clone does not have. */
 const NOT_COPIED = new Set(['.git', '.local', 'node_modules', '.env'])
 
-/** Where a demo runs as on a machine that has nothing but the checkout. */
+/** Where a demo runs as on a machine that has nothing but the checkout, and makes its Postgres anew. */
 export interface DemoPlace extends AsyncDisposable {
   /** A home that is empty and cannot be written, and a directory for temporary files that only we use. */
   readonly environment: NodeJS.ProcessEnv
@@ -31,8 +32,9 @@ export async function createDemoPlace(): Promise<DemoPlace> {
     filter: (source) => !NOT_COPIED.has(path.relative(projectRoot, source)),
   })
   await symlink(path.join(projectRoot, 'node_modules'), path.join(checkout, 'node_modules'))
+  const { [TEMPLATE_VARIABLE]: _, ...environment } = ownEnvironment()
   return {
-    environment: { ...ownEnvironment(), HOME: inside('home'), TMPDIR: inside('temporary') },
+    environment: { ...environment, HOME: inside('home'), TMPDIR: inside('temporary') },
     checkout,
     leftDirectories: async () => {
       const temporary = await readdir(inside('temporary'))

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { waitUntilReady } from '../../../local/demo/watch.ts'
+import { TEMPLATE_VARIABLE } from '../../../local/postgres/server.ts'
 import { assertPortFree, freePort, PORT_SETTINGS } from '../../../tools/ports.ts'
 import { supabaseClient } from '../../../tools/supabase-client.ts'
 import {
@@ -24,6 +25,8 @@ const READY_LIMIT_MS = 40_000
 let workplace: Workplace
 beforeAll(async () => {
   workplace = await createWorkplace()
+  // This one unpacks Postgres and makes its data by itself.
+  delete workplace.environment[TEMPLATE_VARIABLE]
 })
 afterAll(() => workplace.remove())
 

@@ -1,10 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { closureOf } from '../../tools/console/registry.ts'
-import { writePackage } from '../../tools/package/write-package.ts'
 import { runProgram } from '../../tools/run-program.ts'
+import { packedPackage } from '../support/packed.ts'
 import { type Consumer, makeConsumer, pageWithAll } from './consumer.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
@@ -15,23 +14,11 @@ let app: Consumer
 let installed: string
 
 beforeAll(async () => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'library-'))
-  try {
-    await writePackage(directory)
-    const file = await runProgram('npm', ['pack', '--silent'], { cwd: directory })
-    app = await makeConsumer()
-    installed = path.join(app.directory, 'node_modules', NAME)
-    await mkdir(installed, { recursive: true })
-    await runProgram('tar', [
-      '-xzf',
-      path.join(directory, file.trim()),
-      '--strip-components=1',
-      '-C',
-      installed,
-    ])
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+  const packed = await packedPackage()
+  app = await makeConsumer()
+  installed = path.join(app.directory, 'node_modules', NAME)
+  await mkdir(installed, { recursive: true })
+  await runProgram('tar', ['-xzf', packed, '--strip-components=1', '-C', installed])
 })
 
 afterAll(() => app?.remove())

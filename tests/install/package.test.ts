@@ -1,12 +1,11 @@
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, symlink } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { writePackage } from '../../tools/package/write-package.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { runProgram } from '../../tools/run-program.ts'
 import { supabaseCli } from '../../tools/supabase-cli.ts'
 import { tenants } from '../cli/cli.ts'
+import { packedPackage } from '../support/packed.ts'
 import { filesIn, makeProject, SHAPES, type Shape } from './project-shapes.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
@@ -19,21 +18,12 @@ const QUICK_START = SHAPES.find(({ schema }) => schema === 'tenancy')
 let project: Awaited<ReturnType<typeof makeProject>>
 let installed: string
 beforeAll(async () => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'package-'))
-  await writePackage(directory)
-  const file = await runProgram('npm', ['pack', '--silent'], { cwd: directory })
   if (!QUICK_START) throw new Error('No project has names of ours.')
+  const packed = await packedPackage()
   project = await makeProject(QUICK_START)
   installed = path.join(project.directory, 'node_modules', NAME)
   await mkdir(installed, { recursive: true })
-  await runProgram('tar', [
-    '-xzf',
-    path.join(directory, file.trim()),
-    '--strip-components=1',
-    '-C',
-    installed,
-  ])
-  await rm(directory, { recursive: true })
+  await runProgram('tar', ['-xzf', packed, '--strip-components=1', '-C', installed])
   const { dependencies } = JSON.parse(await readFile(path.join(installed, 'package.json'), 'utf8'))
   for (const name of Object.keys(dependencies)) {
     const place = path.join(project.directory, 'node_modules', name)

@@ -8,13 +8,14 @@ export async function startJournaledServer(
   journal: Journal,
   ...server: [provider: Provider, emulator: ControlledEmulator, use: PortUse, port?: number]
 ): Promise<EmulatorServer> {
-  const { port, stop } = await startEmulatorServer(...server).catch((error: unknown) => {
+  const { port, idle, stop } = await startEmulatorServer(...server).catch((error: unknown) => {
     journal.close()
     throw error
   })
   let stopped: Promise<void> | undefined
   return {
     port,
+    idle,
     stop: () => {
       stopped ??= stop().finally(() => journal.close())
       return stopped

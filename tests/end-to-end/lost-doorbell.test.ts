@@ -219,6 +219,7 @@ describe('a function process that is killed', () => {
       kill()
       // Longer than a call that was under way takes the provider to finish; a lease would have seen to that.
       await sleep(150)
+      await Promise.all([project.neonEmulator.idle(), project.stripeEmulator.idle()])
       await project.expireLeases()
     }
     await project.sweep()

@@ -24,6 +24,8 @@ export interface Provider {
 
 export interface EmulatorServer {
   readonly port: number
+  /** Resolves when no request is under way, also of those whose client has gone. */
+  idle(): Promise<void>
   /** Answers requests under way for at most a second, then closes every connection. */
   stop(): Promise<void>
 }
@@ -50,6 +52,9 @@ export async function startEmulatorServer(
   })
   return {
     port: await listen(server, { port, backlog: LISTEN_BACKLOG }, use),
+    idle: async () => {
+      while (underWay.size > 0) await Promise.all(underWay)
+    },
     stop: () => stopServer(server, underWay),
   }
 }

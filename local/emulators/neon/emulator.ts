@@ -54,6 +54,8 @@ export interface NeonEmulator {
   fillSpares(count: number): Promise<void>
   /** Frees the disk of a project's database; the project itself stays. For more projects than the disk could hold. */
   dropDatabase(projectId: string): Promise<void>
+  /** Resolves when no request is under way, also of those whose client has gone. */
+  idle(): Promise<void>
   /** Ends both servers; with `drop` also every database that the emulator made. */
   stop(options?: { readonly drop?: boolean }): Promise<void>
 }
@@ -123,6 +125,7 @@ export async function startNeonEmulator(options: NeonEmulatorOptions): Promise<N
       const project = storage.store.get(projectId)
       if (project) await databases.drop(project.physicalName)
     },
+    idle: server.idle,
     stop: ({ drop = false } = {}) => {
       stopped ??= Promise.all([server.stop(), proxy.stop(), branches.stop()]).then(() =>
         closeStorage(storage, drop),

@@ -51,6 +51,8 @@ export interface StripeEmulator {
   setTimings(changes: Partial<StripeTimings>): void
   /** Also fills the rate limit's bucket. */
   setLimits(changes: Partial<StripeLimits>): void
+  /** Resolves when no request is under way, also of those whose client has gone. */
+  idle(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -98,6 +100,7 @@ export async function startStripeEmulator(options: StripeEmulatorOptions): Promi
     giveKey: (key, place) => accounts.giveKey(key, place),
     setTimings: (changes) => void timings.change(changes),
     setLimits: (changes) => void limits.change(changes),
+    idle: server.idle,
     stop: server.stop,
   }
 }

@@ -174,7 +174,7 @@ export async function until<T>(
     const waitedMs = Date.now() - startedAt
     if (waitedMs > timeoutMs) throw new Error(`in ${timeoutMs / 1000} s there was no ${what}`)
     // What takes long may be noticed a little later; who asks without end takes the processor from those that do it.
-    await sleep(waitedMs < 300 ? 15 : 40)
+    await sleep(waitedMs < 300 ? 15 : waitedMs < 1_000 ? 40 : 80)
   }
 }
 

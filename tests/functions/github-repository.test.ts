@@ -227,7 +227,12 @@ describe('a refusal of GitHub', () => {
     ],
     ['github_template_not_found', 'repos/create-using-template', reply(404, 'Not Found')],
     ['github_plan_refused', 'repos/create-using-template', reply(403, 'Upgrade to GitHub Team to do this')],
-    ['github_plan_refused', 'actions/create-or-update-repo-secret', reply(402, 'Payment required')],
+    ['github_payment_required', 'actions/create-or-update-repo-secret', reply(402, 'Payment required')],
+    [
+      'github_payment_required',
+      'repos/create-using-template',
+      reply(403, 'The account is locked because of its billing.'),
+    ],
     ['github_request_refused', 'actions/create-or-update-repo-secret', reply(422, 'Something is wrong')],
     [
       'github_name_taken',

@@ -227,7 +227,9 @@ describe('a refusal of Vercel', () => {
       'vercel_permission_missing',
       reply(403, 'forbidden', 'You don’t have permission to create the project.'),
     ],
-    ['vercel_plan_refused', reply(402, 'payment_required', 'Payment is required.')],
+    ['vercel_payment_required', reply(402, 'payment_required', 'Payment is required.')],
+    ['vercel_payment_required', reply(403, 'forbidden', 'The billing of this team is overdue.')],
+    ['vercel_plan_refused', reply(402, 'payment_required', 'Your plan allows no more projects.')],
     ['vercel_plan_refused', reply(400, 'bad_request', 'Upgrade to Pro to do this.')],
     [
       'vercel_github_not_linked',

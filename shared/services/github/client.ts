@@ -491,8 +491,10 @@ function classify(error: unknown): Failure {
   const pause = pauseWanted(status, response.headers, said)
   if (pause !== undefined) return failure('github_rate_limited', undefined, pause)
   if (status === 401) return failure('github_key_rejected')
-  if (status === 402 || (status < 500 && /\b(upgrade|billing|plan|quota|seats?)\b/i.test(said)))
+  if (status < 500 && /\b(upgrade|plan|quota|seats?)\b/i.test(said))
     return failure('github_plan_refused', said)
+  if (status === 402 || (status < 500 && /\b(billing|payments?)\b/i.test(said)))
+    return failure('github_payment_required', said)
   if (status === 403) return failure('github_permission_missing', said)
   if (status < 500) return failure('github_request_refused', `${status} ${said}`.trim())
   const retryAfter = retryAfterSeconds(response.headers['retry-after']) ?? 0

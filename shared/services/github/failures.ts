@@ -140,10 +140,19 @@ export const githubFailures = {
   },
   github_plan_refused: {
     retryable: false,
-    sentence: 'The plan or the billing of the GitHub organization does not allow this.',
-    docs: '402, or a refusal that speaks of plan, billing, quota or seats; the message quotes GitHub.',
+    sentence: 'The plan of the GitHub organization does not allow this.',
+    docs: 'A refusal that speaks of a plan, an upgrade, a quota or seats; the message quotes GitHub.',
     remedy: {
-      text: 'Look at the organization’s plan and billing at GitHub, then retry.',
+      text: 'Upgrade the organization’s plan at GitHub, or make room in it, then retry.',
+      commands: [{ command: 'retry', service: 'github' }],
+    },
+  },
+  github_payment_required: {
+    retryable: false,
+    sentence: 'GitHub asks for a payment first.',
+    docs: '402, or a refusal that speaks of billing or payments, and of no plan; the message quotes GitHub.',
+    remedy: {
+      text: 'Settle what is open in the billing settings of the organization at GitHub, then retry.',
       commands: [{ command: 'retry', service: 'github' }],
     },
   },

@@ -406,8 +406,10 @@ function classify(error: unknown): Failure {
     const seconds = Math.min(retryAfter ?? RATE_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     return failure('vercel_rate_limited', undefined, seconds)
   }
-  if (status === 402 || (status < 500 && /\b(upgrade|billing|plan|quota|limit)\b/i.test(said)))
+  if (status < 500 && /\b(upgrade|plan|quota|limit)\b/i.test(said))
     return failure('vercel_plan_refused', said)
+  if (status === 402 || (status < 500 && /\b(billing|payments?)\b/i.test(said)))
+    return failure('vercel_payment_required', said)
   if (status === 403) return failure('vercel_permission_missing', said)
   if (status === 409 && code === 'conflict' && /already exists/i.test(said))
     return failure('vercel_name_taken', said)

@@ -67,10 +67,19 @@ export const vercelFailures = {
   },
   vercel_plan_refused: {
     retryable: false,
-    sentence: 'The plan or the billing of the Vercel team does not allow this.',
-    docs: '402, or a refusal that speaks of plan, billing, quota or a limit; the message quotes Vercel.',
+    sentence: 'The plan of the Vercel team does not allow this.',
+    docs: 'A refusal that speaks of a plan, an upgrade, a quota or a limit; the message quotes Vercel.',
     remedy: {
-      text: 'Look at the team’s plan and billing at Vercel, then retry.',
+      text: 'Upgrade the team’s plan at Vercel, or make room in it, then retry.',
+      commands: [{ command: 'retry', service: 'vercel' }],
+    },
+  },
+  vercel_payment_required: {
+    retryable: false,
+    sentence: 'Vercel asks for a payment first.',
+    docs: '402, or a refusal that speaks of billing or payments, and of no plan; the message quotes Vercel.',
+    remedy: {
+      text: 'Settle what is open in the billing settings of the team at Vercel, then retry.',
       commands: [{ command: 'retry', service: 'vercel' }],
     },
   },

@@ -257,7 +257,7 @@ export type Mutation = {
   readonly updateOrganization: OrganizationResult;
   /**
    * Deletes an organization with all that is in it. What exists outside is removed after its grace period, and can be saved
-   * until then. There is no question whether that is meant; a dry run tells what would go. For owners and the service role.
+   * until then. For owners and the service role.
    */
   readonly deleteOrganization: OrganizationDeletion;
   /**
@@ -376,6 +376,7 @@ export type MutationUpdateOrganizationArgs = {
 
 export type MutationDeleteOrganizationArgs = {
   organizationId: Scalars['ID']['input'];
+  confirm?: InputMaybe<Scalars['String']['input']>;
   dryRun?: Scalars['Boolean']['input'];
 };
 

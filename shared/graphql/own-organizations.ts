@@ -45,7 +45,11 @@ export const organizationMutations = {
   },
 
   deleteOrganization: (_, wanted, { reader, caller }) => {
-    const wishes = { organizationId: organizationId(wanted.organizationId), dryRun: wanted.dryRun }
+    const wishes = {
+      organizationId: organizationId(wanted.organizationId),
+      confirm: check('confirm', name.nullish(), wanted.confirm) ?? null,
+      dryRun: wanted.dryRun,
+    }
     return unlessJustRefused(caller, wishes, () => reader.call(DELETE_ORGANIZATION, wishes))
   },
 } satisfies MutationResolvers<GraphqlContext>

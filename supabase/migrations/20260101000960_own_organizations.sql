@@ -124,7 +124,8 @@ comment on function provisioning.planned_removals(uuid, boolean) is
   'What would be removed if the organization were deleted now, after how many hours, and what kept; or, without grace, if its
 provisioning were undone. It does not ask who calls.';
 
-create function provisioning.delete_organization_as_caller(p_organization_id uuid, p_dry_run boolean) returns jsonb
+create function provisioning.delete_organization_as_caller(p_organization_id uuid, p_confirm_slug text, p_dry_run boolean)
+  returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_removals jsonb;
@@ -137,16 +138,15 @@ begin
     from provisioning.planned_removals(p_organization_id, true) r);
   if not p_dry_run then
     perform provisioning.count_act(p_organization_id);
-    v_job_id := provisioning.delete_organization(p_organization_id, (
-      select o.slug from public.organizations o where o.id = p_organization_id));
+    v_job_id := provisioning.delete_organization(p_organization_id, p_confirm_slug);
   end if;
   return jsonb_build_object('organizationId', p_organization_id, 'dryRun', p_dry_run, 'jobId', v_job_id, 'resources', v_removals);
 end
 $$;
-revoke execute on function provisioning.delete_organization_as_caller(uuid, boolean)
+revoke execute on function provisioning.delete_organization_as_caller(uuid, text, boolean)
   from public, anon, authenticated, service_role;
-grant execute on function provisioning.delete_organization_as_caller(uuid, boolean) to authenticated, service_role;
-comment on function provisioning.delete_organization_as_caller(uuid, boolean) is
+grant execute on function provisioning.delete_organization_as_caller(uuid, text, boolean) to authenticated, service_role;
+comment on function provisioning.delete_organization_as_caller(uuid, text, boolean) is
   'delete_organization for the owners of an organization and the backend: {organizationId, dryRun, jobId, resources}. A dry run
-only tells. It asks for no confirmation; whoever offers it to people does. Raises TP403, TP404, TP429, and TP451 under a legal
-hold.';
+only tells, and needs no slug. Raises TP403, TP404, TP428 when the slug is not the organization''s, TP429, and TP451 under a
+legal hold.';

@@ -67,7 +67,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.my_expected_memberships_as_caller()': ['authenticated'],
   // Each checks by itself who calls.
   'provisioning.update_organization_as_caller(uuid,jsonb)': ['authenticated', 'service_role'],
-  'provisioning.delete_organization_as_caller(uuid,boolean)': ['authenticated', 'service_role'],
+  'provisioning.delete_organization_as_caller(uuid,text,boolean)': ['authenticated', 'service_role'],
   'provisioning.expect_member_as_caller(text,uuid,text,timestamp with time zone)': [
     'authenticated',
     'service_role',
@@ -190,8 +190,9 @@ const ASKING_FUNCTIONS: Readonly<
     works: THE_HEADS,
     code: 'TP403',
   },
-  'provisioning.delete_organization_as_caller(uuid,boolean)': {
-    call: (id) => `provisioning.delete_organization_as_caller('${id}', false)`,
+  'provisioning.delete_organization_as_caller(uuid,text,boolean)': {
+    call: (id) =>
+      `provisioning.delete_organization_as_caller('${id}', (select slug from public.organizations where id = '${id}'), false)`,
     works: ['owner', 'service_role'],
     code: 'TP403',
   },

@@ -58,8 +58,15 @@ const UPDATE = `mutation ($id: ID!, $name: String, $billingEmail: String) {
     organizationId organization { name billingEmail } } }`
 const UPDATE_NAME = `mutation ($id: ID!, $name: String) {
   updateOrganization(organizationId: $id, name: $name) { organization { name billingEmail } } }`
-const DELETE = `mutation ($id: ID!, $dryRun: Boolean! = false) { deleteOrganization(organizationId: $id, dryRun: $dryRun) {
-  organizationId dryRun jobId resources { kind label externalId kept removedAfterHours } } }`
+const DELETE = `mutation ($id: ID!, $confirm: String, $dryRun: Boolean! = false) {
+  deleteOrganization(organizationId: $id, confirm: $confirm, dryRun: $dryRun) {
+    organizationId dryRun jobId resources { kind label externalId kept removedAfterHours } } }`
+
+/** The variables of a deletion that somebody means. */
+async function meant(id: string) {
+  const [row] = await project.sql<{ slug: string }[]>`select slug from public.organizations where id = ${id}`
+  return { id, confirm: row?.slug }
+}
 
 const organizationsOf = async ({ userId }: { readonly userId: string }) =>
   (
@@ -148,9 +155,9 @@ describe('createOrganization', () => {
     try {
       const second = await as(person, CREATE, { name: 'Two' })
       expect(codesOf(await as(person, CREATE, { name: 'Three' }))).toEqual(['too_many_organizations'])
-      await as(person, DELETE, { id: second.data.createOrganization.organizationId })
+      await as(person, DELETE, await meant(second.data.createOrganization.organizationId))
       const third = await as(person, CREATE, { name: 'Three' })
-      await as(person, DELETE, { id: third.data.createOrganization.organizationId })
+      await as(person, DELETE, await meant(third.data.createOrganization.organizationId))
       expect((await as(person, CREATE, { name: 'Four' })).errors).toMatchObject([
         { extensions: { code: 'too_many_attempts', retryAfterSeconds: expect.any(Number) } },
       ])
@@ -227,7 +234,10 @@ describe('deleteOrganization', () => {
       },
     })
     expect(await organizationsOf(person)).toEqual(['Short-lived'])
-    const done = (await as(person, DELETE, { id })).data.deleteOrganization
+    for (const confirm of [undefined, 'Short-lived', 'short-live'])
+      expect(codesOf(await as(person, DELETE, { id, confirm }))).toEqual(['confirmation_required'])
+    expect(await organizationsOf(person)).toEqual(['Short-lived'])
+    const done = (await as(person, DELETE, await meant(id))).data.deleteOrganization
     expect(done).toMatchObject({ dryRun: false, jobId: expect.any(String), resources: told.resources })
     expect(await organizationsOf(person)).toEqual([])
     expect((await project.resources(id)).projects).toHaveLength(1)
@@ -241,14 +251,14 @@ describe('deleteOrganization', () => {
 
   it('leaves its owner free to make another one, which a removal by the backend does not', async () => {
     const [gone, removed] = [await project.signUp(), await project.signUp()]
-    await as(gone, DELETE, { id: gone.organizationId })
+    await as(gone, DELETE, await meant(gone.organizationId))
     await project.sql`update auth.users set raw_user_meta_data = '{"full_name": "Gone"}' where id = ${gone.userId}`
     expect(await organizationsOf(gone), 'by itself').toEqual([])
     expect(codesOf(await as(gone, CREATE, { name: 'Again' }))).toEqual([])
     expect(await organizationsOf(gone)).toEqual(['Again'])
     const second = await as(removed, CREATE, { name: 'Second' })
-    await asBackend(DELETE, { id: removed.organizationId })
-    await as(removed, DELETE, { id: second.data.createOrganization.organizationId })
+    await asBackend(DELETE, await meant(removed.organizationId))
+    await as(removed, DELETE, await meant(second.data.createOrganization.organizationId))
     expect(codesOf(await as(removed, CREATE, { name: 'Again' }))).toEqual(['forbidden'])
   })
 
@@ -259,14 +269,18 @@ describe('deleteOrganization', () => {
       (${owner.organizationId}, ${admin?.userId ?? ''}, 'admin'), (${owner.organizationId}, ${member?.userId ?? ''}, 'member')`
     for (const person of others)
       for (const dryRun of [true, false])
-        expect(codesOf(await as(person, DELETE, { id: owner.organizationId, dryRun }))).toEqual(['forbidden'])
+        expect(codesOf(await as(person, DELETE, { ...(await meant(owner.organizationId)), dryRun }))).toEqual(
+          ['forbidden'],
+        )
     expect(await organizationsOf(owner)).toContain('First')
   })
 
   it('is refused under a legal hold', async () => {
     const person = await project.signUp()
     await project.sql`insert into provisioning.legal_holds (organization_id, reference) values (${person.organizationId}, '2026/1')`
-    expect(codesOf(await as(person, DELETE, { id: person.organizationId }))).toEqual(['under_legal_hold'])
+    expect(codesOf(await as(person, DELETE, await meant(person.organizationId)))).toEqual([
+      'under_legal_hold',
+    ])
   })
 })
 

@@ -45,5 +45,5 @@ export const DELETE_ORGANIZATION: Query = {
   name: 'the end of an organization',
   sql: (argument) => `
     select provisioning.delete_organization_as_caller(
-      (${argument} ->> 'organizationId')::uuid, (${argument} ->> 'dryRun')::boolean)`,
+      (${argument} ->> 'organizationId')::uuid, ${argument} ->> 'confirm', (${argument} ->> 'dryRun')::boolean)`,
 }

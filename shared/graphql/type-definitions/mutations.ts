@@ -88,10 +88,14 @@ export const MUTATIONS = /* GraphQL */ `
 
     """
     Deletes an organization with all that is in it. What exists outside is removed after its grace period, and can be saved
-    until then. There is no question whether that is meant; a dry run tells what would go. For owners and the service role.
+    until then. For owners and the service role.
     """
     deleteOrganization(
       organizationId: ID!
+      """
+      The exact slug of the organization (confirmation_required); a dry run needs none.
+      """
+      confirm: String
       """
       Only tell.
       """

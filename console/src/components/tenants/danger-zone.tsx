@@ -32,7 +32,8 @@ export function DangerZone({ access, organization, canDelete, onDeleted, onRenam
     enabled: isAsked,
   })
   const remove = useMutation<unknown, ApiError>({
-    mutationFn: () => request(access, DELETE_ORGANIZATION, { organizationId, dryRun: false }),
+    mutationFn: () =>
+      request(access, DELETE_ORGANIZATION, { organizationId, confirm: organization.slug, dryRun: false }),
     onSuccess: () => onDeleted?.(),
   })
   const submit = (event: FormEvent<HTMLFormElement>) => {

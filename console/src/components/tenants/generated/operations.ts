@@ -349,6 +349,7 @@ export type UpdateOrganizationMutation = { readonly updateOrganization: { readon
 
 export type DeleteOrganizationMutationVariables = Exact<{
   organizationId: string;
+  confirm?: string | null | undefined;
   dryRun: boolean;
 }>;
 
@@ -453,7 +454,7 @@ export const CREATE_ORGANIZATION = "mutation CreateOrganization($name: String!, 
 
 export const UPDATE_ORGANIZATION = "mutation UpdateOrganization($organizationId: ID!, $name: String, $billingEmail: String) { updateOrganization( organizationId: $organizationId name: $name billingEmail: $billingEmail ) { organizationId } }" as Operation<UpdateOrganizationMutation, UpdateOrganizationMutationVariables>
 
-export const DELETE_ORGANIZATION = "mutation DeleteOrganization($organizationId: ID!, $dryRun: Boolean!) { deleteOrganization(organizationId: $organizationId, dryRun: $dryRun) { dryRun resources { label kept removedAfterHours } } }" as Operation<DeleteOrganizationMutation, DeleteOrganizationMutationVariables>
+export const DELETE_ORGANIZATION = "mutation DeleteOrganization($organizationId: ID!, $confirm: String, $dryRun: Boolean!) { deleteOrganization( organizationId: $organizationId confirm: $confirm dryRun: $dryRun ) { dryRun resources { label kept removedAfterHours } } }" as Operation<DeleteOrganizationMutation, DeleteOrganizationMutationVariables>
 
 export const MEMBERS = "query Members($organizationId: ID!, $first: Int!, $after: String) { members(organizationId: $organizationId, first: $first, after: $after) { userId role fullName email createdAt cursor } }" as Operation<MembersQuery, MembersQueryVariables>
 

@@ -5,15 +5,12 @@ import type { DatabaseStep } from './step.ts'
 
 /** Asks the tenant's database one thing through its GraphQL endpoint, and enables it. */
 export const graphqlEndpoint: DatabaseStep = async (context) => {
-  const { sql, job, tenant } = context
+  const { sql, job, tenant, signal } = context
   // Loaded when it is needed: it takes a quarter of a second, which a worker that has other work to do is spared.
   const { checkEndpoint } = await import('../../tenant-graphql/check-endpoint.ts')
   const startedAt = performance.now()
-  const wrong = await checkEndpoint(sql, {
-    ...tenant,
-    databaseName: tenant.databaseName ?? '',
-    schemaVersion: latestSchemaVersion,
-  })
+  const asked = { ...tenant, databaseName: tenant.databaseName ?? '', schemaVersion: latestSchemaVersion }
+  const wrong = await checkEndpoint(sql, asked, signal)
   if (wrong !== undefined) return { type: 'failed', failure: failureOf(wrong) }
   return {
     type: 'succeeded',

@@ -41,7 +41,7 @@ others run all the same.
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
   samples      what npm test tries a part of: a whole demo from a private checkout, the bench of growth in small, a day of
                health checks, migrations that are cut off at more places, larger storms, scripts each in a process of its own,
-               and workers that die at each place; ten minutes
+               projects of all shapes with our tables in each schema, and workers that die at each place; ten minutes
   console      axe on every view of the console in each of its states, and the bench of the console beside 100,000 tenants
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
@@ -118,6 +118,7 @@ await runCommand(async () => {
       await passes('scripts each in a process of its own', vitest('tests/cli/usage'), signal, {
         SCRIPTS_ALONE: '1',
       })
+      await passes('shapes of projects', vitest('tests/install/shapes'), signal, { SHAPE_SCHEMAS: 'all' })
       const anyPlace = ['--testNamePattern', 'any place|any of its lines|wherever that was']
       for (const [file, apart] of MORTAL)
         await passes(`dying workers in ${file}`, [...vitest(file), ...anyPlace], signal, {

@@ -205,6 +205,15 @@ describe('the rendering', () => {
       expect(text).toBe(await readFile(path.join(projectRoot, 'supabase/migrations', name), 'utf8'))
   })
 
+  it('has the types of the database under the name of the schema, so that clients are typed with .schema()', async () => {
+    const file = 'shared/generated/database-types.ts'
+    const text = await readFile(path.join(projectRoot, file), 'utf8')
+    const rendered = renderFile(file, text, SCHEMA)
+    expect(rendered).toMatch(/"tenancy": \{\s+Tables: \{[\s\S]*"organizations": \{/)
+    expect(rendered).not.toMatch(/\bpublic\b/)
+    expect(rendered.replaceAll(SCHEMA, 'public')).toBe(text)
+  })
+
   it('knows the role PUBLIC from the schema', () => {
     const sql =
       "revoke all on public.a from public, anon; select 'public'::regnamespace; grant usage on schema public to public;"

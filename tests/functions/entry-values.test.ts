@@ -1,8 +1,11 @@
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeTimeCursor, encodeCursor, organizationId } from '../../shared/graphql/arguments.ts'
 import { emailAddress } from '../../shared/kernel/email-address.ts'
 import { reportedUser } from '../../shared/tenants/sign-up-events.ts'
+import { projectRoot } from '../../tools/project.ts'
 
 /** Postgres takes any 128 bits as a uuid, and seed files are full of such ids. */
 const anyUuid = fc
@@ -42,3 +45,19 @@ it.each(['nobody', '@', 'a\0@example.com', '\ud800@example.com'])(
     expect(emailAddress.safeParse(text).success).toBe(false)
   },
 )
+
+/** Ids that we make ourselves, of version 4. */
+const OUR_OWN_IDS = ['shared/kernel/doorbell.ts: ringId: z.uuid(),']
+
+it('no check of a body, an argument or a setting is stricter with ids and addresses than Postgres and Auth', async () => {
+  const found: string[] = []
+  for (const folder of ['shared', 'cli', 'tools', 'local']) {
+    const names = await readdir(path.join(projectRoot, folder), { recursive: true })
+    for (const name of names.filter((each) => each.endsWith('.ts'))) {
+      const lines = (await readFile(path.join(projectRoot, folder, name), 'utf8')).split('\n')
+      const strict = lines.filter((line) => /\bz\.(?:uuid\w*|email|string\(\)\.(?:uuid|email))\(/.test(line))
+      found.push(...strict.map((line) => `${folder}/${name}: ${line.trim()}`))
+    }
+  }
+  expect(found).toEqual(OUR_OWN_IDS)
+})

@@ -166,8 +166,8 @@ function Choices({ options, plan: planName, asksName, isBusy, error, onSubmit }:
                 onChoose={setSize}
                 isDisabled={!isAllowed}
               >
-                <span className="flex flex-wrap items-center gap-2 font-medium capitalize">
-                  {each.size}
+                <span className="flex flex-wrap items-center gap-2 font-medium">
+                  <span className="capitalize">{each.size}</span>
                   {isAllowed ? null : (
                     <Badge>{cheapestWith(options, ({ sizes }) => sizes.includes(each.size))}</Badge>
                   )}

@@ -14,7 +14,7 @@ import { openContext } from './pages.ts'
 const HELP = `npm run screenshots
 
 Takes pictures of every page of the console, in both themes and at the width of a phone, and the animation of a sign-up, into
-docs/images. The project behind it is made for that and thrown away.`
+docs/images. The project behind it is made for that and thrown away. CONSOLE_PNG names a folder that gets them as PNG, too.`
 
 const FOLDER = path.join(projectRoot, 'docs/images')
 const VIEWS = [
@@ -23,6 +23,7 @@ const VIEWS = [
   { name: 'phone', theme: 'light', width: 390, height: 844 },
 ] as const
 const PASSWORD = 'a-long-password'
+const EXPECTED = 'emma@example.com'
 const SMALL = { width: 960, height: 640 }
 
 const signal = new AbortController().signal
@@ -43,25 +44,57 @@ async function takePictures(browser: Browser, project: BenchProject, address: st
   await camera.take('sign-up')
   const slug = await signUp(page, project, camera)
   await fillHistory(project.superuser)
+  await fillTeam(project.superuser)
   await go(`/o/${slug}`, 'Your database is ready')
   await camera.take('progress')
-  await go(`/o/${slug}/infrastructure`, '••••••••')
-  await camera.take('infrastructure')
   await page.goto(`${address}/o/${slug}/health`)
   await page.getByRole('tab', { name: '1 hour' }).click()
   await page.getByRole('button', { name: 'Check now' }).click()
   await page.getByText('not measured').first().waitFor({ state: 'detached' })
   await page.waitForLoadState('networkidle')
   await camera.take('health')
+  // The check has read which version of the schema the database has.
+  await go(`/o/${slug}/infrastructure`, '••••••••')
+  await camera.take('infrastructure')
   await go(`/o/${slug}/query`, 'with your own rights')
+  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByText('totalCount').last().waitFor()
   await camera.take('query')
   await go('/new-organization', 'Frankfurt')
   await camera.take('new-organization')
   await go('/tenants', 'Failed, by reason')
-  await camera.take('tenants', false)
+  await camera.take('tenants', 1_400)
   await page.locator('tbody tr button').first().click()
   await page.getByRole('heading', { name: 'Checks' }).waitFor()
-  await camera.take('tenant', false)
+  await camera.take('tenant', 900)
+  await go('/o/nobodys', 'There is no such page')
+  await camera.take('not-found')
+  if (trouble.found.length > 0) throw new Error(trouble.found.join('\n'))
+}
+
+/** What somebody sees who is expected as a member, and then has forgotten the password. */
+async function takeInvited(browser: Browser, project: BenchProject, address: string): Promise<void> {
+  const { context, trouble } = await openContext(browser, [address, project.services.url])
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  const camera = new Camera(page, await (await browser.newContext()).newPage())
+  await page.goto(`${address}/sign-up`)
+  await page.getByLabel('E-mail address', { exact: true }).fill(EXPECTED)
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD)
+  await page.getByRole('button', { name: 'Sign up' }).click()
+  await page.getByText('You are expected').waitFor()
+  await camera.take('expected')
+  await page.getByRole('button', { name: /^Sign out/ }).click()
+  await page.getByRole('link', { name: 'Forgot your password?' }).click()
+  await page.getByLabel('E-mail address', { exact: true }).fill(EXPECTED)
+  await camera.take('forgot-password')
+  await page.getByRole('button', { name: 'Send the link' }).click()
+  await page.getByText('Look into your mail').waitFor()
+  const reply = await fetch(`${project.services.url}/mail.json`)
+  const mails: readonly { to: string; type: string; link: string }[] = await reply.json()
+  await page.goto(mails.find(({ to, type }) => to === EXPECTED && type === 'recovery')?.link ?? '')
+  await page.getByRole('button', { name: 'Change the password' }).waitFor()
+  await camera.take('new-password')
   if (trouble.found.length > 0) throw new Error(trouble.found.join('\n'))
 }
 
@@ -124,11 +157,33 @@ async function fillHistory(superuser: postgres.Sql): Promise<void> {
     insert into public.tenant_health_checks (organization_id, checked_at, probe, status, latency_ms, connect_ms, pooled_connect_ms,
       transactions_per_second, cache_hit_ratio, longest_query_seconds, connections, max_connections, size_bytes)
     select o.id, now() - m * interval '1 minute', 'connection', 'healthy', 2 + sin(m / 7.0) + m % 3 * 0.4, 24, 12,
-      8 + 3 * sin(m / 5.0), 0.99, 0, 3 + m % 4, 112, 8300000 + (60 - m) * 20000
+      8 + 3 * sin(m / 5.0), 0.96 + 0.03 * sin(m / 9.0), 0, round(5 + 3 * sin(m / 8.0)), 300, 8300000 + (60 - m) * 20000
     from public.organizations o cross join generate_series(2, 58, 2) m
     where o.name = 'Ann’s bakery' and m not between 22 and 46
     on conflict do nothing`
   await superuser.unsafe('analyze').simple()
+}
+
+/** Keys, members and somebody who is expected: the first people of the others belong to this organization, too. */
+async function fillTeam(superuser: postgres.Sql): Promise<void> {
+  await superuser.begin(async (sql) => {
+    const [own] = await sql<{ id: string; ownerId: string }[]>`
+      select id, owner_id as "ownerId" from public.organizations where name = 'Ann’s bakery'`
+    if (!own) throw new Error('There is no organization to take pictures of.')
+    await sql`select provisioning.insert_api_key(${own.id}, 'Website', 'read', now() + interval '90 days', null),
+      provisioning.insert_api_key(${own.id}, 'Till', 'write', null, null)`
+    await sql`update public.tenant_api_keys set last_used_at = now() - interval '4 minutes' where name = 'Website'`
+    await sql`
+      insert into provisioning.expected_members (organization_id, email, role, expected_by, ends_at)
+      values (${own.id}, ${EXPECTED}, 'member', ${own.ownerId}, now() + interval '7 days')`
+    // Rows alone: nobody is made known to the tenant's database for a picture.
+    await sql`set local session_replication_role = replica`
+    await sql`update public.profiles set full_name = 'Ann Archer' where id = ${own.ownerId}`
+    await sql`
+      insert into public.organization_members (organization_id, user_id, role)
+      select ${own.id}, p.id, case when row_number() over (order by p.created_at) = 1 then 'admin' else 'member' end
+      from public.profiles p where p.id <> ${own.ownerId} order by p.created_at limit 3`
+  })
 }
 
 class Camera {
@@ -141,8 +196,8 @@ class Camera {
     this.#encoder = encoder
   }
 
-  still = async (fullPage = false): Promise<Buffer> => {
-    const png = await this.#page.screenshot({ fullPage })
+  still = async (): Promise<Buffer> => {
+    const png = await this.#page.screenshot()
     const webp = await this.#encoder.evaluate(async (source) => {
       const image = new Image()
       image.src = `data:image/png;base64,${source}`
@@ -154,22 +209,30 @@ class Camera {
       canvas.getContext('2d')?.drawImage(image, 0, 0)
       return canvas.toDataURL('image/webp', 0.8).split(',')[1] ?? ''
     }, png.toString('base64'))
-    if (process.env.CONSOLE_PNG) await writeFile(`${process.env.CONSOLE_PNG}/${++this.#count}.png`, png)
+    if (process.env.CONSOLE_PNG) await writeFile(`${process.env.CONSOLE_PNG}/${++Camera.#count}.png`, png)
     return Buffer.from(webp, 'base64')
   }
-  #count = 0
+  static #count = 0
 
-  /** @param fullPage with what is below the window; on a phone a bar lies over it there */
-  take = async (name: string, fullPage = true): Promise<void> => {
+  /** @param mostPixels how much of a long page is shown */
+  take = async (name: string, mostPixels = Infinity): Promise<void> => {
+    // What was clicked is not to look like something that is about to be.
+    await this.#page.mouse.move(0, 0)
     for (const view of VIEWS) {
       await this.#page.setViewportSize({ width: view.width, height: view.height })
       await this.#page.evaluate((theme) => {
         document.documentElement.dataset.theme = theme
       }, view.theme)
-      // Colours fade, and charts are drawn anew for another width.
+      // Charts are drawn anew for another width.
       await this.#page.waitForTimeout(400)
+      // The window is as high as the page, so that what keeps to its edges is where the page ends.
+      const length = await this.#page.evaluate(() => document.documentElement.scrollHeight)
+      const height = Math.max(view.height, Math.min(length, mostPixels))
+      await this.#page.setViewportSize({ width: view.width, height })
+      // Colours fade.
+      await this.#page.waitForTimeout(200)
       const file = `console-${name}-${view.name}.webp`
-      await writeFile(path.join(FOLDER, file), await this.still(fullPage && view.name !== 'phone'))
+      await writeFile(path.join(FOLDER, file), await this.still())
       console.error(`… ${file}`)
     }
     await this.#page.setViewportSize({ width: VIEWS[0].width, height: VIEWS[0].height })
@@ -188,6 +251,7 @@ await runCommand(
       const browser = await launchBrowser()
       try {
         await takePictures(browser, project, server.url)
+        await takeInvited(browser, project, server.url)
       } finally {
         await browser.close()
         await server.stop()

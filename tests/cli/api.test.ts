@@ -26,7 +26,7 @@ const connect = (stop: AbortSignal, ms = 60_000): Api =>
     dataMs: ms,
     functionMs: ms,
   })
-const called = () => vi.waitUntil(() => calls.length > 0)
+const called = () => vi.waitUntil(() => calls.length > 0, { timeout: 15_000 })
 const list = (api: Api) => api.client.rpc('list_tenants')
 
 describe('what a limit puts off', () => {

@@ -97,7 +97,9 @@ describe.each(DATA_APIS)('through %s', (_name, postgrest) => {
     ada = supabaseClient(fixture.gateway.url, fixture.keys.publishableKey)
     await ada.auth.signUp({ email: 'ada@example.com', password: 'long enough' })
     service = supabaseClient(fixture.gateway.url, fixture.keys.secretKey)
-    await vi.waitUntil(async () => (await service.from('guarded').select().limit(1)).status === 200)
+    await vi.waitUntil(async () => (await service.from('guarded').select().limit(1)).status === 200, {
+      timeout: 15_000,
+    })
   })
   beforeEach(async () => {
     await sql.unsafe(ROWS)

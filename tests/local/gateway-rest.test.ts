@@ -83,7 +83,9 @@ async function user() {
 
 async function reloadSchema(): Promise<void> {
   await sql`notify pgrst, 'reload schema'`
-  await vi.waitUntil(async () => (await service().from('notes').select('id').limit(1)).status === 200)
+  await vi.waitUntil(async () => (await service().from('notes').select('id').limit(1)).status === 200, {
+    timeout: 15_000,
+  })
 }
 
 const ids = (data: unknown) => (Array.isArray(data) ? data.map((row: { id: unknown }) => row.id) : data)

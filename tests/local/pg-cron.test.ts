@@ -9,11 +9,16 @@ let sql: postgres.Sql
 let admin: postgres.Sql
 let worker: PlatformWorker
 let offsetMs = 0
+/** How often the scheduler has looked at its clock: once when it looks what is due, and once for each run that has ended. */
+let looks = 0
 
 const startWorker = () =>
   startPlatformWorker({
     databaseUrl: database.url('supabase_admin'),
-    clock: () => Date.now() + offsetMs,
+    clock: () => {
+      looks += 1
+      return Date.now() + offsetMs
+    },
     cronPollMs: 20,
   })
 
@@ -59,12 +64,14 @@ const ended = (atLeast: number): Promise<Run[]> =>
       expect(rows.length).toBeGreaterThanOrEqual(atLeast)
       return [...rows]
     },
-    { timeout: 8000, interval: 20 },
+    { timeout: 20_000, interval: 20 },
   )
 
 /** Lets the scheduler see the present time, then moves its clock. */
 async function moveClock(milliseconds: number): Promise<void> {
+  const before = looks
   await sleep(100)
+  await expect.poll(() => looks, { interval: 5 }).toBeGreaterThan(before + 2)
   offsetMs += milliseconds
 }
 
@@ -252,16 +259,14 @@ describe('the pg_cron worker', () => {
   })
 
   it('queues a run that comes due while the last one is still running', async () => {
-    await schedule(
-      'slow',
-      '* * * * *',
-      `insert into public.runs (name) values ('slow'); select pg_sleep(0.4)`,
-    )
+    await schedule('slow', '* * * * *', `insert into public.runs (name) values ('slow'); select pg_sleep(1)`)
     await moveClock(60_000)
     await moveClock(60_000)
-    await sleep(100)
-    const running = await sql`select from cron.job_run_details where status in ('starting', 'running')`
-    expect(running).toHaveLength(1)
+    await expect
+      .poll(() => sql`select from cron.job_run_details where status in ('starting', 'running')`, {
+        interval: 20,
+      })
+      .toHaveLength(1)
     const [first, second] = await ended(2)
     expect(second?.start_time?.getTime()).toBeGreaterThanOrEqual(first?.end_time?.getTime() ?? Infinity)
   })
@@ -276,11 +281,11 @@ describe('the pg_cron worker', () => {
 
   it('marks runs of a dead worker as failed, and records the run that outlives its connection', async () => {
     await admin`insert into cron.job_run_details (jobid, status) values (0, 'running')`
-    await schedule('survivor', '* * * * *', 'select pg_sleep(0.6)')
+    await schedule('survivor', '* * * * *', 'select pg_sleep(3)')
     await moveClock(60_000)
-    await vi.waitFor(async () => {
-      expect(await sql`select from cron.job_run_details where status = 'running'`).toHaveLength(2)
-    })
+    await expect
+      .poll(() => sql`select from cron.job_run_details where status = 'running'`, { interval: 20 })
+      .toHaveLength(2)
     await admin`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and application_name in ('pg_cron worker', 'pg_net worker')`
     const [abandoned, survivor] = await ended(2)
@@ -293,11 +298,13 @@ describe('the pg_cron worker', () => {
   it('fails the run whose own connection is terminated', async () => {
     await schedule('killed', '* * * * *', 'select pg_sleep(10)')
     await moveClock(60_000)
-    await vi.waitFor(async () => {
-      const [row] =
-        await admin`select pg_terminate_backend(job_pid) as done from cron.job_run_details where status = 'running'`
-      expect(row?.done).toBe(true)
-    })
+    await expect
+      .poll(async () => {
+        const [row] =
+          await admin`select pg_terminate_backend(job_pid) as done from cron.job_run_details where status = 'running'`
+        return row?.done
+      })
+      .toBe(true)
     expect((await ended(1))[0]).toMatchObject({ status: 'failed' })
   })
 })

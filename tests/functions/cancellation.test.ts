@@ -104,7 +104,7 @@ describe('cancelling a provisioning that is under way', () => {
   it('stops it at once and removes what its worker had made, and what it still makes', async () => {
     project.neonEmulator.faults.add({
       match: { operation: 'createProject' },
-      action: { type: 'latency', ms: 1_500 },
+      action: { type: 'latency', ms: 5_000 },
     })
     const person = await project.signUp()
     await project.waitForStep(person.organizationId, 'stripe_customer', 'succeeded')

@@ -163,7 +163,7 @@ describe('a caller', () => {
   it('who does not wait is told of the run at once', async () => {
     project.neonEmulator.faults.add({
       match: { operation: 'listProjects' },
-      action: { type: 'latency', ms: 300 },
+      action: { type: 'latency', ms: 1_000 },
     })
     const reply = await withKey({})
     expect(reply).toMatchObject({ status: 202, body: { status: 'running', dryRun: true, findings: [] } })

@@ -168,7 +168,7 @@ describe('the reply', () => {
   it('comes at once with the job when nobody wants to wait', async () => {
     project.neonEmulator.faults.add({
       match: { operation: 'createProject' },
-      action: { type: 'latency', ms: 400 },
+      action: { type: 'latency', ms: 1_500 },
     })
     const { organizationId, jobId } = await project.signUp()
     const reply = await project.request({ organizationId })
@@ -339,7 +339,7 @@ describe('asking while a worker is at it', () => {
     wish: Record<string, unknown>,
   ) {
     const before = emulator.stats.calls[operation] ?? 0
-    emulator.faults.add({ match: { operation }, action: { type: 'latency', ms: 700 }, times: 1 })
+    emulator.faults.add({ match: { operation }, action: { type: 'latency', ms: 2_000 }, times: 1 })
     const person = await project.signUp()
     await until('call', () => (emulator.stats.calls[operation] ?? 0) > before || undefined)
     if (operation !== 'createProject')
@@ -355,7 +355,7 @@ describe('asking while a worker is at it', () => {
     })
     expect(reply.status).toBe(202)
     const maximum = async () => (await projectOf(person)).endpoint?.autoscaling_limit_max_cu
-    await until('larger compute', async () => ((await maximum()) === 2 ? true : undefined), 5_000)
+    await until('larger compute', async () => ((await maximum()) === 2 ? true : undefined))
   })
 
   it('for another region is refused, or moves the database: the rows never tell another region than Neon', async () => {

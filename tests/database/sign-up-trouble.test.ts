@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { signUp } from '../support/sign-up.ts'
 import { blocked } from './blocked.ts'
 import { queuedDoorbells } from './doorbells.ts'
@@ -277,7 +277,7 @@ describe('when something of ours is locked', () => {
       const user = { id: crypto.randomUUID() }
       await project.sql.begin(async (tx) => {
         await tx`lock table ${tx(`public.${table}`)} in access exclusive mode`
-        expect(await secondsOf(signUp(project.auth, user))).toBeLessThan(3.5)
+        expect(await secondsOf(signUp(project.auth, user))).toBeLessThan(6)
       })
       expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '55P03' })
       await sweep()
@@ -380,7 +380,7 @@ describe('when a sign-up takes longer than its statement may', () => {
   it('the sign-up succeeds, and the sweep makes up for what is missing', async () => {
     await slow(20)
     const user = { id: crypto.randomUUID() }
-    expect(await secondsOf(withTimeout('400ms', (auth) => signUp(auth, user)))).toBeLessThan(3)
+    expect(await secondsOf(withTimeout('400ms', (auth) => signUp(auth, user)))).toBeLessThan(10)
     expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '57014', attempts: 1 })
     expect(await rowsLeftBehind(), 'half a tenant must not stay').toBe(0)
     await slow(0)
@@ -406,7 +406,7 @@ describe('when a sign-up takes longer than its statement may', () => {
       (auth) =>
         auth`insert into users (id, email) select id, id || '@example.com' from unnest(${ids}::uuid[]) id`,
     )
-    expect(await secondsOf(insert)).toBeLessThan(3)
+    expect(await secondsOf(insert), 'not 0.3 s for each').toBeLessThan(5)
     expect((await project.sql`select from auth.users`).count).toBe(20)
     expect((await troubles()).length).toBeGreaterThanOrEqual(18)
     await slow(0)
@@ -438,13 +438,14 @@ describe('when a sign-up takes longer than its statement may', () => {
       await withTimeout(timeout, async (auth) => {
         const { pid } = only(await auth<{ pid: number }[]>`select pg_backend_pid() as pid`)
         const signedUp = refusal(signUp(auth, user))
-        await vi.waitFor(async () =>
-          expect(
-            (
-              await project.superuser`select from pg_stat_activity where pid = ${pid} and wait_event = 'PgSleep'`
-            ).count,
-          ).toBe(1),
-        )
+        await expect
+          .poll(
+            async () =>
+              (
+                await project.superuser`select from pg_stat_activity where pid = ${pid} and wait_event = 'PgSleep'`
+              ).count,
+          )
+          .toBe(1)
         await project.superuser`select pg_cancel_backend(${pid})`
         expect(await signedUp).toBe('57014')
       })

@@ -110,7 +110,7 @@ async function attempt(attempts: number): Promise<Delivery> {
       const noted = last?.delivered || last?.last_error != null
       return last && last.attempts === attempts && noted ? last : undefined
     },
-    15_000,
+    40_000,
   )
 }
 
@@ -214,7 +214,7 @@ describe('a delivery', () => {
     const failed = await until(
       'failure',
       async () => (await deliveries()).find(({ last_error: error }) => error !== null),
-      15_000,
+      40_000,
     )
     expect(failed).toMatchObject({ delivered: false, attempts: 1 })
     expect(await attempt(2)).toMatchObject({ delivered: true })

@@ -100,7 +100,7 @@ describe('two function processes', () => {
       await sleep(150)
       return undefined
     }
-    await until('end of the storm', over, 25_000)
+    await until('end of the storm', over, 50_000)
     project.neonEmulator.faults.clear()
     project.stripeEmulator.faults.clear()
     for (const person of people) await expectOneOfEach(person)

@@ -193,7 +193,7 @@ describe('the time of a subscription', () => {
     await using api = await inProcess({ pollMs: 20, subscriptionMs: 200 })
     const startedAt = Date.now()
     const events = await collect(await api.send(listen(accessToken, organizationId)))
-    expect(Date.now() - startedAt).toBeLessThan(1_000)
+    expect(Date.now() - startedAt).toBeLessThan(10_000)
     expect(events.map(({ type }) => type)).toEqual(['next', 'complete'])
   })
 

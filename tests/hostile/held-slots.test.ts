@@ -90,7 +90,7 @@ describe('work with a deadline', () => {
         signal.addEventListener('abort', () => resolve(`ended: ${Object(signal.reason).code}`))
       })
     expect(await withinDeadline(50, never, heeds, 5_000)).toBe('ended: DEADLINE')
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(performance.now() - startedAt).toBeLessThan(4_000)
   })
 
   it('is left behind when it does not', async () => {

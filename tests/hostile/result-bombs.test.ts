@@ -116,7 +116,7 @@ describe('a session with a tenant’s database', () => {
     const session = open()
     const startedAt = performance.now()
     await expect(session.sql.unsafe(statement)).rejects.toMatchObject({ code })
-    expect(performance.now() - startedAt).toBeLessThan(2_500)
+    expect(performance.now() - startedAt, 'not the ten seconds of the statement').toBeLessThan(8_000)
     await session.close()
   })
 

@@ -48,4 +48,33 @@ describe('npm run demo', () => {
     await expectEnded(programs)
     expect(await place.leftDirectories()).toEqual([])
   })
+
+  test('with --tier project shows a Supabase project with its repository, its deployment and its workflows', async () => {
+    await using place = await createDemoPlace()
+    const demo = startCommand('local/demo.ts', ['--tier', 'project'], place.environment, place.checkout)
+    await demo.printed('Ann signs up, and gets a Supabase project of her own')
+    const programs = await descendants(demo.pid)
+    const { code, stdout, stderr } = await demo.ended
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    for (const step of [
+      ...['supabase_project', 'project_ready', 'credentials', 'tenant_schema', 'verify_connection'],
+      ...['project_keys', 'graphql_endpoint', 'github_repository', 'github_secrets'],
+      ...['vercel_project', 'vercel_deployment', 'n8n_workflows'],
+    ])
+      expect(stdout).toMatch(new RegExp(`✓ ${step} +\\d+ ms`))
+    const id = /client-([-0-9a-f]{36})-prod/.exec(stdout)?.[1]
+    for (const [kind, name] of [
+      ['supabase_project', `client-${id}-prod`],
+      ['github_repository', 'client-ann-archer\\S*'],
+      ['vercel_project', 'client-ann-archer\\S*'],
+      ['n8n_workflows', `client-${id}`],
+    ])
+      expect(stdout).toMatch(new RegExp(`✓ ${kind} +${name} {2}id \\S+\\n +https?://\\S+\\n`))
+    expect(stdout.match(new RegExp(`client-${id} .+ {2}http\\S+/workflow/\\S+`, 'g'))).toHaveLength(2)
+    expect(stdout).toMatch(/✓ 21 tables, each with row level security/)
+    expect(stdout).toMatch(/after 72 h +\S/)
+    expect(stdout.trimEnd()).toMatch(/✓ Every sign-up became a ready tenant\..*$/)
+    await expectEnded(programs)
+    expect(await place.leftDirectories()).toEqual([])
+  })
 })

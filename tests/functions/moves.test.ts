@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { only } from '../database/project.ts'
 import { placesApart } from './mortal-worker.ts'
 import { MovingTenants } from './moving-tenant.ts'
+import { startSilentServer } from './silent-server.ts'
 
 let tenants: MovingTenants
 
@@ -16,6 +17,7 @@ const SETTINGS = { move_closed_seconds: 20, move_closings: 5, step_max_seconds: 
 
 afterEach(async () => {
   tenants.before = async () => undefined
+  tenants.stepMaxSeconds = 60
   await tenants.sql`update provisioning.settings set ${tenants.sql(SETTINGS)}`
 })
 
@@ -435,6 +437,44 @@ describe('a move that does not come to its end', () => {
     await expectUntouched(id)
     await tenants.sql`update provisioning.settings set ${tenants.sql(SETTINGS)}`
     expect(await tenants.workToEnd(id, await tenants.move(id))).toBe('succeeded')
+  })
+
+  test('ends each step in time when the database does not answer, and goes on when it does', async () => {
+    const id = await tenants.tenant()
+    await fill(id)
+    const jobId = await tenants.move(id)
+    const { host, port } = await tenants.row(id)
+    for (const [step, code] of [
+      ['move_check', 'tenant_database_too_slow'],
+      ['move_copy', 'tenant_database_too_slow'],
+      ['move_switch', 'move_too_slow'],
+    ] as const)
+      for (const silence of ['at once', 'behind the login'] as const) {
+        await using server = await startSilentServer(silence, { host, port })
+        const leadTo = (at: number) => tenants.sql`
+          update public.organization_databases set port = ${at} where organization_id = ${id}`
+        let startedAt = 0
+        tenants.before = async (name) => {
+          if (name !== step) return
+          startedAt = performance.now()
+          await leadTo(server.port)
+        }
+        // Other steps come first, and need their time beside other work.
+        for (let seconds = 1; server.silenced === 0; seconds *= 2) {
+          tenants.stepMaxSeconds = seconds
+          await tenants.work(id)
+          await leadTo(port)
+        }
+        const { status, error } = await tenants.step(jobId, step)
+        expect([step, silence, status, error?.code]).toEqual([step, silence, 'retrying', code])
+        // Who ignores the deadline waits 15 s for the connection alone.
+        expect(performance.now() - startedAt).toBeLessThan(14_000)
+      }
+    tenants.before = async () => undefined
+    tenants.stepMaxSeconds = 60
+    expect(await tenants.workToEnd(id, jobId), await tenants.report(id)).toBe('succeeded')
+    const rows = await inSource(id, (sql) => sql`select count(*)::int as n from contacts`)
+    expect(rows).toEqual([{ n: 300 }])
   })
 
   test('is taken back when it is cancelled', async () => {

@@ -24,6 +24,8 @@ export class MovingTenants implements AsyncDisposable {
   readonly supabase: SupabaseEmulator
   readonly #database: Database
   readonly #worker: MortalWorker
+  /** What the worker gives a step. */
+  stepMaxSeconds = 60
   /** Called right before a step. */
   before: (step: string) => Promise<void> = async () => undefined
   /** Steps beside those of the services. */
@@ -100,7 +102,8 @@ export class MovingTenants implements AsyncDisposable {
   /** Works once on what is due for the organization, its waiting made due. */
   async work(organizationId: string): Promise<void> {
     await this.sql`delete from provisioning.counted_calls`
-    const worked = await this.#worker.work([organizationId], this.#steps(), { stepMaxSeconds: 60 })
+    const { stepMaxSeconds } = this
+    const worked = await this.#worker.work([organizationId], this.#steps(), { stepMaxSeconds })
     if (worked === 0) throw new Error('no job is due')
   }
 

@@ -39,9 +39,10 @@ others run all the same.
   growth       the bench of a fleet of 300,000 tenants with history
   import       100,000 users in one transaction, on a server with 60 connections
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
-  samples      what npm test tries a part of: a whole demo from a private checkout, the bench of growth in small, a day of
-               health checks, migrations that are cut off at more places, larger storms, scripts each in a process of its own,
-               projects of all shapes with our tables in each schema, and workers that die at each place; ten minutes
+  samples      what npm test tries a part of: whole demos of both tiers from a private checkout, the bench of growth in small, a
+               day of health checks, migrations that are cut off at more places, larger storms, scripts each in a process of its
+               own, projects of all shapes with our tables in each schema, workers that die at each place, and each request of the
+               tier project without an answer; a quarter of an hour
   console      axe on every view of the console in each of its states, and the bench of the console beside 100,000 tenants
   schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
 
@@ -124,6 +125,9 @@ await runCommand(async () => {
         await passes(`dying workers in ${file}`, [...vitest(file), ...anyPlace], signal, {
           PLACES_APART: apart,
         })
+      await passes('requests without an answer', vitest('tests/functions/unanswered-steps'), signal, {
+        EVERY_REQUEST: '1',
+      })
     },
     console: async () => {
       await passes('states of the console', vitest('tests/console/states'), signal, { AXE_VIEWS: 'all' })

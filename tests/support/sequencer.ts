@@ -12,6 +12,7 @@ const LONG = [
   'console/story',
   'functions/schema-trial',
   'functions/supabase-project',
+  'functions/unanswered-steps',
   'console/states',
   'end-to-end/secrets',
   'install/package',

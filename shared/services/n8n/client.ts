@@ -233,7 +233,7 @@ function read<T>(schema: z.ZodType<T>, reply: unknown): T {
   throw new NotN8n('the answer has another form')
 }
 
-/** @throws Refused, NotN8n, NoAnswer, or the reason of the signal */
+/** @throws Refused, NotN8n, NoAnswer */
 async function send(
   url: string,
   key: string,
@@ -273,7 +273,6 @@ async function send(
     )
   } catch (error) {
     if (error instanceof Refused || error instanceof NotN8n) throw error
-    signal?.throwIfAborted()
     throw new NoAnswer(error instanceof Error ? error.message : String(error))
   }
 }

@@ -116,6 +116,7 @@ export function connectSupabase(
   )
   return (signal) => {
     const api = managementApi(baseUrl, token, signal)
+    const waitFor = leavingAt(signal)
     const find = (call: GuardedCall, ref: string) =>
       call('GET /v1/projects/{ref}', () => orUndefined(api.getProject(ref)))
     const named = async (call: GuardedCall, ref: string, name: string) => {
@@ -128,7 +129,7 @@ export function connectSupabase(
       projectUrl: (ref) => projectUrl(baseUrl, ref),
       project: (ref) => attempt(async (call) => success(await find(call, ref))),
       listedProject: async (ref, since) => {
-        const projects = await list(since)
+        const projects = await waitFor(list(since))
         return projects.ok ? success(projects.value.find((project) => project.ref === ref)) : projects
       },
       projectsNamed: (name) =>
@@ -146,7 +147,7 @@ export function connectSupabase(
         }),
       allProjects: readList,
       isFreePlan: async () => {
-        const organization = await plan()
+        const organization = await waitFor(plan())
         return organization.ok ? success(organization.value.plan === 'free') : organization
       },
       createProject: async (spec, before) =>
@@ -215,6 +216,17 @@ export function connectSupabase(
         }),
     }
   }
+}
+
+/** Who is told to end leaves what all share, and has no answer. */
+function leavingAt(signal: AbortSignal | undefined): <T>(shared: Promise<Result<T>>) => Promise<Result<T>> {
+  if (!signal) return (shared) => shared
+  const left = new Promise<Result<never>>((resolve) => {
+    const leave = () => resolve(failed(failure('supabase_unreachable')))
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
+  })
+  return (shared) => Promise.race([shared, left])
 }
 
 function requestBody(spec: ProjectSpec, slug: string): V1CreateProjectBody {

@@ -318,6 +318,8 @@ begin
     return v_run.id;
   end if;
   update provisioning.fleet_migrations f set state = 'cancelled', ended_at = now() where f.id = v_run.id;
+  -- The end of a job that is open counts in the new run, and in no other.
+  update provisioning.fleet_migration_tenants t set state = 'left' where t.fleet_migration_id = v_run.id and t.state = 'queued';
   delete from provisioning.fleet_migrations f where f.ended_at < now() - interval '400 days';
   insert into provisioning.fleet_migrations (to_version, canary_tenants, max_failures_percent)
   values (p_to_version, 0, p_max_failures_percent) returning * into v_run;

@@ -25,11 +25,17 @@ export function startTenants(environment: NodeJS.ProcessEnv, ...args: string[]):
   return startCommand(SCRIPT, args, environment)
 }
 
+export interface BegunCommand {
+  /** What it has printed so far. */
+  readonly printed: Pick<Ending, 'stdout' | 'stderr'>
+  readonly ended: Promise<Ending>
+}
+
 /**
- * `npm run tenants -- …` as in a pipe, to its end, in this process: another one would take a second to start. What belongs to
- * the process (signals, a terminal, the exit code itself) is tested with startTenants and inTerminal.
+ * `npm run tenants -- …` as in a pipe, in this process: another one would take a second to start. What belongs to the process
+ * (signals, a terminal, the exit code itself) is tested with startTenants and inTerminal.
  */
-export async function tenants(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Ending> {
+export function beginTenants(environment: NodeJS.ProcessEnv, ...args: string[]): BegunCommand {
   const printed = { stdout: '', stderr: '' }
   const output = {
     result: (text: string) => {
@@ -40,8 +46,16 @@ export async function tenants(environment: NodeJS.ProcessEnv, ...args: string[])
     },
   }
   const { signal: stop } = new AbortController()
-  const { code } = await exitCodeOf(() => runTenants({ args, environment, output, stop }), output)
-  return { code, ...printed }
+  const run = async (): Promise<Ending> => {
+    const { code } = await exitCodeOf(() => runTenants({ args, environment, output, stop }), output)
+    return { code, ...printed }
+  }
+  return { printed, ended: run() }
+}
+
+/** The same, to its end. */
+export function tenants(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Ending> {
+  return beginTenants(environment, ...args).ended
 }
 
 /** The same with --json. @returns the document, which must be all of standard output */

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,7 +13,8 @@ import { createMigrateSchema } from '../../shared/services/database/migrate-sche
 import { knowAwake } from '../../shared/services/neon/awake.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { neonHost } from '../../shared/services/neon/host.ts'
-import { tenants as command, operatorOf, tenantsJson } from '../cli/cli.ts'
+import { listen, PORT_USES } from '../../tools/ports.ts'
+import { beginTenants, tenants as command, inTerminal, operatorOf, tenantsJson } from '../cli/cli.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
 import { TYPESCRIPT } from '../support/typescript.ts'
@@ -47,6 +49,10 @@ const TWO = file(
 const THREE = file(3, 'insert into public.counted values (3)')
 const FOUR = file(4, 'insert into public.counted values (4)')
 const FIVE = file(5, 'insert into public.counted values (5)')
+/** Not where somebody has counted further. */
+const SIX = file(6, 'alter table public.counted add check (n < 60)')
+const SEVEN = file(7, 'alter table public.counted add column seven integer')
+const ALL = [ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN]
 
 beforeAll(async () => {
   project = await startTestProject({
@@ -268,6 +274,8 @@ describe('kill -9 of a worker', () => {
   it('after the claim, in a file, and before our rows know of it, applies nothing twice and loses nothing', async () => {
     const files = [ONE, TWO, THREE, FOUR, FIVE]
     const superuser = postgres(project.databaseUrl(SUPERUSER), { max: 1, onnotice: () => undefined })
+    // An attempt that was killed counts as one, and a slow machine needs others.
+    await project.sql`update provisioning.settings set max_step_attempts = 10`
     await start(5, 0)
     try {
       // Right after the claim: what follows it waits for the row of the owner of all tenants.
@@ -309,12 +317,19 @@ describe('kill -9 of a worker', () => {
       await superuser.end({ timeout: 1 })
     }
     await work(...files)
-    expect(await status()).toMatchObject({ state: 'done', tenants: { done: FLEET }, versions: { 5: FLEET } })
+    expect(await status()).toMatchObject({
+      stopped_because: null,
+      errors: [],
+      state: 'done',
+      tenants: { done: FLEET },
+      versions: { 5: FLEET },
+    })
     expect(await counted()).toEqual(['1,2,3,4,5'])
     const [again] = await project.sql<{ jobs: number }[]>`
       select count(*)::int as jobs from public.provisioning_jobs where kind = 'migrate_schema' and attempts > 1
         and request ->> 'to' = '5'`
     expect(again?.jobs, 'jobs that were taken over').toBeGreaterThanOrEqual(CANARY)
+    await project.sql`update provisioning.settings set max_step_attempts = 3`
   })
 })
 
@@ -363,4 +378,131 @@ describe('npm run tenants -- migrate', () => {
     expect(again).toMatchObject({ code: 0 })
     expect(again.stdout).toContain('Version 4: done.')
   })
+
+  it('follows a run past a network that fails, and tells of each tenant that fails at once and once', async () => {
+    const [first] = tenants
+    if (!first) throw new Error('there are tenants')
+    await asOwner(first, 'insert into public.counted values (66)')
+    const network = await startFailingNetwork()
+    try {
+      const environment = { ...operatorOf(project), SUPABASE_URL: network.url }
+      const share = ['--canary', '0%', '--max-failures', '100%']
+      const { printed, ended } = beginTenants(environment, 'migrate', '--to', '6', ...share, '--yes')
+      await until('a look that fails', async () => network.failures() > 0 || undefined)
+      // The others come later, so that the run is under way when this one has failed.
+      await project.sql`select provisioning.request_schema_migration(${first.organizationId})`
+      await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
+        where kind = 'migrate_schema' and status = 'queued' and organization_id <> ${first.organizationId}`
+      await work(...ALL)
+      const line = new RegExp(`^${first.organizationId}: .*0006_test\\.sql: check constraint`, 'gm')
+      await until('word of the tenant that has failed', async () => line.test(printed.stderr) || undefined)
+      await project.sql`update public.provisioning_jobs set next_attempt_at = now()
+        where kind = 'migrate_schema' and status = 'queued'`
+      await work(...ALL)
+      const { code, stdout, stderr } = await ended
+      expect(code).toBe(1)
+      expect(stdout).toContain(`Version 6: done. ${FLEET - 1} done, 1 failed`)
+      expect(stderr.match(line)).toHaveLength(1)
+    } finally {
+      await network.stop()
+    }
+  })
+
+  it('shows a bar on a terminal, and ends with 0 when the tenant that had failed can take the file', async () => {
+    const [first] = tenants
+    if (!first) throw new Error('there are tenants')
+    await asOwner(first, 'delete from public.counted where n = 66')
+    const showing = inTerminal(operatorOf(project), ['migrate', '--to', '6', '--yes'])
+    await until('a run', async () => ((await status()).state === 'done' ? undefined : true))
+    await work(...ALL)
+    const { code, output } = await showing
+    expect(output).toMatch(/[█░]{24} +\d+ % (canary|rolling): 1 (queued|waiting)/)
+    expect(output).toContain('Version 6: done. 1 done')
+    expect(code).toBe(0)
+  })
+
+  it('begins no run where nobody is behind, and stops none where none is under way', async () => {
+    const runs = () => project.sql`select count(*)::int as runs from provisioning.fleet_migrations`
+    const before = await runs()
+    const nothing = await command(operatorOf(project), 'migrate', '--to', '6', '--yes')
+    expect(nothing).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('No tenant that is ready is behind version 6. Nothing was changed.'),
+    })
+    const stopped = await command(operatorOf(project), 'migrate', '--stop', 'a mistake')
+    expect(stopped).toMatchObject({ code: 0, stderr: expect.stringContaining('there was nothing to stop') })
+    expect(await runs()).toEqual(before)
+  })
+
+  it('ends with 3 when a run takes longer than it may be followed; the run is stopped and goes on by command', async () => {
+    const environment = operatorOf(project)
+    const late = await tenantsJson(environment, 'migrate', '--to', '7', '--timeout', '0.1', '--yes')
+    expect(late).toMatchObject({ code: 3, document: { run: { to_version: 7, state: 'canary' } } })
+    const stopped = await command(environment, 'migrate', '--stop', 'a look at the first few')
+    expect(stopped.stdout).toContain('Version 7: stopped.')
+    expect(stopped.stdout).toContain('a look at the first few')
+    await work(...ALL)
+    expect((await status()).versions).toEqual({ 6: FLEET })
+    const { ended } = beginTenants(environment, 'migrate', '--to', '7', '--yes')
+    await until('a run', async () => ((await status()).state === 'stopped' ? undefined : true))
+    await work(...ALL)
+    expect(await ended).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`Version 7: done. ${FLEET} done`),
+    })
+    // Jobs that the stopped run had made have counted in the new one.
+    const [left] =
+      await project.sql`select count(*)::int as tenants from provisioning.fleet_migration_tenants t
+      join provisioning.fleet_migrations f on f.id = t.fleet_migration_id where f.ended_at is not null and t.state = 'queued'`
+    expect(left).toEqual({ tenants: 0 })
+  })
 })
+
+async function asOwner({ organizationId }: HealthTenant, statement: string): Promise<void> {
+  const sql = await loginConnection(project, organizationId, 'schema')
+  await sql
+    .unsafe(`begin; select set_config('role', current_database() || '_owner', true); ${statement}; commit`)
+    .finally(() => sql.end({ timeout: 1 }))
+}
+
+/** Between a command and the project: of the looks at how the run stands, the second one after its beginning is lost. */
+async function startFailingNetwork(): Promise<{
+  readonly url: string
+  failures(): number
+  stop(): Promise<void>
+}> {
+  let looks = 0
+  let failures = 0
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    if (request.url?.endsWith('/fleet_migration_status')) looks += 1
+    // The first one is before the beginning.
+    if (looks === 3 && failures === 0) {
+      failures += 1
+      request.socket.destroy()
+      return
+    }
+    const headers = Object.entries(request.headers).filter(
+      ([name]) => !['host', 'connection', 'content-length', 'accept-encoding'].includes(name),
+    )
+    const reply = await fetch(`${project.services.url}${request.url}`, {
+      method: request.method ?? 'GET',
+      headers: headers.map(([name, value]): [string, string] => [name, String(value)]),
+      ...(chunks.length > 0 ? { body: Buffer.concat(chunks) } : {}),
+    })
+    const type = reply.headers.get('content-type')
+    response.writeHead(reply.status, type === null ? {} : { 'content-type': type })
+    response.end(Buffer.from(await reply.arrayBuffer()))
+  })
+  const port = await listen(server, { host: '127.0.0.1', port: 0 }, PORT_USES.api)
+  return {
+    url: `http://127.0.0.1:${port}`,
+    failures: () => failures,
+    stop: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

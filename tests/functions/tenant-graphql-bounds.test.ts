@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createCheckedAccess } from '../../shared/tenant-graphql/checked-access.ts'
 import type { Connection } from '../../shared/tenant-graphql/connection.ts'
 import { createDocuments } from '../../shared/tenant-graphql/documents.ts'
+import { createExecutor } from '../../shared/tenant-graphql/execute.ts'
 import { createPool, type PoolLimits } from '../../shared/tenant-graphql/pool.ts'
 import { createRateLimit } from '../../shared/tenant-graphql/rate.ts'
 import { createRemembered } from '../../shared/tenant-graphql/remembered.ts'
@@ -10,6 +11,7 @@ import { createVersions } from '../../shared/tenant-graphql/versions.ts'
 
 afterEach(() => {
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 describe('what is remembered', () => {
@@ -88,6 +90,36 @@ it('answers of all tenants together are bounded, and then nobody is cut who has 
   expect(onBytes(600_000, 600_000)).toBe(false)
   onBytes(-1_500_000, 0)
   expect(onBytes(600_000, 600_000)).toBe(true)
+})
+
+it('the plan of an operation is made in half a second or not at all, and then no connection is opened', async () => {
+  let opened = 0
+  const acquire = () => {
+    opened += 1
+    return Promise.reject(Object.assign(new Error('no database'), { code: 'ECONNREFUSED' }))
+  }
+  const execute = createExecutor({ acquire, end: () => undefined })
+  const access = { scope: 'read', endpoint: { introspection: false } } as Parameters<typeof execute>[0]
+  const served = await createVersions()(1)
+  const codesOf = async (query: string) => (await execute(access, served, { query })).codes
+  const known = '{ contacts(first: 1) { nodes { id } } }'
+  // The first few plans of a process may take longer, until its code has been compiled.
+  for (let n = 0; n < 8; n++) await codesOf(`{ warm${n}: contacts(first: 1) { nodes { id } } }`)
+  expect(await codesOf(known)).toEqual(['tenant_database_unavailable'])
+
+  const { now } = performance
+  let lateMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => {
+    lateMs += 600
+    return now.call(performance) + lateMs
+  })
+  opened = 0
+  expect(
+    await codesOf('{ companies(first: 1) { nodes { id contacts(first: 1) { nodes { id } } } } }'),
+  ).toEqual(['query_too_complex'])
+  expect(opened).toBe(0)
+  // A plan that is known need not be made.
+  expect(await codesOf(known)).toEqual(['tenant_database_unavailable'])
 })
 
 describe('the connections into a tenant’s database', () => {

@@ -56,6 +56,38 @@ async function makeKey(
 const addContact = ({ organizationId }: SignedUp, by: string, contact: object) =>
   ask(bearer(by), CREATE, { contact: { organizationId, ...contact } })
 
+/** Tenants of which there are rows, keys and organizations, in the two databases that are there, in turns. */
+async function addRegistered(count: number): Promise<{ id: string; key: string }[]> {
+  const made: { id: string; key: string }[] = []
+  for (const [place, { organizationId, userId }] of [ours, theirs].entries()) {
+    const ids = Array.from({ length: count / 2 }, () => crypto.randomUUID())
+    // Without triggers, or they would be provisioned.
+    await project.superuser.begin(async (tx) => {
+      await tx`set local session_replication_role = replica`
+      await tx`insert into public.organizations (id, name, slug, owner_id, data_region, hosting_region, provisioning_status)
+        select id, 'Registered', id::text, ${userId}, 'eu-central-1', 'eu-central-1', '{"overall": "ready"}' from unnest(${ids}::uuid[]) id`
+      await tx`insert into public.organization_databases (organization_id, region, size, status, host, pooled_host, port, database_name,
+          role_name, ssl_mode, schema_version, graphql_enabled)
+        select id, d.region, d.size, d.status, d.host, d.pooled_host, d.port, d.database_name, d.role_name, d.ssl_mode, d.schema_version, true
+        from public.organization_databases d, unnest(${ids}::uuid[]) id where d.organization_id = ${organizationId}`
+      await tx`select provisioning.keep_secret(provisioning.login_secret(made.id, 'graphql'), s.decrypted_secret, 'test')
+        from vault.decrypted_secrets s, unnest(${ids}::uuid[]) made (id)
+        where s.name = provisioning.login_secret(${organizationId}, 'graphql')`
+    })
+    made.push(
+      ...(await project.superuser<{ id: string; key: string }[]>`
+        select id, provisioning.insert_api_key(id, 'test', 'read', null, null) ->> 'key' as key from unnest(${ids}::uuid[]) id`),
+    )
+    const owner = await strongestConnection(project, organizationId)
+    await owner`insert into public.organizations (id, name, slug)
+      select id, 'Registered', id::text from unnest(${ids}::uuid[]) id`.finally(() =>
+      owner.end({ timeout: 1 }),
+    )
+    expect(made).toHaveLength((place + 1) * (count / 2))
+  }
+  return made
+}
+
 interface Reply {
   readonly status: number
   readonly headers: Headers
@@ -463,6 +495,28 @@ describe('a database', () => {
       await sql.end({ timeout: 1 })
     }
   })
+
+  it('of a thousand tenants is in one process nobody’s but the one whose key it is', async () => {
+    const tenants = await addRegistered(1_000)
+    await withSettings({ tenant_requests_per_minute: 100_000 }, () =>
+      inProcess({}, async (send) => {
+        const left = [...tenants]
+        const wrong: string[] = []
+        const asking = async () => {
+          for (let next = left.pop(); next; next = left.pop()) {
+            const { text } = await send(bearer(next.key), '{ organizations(first: 5) { nodes { id } } }')
+            if (text !== JSON.stringify({ data: { organizations: { nodes: [{ id: next.id }] } } }))
+              wrong.push(text)
+          }
+        }
+        await Promise.all(Array.from({ length: 8 }, asking))
+        expect(wrong).toEqual([])
+        const [one, other] = tenants
+        const swapped = { ...bearer(one?.key ?? ''), 'x-organization-id': other?.id ?? '' }
+        expect((await send(swapped, ONE)).code).toBe('forbidden')
+      }),
+    )
+  }, 240_000)
 
   it('behind by a version is served by the older schema, told so, and further behind is asked to come again', async () => {
     const one = exportedSchemas[1]

@@ -143,6 +143,11 @@ export class HarmedTier implements AsyncDisposable {
     if (worked === 0) throw new Error('no job is due')
   }
 
+  /** The same, until the worker dies. See MortalWorker.dieInSteps. */
+  workUntilDeath(organizationId: string, deaths: Map<string, number>): Promise<boolean> {
+    return this.#worker.dieInSteps(deaths, () => this.work(organizationId, { stepMaxSeconds: 60 }))
+  }
+
   async jobStatus(organizationId: string): Promise<string> {
     const rows = await this.sql<{ status: string }[]>`
       select status from public.provisioning_jobs where organization_id = ${organizationId} order by created_at desc limit 1`

@@ -22,6 +22,8 @@ export class MortalWorker {
   readonly #database: Database
   /** How many more places it passes before it dies; undefined for one that lives. */
   #placesLeft: number | undefined
+  /** At how many places one has died in each step; undefined where that is no business of the steps. */
+  #deathsIn: Map<string, number> | undefined
 
   /** @param sql as somebody who may write everything @param database as the functions have it */
   constructor(sql: postgres.Sql, database: Database) {
@@ -66,10 +68,30 @@ export class MortalWorker {
       while (this.#placesLeft > 0 && (await isOpen())) await work()
       return this.#placesLeft <= 0
     } finally {
-      this.#placesLeft = undefined
-      await this.#sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
-      await this.#sql`select provisioning.sweep()`
+      await this.#bury()
     }
+  }
+
+  /**
+   * Lets a worker die in each step at its first place, the next one there at its second, and so on, until one comes through the step.
+   * @param deaths at how many places of each step one has died so far, which grows @returns whether this one has died
+   */
+  async dieInSteps(deaths: Map<string, number>, work: () => Promise<void>): Promise<boolean> {
+    this.#deathsIn = deaths
+    this.#placesLeft = Number.POSITIVE_INFINITY
+    try {
+      await work()
+      return this.#placesLeft <= 0
+    } finally {
+      this.#deathsIn = undefined
+      await this.#bury()
+    }
+  }
+
+  async #bury(): Promise<void> {
+    this.#placesLeft = undefined
+    await this.#sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
+    await this.#sql`select provisioning.sweep()`
   }
 
   #mortal(steps: Readonly<Record<string, Step>>): Readonly<Record<string, Step>> {
@@ -77,31 +99,42 @@ export class MortalWorker {
       Object.entries(steps).map(([name, step]) => [
         name,
         async (context: StepContext) => {
-          this.#pass()
-          const outcome = await step(this.#wrap(context))
-          this.#pass()
+          const pass = this.#passer(name)
+          pass()
+          const outcome = await step(wrapped(context, pass))
+          pass()
           return outcome
         },
       ]),
     )
   }
 
-  #pass(): void {
-    if (this.#placesLeft === undefined) return
-    this.#placesLeft -= 1
-    if (this.#placesLeft <= 0) throw new LeaseLost('the worker has died')
-  }
-
-  #wrap(context: StepContext): StepContext {
-    const writes = WRITES.map((name) => {
-      const write: (...parts: never[]) => Promise<void> = context[name]
-      const mortal = async (...parts: never[]) => {
-        this.#pass()
-        await write(...parts)
-        this.#pass()
+  /** @returns what is called at each place of one attempt of a step */
+  #passer(step: string): () => void {
+    let passed = 0
+    return () => {
+      if (this.#placesLeft === undefined) return
+      this.#placesLeft -= 1
+      passed += 1
+      const deaths = this.#deathsIn?.get(step) ?? 0
+      if (this.#deathsIn && this.#placesLeft > 0 && passed > deaths) {
+        this.#deathsIn.set(step, passed)
+        this.#placesLeft = 0
       }
-      return [name, mortal]
-    })
-    return { ...context, ...Object.fromEntries(writes) }
+      if (this.#placesLeft <= 0) throw new LeaseLost('the worker has died')
+    }
   }
+}
+
+function wrapped(context: StepContext, pass: () => void): StepContext {
+  const writes = WRITES.map((name) => {
+    const write: (...parts: never[]) => Promise<void> = context[name]
+    const mortal = async (...parts: never[]) => {
+      pass()
+      await write(...parts)
+      pass()
+    }
+    return [name, mortal]
+  })
+  return { ...context, ...Object.fromEntries(writes) }
 }

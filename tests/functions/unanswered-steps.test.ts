@@ -77,8 +77,21 @@ function codeOf({ operation }: Harm, service: string): unknown {
   return `${operation.startsWith('v1') ? 'supabase' : service}_unreachable`
 }
 
-/** A tenant from its beginning to its end, with what there is outside after each part. */
-async function live(limits: (patience: number) => Limits) {
+/** The same with one worker after another that dies. @param deaths see MortalWorker.dieInSteps */
+async function outlive(id: string, deaths: Map<string, number>): Promise<string> {
+  for (let round = 0; round < 1_000; round++) {
+    const status = await tier.jobStatus(id)
+    if (status !== 'queued' && status !== 'running') return status
+    await tier.workUntilDeath(id, deaths)
+  }
+  throw new Error(`the job goes on: ${JSON.stringify([...deaths])}`)
+}
+
+/**
+ * A tenant from its beginning to its end, with what there is outside after each part.
+ * @param toEnd works until the newest job has ended, and says how
+ */
+async function live(toEnd: (id: string) => Promise<string>) {
   const before = await tier.outside()
   const id = await tier.tenant()
   const more = async () => {
@@ -87,7 +100,7 @@ async function live(limits: (patience: number) => Limits) {
   }
   const part = async (begin: () => Promise<unknown>) => {
     await begin()
-    expect(await endure(id, limits)).toBe('succeeded')
+    expect(await toEnd(id)).toBe('succeeded')
     return more()
   }
   const provisioned = await part(async () => undefined)
@@ -144,7 +157,7 @@ async function harm(ways: (operation: string) => readonly boolean[]): Promise<nu
 
 /** Of each step, from the life of a tenant that nothing harms. */
 async function everyRequest(): Promise<ReadonlyMap<string, readonly string[]>> {
-  if (tier.operations.size === 0) await live(() => ({ stepMaxSeconds: 60 }))
+  if (tier.operations.size === 0) await live((id) => endure(id, () => ({ stepMaxSeconds: 60 })))
   return new Map([...tier.operations].map(([step, operations]) => [step, [...operations]]))
 }
 
@@ -158,13 +171,23 @@ describe('each step, when it gets no answer to a request', () => {
   test('ends as soon as the client gives the request up, says who did not answer, and makes one of everything', async () => {
     // What bounds a connection is no limit of a request.
     const count = await harm((operation) => (operation === CONNECTION ? [] : [false]))
-    expect(await live((patience) => ({ callMs: CALL_MS * patience, stepMaxSeconds: 60 }))).toEqual(WHOLE_LIFE)
+    const limits = (patience: number) => ({ callMs: CALL_MS * patience, stepMaxSeconds: 60 })
+    expect(await live((id) => endure(id, limits))).toEqual(WHOLE_LIFE)
     expect(tier.attempts).toHaveLength(count)
   }, 300_000)
 
   test('ends with its own deadline when that comes first, though what was asked for is done, and makes one of everything', async () => {
     const count = await harm((operation) => (TRIES_ALL || operation === CONNECTION ? [false, true] : [true]))
-    expect(await live((patience) => ({ stepMaxSeconds: STEP_SECONDS * patience }))).toEqual(WHOLE_LIFE)
+    const limits = (patience: number) => ({ stepMaxSeconds: STEP_SECONDS * patience })
+    expect(await live((id) => endure(id, limits))).toEqual(WHOLE_LIFE)
     expect(tier.attempts).toHaveLength(count)
   }, 300_000)
 })
+
+test('each step, whose workers die one place further each time, goes on with the next one, and makes one of everything', async () => {
+  const deaths = new Map<string, number>()
+  expect(await live((id) => outlive(id, deaths))).toEqual(WHOLE_LIFE)
+  expect([...deaths.keys()].sort()).toEqual([...Object.keys(REQUESTS), ...ASK_NOBODY].sort())
+  // Before it has begun, and when all is done and nobody knows of it.
+  expect([...deaths].filter(([, places]) => places < 2)).toEqual([])
+}, 300_000)

@@ -8,6 +8,9 @@ export interface ProvisioningWishes {
   readonly databaseSize?: string | undefined
   readonly dataRegion?: string | undefined
   readonly tier?: string | undefined
+  /** The organization's from now on, with the same transaction. */
+  readonly clientName?: string | undefined
+  readonly orgEmail?: string | undefined
 }
 
 /** Starts or retries. @returns the job @throws Problem for what is not offered or not possible now */
@@ -15,13 +18,21 @@ export function requestProvisioning(
   sql: Database,
   caller: Caller,
   organizationId: string,
-  { services, databaseSize, dataRegion, tier }: ProvisioningWishes,
+  { services, databaseSize, dataRegion, tier, clientName, orgEmail }: ProvisioningWishes,
 ): Promise<string> {
   const userId = caller.type === 'user' ? caller.userId : null
+  const changes = {
+    ...(clientName === undefined ? {} : { name: clientName }),
+    ...(orgEmail === undefined ? {} : { billingEmail: orgEmail }),
+  }
+  const organization =
+    Object.keys(changes).length > 0
+      ? sql`provisioning.update_organization_as_caller(${organizationId}, ${sql.json(changes)})`
+      : sql`${organizationId}::uuid`
   return valueAsCaller<string>(
     sql,
     caller,
-    sql`(select job_id from provisioning.request_provisioning(${organizationId},
+    sql`(select job_id from provisioning.request_provisioning(${organization},
       ${services ? [...services] : null}, ${databaseSize ?? null}, ${dataRegion ?? null}, ${userId}, ${tier ?? null}))`,
   )
 }

@@ -33,12 +33,16 @@ const KNOWN: Readonly<
   'provision-tenant-resources': {
     bodies: [
       { organizationId: ORGANIZATION },
+      { clientId: ORGANIZATION, clientName: 'Acme', orgEmail: 'office@example.com' },
       { email: EMAIL },
       { email: EMAIL, metadata: { full_name: 'Ada' } },
       { organizationId: ORGANIZATION, cancel: true, dryRun: true },
     ],
     fields: [
       'organizationId',
+      'clientId',
+      'clientName',
+      'orgEmail',
       'email',
       'metadata',
       'services',

@@ -72,6 +72,24 @@ describe('a body that is not valid', () => {
       'invalid_body',
       ['metadata'],
     ],
+    [
+      'an organization and a client at once',
+      () => ({ organizationId: id(), clientId: id() }),
+      'invalid_body',
+      ['organizationId'],
+    ],
+    [
+      'an address of a client that is none',
+      () => ({ clientId: id(), orgEmail: 'nobody' }),
+      'invalid_body',
+      ['orgEmail'],
+    ],
+    [
+      'a client’s name with what ends its provisioning',
+      () => ({ clientId: id(), clientName: 'Acme', cancel: true }),
+      'invalid_body',
+      ['clientName'],
+    ],
     ['an empty size', () => ({ organizationId: id(), databaseSize: '' }), 'invalid_body', ['databaseSize']],
     [
       'several of these at once',
@@ -162,6 +180,45 @@ describe('a request that cannot be met', () => {
       expect(await state()).toEqual(before)
     },
   )
+})
+
+describe('a request that speaks of a client', () => {
+  const detailsOf = (organizationId: string) => project.sql<{ name: string; email: string }[]>`
+    select name, billing_email as email from public.organizations where id = ${organizationId}`
+
+  it('gives it its name and its address in the transaction that begins the job, or not at all', async () => {
+    const clientId = await project.whileHeld(async () => {
+      const { organizationId } = await project.signUp()
+      const before = await detailsOf(organizationId)
+      const wishes = { clientId: organizationId, clientName: 'Acme Ltd', orgEmail: 'office@acme.example' }
+      const refused = await project.request({ ...wishes, tier: 'castle' })
+      expect(refused).toMatchObject({ status: 422, body: { code: 'unknown_choice' } })
+      expect(await detailsOf(organizationId)).toEqual(before)
+      const begun = await project.request({ ...wishes, tier: 'database' })
+      expect(begun).toMatchObject({ status: 202, body: { organizationId } })
+      return organizationId
+    })
+    const { body } = await project.request({ clientId, wait: true })
+    expect(body).toMatchObject({ organizationId: clientId, status: 'succeeded' })
+    expect(await detailsOf(clientId)).toEqual([{ name: 'Acme Ltd', email: 'office@acme.example' }])
+    const { customers } = await project.resources(clientId)
+    expect(customers).toMatchObject([{ name: 'Acme Ltd', email: 'office@acme.example' }])
+    expect(body?.resources).toMatchObject([
+      { kind: 'stripe_customer', externalId: customers[0]?.id, url: expect.stringContaining('https://') },
+      { kind: 'neon_project', externalId: expect.any(String), url: expect.stringContaining('https://') },
+    ])
+  })
+
+  it('is for its heads and the backend, as any other', async () => {
+    const stranger = await project.signUp()
+    const before = await detailsOf(tenant.organizationId)
+    const headers = { authorization: `Bearer ${stranger.accessToken}`, apikey: project.keys.publishableKey }
+    const body = { clientId: tenant.organizationId, clientName: 'Mine' }
+    expect((await project.call({ headers, body })).body).toMatchObject({
+      code: expect.stringMatching(/^(forbidden|organization_not_found)$/),
+    })
+    expect(await detailsOf(tenant.organizationId)).toEqual(before)
+  })
 })
 
 describe('the reply', () => {

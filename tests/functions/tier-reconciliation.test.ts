@@ -157,7 +157,7 @@ it('what a client has is told with its id and its address: by the request for it
   expect(rows.map(({ kind }) => kind).sort()).toEqual([...KINDS, 'stripe_customer'].sort())
   for (const { kind, url } of rows) if (kind !== 'stripe_customer') expect(url, kind).toMatch(/^https?:/)
 
-  const { body } = await project.request({ organizationId, wait: true })
+  const { body } = await project.request({ clientId: organizationId, tier: 'project', wait: true })
   expect(body?.resources).toMatchObject(rows)
 
   const query =

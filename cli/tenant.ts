@@ -85,9 +85,7 @@ const factsSchema = z.looseObject({
       state: z.string(),
       external_id: text,
       url: text,
-      details: z.looseObject({
-        workflows: z.array(z.looseObject({ name: z.string(), url: text })).nullish(),
-      }),
+      parts: z.array(z.looseObject({ id: z.string(), name: z.string(), url: text })),
     }),
   ),
   jobs: z.record(z.string(), jobSchema),

@@ -87,14 +87,14 @@ function checkLines({ check, status, found, fix, commands }: Check): string[] {
 const RESOURCE_SIGNS: Readonly<Record<string, string>> = { active: 'ok', planned: 'waiting' }
 
 /** Its id, where people see it, and where they see each of its parts. */
-function resourceLines({ label, state, external_id: id, url, details }: Resource): string {
-  const parts = (details.workflows ?? []).map((part) => `${part.name}  ${part.url ?? ''}`)
+function resourceLines({ label, state, external_id: id, url, parts }: Resource): string {
+  const below = parts.map((part) => `${part.name}  ${part.url ?? part.id}`)
   const first = labelled(
     `${sign(RESOURCE_SIGNS[state] ?? state)} ${label}`,
     id ?? 'under way',
     NAME_WIDTH + 2,
   )
-  return [first, ...[url ?? '', ...parts].filter(Boolean).map((line) => `    ${dim(line)}`)].join('\n')
+  return [first, ...[url ?? '', ...below].filter(Boolean).map((line) => `    ${dim(line)}`)].join('\n')
 }
 
 /** A line for each step of a job. */

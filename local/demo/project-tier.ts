@@ -50,9 +50,12 @@ async function showResources(stack: Stack, client: Client): Promise<void> {
 
 /** The parts of a resource that have names of their own, such as workflows. */
 function listed(details: unknown): string[] {
-  const { workflows } = Object(details)
-  return Array.isArray(workflows)
-    ? workflows.map(({ name, url }: { name?: unknown; url?: unknown }) => `${String(name)}  ${String(url)}`)
+  const { parts } = Object(details)
+  return Array.isArray(parts)
+    ? parts.map(
+        ({ id, name, url }: { id?: unknown; name?: unknown; url?: unknown }) =>
+          `${String(name)}  ${String(url ?? id)}`,
+      )
     : []
 }
 

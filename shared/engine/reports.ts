@@ -16,6 +16,8 @@ export interface JobReport {
     readonly state: 'planned' | 'active' | 'kept'
     readonly externalId: string | null
     readonly url: string | null
+    /** What belongs to it and has an id of its own, such as workflows. */
+    readonly parts: readonly { readonly id: string; readonly name: string; readonly url: string | null }[]
   }[]
   readonly steps: readonly {
     readonly step: string
@@ -36,7 +38,7 @@ export async function reportJobs(
       case when j.status = 'queued' then to_json(j.next_attempt_at) #>> '{}' end as "nextAttemptAt", j.last_error as error,
       o.provisioning_status as "provisioningStatus",
       (select coalesce(jsonb_agg(jsonb_build_object('service', t.service, 'kind', t.kind, 'state', t.state,
-        'externalId', t.external_id, 'url', t.url) order by t.created_at, t.kind), '[]')
+        'externalId', t.external_id, 'url', t.url, 'parts', coalesce(t.details -> 'parts', '[]')) order by t.created_at, t.kind), '[]')
        from ${publicSchema}.tenant_resources t where t.organization_id = j.organization_id and t.state <> 'removed') as resources,
       (select jsonb_agg(jsonb_build_object('step', s.step, 'service', s.service, 'status', s.status,
         'attempts', s.attempts, 'error', s.error) order by s.position)

@@ -1112,6 +1112,15 @@ export type TenantResource = {
   /** Where people see it. */
   readonly url?: Maybe<Scalars['String']['output']>;
   readonly state: ResourceState;
+  /** What belongs to it and has an id of its own: workflows and credentials of n8n, the deployment at Vercel. */
+  readonly parts: ReadonlyArray<ResourcePart>;
+};
+
+export type ResourcePart = {
+  readonly id: Scalars['String']['output'];
+  readonly name: Scalars['String']['output'];
+  /** Where people see it. */
+  readonly url?: Maybe<Scalars['String']['output']>;
 };
 
 /** PLANNED: a request that makes it was sent, and whether it exists is open. KEPT: its organization was deleted, and it was left on purpose. */
@@ -1433,6 +1442,7 @@ export type ResolversTypes = {
   TenantHealthCount: ResolverTypeWrapper<TenantHealthCount>;
   TenantVerification: ResolverTypeWrapper<TenantVerification>;
   TenantResource: ResolverTypeWrapper<TenantResource>;
+  ResourcePart: ResolverTypeWrapper<ResourcePart>;
   ResourceState: null;
   VerdictState: null;
   TenantVerdict: ResolverTypeWrapper<TenantVerdict>;
@@ -1506,6 +1516,7 @@ export type ResolversParentTypes = {
   TenantHealthCount: TenantHealthCount;
   TenantVerification: TenantVerification;
   TenantResource: TenantResource;
+  ResourcePart: ResourcePart;
   TenantVerdict: TenantVerdict;
   TenantCheck: TenantCheck;
   Remedy: Remedy;
@@ -2018,6 +2029,13 @@ export type TenantResourceResolvers<ContextType = unknown, ParentType extends Re
   externalId?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   url?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   state?: Resolver<ResolversTypes['ResourceState'], ParentType, ContextType>;
+  parts?: Resolver<ReadonlyArray<ResolversTypes['ResourcePart']>, ParentType, ContextType>;
+};
+
+export type ResourcePartResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['ResourcePart'] = ResolversParentTypes['ResourcePart']> = {
+  id?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  url?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 
 export type ResourceStateResolvers = { PLANNED: 'planned', ACTIVE: 'active', KEPT: 'kept' };
@@ -2209,6 +2227,7 @@ export type Resolvers<ContextType = unknown> = {
   TenantHealthCount?: TenantHealthCountResolvers<ContextType>;
   TenantVerification?: TenantVerificationResolvers<ContextType>;
   TenantResource?: TenantResourceResolvers<ContextType>;
+  ResourcePart?: ResourcePartResolvers<ContextType>;
   ResourceState?: ResourceStateResolvers;
   VerdictState?: VerdictStateResolvers;
   TenantVerdict?: TenantVerdictResolvers<ContextType>;

@@ -81,7 +81,8 @@ begin
       select to_jsonb(h) - 'organization_id' from public.tenant_health h where h.organization_id = p_organization_id),
     'resources', (
       select coalesce(jsonb_agg(jsonb_build_object('service', r.service, 'kind', r.kind, 'label', k.label, 'name', r.name,
-        'external_id', r.external_id, 'url', r.url, 'state', r.state, 'details', r.details - 'request')
+        'external_id', r.external_id, 'url', r.url, 'state', r.state,
+        'parts', coalesce(r.details -> 'parts', '[]'), 'details', r.details - 'request' - 'parts')
         order by r.created_at, r.kind), '[]')
       from public.tenant_resources r join provisioning.resource_kinds k using (service, kind)
       where r.organization_id = p_organization_id and r.state <> 'removed'),

@@ -151,9 +151,15 @@ const counted = (report: Report, what: string) => KINDS.map((kind) => report.cou
 
 it('what a client has is told with its id and its address: by the request for it, in GraphQL and by the command', async () => {
   const { organizationId } = one
-  const rows = await project.sql<{ kind: string; externalId: string; url: string | null }[]>`
-    select kind, external_id as "externalId", url from public.tenant_resources
+  type Part = { id: string; name: string; url: string | null }
+  const rows = await project.sql<{ kind: string; externalId: string; url: string | null; parts: Part[] }[]>`
+    select kind, external_id as "externalId", url, coalesce(details -> 'parts', '[]') as parts from public.tenant_resources
     where organization_id = ${organizationId} and state = 'active' order by created_at, kind`
+  const partsOf = (kind: string) => rows.find((row) => row.kind === kind)?.parts
+  expect(partsOf('vercel_project')).toEqual([
+    { id: expect.stringMatching(/^dpl_/), name: 'deployment', url: expect.stringMatching(/^https:/) },
+  ])
+  expect(partsOf('n8n_workflows')?.map(({ url }) => url !== null)).toEqual([true, true, false, false])
   expect(rows.map(({ kind }) => kind).sort()).toEqual([...KINDS, 'stripe_customer'].sort())
   for (const { kind, url } of rows) if (kind !== 'stripe_customer') expect(url, kind).toMatch(/^https?:/)
 
@@ -161,19 +167,16 @@ it('what a client has is told with its id and its address: by the request for it
   expect(body?.resources).toMatchObject(rows)
 
   const query =
-    'query ($id: String!) { tenantVerification(subject: $id) { resources { kind externalId url state name } } }'
+    'query ($id: String!) { tenantVerification(subject: $id) { resources { kind externalId url state parts { id name url } } } }'
   const { data } = await ask(project, { apikey: project.keys.secretKey }, query, { id: organizationId })
   expect(data.tenantVerification.resources).toMatchObject(rows.map((row) => ({ ...row, state: 'ACTIVE' })))
 
   const { document } = await tenantsJson(operatorOf(project), 'status', organizationId)
   expect(document.resources).toMatchObject(rows.map(({ kind, url }) => ({ kind, url })))
   const { stdout } = await tenants(operatorOf(project), 'status', organizationId)
-  const [workflows] = await project.sql<{ urls: string[] }[]>`
-    select array(select w ->> 'url' from jsonb_array_elements(details -> 'workflows') w) as urls from public.tenant_resources
-    where organization_id = ${organizationId} and kind = 'n8n_workflows'`
-  expect(workflows?.urls).toHaveLength(2)
-  for (const { externalId, url } of rows)
-    for (const told of [externalId, url, ...(workflows?.urls ?? [])]) if (told) expect(stdout).toContain(told)
+  for (const { externalId, url, parts } of rows)
+    for (const told of [externalId, url, ...parts.map((part) => part.url ?? part.id)])
+      if (told) expect(stdout).toContain(told)
 })
 
 it('whole runs find strangers, duplicates and missing ones at each provider, and delete what rows of ours name', {

@@ -93,7 +93,10 @@ describe('a project', () => {
       externalId: made?.id,
       url: `https://${name}.vercel.app`,
       state: 'active',
-      details: { deploymentId: deployment?.id, deploymentUrl: `https://${deployment?.url}` },
+      details: {
+        deploymentId: deployment?.id,
+        parts: [{ id: deployment?.id, name: 'deployment', url: `https://${deployment?.url}` }],
+      },
     })
   })
 

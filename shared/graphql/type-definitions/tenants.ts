@@ -191,6 +191,19 @@ export const TENANTS = /* GraphQL */ `
     """
     url: String
     state: ResourceState!
+    """
+    What belongs to it and has an id of its own: workflows and credentials of n8n, the deployment at Vercel.
+    """
+    parts: [ResourcePart!]!
+  }
+
+  type ResourcePart {
+    id: String!
+    name: String!
+    """
+    Where people see it.
+    """
+    url: String
   }
 
   """

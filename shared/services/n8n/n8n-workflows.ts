@@ -37,14 +37,19 @@ type Credentials = Readonly<Record<CredentialName, Named>>
  * organization can have, and a recorded workflow by its id, whatever it is called by now. What people have changed in one stays.
  */
 export async function n8nWorkflows(context: N8nStepContext): Promise<StepOutcome> {
-  const made = await makeAll(context)
-  if (!made.ok) return { type: 'failed', failure: made.failure }
-  const { tag, workflows, credentials } = made.value
+  const all = await makeAll(context)
+  if (!all.ok) return { type: 'failed', failure: all.failure }
+  const { tag, workflows, credentials } = all.value
   const { sql, job, n8n, tenant } = context
+  const made = CREDENTIAL_NAMES.map((name) => ({ ...credentials[name], template: name }))
   const details = {
     tag: tag.name,
     workflows: workflows.map((each) => ({ ...each })),
-    credentials: CREDENTIAL_NAMES.map((name) => ({ ...credentials[name], template: name })),
+    credentials: made,
+    parts: [
+      ...workflows.map(({ id, name, url }) => ({ id, name, url })),
+      ...made.map(({ id, name }) => ({ id, name, url: null })),
+    ],
   }
   return {
     type: 'succeeded',

@@ -102,7 +102,7 @@ function succeeded(
 ): StepOutcome {
   const { recorded, organizationId } = tenant
   const url = `https://${productionHost}`
-  const details = { deploymentId: id, deploymentUrl: `https://${host}` }
+  const details = { deploymentId: id, parts: [{ id, name: 'deployment', url: `https://${host}` }] }
   return {
     type: 'succeeded',
     output: { resourceId: id },

@@ -118,7 +118,9 @@ async function keepRows(tx: postgres.TransactionSql, schema: string, left: strin
     const list = columns.map(({ name, type }) => `"${name}"::${type} as "${name}"`).join(', ')
     await tx.unsafe(`create table ${left}.${table} as select ${list} from ${home}.${table}`)
   }
-  await tx.unsafe(`revoke all on all tables in schema ${left} from public, anon, authenticated, service_role`)
+  // Whatever the default privileges of the project give.
+  for (const what of [`schema ${left}`, `all tables in schema ${left}`])
+    await tx.unsafe(`revoke all on ${what} from public, anon, authenticated, service_role`)
 }
 
 async function dropFunctions(

@@ -391,6 +391,8 @@ describe('uninstall', () => {
       await writeFile(path.join(directory, 'supabase/functions/graphql/index.ts'), '// mine\n')
       const counts = await countsOf('tenancy', 'provisioning')
       expect(Math.min(...Object.values(counts ?? {}))).toBeGreaterThan(0)
+      await sql`alter default privileges grant usage on schemas to public`
+      await sql`alter default privileges grant select on tables to public`
       const done = await tenantsJson(environment, ...['uninstall', directory, '--yes', '--leave-resources'])
       expect({ code: done.code, document: done.document, said: done.stderr }).toMatchObject({
         code: 0,
@@ -401,6 +403,8 @@ describe('uninstall', () => {
       for (const folder of ['supabase/tenant-schema', 'supabase/n8n-templates'])
         await rm(path.join(directory, folder), { recursive: true })
       expect(await filesIn(directory)).toEqual(COMPANIES.files)
+      await sql`alter default privileges revoke usage on schemas from public`
+      await sql`alter default privileges revoke select on tables from public`
       const after = await catalogue(superuser)
       expect(before.filter((line) => !after.includes(line))).toEqual([])
       // The rows of people are kept, where only the owner of the database reads them.

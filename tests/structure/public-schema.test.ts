@@ -31,6 +31,7 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   'local/emulators/github/repository.ts': ["'private' : 'public'"],
   // The role PUBLIC.
   'local/emulators/postgres/databases.ts': ['from public'],
+  'cli/install/remove-from-database.ts': ['from public'],
   // What Supabase grants in a new project.
   'local/emulators/supabase/owner-role.ts': ['on schema public', 'in schema public'],
 }

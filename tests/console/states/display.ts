@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { accessibilityProblems, openContext } from '../pages.ts'
+import { ORGANIZATION } from '../pretended-data.ts'
 import { signInAt } from '../pretended-project.ts'
-import { becomes, browser, page, pages, project } from './stage.ts'
+import { becomes, browser, link, page, pages, project } from './stage.ts'
 
 it('says what is missing where config.json beside the pages names no project', async () => {
   const without = '**/config.json'
@@ -57,6 +58,43 @@ it('shows a time in the zone of whoever looks, and the exact one to a pointer an
   )
   await page.keyboard.press('Escape')
   await tip.waitFor({ state: 'detached' })
+})
+
+it('is used with the keyboard alone: from a new page to its content, from tab to tab, into a question and back', async () => {
+  const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '')
+  const tag = () => page.evaluate(() => document.activeElement?.tagName)
+  await page.goto(`${pages.url}/o/${ORGANIZATION.slug}/infrastructure`)
+  await page.getByText('pool.example.com').first().waitFor()
+  await page.keyboard.press('Tab')
+  expect(await focused()).toBe('Skip to the content')
+  await page.keyboard.press('Enter')
+  await page.keyboard.press('Tab')
+  expect(await focused()).toBe('Reveal the password')
+
+  await page.keyboard.press('Enter')
+  const dialog = page.getByRole('dialog', { name: 'Reveal the password?' })
+  await dialog.getByRole('button', { name: 'Reveal', exact: true }).waitFor()
+  const isWithin = () => dialog.evaluate((element) => element.contains(document.activeElement))
+  await expect.poll(isWithin).toBe(true)
+  // As often as it takes to leave it, if it could be left.
+  for (let step = 0; step < 4; step += 1) {
+    await page.keyboard.press('Tab')
+    await expect.poll(isWithin).toBe(true)
+  }
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'detached' })
+  await expect.poll(focused).toBe('Reveal the password')
+
+  await page.keyboard.press('Tab')
+  expect(await focused()).toBe('psql')
+  await page.keyboard.press('ArrowRight')
+  await expect.poll(focused).toBe('URI')
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: 'Copy the uri form' }).waitFor()
+  // Another page begins at its heading.
+  await link('Health')()
+  await expect.poll(tag).toBe('H1')
+  expect(await focused()).toBe('Health')
 })
 
 it('prints black on white what is on a page, without what only screens need, from the dark theme too', async () => {

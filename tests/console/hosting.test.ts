@@ -1,6 +1,11 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { expect, it } from 'vitest'
 import { filesForHosts, projectOf } from '../../tools/console/build.ts'
 import { FIXED_HEADERS } from '../../tools/console/headers.ts'
+import { projectRoot } from '../../tools/project.ts'
+import { runProgram } from '../../tools/run-program.ts'
 
 const PROJECT = { url: 'https://abc.supabase.co', publishableKey: 'sb_publishable_1' }
 const files = filesForHosts(PROJECT)
@@ -52,3 +57,43 @@ it('leads addresses of pages to index.html, keeps the assets for a year, and ser
   expect(files['nginx.conf']).toContain('location /assets/ { expires 1y; }')
   expect(files['nginx.conf']).toMatch(/_headers\|_redirects.*return 404/)
 })
+
+it('is built for a project by one command, into files that stand for themselves and a folder that is one’s own', async () => {
+  const parent = await mkdtemp(path.join(tmpdir(), 'hosting-'))
+  const build = (output: string) =>
+    runProgram(
+      process.execPath,
+      ['--import', 'tsx', path.join(projectRoot, 'tools/build-console.ts'), '--output', output],
+      {
+        cwd: projectRoot,
+        env: {
+          PATH: process.env.PATH,
+          VITE_SUPABASE_URL: PROJECT.url,
+          VITE_SUPABASE_ANON_KEY: PROJECT.publishableKey,
+        },
+      },
+    )
+  try {
+    const folder = path.join(parent, 'site')
+    await build(folder)
+    const page = await readFile(path.join(folder, 'index.html'), 'utf8')
+    // The policy allows no inline script and no inline style.
+    expect(page.match(/<script\b[^>]*>/g)).toEqual(
+      expect.arrayContaining([expect.stringMatching(/ src="\/assets\//)]),
+    )
+    for (const tag of page.match(/<script\b[^>]*>/g) ?? []) expect(tag).toContain(' src="/')
+    expect(page).not.toMatch(/<style|style="/)
+    for (const [name, text] of Object.entries(files))
+      expect(await readFile(path.join(folder, name), 'utf8')).toBe(text)
+    expect(
+      (await readdir(path.join(folder, 'assets'))).filter((name) => name.endsWith('.woff2')),
+    ).not.toEqual([])
+    expect(await readdir(parent)).toEqual(['site'])
+
+    await writeFile(path.join(parent, 'mine.txt'), 'mine')
+    await expect(build(parent)).rejects.toThrow('holds something else than the console')
+    expect(await readdir(parent)).toEqual(['mine.txt', 'site'])
+  } finally {
+    await rm(parent, { recursive: true, force: true })
+  }
+}, 120_000)

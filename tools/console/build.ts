@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { projectRoot } from '../project.ts'
 import { contentSecurityPolicy, headersFile, nginxSnippet } from './headers.ts'
 
 const consoleRoot = path.join(projectRoot, 'console')
 export const consoleDist = path.join(consoleRoot, 'dist')
-const STAMP = path.join(consoleDist, '.built-from')
+const STAMP = '.built-from'
 
 /** Where the pages find their project; null leaves it to a config.json that is put beside them later. */
 export interface ConsoleProject {
@@ -16,24 +16,37 @@ export interface ConsoleProject {
 
 /**
  * Builds the static files of the console, with the policy that they are to be served with. They are written elsewhere first, so that
- * whoever serves the old ones, or builds at the same time, is not disturbed. @throws Error of Vite
+ * whoever serves the old ones, or builds at the same time, is not disturbed.
+ * @param folder whose contents are replaced @throws Error of Vite, and where the folder holds something else
  */
-export async function buildConsole(project: ConsoleProject | null): Promise<void> {
-  const draft = await mkdtemp(path.join(consoleRoot, '.dist-'))
+export async function buildConsole(project: ConsoleProject | null, folder = consoleDist): Promise<void> {
+  await expectOurs(folder)
+  await mkdir(path.dirname(folder), { recursive: true })
+  const draft = await mkdtemp(path.join(path.dirname(folder), '.dist-'))
   try {
     await buildInto(draft)
-    const files = { ...filesForHosts(project), '.built-from': await sourcesHash() }
+    const files = { ...filesForHosts(project), [STAMP]: await sourcesHash() }
     for (const [name, text] of Object.entries(files)) await writeFile(path.join(draft, name), text)
     await chmod(draft, 0o755)
-    await rm(consoleDist, { recursive: true, force: true })
-    await rename(draft, consoleDist).catch(async () => {
+    await rm(folder, { recursive: true, force: true })
+    await rename(draft, folder).catch(async () => {
       // Somebody else has just put theirs there.
-      await rm(consoleDist, { recursive: true, force: true })
-      await rename(draft, consoleDist)
+      await rm(folder, { recursive: true, force: true })
+      await rename(draft, folder)
     })
   } finally {
     await rm(draft, { recursive: true, force: true })
   }
+}
+
+/** A slip in the name of a folder must not remove what somebody has in it. */
+async function expectOurs(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  if (names.length > 0 && !names.includes(STAMP))
+    throw new Error(`${folder} holds something else than the console. Name an empty folder, or a new one.`)
 }
 
 /** The project that the build is for, by the names that Vite gives to applications; null when it is not named. */
@@ -77,7 +90,7 @@ export async function asProduction(work: () => Promise<void>): Promise<void> {
 
 /** Builds it unless it is built from what is there now. */
 export async function ensureConsole(): Promise<void> {
-  const builtFrom = await readFile(STAMP, 'utf8').catch(() => '')
+  const builtFrom = await readFile(path.join(consoleDist, STAMP), 'utf8').catch(() => '')
   if (builtFrom !== (await sourcesHash())) await buildConsole(null)
 }
 

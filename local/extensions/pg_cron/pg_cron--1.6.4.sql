@@ -154,12 +154,17 @@ comment on function cron._matches(cron._calendar, timestamp) is 'Whether a job w
 create function cron._runs_due(schedule text, last_minute timestamptz, this_minute timestamptz) returns integer
 language plpgsql immutable set search_path = '' as $$
 declare
-  v_calendar constant cron._calendar := cron._parse_calendar(schedule);
+  v_calendar cron._calendar;
   v_last constant timestamp := last_minute at time zone 'GMT';
   v_this constant timestamp := this_minute at time zone 'GMT';
   v_runs integer;
 begin
-  if v_calendar is null or v_this <= v_last then
+  -- Asked of each job several times a second: nothing is parsed before another minute has begun.
+  if v_this <= v_last then
+    return 0;
+  end if;
+  v_calendar := cron._parse_calendar(schedule);
+  if v_calendar is null then
     return 0;
   end if;
   -- As Vixie cron does after the clock jumped: up to five minutes are caught up; up to three hours too, but

@@ -32,16 +32,19 @@ begin
     where (u.organization_id, u.email, u.full_name, u.avatar_url, u.role) is distinct from
       (excluded.organization_id, excluded.email, excluded.full_name, excluded.avatar_url, excluded.role);
   end if;
-  if to_regclass('subscription_history') is not null and not exists (
-    select from subscription_history h, jsonb_to_record(v_known -> 'subscription')
-      n (plan text, status text, stripe_subscription_id text)
-    where h.organization_id = v_id and h.ended_at is null
-      and (h.plan, h.status, h.stripe_subscription_id) is not distinct from (n.plan, n.status, n.stripe_subscription_id))
-  then
-    update subscription_history h set ended_at = now() where h.organization_id = v_id and h.ended_at is null;
-    insert into subscription_history (organization_id, plan, status, stripe_subscription_id)
-    select v_id, n.plan, n.status, n.stripe_subscription_id
-    from jsonb_to_record(v_known -> 'subscription') n (plan text, status text, stripe_subscription_id text);
+  -- Two conditions, because one is planned as a whole, table included.
+  if to_regclass('subscription_history') is not null then
+    if not exists (
+      select from subscription_history h, jsonb_to_record(v_known -> 'subscription')
+        n (plan text, status text, stripe_subscription_id text)
+      where h.organization_id = v_id and h.ended_at is null
+        and (h.plan, h.status, h.stripe_subscription_id) is not distinct from (n.plan, n.status, n.stripe_subscription_id))
+    then
+      update subscription_history h set ended_at = now() where h.organization_id = v_id and h.ended_at is null;
+      insert into subscription_history (organization_id, plan, status, stripe_subscription_id)
+      select v_id, n.plan, n.status, n.stripe_subscription_id
+      from jsonb_to_record(v_known -> 'subscription') n (plan text, status text, stripe_subscription_id text);
+    end if;
   end if;
 end
 $copy$;`

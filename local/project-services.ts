@@ -39,6 +39,8 @@ export interface ProjectOptions extends EmulatorOptions {
    */
   readonly poolerPort?: number
   readonly functionsLog?: (line: FunctionLogLine) => void
+  /** In the place of supabase/functions/import_map.json. */
+  readonly importMap?: string
 }
 
 /** What runs around a project's database: providers, gateway with functions, and the workers of pg_net and pg_cron. */
@@ -118,6 +120,7 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
     ...(options.mailDirectory === undefined ? {} : { mailDirectory: options.mailDirectory }),
     ...(options.authServer === undefined ? {} : { authServer: options.authServer }),
     ...(options.functionsLog ? { functionsLog: options.functionsLog } : {}),
+    ...(options.importMap === undefined ? {} : { importMap: options.importMap }),
   })
 }
 

@@ -29,6 +29,8 @@ export interface GatewayOptions {
   readonly keys: ProjectKeys
   /** supabase/functions */
   readonly functionsDir: string
+  /** In the place of supabase/functions/import_map.json, for a file of ours that is to be another. */
+  readonly importMap?: string
   /** supabase/config.toml */
   readonly configFile: string
   /** The project's own function secrets; as on a hosted project, none may start with SUPABASE_. */
@@ -135,6 +137,7 @@ async function startParts(options: GatewayOptions, config: ProjectConfig, url: s
   })
   const processes = new FunctionProcesses({
     functionsDir: options.functionsDir,
+    ...(options.importMap === undefined ? {} : { importMap: options.importMap }),
     denoDir: options.denoDir ?? path.join(projectRoot, '.local/deno'),
     environment: { ...options.functionEnv, ...hostedEnvironment(options, publicUrl) },
     log: options.functionsLog ?? (() => undefined),

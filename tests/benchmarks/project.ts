@@ -16,6 +16,8 @@ export interface BenchProject {
   readonly keys: ProjectKeys
   /** Of the project's server, which the tenants' databases are not on: they stand for Neon's. */
   readonly postgresPid: number
+  /** Of the server that stands for Neon's. */
+  readonly tenantsPid: number
   readonly superuser: postgres.Sql
   /** The role with which sign-ups are inserted. */
   readonly auth: postgres.Sql
@@ -27,6 +29,8 @@ export interface ProjectNeeds {
   readonly authConnections: number
   /** Of the project's own server. */
   readonly settings?: Readonly<Record<string, string>>
+  /** For functions that have another tenant schema than the repository's. */
+  readonly importMap?: string
 }
 
 const DATABASE = 'postgres'
@@ -48,13 +52,15 @@ export async function withProject<T>(
       })
       await liftRateLimits(server)
       const keys = await createProjectKeys()
-      const services = await startServices(server, tenants, apiPort, keys)
+      const services = await startServices(server, tenants, apiPort, keys, needs.importMap)
       try {
         await warmUp(services)
         progress(`making ${needs.spareDatabases} databases ahead of time`)
         await interruptible(services.neon?.fillSpares(needs.spareDatabases) ?? Promise.resolve(), signal)
+        const [postgresPid, tenantsPid] = await Promise.all([server, tenants].map(postmasterPid))
+        if (!postgresPid || !tenantsPid) throw new Error('A Postgres server has no process id.')
         return await withClients(server, needs, (superuser, auth) =>
-          postmasterPid(server).then((postgresPid) => work({ services, keys, postgresPid, superuser, auth })),
+          work({ services, keys, postgresPid, tenantsPid, superuser, auth }),
         )
       } finally {
         await services.stop()
@@ -77,6 +83,7 @@ function startServices(
   tenants: PostgresServer,
   apiPort: number,
   keys: ProjectKeys,
+  importMap: string | undefined,
 ): Promise<ProjectServices> {
   return startProjectServices({
     postgresPort: server.port,
@@ -91,6 +98,7 @@ function startServices(
     },
     stripe: { limits: { requestsPerSecond: UNLIMITED } },
     functionsLog: ({ text }) => console.error(`  [function] ${text}`),
+    ...(importMap === undefined ? {} : { importMap }),
   })
 }
 

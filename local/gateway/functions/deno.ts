@@ -30,8 +30,11 @@ export async function denoExecutable(): Promise<string> {
   }
 }
 
-/** Arguments that run one function with about the permissions it has when hosted. */
-export function denoArguments(entrypoint: string, functionsDir: string): string[] {
+/**
+ * Arguments that run one function with about the permissions it has when hosted.
+ * @param importMap in the place of the one that deno.json names
+ */
+export function denoArguments(entrypoint: string, functionsDir: string, importMap?: string): string[] {
   // Not the project root: .env lies there, and a hosted function could not read it either.
   const readable = [
     functionsDir,
@@ -50,6 +53,7 @@ export function denoArguments(entrypoint: string, functionsDir: string): string[
     `--allow-read=${readable.join(',')}`,
     `--v8-flags=--max-old-space-size=${MEMORY_LIMIT_MB}`,
     `--config=${path.join(projectRoot, 'deno.json')}`,
+    ...(importMap === undefined ? [] : [`--import-map=${importMap}`]),
     `--preload=${preload}`,
     entrypoint,
   ]

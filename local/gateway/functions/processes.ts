@@ -26,6 +26,8 @@ export interface FunctionProcess {
 
 export interface ProcessOptions {
   readonly functionsDir: string
+  /** In the place of supabase/functions/import_map.json. */
+  readonly importMap?: string
   /** Deno's cache. */
   readonly denoDir: string
   /** The whole environment that a function sees. */
@@ -119,17 +121,21 @@ export class FunctionProcesses {
   }
 
   async #start(name: string): Promise<Running> {
-    const { denoDir, environment, functionsDir } = this.#options
+    const { denoDir, environment, functionsDir, importMap } = this.#options
     await mkdir(denoDir, { recursive: true })
     const port = await freePort()
-    const child = spawn(await denoExecutable(), denoArguments(this.#entrypoint(name), functionsDir), {
-      env: { ...environment, ...denoEnvironment(denoDir, port) },
-      cwd: functionsDir,
-      // Standard input stays open as long as we live: its end tells the process to go.
-      stdio: ['pipe', 'pipe', 'pipe'],
-      // Its own group: Ctrl-C in the terminal must reach us, not cut the function's work short.
-      detached: true,
-    })
+    const child = spawn(
+      await denoExecutable(),
+      denoArguments(this.#entrypoint(name), functionsDir, importMap),
+      {
+        env: { ...environment, ...denoEnvironment(denoDir, port) },
+        cwd: functionsDir,
+        // Standard input stays open as long as we live: its end tells the process to go.
+        stdio: ['pipe', 'pipe', 'pipe'],
+        // Its own group: Ctrl-C in the terminal must reach us, not cut the function's work short.
+        detached: true,
+      },
+    )
     const running = await this.#register(name, port, child)
     await this.#untilListening(running)
     return running

@@ -154,6 +154,11 @@ export function filesChecksum(
   return hash.digest('hex')
 }
 
+/** Each file has tens of kB, and is the same for every tenant. */
+const checksums = new WeakMap<SchemaFile, string>()
+
 function checksum(file: SchemaFile): string {
-  return createHash('sha256').update(file.sql).digest('hex')
+  const known = checksums.get(file) ?? createHash('sha256').update(file.sql).digest('hex')
+  checksums.set(file, known)
+  return known
 }

@@ -3,6 +3,7 @@ import type { Database } from '../kernel/database/client.ts'
 import { networkError } from '../kernel/database/socket.ts'
 import type { ProblemCode } from '../kernel/http/problem.ts'
 import type { TenantEndpoint } from './access.ts'
+import { createDocuments } from './documents.ts'
 import { createExecutor } from './execute.ts'
 import { createPools, type Pools } from './pools.ts'
 import { createVersions } from './versions.ts'
@@ -10,6 +11,7 @@ import { createVersions } from './versions.ts'
 type Tenant = Omit<TenantEndpoint, 'introspection' | 'storedDocumentsOnly'>
 
 const versionOf = createVersions()
+const checkDocument = createDocuments()
 
 /**
  * Runs one query through the endpoint of a tenant, as the reading role.
@@ -24,9 +26,9 @@ export async function checkEndpoint(
   const endpoint = { ...tenant, introspection: false, storedDocumentsOnly: false }
   const access = { endpoint, scope: 'read', countedAs: '', requestsPerMinute: 1 } as const
   const served = await versionOf(tenant.schemaVersion)
-  const { codes } = await createExecutor(pools)(access, served, { query: smallQuery(served.schema) }).finally(
-    () => pools.end(),
-  )
+  const { codes } = await createExecutor(pools, checkDocument)(access, served, {
+    query: smallQuery(served.schema),
+  }).finally(() => pools.end())
   return codes[0]
 }
 

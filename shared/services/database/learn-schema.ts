@@ -65,8 +65,7 @@ async function learnNew(
   tier: string,
 ): Promise<void> {
   const major = await readServerMajor(tenantSql)
-  const known = await recorded(sql, files, version, tier)
-  if (known.some(({ serverMajor }) => serverMajor === major)) return
+  if (await isRecorded(sql, files, version, tier, major)) return
   const names = await readNames(tenantSql)
   if (names) await record(sql, tenantSql, files, { version, tier }, names, MOST_BYTES.ofNew)
 }
@@ -93,19 +92,22 @@ async function foreignNames(
   return names && namesWithout(names, first.names)
 }
 
-/** By database: whoever migrates a fleet would ask for each tenant what stays as it is. */
+/** By database: whoever makes or migrates many tenants would ask for each what stays as it is. */
 const knownToBeRecorded = new WeakMap<Database, Set<string>>()
 
+/** @param major of the servers that it is to be recorded for; undefined when any will do */
 async function isRecorded(
   sql: Database,
   files: readonly SchemaFile[],
   version: number,
   tier: string,
+  major?: number,
 ): Promise<boolean> {
-  const key = `${tier} ${version} ${filesChecksum(version, files)}`
+  const key = `${tier} ${version} ${filesChecksum(version, files)} ${major}`
   const known = knownToBeRecorded.get(sql) ?? new Set()
   if (known.has(key)) return true
-  if ((await recorded(sql, files, version, tier)).length === 0) return false
+  const found = await recorded(sql, files, version, tier)
+  if (!found.some(({ serverMajor }) => major === undefined || serverMajor === major)) return false
   knownToBeRecorded.set(sql, known.add(key))
   return true
 }

@@ -85,9 +85,14 @@ export class JobStore {
   async prepare(job: Job): Promise<StartedStep[]> {
     return fenced(
       () => this.#sql<StartedStep[]>`
-      select ready.step, begun.attempt, begun.output, begun.tenant
-      from provisioning.prepare_job(${job.id}, ${job.leaseToken}) as ready (step)
-      cross join lateral provisioning.start_step(${job.id}, ${job.leaseToken}, ready.step) as begun`,
+      with started as materialized (
+        select ready.step, begun.attempt, begun.output, begun.tenant
+        from provisioning.prepare_job(${job.id}, ${job.leaseToken}) as ready (step)
+        cross join lateral provisioning.start_step(${job.id}, ${job.leaseToken}, ready.step, false) as begun
+      ), refreshed as materialized (
+        select provisioning.refresh_status(${job.organizationId}) from (select count(*) from started) as all_started
+      )
+      select s.step, s.attempt, s.output, s.tenant from started s cross join refreshed`,
     )
   }
 
@@ -110,12 +115,13 @@ export class JobStore {
         select ${record ?? this.#sql`null`} as recorded, (
           select coalesce(jsonb_agg(jsonb_build_object('step', ready.step, 'attempt', begun.attempt, 'output', begun.output,
             'tenant', begun.tenant)), '[]')
-          from provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}) as ready (step)
-          cross join lateral provisioning.start_step(${job.id}, ${job.leaseToken}, ready.step) as begun
+          from provisioning.complete_step(${job.id}, ${job.leaseToken}, ${step}, ${this.#sql.json(output)}, false) as ready (step)
+          cross join lateral provisioning.start_step(${job.id}, ${job.leaseToken}, ready.step, false) as begun
           where ready.step <> all (${[step, ...begun]})) as next
       )
-      select d.recorded, d.next, case when ${isLast} and d.next = '[]' then (
-        select f.status is not null from provisioning.finish_job(${job.id}, ${job.leaseToken}) f) else false end as finished
+      select d.recorded, d.next, case when ${isLast} and d.next = '[]'
+        then (select f.status is not null from provisioning.finish_job(${job.id}, ${job.leaseToken}) f)
+        else (select false from provisioning.refresh_status(${job.organizationId})) end as finished
       from done d`,
     )
     return row ?? { next: [], finished: false }

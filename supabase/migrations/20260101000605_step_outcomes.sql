@@ -48,7 +48,7 @@ revoke execute on function provisioning.next_step_at(uuid) from public, anon, au
 comment on function provisioning.next_step_at(uuid) is
   'When the first step may start, now for one whose worker is gone; null when none can because of what others have not done.';
 
-create function provisioning.start_step(p_job_id uuid, p_lease_token uuid, p_step text)
+create function provisioning.start_step(p_job_id uuid, p_lease_token uuid, p_step text, p_refreshes boolean default true)
 returns table (attempt integer, output jsonb, tenant jsonb)
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -67,15 +67,18 @@ begin
       coalesce(v_step.error, '{}') || provisioning.failure('attempts_exhausted'));
     return;
   end if;
-  perform provisioning.refresh_status(v_job.organization_id);
+  if p_refreshes then
+    perform provisioning.refresh_status(v_job.organization_id);
+  end if;
   return query select v_step.attempts, v_step.output, provisioning.tenant(v_job.organization_id, (
     select k.which_database from provisioning.job_kinds k where k.kind = v_job.kind));
 end
 $$;
-revoke execute on function provisioning.start_step(uuid, uuid, text) from public, anon, authenticated, service_role;
-comment on function provisioning.start_step(uuid, uuid, text) is
+revoke execute on function provisioning.start_step(uuid, uuid, text, boolean) from public, anon, authenticated, service_role;
+comment on function provisioning.start_step(uuid, uuid, text, boolean) is
   'Marks a ready step as running and returns the number of the attempt, the output of earlier ones and the tenant; no row when it
-may not start.';
+may not start. Whoever starts several in one statement, or one behind an outcome, calls refresh_status once at its end instead of
+p_refreshes: each change of the status is another version of the organization''s row.';
 
 create function provisioning.save_output(p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -93,7 +96,9 @@ comment on function provisioning.save_output(uuid, uuid, text, jsonb) is
   'Adds to the output of a running step what a later attempt must know although this one may never end. As in every output that
 is written, null removes a key.';
 
-create function provisioning.complete_step(p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb)
+create function provisioning.complete_step(
+  p_job_id uuid, p_lease_token uuid, p_step text, p_output jsonb, p_refreshes boolean default true
+)
 returns setof text
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -109,13 +114,17 @@ begin
   perform provisioning.record_event(v_job.organization_id, p_job_id, 'step.succeeded', p_step, 'succeeded',
     p_output ->> 'resourceId', null, jsonb_build_object('attempt', v_step.attempts) || jsonb_strip_nulls(p_output - 'resourceId'),
     v_step.started_at, v_step.finished_at);
-  perform provisioning.refresh_status(v_job.organization_id);
+  if p_refreshes then
+    perform provisioning.refresh_status(v_job.organization_id);
+  end if;
   return query select provisioning.ready_steps(p_job_id);
 end
 $$;
-revoke execute on function provisioning.complete_step(uuid, uuid, text, jsonb) from public, anon, authenticated, service_role;
-comment on function provisioning.complete_step(uuid, uuid, text, jsonb) is
-  'Writes a running step''s success and returns the steps that may start now. A finished step is never written again (TP002).';
+revoke execute on function provisioning.complete_step(uuid, uuid, text, jsonb, boolean)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.complete_step(uuid, uuid, text, jsonb, boolean) is
+  'Writes a running step''s success and returns the steps that may start now. A finished step is never written again (TP002).
+p_refreshes is as in start_step.';
 
 create function provisioning.backoff_seconds(p_attempts integer) returns double precision
 language plpgsql volatile set search_path = '' as $$

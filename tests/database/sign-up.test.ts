@@ -1,88 +1,27 @@
-import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type NewUser, signUp } from '../support/sign-up.ts'
+import { signUp } from '../support/sign-up.ts'
 import { createOnlyJob, Engine } from './engine.ts'
 import { fingerprint } from './fingerprint.ts'
-import { createTenant, only, openProject, type Project, refusal } from './project.ts'
+import { createTenant, only, openProject, type Project } from './project.ts'
+import { BEGUN, NOTHING, ONE_OF_EACH, signUpsOf } from './sign-up-rows.ts'
 
 let project: Project
+let signUps: ReturnType<typeof signUpsOf>
 
 beforeAll(async () => {
   project = await openProject()
+  signUps = signUpsOf(project)
 })
 
 afterAll(async () => {
   await project.close()
 })
 
-interface Organization {
-  readonly id: string
-  readonly name: string
-  readonly slug: string
-  readonly plan: string
-  readonly billing_email: string | null
-  readonly data_region: string
-  readonly hosting_region: string
-  readonly provisioning_status: Readonly<Record<string, string>>
-}
-
-const organizationsOf = (userId: string) =>
-  project.sql<Organization[]>`select * from public.organizations where owner_id = ${userId}`
-
-async function signUpOrganization(user: Partial<NewUser>): Promise<Organization> {
-  const { id } = await signUp(project.auth, user)
-  return only(await organizationsOf(id))
-}
-
-/** How many rows each table holds for a user, whichever way they are attached. */
-async function rowsOf(userId: string) {
-  return only(
-    await project.sql`
-      with mine as (select id from public.organizations where owner_id = ${userId})
-      select
-        (select count(*)::int from mine) as organizations,
-        (select count(*)::int from public.profiles where id = ${userId}) as profiles,
-        (select count(*)::int from public.organization_members where user_id = ${userId}) as memberships,
-        (select count(*)::int from public.wallets where user_id = ${userId}) as wallets,
-        (select count(*)::int from public.organization_databases where organization_id in (table mine)) as databases,
-        (select count(*)::int from public.provisioning_jobs where organization_id in (table mine)) as jobs,
-        (select count(*)::int from public.provisioning_steps where organization_id in (table mine)) as steps,
-        (select count(*)::int from public.provisioning_events where organization_id in (table mine)) as events`,
-  )
-}
-
-/** The database row, the steps and the event come when a worker begins. */
-const ONE_OF_EACH = {
-  organizations: 1,
-  profiles: 1,
-  memberships: 1,
-  wallets: 1,
-  databases: 0,
-  jobs: 1,
-  steps: 0,
-  events: 0,
-}
-const BEGUN = { ...ONE_OF_EACH, databases: 1, steps: 6, events: 1 }
-const NOTHING = {
-  organizations: 0,
-  profiles: 0,
-  memberships: 0,
-  wallets: 0,
-  databases: 0,
-  jobs: 0,
-  steps: 0,
-  events: 0,
-}
-
-async function expectNoTrouble(): Promise<void> {
-  expect([...(await project.sql`select * from provisioning.sign_up_failures`)]).toEqual([])
-}
-
 describe('a sign-up', () => {
   it('makes a profile, an organization that the user owns and a wallet', async () => {
     const { id, email } = await signUp(project.auth, { metadata: { full_name: 'Ann Lee' } })
-    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    const organization = only(await organizationsOf(id))
+    expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
+    const organization = only(await signUps.organizationsOf(id))
     expect(organization).toMatchObject({
       name: "Ann Lee's organization",
       plan: 'free',
@@ -137,7 +76,7 @@ describe('a sign-up', () => {
     const tenant = await createOnlyJob(project, { metadata: { full_name: 'Ann Lee' } })
     const engine = new Engine(project.sql)
     const lease = only(await engine.claim())
-    expect(await rowsOf(tenant.user.id)).toEqual(BEGUN)
+    expect(await signUps.rowsOf(tenant.user.id)).toEqual(BEGUN)
     expect([
       ...(await project.sql`
         select step, service, depends_on, status, attempts from public.provisioning_steps
@@ -174,7 +113,7 @@ describe('a sign-up', () => {
       completed_at: created_at,
     })
     await project.sql`select provisioning.prepare_job(${lease.jobId}, ${lease.token})`
-    expect(await rowsOf(tenant.user.id)).toEqual(BEGUN)
+    expect(await signUps.rowsOf(tenant.user.id)).toEqual(BEGUN)
     expect(await engine.run(lease)).toBe('succeeded')
   })
 
@@ -204,268 +143,17 @@ describe('a sign-up', () => {
     await project.auth`
       insert into users (id, email, raw_user_meta_data, email_confirmed_at)
       select id, id || '@example.com', '{"organization_name": "Batch"}', now() from unnest(${ids}::uuid[]) id`
-    for (const id of ids) expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    await expectNoTrouble()
+    for (const id of ids) expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
+    await signUps.expectNoTrouble()
   })
 
   it('with a phone number and no e-mail address gets its tenant too', async () => {
     const { id } = await signUp(project.auth, { email: null })
-    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    expect(only(await organizationsOf(id))).toMatchObject({ name: 'Organization', billing_email: null })
-  })
-})
-
-describe('the name of the organization', () => {
-  it.each([
-    [{ organization_name: 'Acme GmbH', full_name: 'Ann' }, 'Acme GmbH'],
-    [{ organization_name: '   ', full_name: 'Ann' }, "Ann's organization"],
-    [{ full_name: '', name: 'Bob' }, "Bob's organization"],
-    [{ organization_name: '  Padded  ' }, 'Padded'],
-    [{ organization_name: '🚀🚀' }, '🚀🚀'],
-  ])('comes from the metadata: %j', async (metadata, name) => {
-    expect((await signUpOrganization({ metadata })).name).toBe(name)
-  })
-
-  it.each([
-    ['nothing', {}],
-    ['null', null],
-    ['an array', ['organization_name']],
-    ['a string', 'organization_name'],
-    ['a number', 7],
-    ['a blank name', { name: ' ' }],
-    ['a number for a name', { organization_name: 42 }],
-    ['null names', { organization_name: null, full_name: null, name: null }],
-  ])('is the local part of the address when the metadata is %s', async (_, metadata) => {
-    const email = `solo.${crypto.randomUUID()}@example.com`
-    expect((await signUpOrganization({ email, metadata })).name).toBe(email.split('@')[0])
-  })
-
-  it.each(['\t\n', '\u00a0', '\u3000 \u2003'])('is never only white space (%j)', async (blank) => {
-    const { name } = await signUpOrganization({ metadata: { organization_name: blank } })
-    expect(name.trim()).not.toBe('')
-  })
-
-  it.each([
-    ['an object', { organization_name: { first: 'A' }, full_name: ['B'], avatar_url: 7 }],
-    ['50,000 characters', { organization_name: 'n'.repeat(50_000), full_name: 'ü'.repeat(50_000) }],
-    ['quotes and SQL', { organization_name: `'); drop table users; --"\\` }],
-    ['right-to-left text', { organization_name: 'שלום עולם' }],
-  ])('may be %s, and the sign-up has its tenant', async (_, metadata) => {
-    const { id } = await signUp(project.auth, { metadata })
-    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    const { name } = only(await organizationsOf(id))
-    expect(name.length).toBeLessThanOrEqual(200)
-    await expectNoTrouble()
-  })
-})
-
-/** What anybody may have written into the metadata, by key. */
-const anyValue = fc.oneof(
-  fc.constantFrom('Ann Lee', 'Bob', '  Padded  ', '', ' ', '\u00a0', 'Zoë'),
-  fc.constantFrom(null, 42, 0, true, false, [], ['A'], {}, { givenName: 'Ann' }, 'x'.repeat(1_500)),
-)
-const NAME_KEYS = ['full_name', 'name', 'user_name', 'preferred_username', 'organization_name'] as const
-const anyMetadata = fc.record(
-  Object.fromEntries([...NAME_KEYS, 'theme', 'email_verified'].map((key) => [key, anyValue])),
-  { requiredKeys: [] },
-)
-type Metadata = Readonly<Record<string, unknown>>
-
-/** The first of these keys under which there is a text that is not blank. */
-function textOf(metadata: Metadata, keys: readonly string[]): string | null {
-  const texts = keys.map((key) => metadata[key]).filter((value) => typeof value === 'string')
-  return texts.map((text) => text.trim().slice(0, 200)).find((text) => text !== '') ?? null
-}
-const fullNameOf = (metadata: Metadata) =>
-  textOf(metadata, ['full_name', 'name', 'user_name', 'preferred_username'])
-
-describe('names in metadata of any kind', () => {
-  interface Named {
-    readonly id: string
-    readonly profile: string | null
-    readonly organization: string
-  }
-  const namesOf = (ids: readonly string[]) =>
-    project.sql<Named[]>`
-      select p.id, p.full_name as profile, o.name as organization from public.profiles p
-      join public.organizations o on o.owner_id = p.id where p.id = any (${[...ids]}) order by p.id`
-
-  async function signUpAll(all: readonly Metadata[], email: (id: string) => string) {
-    const rows = all.map((metadata) => ({ id: crypto.randomUUID(), metadata: JSON.stringify(metadata) }))
-    await project.sql`
-      insert into auth.users (id, aud, role, email, raw_app_meta_data, raw_user_meta_data, email_confirmed_at, is_anonymous)
-      select id, 'authenticated', 'authenticated', email, '{}', metadata::jsonb, now(), false
-      from unnest(${rows.map(({ id }) => id)}::uuid[], ${rows.map(({ id }) => email(id))}::text[],
-        ${rows.map(({ metadata }) => metadata)}::text[]) u (id, email, metadata)`
-    return rows.map(({ id }, at) => ({ id, metadata: all[at] ?? {} }))
-  }
-
-  const expected = (metadata: Metadata, email: string) => {
-    const fullName = fullNameOf(metadata)
-    const local = email.endsWith('@privaterelay.appleid.com') ? 'Organization' : (email.split('@')[0] ?? '')
-    const own = textOf(metadata, ['organization_name'])
-    const named = fullName === null ? local : `${fullName}'s organization`.slice(0, 200)
-    return { profile: fullName, organization: own ?? named }
-  }
-
-  it.each([
-    ['sign-up', (id: string) => `${id}@example.com`],
-    ['sign-up behind Apple’s relay', (id: string) => `${id}@privaterelay.appleid.com`],
-  ])('are texts or nothing, for profile and organization alike, at %s and in a repair', async (_, email) => {
-    const people = await signUpAll(fc.sample(anyMetadata, 300), email)
-    const ids = people.map(({ id }) => id)
-    const wanted = people
-      .map(({ id, metadata }) => ({ id, ...expected(metadata, email(id)) }))
-      .sort((one, other) => (one.id < other.id ? -1 : 1))
-    expect([...(await namesOf(ids))]).toEqual(wanted)
-
-    await project.sql`delete from public.organizations where owner_id = any (${ids})`
-    await project.sql`delete from public.profiles where id = any (${ids})`
-    await project.sql`delete from provisioning.removed_tenants where user_id = any (${ids})`
-    await project.sql`select provisioning.ensure_user_provisioned(id) from unnest(${ids}::uuid[]) id`
-    expect([...(await namesOf(ids))]).toEqual(wanted)
-  })
-
-  it('reach the profile later only when they have changed', async () => {
-    const all = fc.sample(fc.tuple(anyMetadata, anyMetadata, fc.boolean()), 300)
-    const people = await signUpAll(
-      all.map(([before]) => before),
-      (id) => `${id}@example.com`,
-    )
-    const ids = people.map(({ id }) => id)
-    const later = all.map(([before, after, same]) => (same ? { ...before, theme: 'dark' } : after))
-    await project.sql`update public.profiles set full_name = 'Edited' where id = any (${ids})`
-    await project.sql`update auth.users u set raw_user_meta_data = c.metadata::jsonb
-      from unnest(${ids}::uuid[], ${later.map((metadata) => JSON.stringify(metadata))}::text[]) c (id, metadata)
-      where u.id = c.id`
-    const wanted = all.map(([before], at) => {
-      const name = fullNameOf(later[at] ?? {})
-      return { id: ids[at] ?? '', name: name === fullNameOf(before) ? 'Edited' : (name ?? 'Edited') }
+    expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
+    expect(only(await signUps.organizationsOf(id))).toMatchObject({
+      name: 'Organization',
+      billing_email: null,
     })
-    const rows = await project.sql`
-      select id, full_name as name from public.profiles where id = any (${ids}) order by id`
-    expect([...rows]).toEqual(wanted.sort((one, other) => (one.id < other.id ? -1 : 1)))
-    expect(new Set(wanted.map(({ name }) => name === 'Edited'))).toEqual(new Set([true, false]))
-    await expectNoTrouble()
-  })
-})
-
-describe('the slug', () => {
-  it.each([
-    ['Müller & Söhne', 'muller-sohne'],
-    ["O'Reilly's", 'oreillys'],
-    ['Ⅷ ﬁne', 'viii-fine'],
-    ['--- A  b ---', 'a-b'],
-  ])('of %j is %s', async (name, slug) => {
-    expect((await signUpOrganization({ metadata: { organization_name: name } })).slug).toBe(slug)
-  })
-
-  it.each([
-    ['Иван Щукин', 'ivan-shchukin'],
-    ['ООО «Ёлка»', 'ooo-elka'],
-    ['Київ Цемент', 'kiiv-tsement'],
-    ['Ελλάς Ψάρι', 'ellas-psari'],
-    ['Straße Łódź Ærø', 'strasse-lodz-aero'],
-    ['日本 2', '2'],
-  ])('of %j is written in Latin letters: %s', async (name, slug) => {
-    const [row] =
-      await project.sql`select provisioning.slugify(${name}) as slug, provisioning.slugify(${name.toUpperCase()}) as upper`
-    expect(row).toEqual({ slug, upper: slug })
-  })
-
-  it('of a name in a script that we cannot write in Latin letters is short', async () => {
-    expect((await signUpOrganization({ metadata: { organization_name: '日本 🚀' } })).slug).toMatch(
-      /^org(-[0-9a-f]{10})?$/,
-    )
-  })
-
-  it('is cut so that a suffix still fits, and never ends in a dash', async () => {
-    const metadata = { organization_name: `${'a'.repeat(47)} ${'b'.repeat(60)}` }
-    const slugs = [await signUpOrganization({ metadata }), await signUpOrganization({ metadata })].map(
-      ({ slug }) => slug,
-    )
-    expect(slugs[0]).toBe('a'.repeat(47))
-    expect(slugs[1]).toMatch(/^a{47}-[0-9a-f]{10}$/)
-  })
-
-  it.each([
-    ['organization_name', 'Crowd', ''],
-    // The trigger finds these slugs in a way of its own.
-    ['full_name', 'Ann Crowd', "'s organization"],
-  ])(
-    'is unique among concurrent sign-ups with one %s, of which none fails',
-    async (key, beginning, ending) => {
-      const rounds = Array.from({ length: 12 }, (_, round) => `${beginning} ${round}`)
-      // In rounds of eight, one for each connection, so that every name is fought over from its first use.
-      for (const name of rounds)
-        await Promise.all(
-          Array.from({ length: 8 }, () => signUp(project.auth, { metadata: { [key]: name } })),
-        )
-      const slugs = await project.sql<{ slug: string }[]>`
-        select slug from public.organizations where name = any (${rounds.map((name) => name + ending)})`
-      expect(new Set(slugs.map(({ slug }) => slug)).size).toBe(96)
-      await expectNoTrouble()
-    },
-  )
-
-  it('is unique in a burst of 40 sign-ups over 8 connections', async () => {
-    const metadata = { organization_name: 'Burst' }
-    const users = await Promise.all(Array.from({ length: 40 }, () => signUp(project.auth, { metadata })))
-    for (const { id } of users) expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    await expectNoTrouble()
-  })
-
-  it('is never promised twice, even when one sign-up commits while the other looks', async () => {
-    const { user } = await createTenant(project)
-    await project.sql`update provisioning.settings set organizations_per_user = 1000000`
-    // Commits as fast as the server can, on names that change every millisecond, so that the two meet at each.
-    await project.sql.unsafe(`
-      create procedure public.take_slugs() language plpgsql as $$
-      declare
-        v_end timestamptz := clock_timestamp() + interval '2 s';
-        v_name text;
-      begin
-        while clock_timestamp() < v_end loop
-          v_name := 'r' || floor(extract(epoch from clock_timestamp()) * 1000);
-          insert into public.organizations (name, slug, owner_id, data_region, hosting_region, provisioning_status)
-          values ('Race', provisioning.free_slug(v_name), '${user.id}', 'us-east-1', 'us-east-1', '{}');
-          commit;
-        end loop;
-      end $$`)
-    const results = await Promise.all(
-      [0, 1, 2].map(() => refusal(project.sql.unsafe('call public.take_slugs()'))),
-    )
-    await project.sql`drop procedure public.take_slugs`
-    expect(results).toEqual([undefined, undefined, undefined])
-  })
-
-  it.each([
-    [{ organization_name: 'Held' }, 'held'],
-    [{ full_name: 'Hel-d Back' }, 'hel-d-backs-organization'],
-  ])('held by another open transaction makes nobody wait (%j)', async (metadata, slug) => {
-    const waited = await project.auth.begin(async (tx) => {
-      await signUp(tx, { metadata })
-      const started = performance.now()
-      const second = await signUpOrganization({ metadata })
-      expect(second.slug).toMatch(new RegExp(`^${slug}-[0-9a-f]{10}$`))
-      return performance.now() - started
-    })
-    expect(waited).toBeLessThan(1000)
-    expect(
-      (await project.sql`select from public.organizations where slug = ${slug}`).count,
-      'the first sign-up has the plain slug',
-    ).toBe(1)
-  })
-
-  it('is free again after a rollback', async () => {
-    const metadata = { organization_name: 'Given up' }
-    await project.auth
-      .begin(async (tx) => {
-        await signUp(tx, { metadata })
-        throw new Error('rolled back')
-      })
-      .catch(() => undefined)
-    expect((await signUpOrganization({ metadata })).slug).toBe('given-up')
   })
 })
 
@@ -487,7 +175,7 @@ describe('the regions', () => {
     [{ hosting_region: 'sa' }, 'us-east-1', 'sa-east-1'],
     [{ data_region: '' }, 'us-east-1', 'us-east-1'],
   ])('follow the metadata %j', async (metadata, dataRegion, hostingRegion) => {
-    const organization = await signUpOrganization({ metadata })
+    const organization = await signUps.signUpOrganization({ metadata })
     expect(organization).toMatchObject({ data_region: dataRegion, hosting_region: hostingRegion })
     await begin(organization.id)
     expect(await eventMetadata(organization.id)).toEqual({})
@@ -499,7 +187,7 @@ describe('the regions', () => {
   })
 
   it('that are unknown give the default, and the event says what was asked for', async () => {
-    const organization = await signUpOrganization({
+    const organization = await signUps.signUpOrganization({
       metadata: { data_region: 'Moon', hosting_region: 'Mars' },
     })
     expect(organization).toMatchObject({ data_region: 'us-east-1', hosting_region: 'us-east-1' })
@@ -514,14 +202,14 @@ describe('the regions', () => {
     'may be anything and fail nothing (%#)',
     async (region) => {
       const { id } = await signUp(project.auth, { metadata: { data_region: region, hosting_region: region } })
-      expect(only(await organizationsOf(id)).data_region).toBe('us-east-1')
-      await expectNoTrouble()
+      expect(only(await signUps.organizationsOf(id)).data_region).toBe('us-east-1')
+      await signUps.expectNoTrouble()
     },
   )
 
   it('default to what the settings say', async () => {
     await project.sql`update provisioning.settings set default_data_region = 'sa-east-1'`
-    const organization = await signUpOrganization({})
+    const organization = await signUps.signUpOrganization({})
     await project.sql`update provisioning.settings set default_data_region = 'us-east-1'`
     expect(organization).toMatchObject({ data_region: 'sa-east-1', hosting_region: 'sa-east-1' })
   })
@@ -604,12 +292,12 @@ describe('what sign-ups read in one row', () => {
 describe('who is provisioned when', () => {
   it('an anonymous user gets nothing until they stop being anonymous', async () => {
     const { id } = await signUp(project.auth, { anonymous: true, email: null, emailConfirmed: false })
-    expect(await rowsOf(id)).toEqual(NOTHING)
+    expect(await signUps.rowsOf(id)).toEqual(NOTHING)
     await project.auth`update users set raw_user_meta_data = '{"theme": "dark"}' where id = ${id}`
-    expect(await rowsOf(id)).toEqual(NOTHING)
+    expect(await signUps.rowsOf(id)).toEqual(NOTHING)
     await project.auth`update users set is_anonymous = false, email = ${`${id}@example.com`} where id = ${id}`
-    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-    expect(only(await organizationsOf(id)).billing_email).toBe(`${id}@example.com`)
+    expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
+    expect(only(await signUps.organizationsOf(id)).billing_email).toBe(`${id}@example.com`)
   })
 
   it.each([
@@ -626,8 +314,8 @@ describe('who is provisioned when', () => {
         await sql`update users set email = ${email} where id = ${id}`
         await sql`update users set email_confirmed_at = now() where id = ${id}`
       })
-      expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
-      const organization = only(await organizationsOf(id))
+      expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
+      const organization = only(await signUps.organizationsOf(id))
       expect(organization).toMatchObject({ name: name ?? `ann.${id}`, billing_email: email })
       expect(organization.slug).toMatch(name ? /^ann-lees-organization/ : /^ann-/)
       expect(await project.sql`select from provisioning.converted_users`).toHaveLength(0)
@@ -640,17 +328,17 @@ describe('who is provisioned when', () => {
       await signUp(project.auth, { anonymous: true, email: null, emailConfirmed: false }),
     ]
     await project.auth`update users set is_anonymous = false where id = ${one.id}`
-    expect(await rowsOf(one.id)).toEqual(ONE_OF_EACH)
+    expect(await signUps.rowsOf(one.id)).toEqual(ONE_OF_EACH)
     await project.sql`alter table public.wallets add constraint trouble check (user_id <> ${project.sql.unsafe(`'${other.id}'`)})`
     try {
       await project.auth`update users set is_anonymous = false where id = ${other.id}`
     } finally {
       await project.sql`alter table public.wallets drop constraint trouble`
     }
-    expect(await rowsOf(other.id)).toEqual(NOTHING)
+    expect(await signUps.rowsOf(other.id)).toEqual(NOTHING)
     await project.sql`select provisioning.repair_sign_ups(10)`
-    expect(await rowsOf(other.id)).toEqual(ONE_OF_EACH)
-    await expectNoTrouble()
+    expect(await signUps.rowsOf(other.id)).toEqual(ONE_OF_EACH)
+    await signUps.expectNoTrouble()
   })
 
   it("waits for the confirmation when settings.provision_on is 'email_confirmed'", async () => {
@@ -658,13 +346,13 @@ describe('who is provisioned when', () => {
     try {
       const { id } = await signUp(project.auth, { emailConfirmed: false })
       await project.auth`update users set raw_user_meta_data = '{"name": "Cy"}' where id = ${id}`
-      expect(await rowsOf(id)).toEqual(NOTHING)
+      expect(await signUps.rowsOf(id)).toEqual(NOTHING)
       await project.auth`update users set email_confirmed_at = now() where id = ${id}`
-      expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+      expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
       const { id: byPhone } = await signUp(project.auth, { email: null, emailConfirmed: false })
-      expect(await rowsOf(byPhone)).toEqual(NOTHING)
+      expect(await signUps.rowsOf(byPhone)).toEqual(NOTHING)
       await project.auth`update users set phone_confirmed_at = now() where id = ${byPhone}`
-      expect(await rowsOf(byPhone)).toEqual(ONE_OF_EACH)
+      expect(await signUps.rowsOf(byPhone)).toEqual(ONE_OF_EACH)
     } finally {
       await project.sql`update provisioning.settings set provision_on = 'sign_up'`
     }
@@ -672,7 +360,7 @@ describe('who is provisioned when', () => {
 
   it('does not wait for it otherwise', async () => {
     const { id } = await signUp(project.auth, { emailConfirmed: false })
-    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
   })
 })
 
@@ -685,14 +373,14 @@ describe('a change of the user', () => {
     const email = `new.${id}@example.com`
     await project.auth`update users set email = ${email} where id = ${id}`
     expect(await profileOf(id)).toMatchObject({ email })
-    expect(only(await organizationsOf(id)).billing_email).toBe(email)
+    expect(only(await signUps.organizationsOf(id)).billing_email).toBe(email)
   })
 
   it('of the e-mail address leaves a billing address alone that somebody chose', async () => {
     const { id } = await signUp(project.auth)
     await project.sql`update public.organizations set billing_email = 'books@example.com' where owner_id = ${id}`
     await project.auth`update users set email = ${`new.${id}@example.com`} where id = ${id}`
-    expect(only(await organizationsOf(id)).billing_email).toBe('books@example.com')
+    expect(only(await signUps.organizationsOf(id)).billing_email).toBe('books@example.com')
   })
 
   it('of the metadata reaches the profile, and what it does not mention stays', async () => {
@@ -707,11 +395,11 @@ describe('a change of the user', () => {
     [' ann@example.com ', 'ann@example.com'],
   ])('and a sign-up with the address %j have the billing address %j', async (email, stored) => {
     const { id } = await signUp(project.auth, { email })
-    expect(only(await organizationsOf(id)).billing_email).toBe(stored)
+    expect(only(await signUps.organizationsOf(id)).billing_email).toBe(stored)
     expect((await profileOf(id)).email).toBe(stored)
     await project.auth`update users set email = ${`${id}@example.com`} where id = ${id}`
     await project.auth`update users set email = ${email} where id = ${id}`
-    expect(only(await organizationsOf(id)).billing_email).toBe(stored)
+    expect(only(await signUps.organizationsOf(id)).billing_email).toBe(stored)
     expect((await profileOf(id)).email).toBe(stored)
     await project.auth`delete from users where id = ${id}`
   })
@@ -758,10 +446,10 @@ describe('ensure_user_provisioned', () => {
       await tx`set local session_replication_role = replica`
       await tx`update auth.users set is_anonymous = false where id = ${id}`
     })
-    expect(await rowsOf(id)).toEqual(NOTHING)
+    expect(await signUps.rowsOf(id)).toEqual(NOTHING)
     const results = await Promise.all(Array.from({ length: 8 }, () => ensure(id)))
     expect(new Set(results.map((rows) => only(rows).id)).size).toBe(1)
-    expect(await rowsOf(id)).toEqual(ONE_OF_EACH)
+    expect(await signUps.rowsOf(id)).toEqual(ONE_OF_EACH)
   })
 
   it.each(['wallets', 'profiles', 'organization_members', 'provisioning_jobs'])(
@@ -774,18 +462,18 @@ describe('ensure_user_provisioned', () => {
         key ? project.sql`${project.sql(key)} = ${user.id}` : project.sql`organization_id = ${organizationId}`
       }`
       expect(only(await ensure(user.id)).id).toBe(organizationId)
-      expect(await rowsOf(user.id)).toEqual(ONE_OF_EACH)
+      expect(await signUps.rowsOf(user.id)).toEqual(ONE_OF_EACH)
     },
   )
 
   it('brings back a database row that a worker had made, and none before', async () => {
     const { user, organizationId } = await createOnlyJob(project)
     await ensure(user.id)
-    expect(await rowsOf(user.id)).toEqual(ONE_OF_EACH)
+    expect(await signUps.rowsOf(user.id)).toEqual(ONE_OF_EACH)
     await new Engine(project.sql).claim()
     await project.sql`delete from public.organization_databases where organization_id = ${organizationId}`
     await ensure(user.id)
-    expect(await rowsOf(user.id)).toEqual(BEGUN)
+    expect(await signUps.rowsOf(user.id)).toEqual(BEGUN)
   })
 
   it('answers null for a user who does not exist', async () => {

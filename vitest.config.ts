@@ -5,15 +5,36 @@ import { LongestFirst } from './tests/support/sequencer.ts'
 // Every worker, and every command that a test starts, loads the same packages; what the first has compiled the others read.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.vite/compiled', import.meta.url))
 
+/** Files that leave nothing behind in their process: what they make is in a database of their own, which they drop. */
+const STATELESS = ['tests/database/**/*.test.ts', 'tests/structure/**/*.test.ts']
+
 export default defineConfig({
   // As Node resolves it for the packages that are not bundled: a schema and what runs it must be of one copy.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
-    // tests/long/run.ts asks for what is in its folder; it takes too long for npm test.
-    include:
-      process.env.LONG_TESTS === undefined
-        ? ['tests/!(long)/**/*.test.ts', 'shared/**/*.test.ts']
-        : ['tests/long/**/*.test.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'others',
+          // tests/long/run.ts asks for what is in its folder; it takes too long for npm test.
+          include:
+            process.env.LONG_TESTS === undefined
+              ? ['tests/!(long)/**/*.test.ts', 'shared/**/*.test.ts']
+              : ['tests/long/**/*.test.ts'],
+          exclude: STATELESS,
+        },
+      },
+      // One after the other in the same processes: to start one and to load the same modules takes as long as many of these files.
+      {
+        extends: true,
+        test: {
+          name: 'stateless',
+          include: process.env.LONG_TESTS === undefined ? STATELESS : [],
+          isolate: false,
+        },
+      },
+    ],
     globalSetup: ['tests/support/global-setup.ts'],
     // One Postgres serves every file. Files wait for servers much of their time: two cores are busy for 55 % with two,
     // 80 % with three.

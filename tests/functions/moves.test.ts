@@ -460,7 +460,7 @@ describe('a move that does not come to its end', () => {
           await leadTo(server.port)
         }
         // Other steps come first, and need their time beside other work.
-        for (let seconds = 1; server.silenced === 0; seconds *= 2) {
+        for (let seconds = 0.5; server.silenced === 0; seconds *= 2) {
           tenants.stepMaxSeconds = seconds
           await tenants.work(id)
           await leadTo(port)
@@ -520,7 +520,7 @@ describe('a move that does not come to its end', () => {
   })
 
   test('goes on after its worker has died, wherever that was', { timeout: 300_000 }, async () => {
-    const apart = placesApart(17)
+    const apart = placesApart(25)
     let deaths = 0
     for (let place = 1; ; place += apart) {
       const id = await tenants.tenant()

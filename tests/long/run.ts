@@ -119,7 +119,7 @@ await runCommand(async () => {
       await passes('scripts each in a process of its own', vitest('tests/cli/usage'), signal, {
         SCRIPTS_ALONE: '1',
       })
-      await passes('shapes of projects', vitest('tests/install/shapes'), signal, { SHAPE_SCHEMAS: 'all' })
+      await passes('shapes of projects', vitest('tests/install/shapes'), signal, { SHAPES: 'all' })
       const anyPlace = ['--testNamePattern', 'any place|any of its lines|wherever that was']
       for (const [file, apart] of MORTAL)
         await passes(`dying workers in ${file}`, [...vitest(file), ...anyPlace], signal, {

@@ -4,6 +4,7 @@ import { heading, labelled, sign } from '../../tools/terminal.ts'
 import type { Api } from '../api.ts'
 import { advisorFindings } from '../doctor/advisors.ts'
 import { diagnosisSchema } from '../doctor/diagnosis.ts'
+import { fileFindings } from '../doctor/files.ts'
 import type { Finding } from '../doctor/finding.ts'
 import { clockFinding, installationFindings } from '../doctor/installation.ts'
 import { readFunctionNames, readMigrations } from '../doctor/migrations.ts'
@@ -29,7 +30,8 @@ export function registerDoctor(program: Command, define: Define): void {
         'after',
         `
 Looks at migrations, extensions, triggers, Vault (names only), cron jobs and their last runs, pg_net, the way from the database to
-each function, providers, stuck and failed jobs, alerts, reconciliation, the clock, and the advisors.
+each function, providers, stuck and failed jobs, alerts, reconciliation, the clock, and the advisors; in the directory of a project
+into which init has put files, at those, too.
 Keys: NEON_API_KEY, STRIPE_SECRET_KEY, SUPABASE_MANAGEMENT_TOKEN, GITHUB_TOKEN, VERCEL_TOKEN and N8N_API_KEY are tried with a harmless
 call where they are set; SUPABASE_DB_URL is for the advisors. The functions have SUPABASE_MANAGEMENT_TOKEN and SUPABASE_ORG_ID as
 MANAGEMENT_TOKEN and MANAGEMENT_ORG_ID, because their secrets may not begin with SUPABASE_; these names are taken here, too.
@@ -59,6 +61,7 @@ async function examine(session: Session, api: Api, quick: boolean): Promise<Find
     const installation = [
       ...installationFindings(diagnosis, await readMigrations(), api.project, now),
       clockFinding(skewMs),
+      ...(await fileFindings('.', diagnosis.migrations)),
     ]
     const work = workFindings(diagnosis, now)
     if (quick) return [...installation, ...providerFindings(diagnosis), ...work]

@@ -122,6 +122,11 @@ function screen(project: string, plan: Plan, isWritten: boolean): string {
       table ? [`  reads your table ${bold(table.table)} instead of one of ours: ${described(table)}`] : [],
     ),
     ...plan.proposals.map((option) => `  could read a table of yours, with ${option}`),
+    ...(plan.upgrade
+      ? [
+          `  brings a database that has an earlier version up to this one, by ${bold(plan.upgrade)}: read it first`,
+        ]
+      : []),
     ...plan.notices.map((notice) => `  ${yellow('!')} ${notice}`),
     ...(plan.sawDatabase
       ? []

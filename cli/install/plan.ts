@@ -7,17 +7,17 @@ import { withOurVariables } from './env-example.ts'
 import { findMapping, type MappingWish, proposals } from './find-mapping.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
 import { effectiveMapping, type Mapping, mappingMigrations, withWantedMapping } from './mapping.ts'
-import { INSTALLED_PREFIX, type Migration, renderedMigrations } from './migrations.ts'
+import { renderedMigrations } from './migrations.ts'
 import { codeIn, codeInDatabase, noticesOf } from './notices.ts'
 import { firstFiles, functionFiles, IMPORT_MAP, isBundle, type OurFile, OWN_FOLDERS } from './our-files.ts'
+import { changedSince, MIGRATIONS, placedMigrations } from './placed-migrations.ts'
 import { TEMPLATE_SCHEMA } from './render-schema.ts'
 import { namesMadeIn, ourNames, ourTables } from './taken-names.ts'
 import { openTheirDatabase, type TheirDatabase } from './their-database.ts'
 import { CONFIG, textOf, VARIABLES } from './their-files.ts'
 import { type TheirTable, tablesInDatabase, tablesMadeIn } from './their-tables.ts'
-import { versionOf, versionsAfter } from './versions.ts'
+import { versionOf, versionsIn } from './versions.ts'
 
-const MIGRATIONS = 'supabase/migrations'
 /** Proposed, in this order, where `public` has names of ours. */
 const OWN_SCHEMAS = ['tenancy', 'tenant_provisioning']
 
@@ -40,6 +40,8 @@ export interface Plan {
   /** What the project's own code does that concerns ours. */
   readonly notices: readonly string[]
   readonly changes: readonly Change[]
+  /** The migration that brings a database of an earlier version up to this one. */
+  readonly upgrade?: string
   /** Whether its database was looked at, too. */
   readonly sawDatabase: boolean
   /** Why nothing can be done; empty when it can. */
@@ -81,7 +83,8 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
   const mapping = effectiveMapping(mappings)
   const migrations = [...(await renderedMigrations(schema)), ...mappingMigrations(mappings)]
   const functions = await readFunctionNames()
-  const placed = placedMigrations(
+  const placed = await placedMigrations(
+    project,
     migrations,
     manifest,
     [...versionsIn(theirs.keys()), ...(database?.versions ?? [])],
@@ -107,6 +110,7 @@ export async function planInstallation(options: PlanOptions): Promise<Plan> {
     proposals: proposals(tables, mapping),
     notices: await notices([...theirs.values()], schema, tables, database),
     sawDatabase: database !== undefined,
+    ...(placed.upgrade ? { upgrade: placed.upgrade } : {}),
     changes: [
       ...changes,
       ...(await manifestChange(project, { schema, mappings, migrations: placed.manifest }, wantedFiles)),
@@ -195,43 +199,6 @@ async function chosenSchema(
   return { schema: candidates.at(-1) ?? TEMPLATE_SCHEMA, reason: '', problems }
 }
 
-/**
- * Our migrations under the names that they have, or get, in the project.
- * @param theirs versions of migrations that are not ours
- */
-function placedMigrations(
-  migrations: readonly Migration[],
-  manifest: Manifest | undefined,
-  theirs: readonly string[],
-  now: Date,
-): { files: OurFile[]; manifest: Manifest['migrations']; problems: string[] } {
-  const known = manifest?.migrations ?? {}
-  const added = migrations.filter(({ name }) => !(name in known))
-  const taken = versionsIn(Object.values(known).map(({ file }) => file))
-  const versions = versionsAfter([...theirs, ...taken], added.length, now)
-  const placed = migrations.map(({ name, text }) => {
-    const file =
-      known[name]?.file ??
-      `${versions[added.findIndex((each) => each.name === name)]}_${INSTALLED_PREFIX}${name.replace(/^\d+_/, '')}`
-    return { name, file, text }
-  })
-  const changed = placed.filter(({ name, text }) => known[name] && known[name].template !== checksum(text))
-  return {
-    files: placed.map(({ file, text }) => ({ path: `${MIGRATIONS}/${file}`, text })),
-    manifest: Object.fromEntries(
-      placed.map(({ name, file, text }) => [name, { file, template: checksum(text) }]),
-    ),
-    problems:
-      changed.length > 0
-        ? [
-            `This version has other texts in ${changed.length} migrations that the project has already (${changed[0]?.file} is the first). A database that has applied them would not get the changes: until 1.0.0 there is no upgrade for it. Where no database has applied them, delete ${MANIFEST_FILE} and our migrations, then run this again.`,
-          ]
-        : [],
-  }
-}
-
-const versionsIn = (files: Iterable<string>) => [...files].flatMap((name) => versionOf(name) ?? [])
-
 /** What the functions have of a folder that is the project's comes from its files as soon as there are some. */
 async function withTheirFolders(project: string, files: readonly OurFile[]): Promise<OurFile[]> {
   const bundles = new Map<string, string>()
@@ -267,9 +234,7 @@ function conflictOf(
   if (current === undefined || current === text || isBundle(file)) return undefined
   const written = manifest?.files[file]
   if (written === checksum(current)) return undefined
-  return written
-    ? `${file} was changed since it was written here. Bring it back as it was, or keep your change elsewhere.`
-    : `${file} is there already, and is yours. Give it another name.`
+  return written ? changedSince(file) : `${file} is there already, and is yours. Give it another name.`
 }
 
 /** What an earlier version had and this one has not, as long as nobody changed it. Migrations stay: databases have applied them. */

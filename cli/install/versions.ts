@@ -3,6 +3,9 @@ const VERSION = /^(\d+)_.+\.sql$/
 /** The version in a migration's file name; undefined when the Supabase CLI would not take the file for a migration. */
 export const versionOf = (file: string): string | undefined => VERSION.exec(file)?.[1]
 
+export const versionsIn = (files: Iterable<string>): string[] =>
+  [...files].flatMap((name) => versionOf(name) ?? [])
+
 /**
  * New versions, in order, for files that come after all others of a project: the time and the seconds after it, or the seconds
  * after the newest version where that is later. The Supabase CLI orders versions as texts.

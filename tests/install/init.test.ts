@@ -7,9 +7,12 @@ import postgres from 'postgres'
 import { parse } from 'smol-toml'
 import { describe, expect, it, vi } from 'vitest'
 import { diagnosisSchema } from '../../cli/doctor/diagnosis.ts'
+import { fileFindings } from '../../cli/doctor/files.ts'
 import { installationFindings } from '../../cli/doctor/installation.ts'
 import { readFunctionNames, readMigrations } from '../../cli/doctor/migrations.ts'
 import { withOurConfig } from '../../cli/install/config-toml.ts'
+import { checksum, MANIFEST_FILE } from '../../cli/install/manifest.ts'
+import { OWN_FOLDERS } from '../../cli/install/our-files.ts'
 import { planInstallation } from '../../cli/install/plan.ts'
 import { namesMadeIn } from '../../cli/install/taken-names.ts'
 import { versionsAfter } from '../../cli/install/versions.ts'
@@ -17,6 +20,7 @@ import { writeChanges } from '../../cli/install/write-changes.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { tenants, tenantsJson } from '../cli/cli.ts'
+import { problemWith } from '../cli/printed-commands.ts'
 import { catalogue } from '../database/catalogue.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { deploy } from '../support/deployment.ts'
@@ -207,26 +211,53 @@ describe('init', () => {
     }
   })
 
-  it('takes away what an older version had and this one has not, and says when there is no upgrade', async () => {
+  it('takes away what an older version had and this one has not', async () => {
     const { directory, remove } = await makeProject(NEW)
-    const file = path.join(directory, 'supabase/tenant-provisioning.json')
+    const file = path.join(directory, MANIFEST_FILE)
     try {
       await init(directory, '--yes')
       const manifest = JSON.parse(await readFile(file, 'utf8'))
       const old = 'supabase/functions/_tenant-provisioning/shared/old.ts'
-      const { createHash } = await import('node:crypto')
       await writeFile(path.join(directory, old), 'export {}\n')
-      manifest.files[old] = createHash('sha256').update('export {}\n').digest('hex')
+      manifest.files[old] = checksum('export {}\n')
       await writeFile(file, JSON.stringify(manifest))
       await init(directory, '--yes')
       expect(Object.keys(await filesIn(directory))).not.toContain(old)
+    } finally {
+      await remove()
+    }
+  })
+
+  it('is looked after by the doctor: files that somebody changed, another version, what is not applied', async () => {
+    const { directory, remove } = await makeProject(NEW)
+    const file = path.join(directory, MANIFEST_FILE)
+    const states = async (applied: readonly string[] | null) =>
+      (await fileFindings(directory, applied)).map(({ status, found }) => `${status}: ${found}`)
+    try {
+      expect(await states([])).toEqual([])
+      await init(directory, '--yes')
+      const manifest = JSON.parse(await readFile(file, 'utf8'))
+      const names = Object.values<{ file: string }>(manifest.migrations).map((each) => each.file.slice(0, -4))
+      expect(await states(names)).toEqual([
+        `ok: all ${Object.keys(manifest.files).length - OWN_FOLDERS.length}`,
+        'ok: that of this program, in the schema public',
+        `ok: all ${names.length} applied`,
+      ])
+      expect((await states(null))[2]).toBe('ok: the project keeps no record of them')
+      await writeFile(path.join(directory, 'supabase/functions/graphql/index.ts'), '// mine\n')
+      await rm(path.join(directory, `supabase/migrations/${names[0]}.sql`))
       manifest.migrations['20260101000000_foundation.sql'].template = '0'
       await writeFile(file, JSON.stringify(manifest))
-      const refused = await init(directory, '--yes')
-      expect({ code: refused.code, text: refused.stdout }).toMatchObject({
-        code: 1,
-        text: expect.stringContaining('_tenant_provisioning_foundation.sql is the first'),
-      })
+      const [changed, version, unapplied] = await states(names.slice(1))
+      expect(changed).toMatch(
+        /^warning: .*graphql\/index\.ts.*tenant_provisioning_foundation\.sql|^warning: .*foundation\.sql.*graphql\/index\.ts/,
+      )
+      expect(version).toBe(
+        'warning: supabase/tenant-provisioning.json is of another version than this program.',
+      )
+      expect(unapplied).toBe(`failed: Not applied: ${names[0]}.sql.`)
+      const printed = (await fileFindings(directory, [])).flatMap(({ command }) => command ?? [])
+      expect(await Promise.all(printed.map(problemWith))).toEqual(printed.map(() => undefined))
     } finally {
       await remove()
     }

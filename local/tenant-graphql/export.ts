@@ -48,7 +48,7 @@ export async function exportNewest(): Promise<WrittenFile[]> {
         path: `${EXPORTS}/v${version}.mjs`,
         text: `// ${header}\n// ${source}\n/* @ts-self-types="./version.d.mts" */\n${await bundleSchema(code)}`,
       },
-      { path: `${EXPORTS}/v${version}.d.mts`, text: `export * from './version.d.mts'\n` },
+      { path: `${EXPORTS}/v${version}.d.mts`, text: `// ${shared}\nexport * from './version.d.mts'\n` },
       { path: `${SDL}/v${version}.graphql`, text: `# ${header}\n\n${sdl}` },
     ]
   } finally {

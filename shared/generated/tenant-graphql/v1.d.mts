@@ -1,1 +1,2 @@
+// Written by `npm run tenant-graphql`.
 export * from './version.d.mts'

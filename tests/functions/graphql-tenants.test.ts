@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTenant, only, openProject, type Project, refusal } from '../database/project.ts'
 import { runAs } from '../support/roles.ts'
 
-const TENANTS = 100_000
+/** A multiple of 10,000, and more than what is counted exactly; npm run test:long has more. */
+const TENANTS = Number(process.env.LISTED_TENANTS ?? 40_000)
 
 let project: Project
 let operatorId: string
@@ -16,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(() => project?.close())
 
-/** As sign-ups would, but all at once: one owner, no jobs. One in a thousand has failed, one in two thousand is unhealthy. */
+/** As sign-ups would, but all at once: one owner, no jobs. One in five hundred has failed, one in ten thousand is unhealthy. */
 async function insertTenants({ superuser }: Project): Promise<void> {
   // The search index is made afterwards, which takes a tenth of the time.
   const [index] = await superuser<{ definition: string }[]>`
@@ -28,10 +29,10 @@ async function insertTenants({ superuser }: Project): Promise<void> {
       created_at, provisioned_at)
     select 'Company ' || md5(n::text), 'company-' || n, ${operatorId}, 'billing' || n || '@example.com',
       case when n % 10 = 0 then 'eu-central-1' else 'us-east-1' end, 'us-east-1', case when n % 50 = 0 then 'pro' else 'free' end,
-      jsonb_build_object('stripe', 'ready', 'neon', 'ready', 'overall', case when n % 1000 = 0 then 'failed' else 'ready' end),
+      jsonb_build_object('stripe', 'ready', 'neon', 'ready', 'overall', case when n % 500 = 0 then 'failed' else 'ready' end),
       -- Many at the same moment, so that the id has to decide.
       date_trunc('hour', now()) - (n / 20) * interval '1 minute',
-      case when n % 1000 <> 0 then now() end
+      case when n % 500 <> 0 then now() end
     from generate_series(1, ${TENANTS}) n`
   await superuser`
     insert into public.organization_databases (organization_id, region, size, health_status)
@@ -99,7 +100,7 @@ async function expectQuick(work: () => Promise<unknown>): Promise<void> {
   expect(best).toBeLessThan(scan / 3)
 }
 
-describe('the list of 100,000 tenants', () => {
+describe('the list of very many tenants', () => {
   it.each<[string, object, string, (row: Row) => boolean, number]>([
     ['the newest', {}, '-created_at', () => true, 50],
     ['the oldest', {}, 'created_at', () => true, 50],
@@ -118,7 +119,7 @@ describe('the list of 100,000 tenants', () => {
       { health: 'unhealthy' },
       '-created_at',
       (row) => row.health === 'unhealthy',
-      10,
+      TENANTS / 10_000,
     ],
     ['those that sleep', { health: 'sleeping' }, '-created_at', (row) => row.health === 'sleeping', 50],
     [
@@ -129,7 +130,7 @@ describe('the list of 100,000 tenants', () => {
       50,
     ],
     ['a plan', { plan: 'pro' }, '-name', (row) => row.plan === 'pro', 50],
-    ['a part of an address', { search: 'BILLING77777@' }, '-created_at', () => true, 1],
+    ['a part of an address', { search: 'BILLING37777@' }, '-created_at', () => true, 1],
     [
       'a part of many names',
       { search: 'company' },
@@ -139,7 +140,7 @@ describe('the list of 100,000 tenants', () => {
     ],
     [
       'a part of the address of one that was never ready',
-      { search: 'billing77000@' },
+      { search: 'billing37000@' },
       '-created_at',
       (row) => row.status === 'failed',
       1,
@@ -182,7 +183,7 @@ describe('the list of 100,000 tenants', () => {
 
   it('reads a page in its middle through the index, not by counting up to it', async () => {
     const [row] = await project.sql<{ createdAt: string; id: string }[]>`
-      select created_at::text as "createdAt", id from public.organizations order by created_at, id offset 50000 limit 1`
+      select created_at::text as "createdAt", id from public.organizations order by created_at, id offset ${TENANTS / 2} limit 1`
     const after = ['-created_at', row?.createdAt, row?.id]
     const cursor = btoa(JSON.stringify(after))
     await expectQuick(() => list({}, '-created_at', 50, cursor))
@@ -269,10 +270,10 @@ describe('the counts of tenants', () => {
     const { total, by_status: states, by_health: health } = await counts()
     expect(states.find(({ status }) => status === 'failed')).toEqual({
       status: 'failed',
-      count: TENANTS / 1000,
+      count: TENANTS / 500,
       exact: true,
     })
-    expect(health).toContainEqual({ health: 'unhealthy', count: 10, exact: true })
+    expect(health).toContainEqual({ health: 'unhealthy', count: TENANTS / 10_000, exact: true })
     const ready = states.find(({ status }) => status === 'ready')
     for (const each of [total, ready]) {
       expect(each?.exact).toBe(false)

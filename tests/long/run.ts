@@ -116,6 +116,9 @@ await runCommand(async () => {
       await passes('a longer attack on connections', vitest('tests/hostile/killed-backends'), signal, {
         ATTACK_SECONDS: '30',
       })
+      await passes('a list of more tenants', vitest('tests/functions/graphql-tenants'), signal, {
+        LISTED_TENANTS: '100000',
+      })
       await passes('scripts each in a process of its own', vitest('tests/cli/usage'), signal, {
         SCRIPTS_ALONE: '1',
       })

@@ -21,8 +21,9 @@ export function registerConnection(program: Command, define: Define): void {
       .command('connection')
       .description('how to connect to a tenant’s database')
       .argument('<tenant>', 'slug, e-mail address or id')
-      .option('--reveal', 'with the password, which the audit log notes'),
-    async (session, subject: string, options: { readonly reveal?: true }) => {
+      .option('--reveal', 'with the password, which the audit log notes')
+      .option('--pooled', 'the texts to copy go through the pooler, for many short connections'),
+    async (session, subject: string, options: { readonly reveal?: true; readonly pooled?: true }) => {
       const api = await session.connect()
       const { organization_id: organizationId } = await api.find(subject)
       const reveal = options.reveal ?? false
@@ -33,13 +34,13 @@ export function registerConnection(program: Command, define: Define): void {
       if (reveal)
         session.standing = 'No password was shown, but the audit log may note that it was asked for.'
       const connection = connectionSchema.parse(await api.read('The connection', call))
-      session.print(connection, () => screen(connection, reveal))
+      session.print(connection, () => screen(connection, reveal, options.pooled ?? false))
       return exit.fine
     },
   )
 }
 
-function screen(connection: z.infer<typeof connectionSchema>, reveal: boolean): string {
+function screen(connection: z.infer<typeof connectionSchema>, reveal: boolean, isPooled: boolean): string {
   const {
     host,
     pooled_host: pooled,
@@ -62,9 +63,11 @@ function screen(connection: z.infer<typeof connectionSchema>, reveal: boolean): 
       reveal ? (password ?? 'none in Vault') : 'not shown; --reveal shows it, and the audit log notes that',
     ],
   ]
+  const address =
+    isPooled && pooled ? { host: pooled, port: pooledPort ?? port ?? 5432 } : { host, port: port ?? 5432 }
   const forms =
     reveal && password && database && role
-      ? connectionForms({ host, port: port ?? 5432, database, user: role, password, sslMode: ssl })
+      ? connectionForms({ ...address, database, user: role, password, sslMode: ssl })
       : []
   return [...entries, ...forms].map(([name, value]) => labelled(name, value, 14)).join('\n')
 }

@@ -607,7 +607,14 @@ describe('list, events, alerts and connection', () => {
       where name = ${`tenant_database_password/${ready.organizationId}/app_1`}`
     const plain = await run('connection', slug)
     expect(plain).toMatchObject({ code: 0, stdout: expect.not.stringContaining(row?.secret ?? '?') })
-    expect((await run('connection', slug, '--reveal')).stdout).toContain(row?.secret)
+    const shown = (await run('connection', slug, '--reveal')).stdout
+    for (const form of [
+      `psql +PGPASSWORD='${row?.secret}' psql "host=`,
+      `uri +postgresql://[^ ]+:${row?.secret}@`,
+      'env +PGHOST=',
+      'node +postgres\\({ host:',
+    ])
+      expect(shown).toMatch(new RegExp(`^ *${form}`, 'm'))
     const audited = await until('audit entry', async () => {
       const rows = await project.sql`
         select actor_type from public.audit_logs
@@ -615,6 +622,33 @@ describe('list, events, alerts and connection', () => {
       return rows.length > 0 ? rows : undefined
     })
     expect(audited).toEqual([{ actor_type: 'service' }])
+  })
+
+  test('connection gives the texts to copy for the pooler, too, whose address is another one', async () => {
+    const [before] = await project.sql<
+      { host: string; port: number; pooled_host: string | null; pooled_port: number | null }[]
+    >`select host, port, pooled_host, pooled_port from public.organization_databases
+      where organization_id = ${ready.organizationId}`
+    if (!before) throw new Error('the tenant has a database')
+    const move = (host: string | null, port: number | null) =>
+      project.sql`update public.organization_databases set pooled_host = ${host}, pooled_port = ${port}
+        where organization_id = ${ready.organizationId}`
+    await move('pool.example.com', 6543)
+    try {
+      const pooled = (await run('connection', slug, '--reveal', '--pooled')).stdout
+      for (const text of [
+        'psql "host=pool.example.com port=6543 ',
+        '@pool.example.com:6543/',
+        'PGHOST=pool.example.com PGPORT=6543 ',
+        "host: 'pool.example.com', port: 6543,",
+      ])
+        expect(pooled).toContain(text)
+      const direct = (await run('connection', slug, '--reveal')).stdout
+      expect(direct).toContain(`@${before.host}:${before.port}/`)
+      expect(direct).not.toContain('@pool.example.com')
+    } finally {
+      await move(before.pooled_host, before.pooled_port)
+    }
   })
 
   test('seed puts example rows into the tenant’s database once, when it is told to', async () => {
@@ -637,7 +671,7 @@ describe('list, events, alerts and connection', () => {
     expect((await run('seed', slug, '--yes')).stdout).toContain('nothing was added')
     const [audited] = await project.sql`select count(*)::integer from public.audit_logs
       where organization_id = ${ready.organizationId} and action = 'credentials.revealed'`
-    expect(audited).toEqual({ count: 3 })
+    expect(audited).toEqual({ count: 5 })
   })
 
   test('keys are made, shown once, renamed, rerolled and revoked', async () => {

@@ -339,6 +339,20 @@ describe('access for a time', () => {
   })
 })
 
+/** A key of the tenant's, and what the endpoint says with it whose database that is. */
+async function openEndpoint(): Promise<() => Promise<string | undefined>> {
+  const call = { organization_id: person.organizationId, name: 'A key', scope: 'read' as const }
+  const { data } = await person.client.rpc('create_api_key', call)
+  return async () => {
+    const reply = await fetch(`${project.services.url}/functions/v1/tenant-graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...bearer(Object(data).key) },
+      body: JSON.stringify({ query: '{ organizations(first: 2) { nodes { id } } }' }),
+    })
+    return Object(await reply.json()).data?.organizations?.nodes?.[0]?.id
+  }
+}
+
 describe('npm run tenants', () => {
   it('rotates the login of a tenant, and the keys of the project with the passwords of our own logins', async () => {
     const environment = operatorOf(project)
@@ -369,6 +383,8 @@ describe('npm run tenants', () => {
     const [audited] = await project.sql`select count(*)::int as acts from public.audit_logs
       where action = 'key.rotated' and resource_id in ('sealing', 'logins')`
     expect(audited).toEqual({ acts: 2 })
+    const endpoint = await openEndpoint()
+    expect(await endpoint()).toBe(person.organizationId)
     // Within the hour.
     await project.sql`update public.organization_databases set rotation_look_at = now()`
     await project.sweep()
@@ -381,5 +397,27 @@ describe('npm run tenants', () => {
       const sql = await loginConnection(project, person.organizationId, login)
       expect(await sql`select 1 as open`.finally(() => sql.end({ timeout: 1 }))).toEqual([{ open: 1 }])
     }
+    // The endpoint's process has the former password: refused, it is read again.
+    await project.superuser`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tenant-graphql'`
+    expect(await endpoint()).toBe(person.organizationId)
+  })
+
+  it('makes the key anew by which doorbells are known', async () => {
+    const key = async () =>
+      (
+        await project.sql<{ key: string }[]>`
+          select decrypted_secret as key from vault.decrypted_secrets where name = 'provisioning_doorbell_key'`
+      )[0]?.key
+    const before = await key()
+    const { code, document } = await tenantsJson(
+      operatorOf(project),
+      ...['rotate-keys', '--only', 'doorbell', '--yes'],
+    )
+    expect({ code, document }).toEqual({ code: 0, document: { rotated: ['doorbell'] } })
+    expect(await key()).toMatch(/^[0-9a-f]{64}$/)
+    expect(await key()).not.toBe(before)
+    const audited =
+      await project.sql`select from public.audit_logs where action = 'key.rotated' and resource_id = 'doorbell'`
+    expect(audited).toHaveLength(1)
   })
 })

@@ -436,14 +436,16 @@ describe('npm run tenants -- migrate', () => {
 
   it('ends with 3 when a run takes longer than it may be followed; the run is stopped and goes on by command', async () => {
     const environment = operatorOf(project)
-    const late = await tenantsJson(environment, 'migrate', '--to', '7', '--timeout', '0.1', '--yes')
+    // All come first, so that the jobs of the run that is stopped are those of the one that goes on.
+    const run = ['migrate', '--to', '7', '--canary', '100%', '--yes']
+    const late = await tenantsJson(environment, ...run, '--timeout', '0.1')
     expect(late).toMatchObject({ code: 3, document: { run: { to_version: 7, state: 'canary' } } })
     const stopped = await command(environment, 'migrate', '--stop', 'a look at the first few')
     expect(stopped.stdout).toContain('Version 7: stopped.')
     expect(stopped.stdout).toContain('a look at the first few')
     await work(...ALL)
     expect((await status()).versions).toEqual({ 6: FLEET })
-    const { ended } = beginTenants(environment, 'migrate', '--to', '7', '--yes')
+    const { ended } = beginTenants(environment, ...run)
     await until('a run', async () => ((await status()).state === 'stopped' ? undefined : true))
     await work(...ALL)
     expect(await ended).toMatchObject({

@@ -303,8 +303,8 @@ async function problemsOfPages(visits: Visits, slug: string): Promise<string[]> 
     for (const path of ['/sign-in', '/sign-up', '/forgot-password']) await look(page, path)
   })
   await visits.operator(async (page) => {
-    const own = [`/o/${slug}`, `/o/${slug}/health`, `/o/${slug}/infrastructure`]
-    for (const path of [...own, '/new-organization', '/tenants']) await look(page, path)
+    const own = ['', '/health', '/query', '/infrastructure'].map((part) => `/o/${slug}${part}`)
+    for (const path of [...own, '/new-organization', '/tenants', '/o/nobodys']) await look(page, path)
   })
   return found
 }

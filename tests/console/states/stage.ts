@@ -50,6 +50,7 @@ afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') console.log(page.url(), await page.locator('body').textContent())
   project.cut()
   await page.context().setOffline(false)
+  await page.clock.resume()
 })
 
 export const link = (name: string) => () => page.getByRole('link', { name, exact: true }).first().click()

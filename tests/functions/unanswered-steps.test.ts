@@ -162,13 +162,16 @@ async function bearAll(count: number, toEnd: (id: string) => Promise<string>): P
     struck = tier.attempts.length
     expect(await live(toEnd)).toEqual(WHOLE_LIFE)
   }
+  expect([...tier.harms].filter(([, left]) => left.length > 0)).toEqual([])
   expect(tier.attempts).toHaveLength(count)
 }
 
 /** Of each step, from the life of a tenant that nothing harms. */
 async function everyRequest(): Promise<ReadonlyMap<string, readonly string[]>> {
   if (tier.operations.size === 0) await live((id) => endure(id, () => ({ stepMaxSeconds: 60 })))
-  return new Map([...tier.operations].map(([step, operations]) => [step, [...operations]]))
+  // A new key is tried at the project itself, which the Management API does not know.
+  const known = (operations: ReadonlySet<string>) => [...operations].filter((name) => name !== 'unknown')
+  return new Map([...tier.operations].map(([step, operations]) => [step, known(operations)]))
 }
 
 test('each step of the tier is among those that are tried, or asks nobody', async () => {

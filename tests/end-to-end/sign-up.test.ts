@@ -515,13 +515,16 @@ describe('somebody who', () => {
     expect(await rowsOf(data.user?.id ?? '')).toBeUndefined()
   })
 
-  it('of whom the backend says "provision": false has a profile only', async () => {
+  it('of whom the backend says "provision": false has a profile only, where a confirmed address is asked for', async () => {
+    // Auth writes the user first, the app metadata after it, and confirms the address then.
+    await project.sql`update provisioning.settings set provision_on = 'email_confirmed'`
     const { data } = await admin().createUser({
       email: newEmail(),
       email_confirm: true,
       app_metadata: { provision: false },
       user_metadata: { full_name: 'Sue', provision: true },
     })
+    await project.sql`update provisioning.settings set provision_on = 'sign_up'`
     const id = data.user?.id ?? ''
     expect(await rowsOf(id)).toBeUndefined()
     const profiles =

@@ -92,6 +92,8 @@ export async function copyTenant(
       }
     }
     await Promise.all(Array.from({ length: COPIED_AT_ONCE }, copyOne))
+    // Or what the copies have left to write would be written while they are measured.
+    await superuser.unsafe('checkpoint')
   })
   return made
 }

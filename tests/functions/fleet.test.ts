@@ -18,7 +18,7 @@ import { beginTenants, tenants as command, inTerminal, operatorOf, tenantsJson }
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
 import { TYPESCRIPT } from '../support/typescript.ts'
-import { addTenants, type HealthTenant } from './health-project.ts'
+import { addTenants, type HealthTenant, untilUnused } from './health-project.ts'
 
 const FLEET = 40
 const HOUR_MS = 3_600_000
@@ -173,6 +173,7 @@ describe('a fleet migration', () => {
     const [used, awake, ...dormant] = tenants.slice(0, 4)
     if (!used || !awake) throw new Error('there are tenants')
     const sleepers = [used, awake, ...dormant]
+    await untilUnused(project)
     aheadMs = 2 * HOUR_MS
     await Promise.all(tenants.slice(sleepers.length).map(use))
     const { wakeUps } = project.neonEmulator.stats

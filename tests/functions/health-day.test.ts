@@ -5,7 +5,7 @@ import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
 import { neonWatch } from '../../shared/services/neon/watch.ts'
 import { startTestProject, type TestProject } from '../support/project.ts'
-import { addTenants, type HealthTenant, healthRole, useDatabase } from './health-project.ts'
+import { addTenants, type HealthTenant, healthRole, untilUnused, useDatabase } from './health-project.ts'
 
 /** npm run test:long passes a whole day. */
 const HOURS = Number(process.env.HEALTH_HOURS ?? 8)
@@ -42,6 +42,7 @@ const simulatedNow = () => Date.now() + aheadMs
 beforeAll(async () => {
   project = await startTestProject({ neon: { clock: simulatedNow } })
   const tenants = await addTenants(project, 18)
+  await untilUnused(project)
   aheadMs = 0
   const [locked, lost, ...others] = tenants
   if (!locked || !lost) throw new Error('there are too few tenants')

@@ -86,6 +86,14 @@ async function addOwner({ superuser }: TestProject): Promise<void> {
   })
 }
 
+/** Resolves when nobody is connected: whoever still is when the emulator's clock goes on keeps a compute awake. */
+export function untilUnused({ neonEmulator }: TestProject): Promise<unknown> {
+  return until(
+    'end of the last connection',
+    async () => neonEmulator.stats.openConnections === 0 || undefined,
+  )
+}
+
 export interface Reply {
   readonly status: number
   readonly headers: Headers

@@ -10,6 +10,7 @@ import {
   readHealth,
   setHealthPassword,
   sweep,
+  untilUnused,
   useDatabase,
 } from './health-project.ts'
 
@@ -24,6 +25,7 @@ let behindMs = 2 * HOUR_MS
 beforeAll(async () => {
   project = await startTestProject({ neon: { clock: () => Date.now() - behindMs } })
   tenants = await addTenants(project, FLEET)
+  await untilUnused(project)
   behindMs = 0
 })
 

@@ -11,7 +11,7 @@ import { neonHost } from '../../shared/services/neon/host.ts'
 import { tenants as command, operatorOf } from '../cli/cli.ts'
 import { startTestProject, type TestProject, until } from '../support/project.ts'
 import { loginConnection } from '../support/tenant-logins.ts'
-import { addTenants, type HealthTenant } from './health-project.ts'
+import { addTenants, type HealthTenant, untilUnused } from './health-project.ts'
 
 const HOUR_MS = 3_600_000
 /** The files that the tenants have, and the next one, which the first of them cannot take: it has seven stars. */
@@ -129,6 +129,7 @@ describe('a trial of the tenant schema', () => {
   it('applies the files to copies, wakes nobody, changes no tenant, says who cannot take them, and leaves nothing', async () => {
     const [full] = tenants
     if (!full) throw new Error('there are tenants')
+    await untilUnused(project)
     aheadMs += 2 * HOUR_MS
     const { wakeUps } = project.neonEmulator.stats
     const jobs = await begin(3)
@@ -209,6 +210,7 @@ describe('a branch', () => {
     if (!tenant) throw new Error('there are tenants')
     await openBranch(tenant, 'try-schema-left', HOUR_MS)
     expect(await branches()).toEqual(['try-schema-left'])
+    await untilUnused(project)
     aheadMs += 2 * HOUR_MS
     expect(await branches()).toEqual([])
   })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { loginConnection, strongestConnection } from '../support/tenant-logins.ts'
-import { callHealth } from './health-project.ts'
+import { callHealth, untilUnused } from './health-project.ts'
 
 const HOURS_MS = 2 * 3_600_000
 
@@ -16,6 +16,8 @@ let behindMs = HOURS_MS
 beforeAll(async () => {
   project = await startTestProject({ neon: { clock: () => Date.now() - behindMs } })
   sleeper = await readyTenant()
+  await firstCheckOf(sleeper)
+  await untilUnused(project)
   behindMs = 0
   ;[ready, colleague, refusing] = await Promise.all([readyTenant(), readyTenant(), readyTenant()])
 })
@@ -27,6 +29,14 @@ async function readyTenant(): Promise<SignedUp> {
   await project.waitFor(person.organizationId)
   return person
 }
+
+/** It begins when the tenant is ready, and connects to a compute that was awake then. */
+const firstCheckOf = ({ organizationId }: SignedUp) =>
+  until('first check of the tenant', async () => {
+    const [row] = await project.sql<{ checked: boolean }[]>`
+      select checked_at is not null as checked from public.tenant_health where organization_id = ${organizationId}`
+    return row?.checked || undefined
+  })
 
 const addColleague = ({ organizationId }: SignedUp) =>
   project.sql`insert into public.organization_members (organization_id, user_id, role)

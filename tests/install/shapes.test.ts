@@ -19,7 +19,7 @@ const HANDFUL = [
 ]
 /** Our tables can be in `public`, or in a schema of their own, which some shapes ask for. */
 const SCHEMAS = ['public', 'tenancy']
-/** SHAPES=all, as npm run test:long has it, tries every shape, in each of the schemas that it leaves to us. */
+/** SHAPES=all, as npm run test:long -- shapes has it, tries every shape, in each of the schemas that it leaves to us. */
 const INSTALLATIONS = [...SHAPES, ...MORE_SHAPES].flatMap((shape) => {
   if (process.env.SHAPES !== 'all')
     return HANDFUL.includes(shape.name) ? [{ name: shape.name, schema: shape.schema, shape }] : []

@@ -41,10 +41,11 @@ others run all the same.
   export       that the GraphQL schema which is committed is the one that npm run tenant-graphql makes, half a minute
   samples      what npm test tries a part of: whole demos of both tiers from a private checkout, the bench of growth in small, a
                day of health checks, migrations that are cut off at more places, larger storms, scripts each in a process of its
-               own, projects of all shapes with our tables in each schema, workers that die at each place, and each request of the
-               tier project without an answer; a quarter of an hour
+               own, workers that die at each place, and each request of the tier project without an answer; a quarter of an hour
   console      axe on every view of the console in each of its states, and the bench of the console beside 100,000 tenants
-  schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes
+  shapes       projects of all shapes, each with our tables in each schema that it leaves to us, two minutes; CI runs it
+  schema       types and tests of the database once more, with all of ours in a schema other than public, five minutes;
+               CI runs it, too
 
   --sign-ups N    for chaos (default 10000)
   --seed S        for chaos (default 11)
@@ -61,6 +62,7 @@ const PARTS = [
   'export',
   'samples',
   'console',
+  'shapes',
   'schema',
 ] as const
 type Part = (typeof PARTS)[number]
@@ -122,7 +124,6 @@ await runCommand(async () => {
       await passes('scripts each in a process of its own', vitest('tests/cli/usage'), signal, {
         SCRIPTS_ALONE: '1',
       })
-      await passes('shapes of projects', vitest('tests/install/shapes'), signal, { SHAPES: 'all' })
       const anyPlace = ['--testNamePattern', 'any place|any of its lines|wherever that was']
       for (const [file, apart] of MORTAL)
         await passes(`dying workers in ${file}`, [...vitest(file), ...anyPlace], signal, {
@@ -136,6 +137,7 @@ await runCommand(async () => {
       await passes('states of the console', vitest('tests/console/states'), signal, { AXE_VIEWS: 'all' })
       await passes('console of 100,000 tenants', ['tests/benchmarks/run.ts', 'console'], signal)
     },
+    shapes: () => passes('shapes of projects', vitest('tests/install/shapes'), signal, { SHAPES: 'all' }),
     schema: () => withRenderedCopy((copy) => passes('schema', vitest('tests/database'), signal, {}, copy)),
   }
   for (const part of usage.parts) await run[part]()

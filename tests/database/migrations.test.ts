@@ -520,8 +520,19 @@ describe('a project with names that are ours', () => {
         for each row execute function public.nothing();
       create trigger on_auth_user_created after insert on auth.users for each row execute function public.nothing();
       create table public.invoices (id integer primary key);`)
+    const taken = [
+      'cron job tenant-provisioning-sweep',
+      `${PUBLIC_SCHEMA}.audit_logs_organization_id_idx`,
+      `${PUBLIC_SCHEMA}.audit_logs_pkey`,
+      'public.organizations',
+      'public.search_profiles()',
+      'public.wallets',
+      'schema provisioning',
+      'trigger tenant_provisioning_user_created',
+    ]
+    // In the order of the alphabet, in which the schema stands elsewhere when it is called otherwise.
     await expect(migrate(project.database.url())).rejects.toThrow(
-      `names are taken: cron job tenant-provisioning-sweep, ${PUBLIC_SCHEMA}.audit_logs_organization_id_idx, ${PUBLIC_SCHEMA}.audit_logs_pkey, public.organizations, public.search_profiles(), public.wallets, schema provisioning, trigger tenant_provisioning_user_created.`,
+      `names are taken: ${taken.sort().join(', ')}.`,
     )
   })
 

@@ -41,14 +41,12 @@ export async function n8nWorkflows(context: N8nStepContext): Promise<StepOutcome
   if (!all.ok) return { type: 'failed', failure: all.failure }
   const { tag, workflows, credentials } = all.value
   const { sql, job, n8n, tenant } = context
-  const made = CREDENTIAL_NAMES.map((name) => ({ ...credentials[name], template: name }))
   const details = {
     tag: tag.name,
     workflows: workflows.map((each) => ({ ...each })),
-    credentials: made,
     parts: [
       ...workflows.map(({ id, name, url }) => ({ id, name, url })),
-      ...made.map(({ id, name }) => ({ id, name, url: null })),
+      ...CREDENTIAL_NAMES.map((name) => ({ ...credentials[name], url: null })),
     ],
   }
   return {

@@ -41,9 +41,9 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
-    // A few seconds each, on a machine that does nothing else.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // A few seconds each, on a machine that does nothing else. Longer than what a test waits for, so that it can say what that was.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Of one thing that is waited for, likewise: a second, the default, is little on a machine that does much else.
     expect: { poll: { timeout: 15_000 } },
   },

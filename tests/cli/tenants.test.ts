@@ -394,14 +394,12 @@ describe('cancel and deprovision', () => {
       match: { operation: 'DeleteCustomersCustomer' },
       action: { type: 'status', status: 401 },
     })
-    await until('failed undo', async () => {
-      await project.sql`update public.provisioning_jobs set next_attempt_at = now()
-        where organization_id = ${organizationId} and kind = 'undo' and status = 'queued'`
-      await project.sweep()
+    const hasFailed = async () => {
       const [undo] = await project.sql`select status from public.provisioning_jobs
         where organization_id = ${organizationId} and kind = 'undo'`
       return undo?.status === 'failed' || undefined
-    })
+    }
+    await project.whileTimePasses('failed undo', hasFailed, organizationId)
     project.stripeEmulator.faults.clear(fault.id)
     expect((await runJson('status', person.email)).document.verdict).toMatchObject({
       commands: expect.arrayContaining([`npm run tenants -- retry ${organizationId}`]),

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
@@ -163,12 +162,10 @@ async function learnPasswords({ organizationId }: SignedUp): Promise<void> {
 }
 
 async function ready(person: SignedUp): Promise<SignedUp> {
-  await until('ready organization', async () => {
-    if ((await project.provisioning(person.organizationId)).overall === 'ready') return true
-    await project.hurry()
-    await sleep(100)
-    return undefined
-  })
+  await project.whileTimePasses(
+    'ready organization',
+    async () => (await project.provisioning(person.organizationId)).overall === 'ready' || undefined,
+  )
   await learnPasswords(person)
   return person
 }
@@ -382,9 +379,7 @@ async function deleting({ organizationId }: SignedUp): Promise<void> {
 
 /** Whatever waits for a grace period or for stopped workers is due now. */
 async function allWorkDone(): Promise<void> {
-  await until('end of all work', async () => {
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now() where status = 'queued'`
-    await project.sql`update public.provisioning_steps set next_attempt_at = now() where status = 'retrying'`
+  await project.whileTimePasses('end of all work', async () => {
     await project.sweep()
     const open = await project.sql`
       select from public.provisioning_jobs where status in ('queued', 'running')`

@@ -70,17 +70,15 @@ async function verdict({ organizationId }: SignedUp): Promise<unknown> {
 const cancel = ({ organizationId }: SignedUp, more: object = {}) =>
   project.request({ organizationId, cancel: true, ...more })
 
-/** Lets the time pass that the calls of stopped workers may need, and the undo be done. */
-async function undone({ organizationId }: SignedUp, expected = 'succeeded'): Promise<void> {
-  await until(`${expected} undo`, async () => {
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now()
-      where organization_id = ${organizationId} and kind = 'undo' and status = 'queued' and next_attempt_at > now()`
-    await project.sweep()
-    const [undo] = await project.sql<{ status: string }[]>`
-      select status from public.provisioning_jobs where organization_id = ${organizationId} and kind = 'undo'
+/** Lets the time pass that the calls of stopped workers may need, and the removal be done. */
+async function undone({ organizationId }: SignedUp, expected = 'succeeded', kind = 'undo'): Promise<void> {
+  const isDone = async () => {
+    const [job] = await project.sql<{ status: string }[]>`
+      select status from public.provisioning_jobs where organization_id = ${organizationId} and kind = ${kind}
       order by created_at desc limit 1`
-    return undo?.status === expected || undefined
-  })
+    return job?.status === expected || undefined
+  }
+  await project.whileTimePasses(`${expected} ${kind}`, isDone, organizationId)
 }
 
 async function left({ organizationId }: SignedUp) {
@@ -271,14 +269,7 @@ describe('after a cancellation', () => {
     const [undo] = await project.sql`
       select status from public.provisioning_jobs where organization_id = ${person.organizationId} and kind = 'undo'`
     expect(undo?.status).toBe('cancelled')
-    await until('finished removal', async () => {
-      await project.sql`update public.provisioning_jobs set next_attempt_at = now()
-        where organization_id = ${person.organizationId} and kind = 'deprovision' and status = 'queued'`
-      await project.sweep()
-      const [job] = await project.sql`select status from public.provisioning_jobs
-        where organization_id = ${person.organizationId} and kind = 'deprovision'`
-      return job?.status === 'succeeded' || undefined
-    })
+    await undone(person, 'succeeded', 'deprovision')
     const { projects, customers } = await project.resources(person.organizationId)
     expect([projects, customers]).toEqual([[], []])
   })

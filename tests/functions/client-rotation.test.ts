@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { operatorOf, tenantsJson } from '../cli/cli.ts'
-import { startTestProject, until } from '../support/project.ts'
+import { startTestProject } from '../support/project.ts'
 
 it('a rotation of a client with a project of its own tells repository, deployment and workflows of the new key', async () => {
   await using project = await startTestProject({ settings: { default_tier: 'project' } })
@@ -18,17 +18,16 @@ it('a rotation of a client with a project of its own tells repository, deploymen
   const deployments = vercel.deployments.length
   const { code } = await tenantsJson(operatorOf(project), 'rotate', person.organizationId)
   expect(code).toBe(0)
-  await until(
+  await project.whileTimePasses(
     'end of the rotation',
     async () => {
-      await project.hurry()
       const [job] = await project.sql<{ status: string }[]>`
         select status from public.provisioning_jobs
         where organization_id = ${person.organizationId} and kind = 'rotate_credentials'`
       if (job?.status === 'failed') throw new Error('the rotation has failed')
       return job?.status === 'succeeded' || undefined
     },
-    60_000,
+    person.organizationId,
   )
   const { secretKey, databasePassword } = await secrets()
   expect(secretKey).toMatch(/^sb_secret_/)

@@ -54,17 +54,12 @@ async function undoOf(organizationId: string) {
   return job
 }
 
-/** The undo waits until calls of stopped workers have ended; time passes, and the sweep rings. */
-async function passTime(organizationId: string): Promise<void> {
-  await project.sql`update public.provisioning_jobs set next_attempt_at = now()
-    where organization_id = ${organizationId} and kind = 'deprovision' and status = 'queued'`
-  await project.sweep()
-}
-
-async function undone(organizationId: string): Promise<void> {
-  await passTime(organizationId)
-  await until('succeeded undo', async () =>
-    (await undoOf(organizationId))?.status === 'succeeded' ? true : undefined,
+/** The undo waits until calls of stopped workers have ended, and whatever puts it off afterwards. */
+async function undone(organizationId: string, expected = 'succeeded'): Promise<void> {
+  await project.whileTimePasses(
+    `${expected} undo`,
+    async () => (await undoOf(organizationId))?.status === expected || undefined,
+    organizationId,
   )
 }
 
@@ -118,15 +113,14 @@ describe('the deletion of the last owner', () => {
       where organization_id = ${person.organizationId} and kind = 'stripe_customer'`
     await project.admin.auth.admin.deleteUser(person.userId)
     await keepCustomers(true)
-    await passTime(person.organizationId)
-    await until('a search that has found nothing', async () =>
-      (await undoOf(person.organizationId))?.codes?.includes('stripe_search_lags') ? true : undefined,
+    await project.whileTimePasses(
+      'search that has found nothing',
+      async () => (await undoOf(person.organizationId))?.codes?.includes('stripe_search_lags') || undefined,
+      person.organizationId,
     )
     project.stripeEmulator.setTimings({ searchLagMs: 0 })
     // So that the search hears of it.
     await project.stripe.customers.update(customers[0]?.id ?? '', { description: 'late' })
-    await project.sql`update public.provisioning_steps set next_attempt_at = now()
-      where organization_id = ${person.organizationId} and status = 'retrying'`
     await undone(person.organizationId)
     expect((await project.resources(person.organizationId)).customers).toHaveLength(0)
   })
@@ -138,7 +132,8 @@ describe('the grace period', () => {
     const person = await readyTenant()
     await project.admin.auth.admin.deleteUser(person.userId)
     await setGrace(0)
-    await passTime(person.organizationId)
+    // Once: each look of a worker at what must wait puts it off again.
+    await project.passTime(person.organizationId)
     await until('waiting undo', async () => {
       const undo = await undoOf(person.organizationId)
       return undo?.status === 'queued' && undo.steps?.delete_neon_project === 'retrying' ? true : undefined
@@ -148,7 +143,6 @@ describe('the grace period', () => {
     expect(await secretsOf(person.organizationId)).toHaveLength(0)
 
     await project.sql`update public.tenant_resources set remove_at = now() where organization_id = ${person.organizationId}`
-    await project.sql`update public.provisioning_steps set next_attempt_at = now() where job_id = ${(await undoOf(person.organizationId))?.id ?? ''} and status = 'retrying'`
     await undone(person.organizationId)
     expect((await project.resources(person.organizationId)).projects).toHaveLength(0)
   })
@@ -190,10 +184,7 @@ describe('the undo', () => {
       match: { operation: 'deleteProject' },
       action: { type: 'status', status: 401 },
     })
-    await passTime(person.organizationId)
-    await until('failed undo', async () =>
-      (await undoOf(person.organizationId))?.status === 'failed' ? true : undefined,
-    )
+    await undone(person.organizationId, 'failed')
     const alerts = () =>
       project.sql`select kind, resolved_at is null as open from public.tenant_alerts where organization_id = ${person.organizationId}`
     expect(await alerts()).toMatchObject([{ kind: 'deprovision_failed', open: true }])
@@ -231,7 +222,7 @@ describe('a deletion that is taken back as the documentation says', () => {
     await setGrace(72)
     await call({ organizationId, confirm: person.slug })
     await setGrace(0)
-    await passTime(organizationId)
+    await project.passTime(organizationId)
     await until('password that is gone', async () =>
       (await secretsOf(organizationId)).length === 0 ? true : undefined,
     )

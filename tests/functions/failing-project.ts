@@ -1,13 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { FaultRule } from '../../local/emulators/http/faults.ts'
-import {
-  type Provisioning,
-  type SignedUp,
-  startTestProject,
-  type TestProject,
-  until,
-} from '../support/project.ts'
+import { type Provisioning, type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 
 /** The project of a test file about failures; whatever a test has set is put back after it. */
 export let project: TestProject
@@ -60,13 +53,11 @@ export async function attempts({ organizationId }: SignedUp): Promise<Attempt[]>
 
 /** Does not wait for the retries that are put off: they are made due until the job ends. */
 export async function hurryTo(person: SignedUp, overall: string): Promise<Provisioning> {
-  return until(`${overall} organization`, async () => {
+  const reached = async () => {
     const state = await project.provisioning(person.organizationId)
-    if (state.overall === overall) return state
-    await project.hurry()
-    await sleep(100)
-    return undefined
-  })
+    return state.overall === overall ? state : undefined
+  }
+  return project.whileTimePasses(`${overall} organization`, reached, person.organizationId)
 }
 
 export async function expectOneOfEach({ organizationId }: SignedUp): Promise<void> {

@@ -107,7 +107,7 @@ describe('a failure that another attempt cannot change is final at once', () => 
       expect(await attempts(person)).toMatchObject([{ code: c.code, attempt: 1, waits: null }])
 
       const calls = { ...project.neonEmulator.stats.calls, ...project.stripeEmulator.stats.calls }
-      await project.hurry()
+      await project.passTime()
       await sleep(100)
       expect({ ...project.neonEmulator.stats.calls, ...project.stripeEmulator.stats.calls }).toEqual(calls)
 

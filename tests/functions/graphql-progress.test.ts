@@ -158,12 +158,7 @@ describe('a subscription to the progress', () => {
   })
 
   it('ends for somebody who is no longer a member', async () => {
-    const { accessToken, organizationId, userId } = await project.whileHeld(async () => {
-      const person = await project.signUp()
-      await project.sql`update public.provisioning_jobs set next_attempt_at = now() + interval '1 hour'
-        where organization_id = ${person.organizationId} and status = 'queued'`
-      return person
-    })
+    const { accessToken, organizationId, userId } = await waitingTenant()
     await using api = await inProcess({ pollMs: 20, subscriptionMs: 60_000 })
     const events = eventsOf(await api.send(listen(accessToken, organizationId)))
     expect((await events.next()).value?.type).toBe('next')

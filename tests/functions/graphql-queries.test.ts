@@ -127,17 +127,15 @@ describe('provisioningStatus', () => {
   })
 
   it('of one that is tried again says why, how often and when next', async () => {
-    await project.sql`update provisioning.settings set backoff_base_seconds = 200`
     project.neonEmulator.faults.add({
       match: { operation: 'createProject' },
-      action: { type: 'status', status: 503 },
+      action: { type: 'status', status: 503, retryAfterSeconds: 600 },
     })
     const person = await project.signUp()
     await project.waitForStep(person.organizationId, 'neon_project', 'retrying')
     await project.waitForStep(person.organizationId, 'stripe_customer', 'succeeded')
     const reply = await ask(project, bearer(person.accessToken), query, { id: person.organizationId })
     project.neonEmulator.faults.clear()
-    await project.sql`update provisioning.settings set backoff_base_seconds = 0.05`
     const { provisioningStatus: status } = reply.data
     expect(status).toMatchObject({
       overall: 'PROVISIONING',

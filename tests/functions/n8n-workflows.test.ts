@@ -7,7 +7,7 @@ import { n8n } from '../../shared/services/n8n/index.ts'
 import { organizationOfTag, tagName } from '../../shared/services/n8n/names.ts'
 import { emulatorVariables } from '../../tools/emulators.ts'
 import { dumpTables, findSecrets } from '../end-to-end/secret-search.ts'
-import { N8N_KEY, type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { N8N_KEY, type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 
 const PROJECT_URL = 'https://abcdefghijklmnopqrst.supabase.co'
 const TEMPLATES = ['new-contact', 'weekly-report']
@@ -330,11 +330,10 @@ describe('a refusal', () => {
   it('is not waited for: an outage and a rate limit put the step off without an attempt', async () => {
     fault({}, { type: 'status', status: 429, retryAfterSeconds: 1 }, 1)
     const person = await signUp()
-    await project.waitForStep(person.organizationId, 'n8n_workflows', 'retrying').catch(() => undefined)
-    await until('ready organization', async () => {
-      await project.hurry()
-      return (await project.provisioning(person.organizationId)).overall === 'ready' || undefined
-    })
+    await project.whileTimePasses(
+      'ready organization',
+      async () => (await project.provisioning(person.organizationId)).overall === 'ready' || undefined,
+    )
     expectOneOfEach(person)
   })
 })
@@ -393,14 +392,12 @@ async function cancel({ organizationId }: SignedUp): Promise<void> {
 }
 
 async function undone({ organizationId }: SignedUp): Promise<void> {
-  await until('end of the removal', async () => {
-    await project.sql`update public.provisioning_jobs set next_attempt_at = now()
-      where organization_id = ${organizationId} and status = 'queued'`
-    await project.sweep()
+  const isDone = async () => {
     const [open] = await project.sql`select from public.provisioning_jobs
       where organization_id = ${organizationId} and status in ('queued', 'running')`
     return open ? undefined : true
-  })
+  }
+  await project.whileTimePasses('end of the removal', isDone, organizationId)
   const [job] = await project.sql`
     select j.status, (select jsonb_object_agg(s.step, s.error) from public.provisioning_steps s where s.job_id = j.id) as steps
     from public.provisioning_jobs j where j.organization_id = ${organizationId} order by j.created_at desc limit 1`
@@ -641,12 +638,12 @@ describe('a rotation', () => {
         ${JSON.stringify({ secretKey: 'sb_secret_of_the_rotation' })}, 'test')`
     await project.sql`
       select provisioning.enqueue(${organizationId}, 'rotate_credentials', '{}', null, 'request', 'project')`
-    await project.sweep()
-    return until('end of the rotation', async () => {
+    const ended = async () => {
       const [job] = await project.sql<{ status: string }[]>`
         select status from public.provisioning_jobs where organization_id = ${organizationId} and kind = 'rotate_credentials'`
       return ['succeeded', 'failed'].includes(job?.status ?? '') ? job?.status : undefined
-    })
+    }
+    return project.whileTimePasses('end of the rotation', ended, organizationId)
   }
   const credentialsOf = ({ organizationId }: SignedUp) =>
     project.n8nEmulator.contents.credentials.filter(({ name }) => name.includes(organizationId))

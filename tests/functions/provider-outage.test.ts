@@ -86,7 +86,7 @@ describe('a provider that is down', () => {
     await project.sweep()
     await sleep(500)
     expect(stripeCalls()).toBe(calls)
-    await project.hurry()
+    await project.passTime()
     await until('trial', () => stripeCalls() > calls || undefined)
     await sleep(500)
     expect(stripeCalls()).toBe(calls + 1)

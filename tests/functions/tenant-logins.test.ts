@@ -107,10 +107,10 @@ describe('the logins of a tenant’s database', () => {
     await until('crash', () => project.log.some(({ text }) => text.includes('trouble')) || undefined)
     expect(await passwordsOf(person)).toEqual({})
     await project.sql`alter table public.organization_databases drop constraint trouble`
-    await until('ready tenant', async () => {
-      await project.hurry()
-      return (await project.provisioning(person.organizationId)).overall === 'ready' || undefined
-    })
+    await project.whileTimePasses(
+      'ready tenant',
+      async () => (await project.provisioning(person.organizationId)).overall === 'ready' || undefined,
+    )
     await expectOpen(person)
   })
 })

@@ -84,7 +84,7 @@ it('an operator moves a tenant with the command, and its endpoint answers before
   })()
   // Nobody sweeps here; what is put off is due at once.
   const hurrying = (async () => {
-    while (moving) await project.hurry().then(() => sleep(300))
+    while (moving) await project.passTime().then(() => sleep(300))
   })()
   const moved = await tenants(environment, 'move', slug, '--yes', '--timeout', '150')
   moving = false

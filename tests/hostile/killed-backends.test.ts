@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EVERY_FUNCTION } from '../functions/every-function.ts'
-import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
+import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 
 /** npm run test:long attacks for longer. */
 const ATTACK_SECONDS = Number(process.env.ATTACK_SECONDS ?? 5)
@@ -78,18 +78,10 @@ const processes = () =>
  */
 async function finish(people: readonly SignedUp[]): Promise<void> {
   await project.expireLeases()
-  await until(
-    'three ready tenants',
-    async () => {
-      await project.hurry()
-      await sleep(1_000)
-      const states = await Promise.all(
-        people.map(({ organizationId }) => project.provisioning(organizationId)),
-      )
-      return states.every(({ overall }) => overall === 'ready') || undefined
-    },
-    30_000,
-  )
+  await project.whileTimePasses('three ready tenants', async () => {
+    const states = await Promise.all(people.map(({ organizationId }) => project.provisioning(organizationId)))
+    return states.every(({ overall }) => overall === 'ready') || undefined
+  })
 }
 
 describe('functions whose connections are killed every 15 ms for seconds', () => {

@@ -19,6 +19,7 @@ import { projectRoot } from '../../tools/project.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import { AUTH_SERVER } from './auth-servers.ts'
 import { createTestDatabase, SEARCH_PATH, type TestDatabase } from './database.ts'
+import { makeDue, openProviders, ringForDueJobs } from './pass-time.ts'
 
 export const FUNCTION = 'provision-tenant-resources'
 
@@ -113,8 +114,17 @@ export interface TestProject extends AsyncDisposable {
   waitFor(organizationId: string, overall?: string, timeoutMs?: number): Promise<Provisioning>
   /** The same for one step, by its status. */
   waitForStep(organizationId: string, step: string, status: string): Promise<StepState>
-  /** As if a long time had passed: whatever waits, for a retry or for a provider, is due now. Then rings. */
-  hurry(): Promise<void>
+  /**
+   * As if a long time had passed for one organization, or for all: whatever waits, for a retry, a grace period, stopped workers or
+   * a provider, is due now, and its workers are rung. What a worker puts off later waits again.
+   */
+  passTime(organizationId?: string): Promise<void>
+  /** Lets time pass until the probe answers. @throws Error that names what was waited for */
+  whileTimePasses<T>(
+    what: string,
+    probe: () => Promise<T | undefined> | T | undefined,
+    organizationId?: string,
+  ): Promise<T>
   sweep(): Promise<void>
   /** Lets the leases of running jobs run out, as if their workers had been silent for long, and the sweep find them. */
   expireLeases(): Promise<void>
@@ -161,11 +171,14 @@ export async function startTestProject(options: TestProjectOptions = {}): Promis
   }
 }
 
+/** Of one thing that is waited for: a busy machine needs many times what one does that does nothing else. */
+const WAIT_MS = 50_000
+
 /** Polls until the probe answers. @throws Error that names what was waited for */
 export async function until<T>(
   what: string,
   probe: () => Promise<T | undefined> | T | undefined,
-  timeoutMs = 20_000,
+  timeoutMs = WAIT_MS,
 ): Promise<T> {
   const startedAt = Date.now()
   for (;;) {
@@ -259,6 +272,11 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
   const provisioning = (organizationId: string) => readProvisioning(sql, organizationId)
   const sign = createDoorbellSigner(sql)
   const sweep = async () => void (await sql`select provisioning.sweep()`)
+  const passTime = async (organizationId?: string) => {
+    await openProviders(sql)
+    await makeDue(sql, organizationId)
+    await ringForDueJobs(sql)
+  }
   return {
     services,
     neonEmulator,
@@ -274,7 +292,7 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
     signUp: (metadata) => signUp(sql, supabaseClient(url, keys.publishableKey), metadata),
     describeUser: (client) => describeUser(sql, client),
     provisioning,
-    waitFor: (organizationId, overall = 'ready', timeoutMs = 20_000) =>
+    waitFor: (organizationId, overall = 'ready', timeoutMs = WAIT_MS) =>
       waitForOverall(sql, organizationId, overall, timeoutMs),
     waitForStep: (organizationId, step, status) =>
       until(`step ${step} in status ${status}`, async () => {
@@ -282,9 +300,16 @@ function assemble(parts: Parts, stop: () => Promise<void>): TestProject {
         return found?.status === status ? found : undefined
       }),
     sweep,
-    hurry: async () => {
-      if (await makeDue(sql)) await call({ body: await sign() })
-    },
+    passTime,
+    whileTimePasses: (what, probe, organizationId) =>
+      until(what, async () => {
+        const found = await probe()
+        if (found !== undefined) return found
+        await passTime(organizationId)
+        // A worker that has been rung needs a moment; who asks without end takes the processor from it.
+        await sleep(100)
+        return undefined
+      }),
     expireLeases: async () => {
       await sql`update provisioning.job_leases set expires_at = now() - interval '1 second'`
       await sweep()
@@ -363,19 +388,6 @@ async function waitForOverall(
   return until(`${overall} organization`, reached, timeoutMs).catch((error: Error) => {
     throw new Error(`${error.message}: ${JSON.stringify(state, null, 2)}`)
   })
-}
-
-/** @returns a job that is due then, if one is */
-async function makeDue(sql: postgres.Sql): Promise<string | undefined> {
-  await sql.begin(async (tx) => {
-    await tx`delete from provisioning.token_buckets`
-    await tx`update provisioning.provider_status set next_try_at = now() where state <> 'closed'`
-    await tx`update public.provisioning_jobs set next_attempt_at = now() where status = 'queued'`
-    await tx`update public.provisioning_steps set next_attempt_at = now() where status = 'retrying'`
-  })
-  const [due] = await sql<{ id: string }[]>`
-    select id from public.provisioning_jobs where status = 'queued' and kind = 'provision' limit 1`
-  return due?.id
 }
 
 async function callFunction(call: FunctionCall, url: string): Promise<FunctionReply> {

@@ -51,6 +51,9 @@ begin
       set rerun_services = array(select s from unnest(coalesce(j.rerun_services, '{}') || p_services) s group by s order by s)
       where j.id = p_job_id;
     end if;
+    -- Other steps of it may have failed before and wait for a late attempt: the worker gives the job back for the earliest one.
+    update public.provisioning_steps s set next_attempt_at = greatest(s.settles_at, clock_timestamp())
+    where s.job_id = p_job_id and s.status = 'retrying' and (p_services is null or s.service = any (p_services));
     return 'running';
   end if;
   if exists (
@@ -88,6 +91,6 @@ revoke execute on function provisioning.retry_job(uuid, text[]) from public, ano
 comment on function provisioning.retry_job(uuid, text[]) is
   'Makes a job due now with fresh attempts, whole or for the named services, and returns its status. A step that has a request
 under way whose answer is open is due when that has settled (settles_at). A finished step is left alone unless its service is
-named; a job at work is too, and looks at the named services again when it is done. Steps that a provisioning''s tier has got
-since are added, of the services that are retried. Raises TP409 for an undo that has been
-overtaken.';
+named. Of a job at work only what waits for a late attempt is made due, and it looks at the named services again when it is done.
+Steps that a provisioning''s tier has got since are added, of the services that are retried. Raises TP409 for an undo that has
+been overtaken.';

@@ -207,6 +207,10 @@ const OF_A_STEP: readonly Write[] = [
 const SETTLE_SECONDS = 600
 const DEFER_SECONDS = 30
 
+function withoutTime(step: StepRow): StepRow {
+  return { ...step, next_attempt_at: null }
+}
+
 /** The first two steps depend on nothing, each of the others on the one before it. */
 function canStart({ status, next_attempt_at }: StepRow, index: number, steps: readonly StepRow[]): boolean {
   const due = status === 'pending' || (next_attempt_at !== null && next_attempt_at.getTime() <= Date.now())
@@ -395,7 +399,8 @@ class Retry implements Command {
     const status = await real.engine.retry(jobId, this.services)
     const after = await real.engine.steps(jobId)
     expect(status === 'running', 'a job at work is left alone').toBe(alive)
-    if (alive) expect(after).toEqual(before)
+    if (alive)
+      expect(after.map(withoutTime), 'but for when its steps are due').toEqual(before.map(withoutTime))
     else if (status === 'queued') model.held[this.job] = false
     for (const [index, step] of before.entries()) {
       if (step.status !== 'succeeded' || at(after, index).status === 'succeeded') continue

@@ -77,6 +77,35 @@ describe('a retry', () => {
     expect(await refusal(engine.complete(lease, 'stripe_customer'))).toBeUndefined()
   })
 
+  it.each([
+    { services: null, what: 'of the whole job' },
+    { services: ['neon'], what: 'of the service' },
+  ])(
+    '$what while a worker is at another step makes the one due that waits for a late attempt',
+    async ({ services }) => {
+      const { lease, jobId } = await claimedJob(project)
+      await engine.start(lease, 'stripe_customer')
+      await engine.start(lease, 'neon_project')
+      await engine.fail(lease, 'neon_project', NEON_DOWN, 600)
+      expect(await engine.retry(jobId, ['stripe'])).toBe('running')
+      expect(secondsFromNow((await engine.step(jobId, 'neon_project')).next_attempt_at)).toBeGreaterThan(590)
+      expect(await engine.retry(jobId, services)).toBe('running')
+      await engine.complete(lease, 'stripe_customer')
+      await engine.finish(lease)
+      expect(only(await engine.claim()).jobId).toBe(jobId)
+      expect(await engine.step(jobId, 'neon_project')).toMatchObject({ status: 'retrying', attempts: 1 })
+    },
+  )
+
+  it('while a worker is at another step does not make one due whose answer is open', async () => {
+    const { lease, jobId } = await claimedJob(project)
+    await engine.start(lease, 'stripe_customer')
+    await engine.start(lease, 'neon_project')
+    const due = await engine.fail(lease, 'neon_project', NEON_DOWN, 0, { settles: 600 })
+    expect(await engine.retry(jobId)).toBe('running')
+    expect((await engine.step(jobId, 'neon_project')).next_attempt_at).toEqual(due)
+  })
+
   it('of named services, asked for while a worker is at it, gets its turn when that one has finished', async () => {
     const { lease, jobId } = await claimedJob(project)
     await engine.start(lease, 'stripe_customer')

@@ -183,7 +183,7 @@ test('a restart lets open requests and background work finish', async () => {
   fixture.gateway.functions.restart()
   expect(await (await open).text()).toBe('done')
   await expect.poll(() => fixture.log.slice(from)).toContain('background: background work finished')
-  await expect.poll(() => fixture.gateway.functions.processes(), { timeout: 4000 }).toEqual([])
+  await expect.poll(() => fixture.gateway.functions.processes()).toEqual([])
 })
 
 test('stop ends every process, also one that does not want to', async () => {
@@ -205,7 +205,7 @@ test('a process ends with its parent, even when that is killed', async () => {
   )
   expect(alive(Number(line))).toBe(true)
   parent.kill('SIGKILL')
-  await expect.poll(() => alive(Number(line)), { timeout: 5000 }).toBe(false)
+  await expect.poll(() => alive(Number(line))).toBe(false)
 })
 
 test('watching restarts a function whose source was saved, and only that one', async () => {
@@ -226,7 +226,7 @@ test('watching restarts a function whose source was saved, and only that one', a
       path.join(functionsDir, 'crash/index.ts'),
       'declare const Deno: { serve(handler: () => Response): void }\nDeno.serve(() => new Response("new"))\n',
     )
-    await expect.poll(async () => (await call('crash', {}, own)).text(), { timeout: 5000 }).toBe('new')
+    await expect.poll(async () => (await call('crash', {}, own)).text()).toBe('new')
     expect(own.gateway.functions.processes()).toContainEqual(slow)
   } finally {
     await rm(functionsDir, { recursive: true, force: true })

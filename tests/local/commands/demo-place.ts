@@ -50,5 +50,5 @@ export async function createDemoPlace(): Promise<DemoPlace> {
 /** tsx's compiler ends by itself a moment later. */
 export async function expectEnded(programs: readonly ProcessInfo[]): Promise<void> {
   const pids = programs.map(({ pid }) => pid)
-  await expect.poll(() => stillRunning(pids), { timeout: 2000 }).toEqual([])
+  await expect.poll(() => stillRunning(pids)).toEqual([])
 }

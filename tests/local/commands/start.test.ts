@@ -32,7 +32,7 @@ afterAll(() => workplace.remove())
 
 /** Nothing that was started runs any more, and everything that was listened on is free. */
 async function expectNothingLeft(): Promise<void> {
-  await expect.poll(() => leftRunning(workplace), { timeout: 3000 }).toEqual([])
+  await expect.poll(() => leftRunning(workplace)).toEqual([])
   for (const name of PORT_SETTINGS)
     await assertPortFree(workplace.ports[name], { purpose: 'a test', setting: name })
 }

@@ -36,7 +36,7 @@ const MOST = 10_000
 const LONGEST = 300
 export const MOST_DIFFERENCES = 20
 /** Of all objects, so that the answer fits into what a session may say. */
-export const MOST_BYTES = { ofNew: 1_000_000, ofOthers: 120_000 } as const
+export const MOST_BYTES = 1_000_000
 
 /** A role without the name of the database, so that the same is the same in each. */
 const role = (oid: string) =>
@@ -121,17 +121,29 @@ const FINGERPRINT = `encode(sha256(convert_to(
   string_agg(l.object || chr(10) || l.definition, chr(10) order by l.object collate "C", l.definition collate "C"), 'UTF8')), 'hex')`
 const SERVER_MAJOR = `current_setting('server_version_num')::int / 10000`
 
-const READ_MAJOR = `select ${SERVER_MAJOR} as major`
+/** Whoever has asked for a login of their own, and whatever anybody has made as the owner, stands in catalogues of the whole server. */
+const READ_UNTOUCHED = `select ${SERVER_MAJOR} as "serverMajor",
+  not exists (select from pg_roles r where starts_with(r.rolname, current_database() || '_access_'))
+  and not exists (
+    select from pg_shdepend d join pg_roles r on r.oid = d.refobjid join pg_database b on b.oid = d.dbid
+    -- What is granted of things to come is from us.
+    where d.refclassid = 'pg_authid'::regclass and d.deptype = 'o' and d.classid <> 'pg_default_acl'::regclass and r.rolname = current_database() || '_owner'
+      and b.datname = current_database()) as "isUntouched"`
 
-export async function readServerMajor(sql: postgres.Sql): Promise<number | undefined> {
-  const [row] = await sql.unsafe<{ major: number }[]>(READ_MAJOR)
-  return row?.major
+const untouchedRow = z.object({ serverMajor: z.int().min(10).max(99), isUntouched: z.literal(true) })
+
+/** @returns undefined when somebody may have been in the database beside us */
+export async function readUntouched(
+  sql: postgres.Sql,
+): Promise<{ readonly serverMajor: number } | undefined> {
+  const [row] = await sql.unsafe(READ_UNTOUCHED)
+  return untouchedRow.safeParse(row).data
 }
 
 const fingerprintRow = z.object({ fingerprint: z.string().length(64), serverMajor: z.int().min(10).max(99) })
 
 /** An owner may hold a lock on a table for as long as they like: then nothing is known, and the check goes on. */
-const BOUNDED = `begin read only; set local search_path = pg_catalog; set local lock_timeout = '200ms'; set local statement_timeout = '2s';`
+const BOUNDED = `begin read only; set local search_path = pg_catalog, pg_temp; set local lock_timeout = '200ms'; set local statement_timeout = '2s';`
 
 /**
  * One round trip. Wants a session whose search_path is pg_catalog, of any login.
@@ -205,18 +217,6 @@ export async function readNames(sql: postgres.Sql): Promise<SchemaNames | undefi
   )
   const read = schemaNames.extend({ count: z.int().max(MOST - 1) }).safeParse(row).data
   return read && schemaNames.parse(read)
-}
-
-/** @returns the names of the first that are not among the second */
-export function namesWithout(names: SchemaNames, others: SchemaNames): SchemaNames {
-  const without = (kind: keyof SchemaNames) =>
-    Object.fromEntries(
-      Object.entries(names[kind]).map(([schema, each]) => {
-        const known = new Set(others[kind][schema])
-        return [schema, each.filter((name) => !known.has(name))]
-      }),
-    )
-  return { relations: without('relations'), functions: without('functions'), types: without('types') }
 }
 
 const objectsRow = fingerprintRow.extend({ objects: z.record(z.string(), z.string()) })

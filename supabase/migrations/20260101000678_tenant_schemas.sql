@@ -19,8 +19,8 @@ create table provisioning.tenant_schemas (
   constraint version_is_positive check (schema_version > 0)
 );
 comment on table provisioning.tenant_schemas is
-  'The catalogue of a database to which the files have just been applied, as far as it is of their making: read before anybody
-else has been in it, or in one that was as expected before. Where a check finds another one, somebody has changed it by hand.';
+  'The catalogue of a new database to which the files have just been applied, as far as it is of their making: read before anybody
+else could have been in it. Where a check finds another one, somebody has changed it by hand.';
 alter table provisioning.tenant_schemas enable row level security;
 revoke all on provisioning.tenant_schemas from anon, authenticated, service_role;
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { type NeonEmulator, startNeonEmulator } from '../../local/emulators/neon/emulator.ts'
 import { migrate } from '../../local/postgres/migrate.ts'
 import { createPlatformDatabase } from '../../local/postgres/platform.ts'
@@ -10,7 +10,6 @@ import { createWorker } from '../../shared/engine/worker.ts'
 import { type SchemaFile, tenantSchemaFiles } from '../../shared/generated/tenant-schema-files.ts'
 import { connect, type Database } from '../../shared/kernel/database/client.ts'
 import { databaseSteps } from '../../shared/services/database/index.ts'
-import { applyAndLearn } from '../../shared/services/database/learn-schema.ts'
 import { createMigrateSchema } from '../../shared/services/database/migrate-schema.ts'
 import { knowAwake } from '../../shared/services/neon/awake.ts'
 import { createNeonProvider } from '../../shared/services/neon/client.ts'
@@ -87,7 +86,6 @@ function measure(tenants: number, options: BenchmarkOptions): Promise<Metrics> {
           try {
             return await withConnections(server.url(DATABASE), 1, async (superuser) => {
               await insertFleet(superuser, emulator, made)
-              await recordFiles(superuser, sql, theirs, made)
               options.progress(`migrating ${tenants} tenants`)
               const before = await spent(server, theirs)
               const tookSeconds = await workUntilDone(superuser, sql, emulator, functions, options.signal)
@@ -142,34 +140,6 @@ async function insertFleet(
       port = ${postgresPort}, database_name = t.name, role_name = t.name || '_app_1', ssl_mode = 'disable',
       schema_version = ${newest}
     from tenants t where d.organization_id = t.id`
-}
-
-/** What the files make, as the first tenant that was made with them has had it recorded. */
-async function recordFiles(
-  superuser: postgres.Sql,
-  sql: Database,
-  theirs: PostgresServer,
-  [first]: readonly FleetTenant[],
-): Promise<void> {
-  if (!first) throw new Error('there are tenants')
-  const url = new URL(theirs.url(first.physicalName, `${first.physicalName}_schema`))
-  url.password = first.password
-  const within = postgres(url.href, {
-    max: 1,
-    fetch_types: false,
-    onnotice: () => undefined,
-    connection: { search_path: 'pg_catalog' },
-  })
-  const [settings] = await superuser<
-    { tier: string }[]
-  >`select default_tier as tier from provisioning.settings`
-  const applied = await applyAndLearn(sql, within, tenantSchemaFiles, null, settings?.tier ?? '')
-  await within.end()
-  if (!applied.ok) throw new Error(applied.failure.message)
-  const [row] = await superuser<
-    { schemas: number }[]
-  >`select count(*)::int as schemas from provisioning.tenant_schemas`
-  if (row?.schemas !== 1) throw new Error('what the files make was not recorded')
 }
 
 /**

@@ -198,7 +198,7 @@ $$;
   })
 })
 
-describe('a later file', () => {
+describe('what the files make', () => {
   const one: SchemaFile = {
     version: 1,
     name: '0001_one.sql',
@@ -210,36 +210,52 @@ describe('a later file', () => {
     name: '0002_two.sql',
     sql: 'alter table public.one add column two int',
   }
+  const THEIRS = `create table public.theirs (id int); alter table public.theirs enable row level security;
+    create policy own on public.theirs using (true)`
 
-  async function migrated(
-    between: string,
-  ): Promise<{ database: TenantDatabase; run: () => Promise<unknown> }> {
+  /** Applies files to a database in which this was done before, and removes it. @returns what is recorded then */
+  async function applied(
+    files: readonly SchemaFile[],
+    before: {
+      readonly version: number | null
+      readonly did?: (database: TenantDatabase) => Promise<unknown>
+    },
+  ) {
     const database = await createTenantDatabase(['schema'])
     const schema = database.connect('schema')
-    await applyAndLearn(project.sql, schema, [one], null, 'database')
-    await database.admin.unsafe(`set role ${database.name}_owner; ${between}; reset role`)
-    return {
-      database,
-      run: () =>
-        applyAndLearn(project.sql, schema, [one, two], 1, 'database').finally(() =>
-          schema.end({ timeout: 1 }),
-        ),
+    try {
+      if (before.version !== null)
+        await applyAndLearn(
+          project.sql,
+          schema,
+          files.filter(({ version }) => version <= (before.version ?? 0)),
+          null,
+          'database',
+        )
+      await before.did?.(database)
+      const done = await applyAndLearn(project.sql, schema, files, before.version, 'database')
+      expect(done).toEqual({ ok: true, value: files.length })
+    } finally {
+      await schema.end({ timeout: 1 })
+      await database.drop()
     }
+    return project.sql`select schema_version as version, names -> 'relations' as relations from provisioning.tenant_schemas
+      where files_checksum in (${filesChecksum(1, [one]) ?? ''}, ${filesChecksum(2, [one, two]) ?? ''}) order by 1`
   }
-  const recorded = () => project.sql`
-    select schema_version as version, names -> 'relations' as relations from provisioning.tenant_schemas
-    where files_checksum in (${filesChecksum(1, [one]) ?? ''}, ${filesChecksum(2, [one, two]) ?? ''}) order by 1`
+  const asOwner = (statement: string) => (database: TenantDatabase) =>
+    database.admin.unsafe(`set role ${database.name}_owner; ${statement}; reset role`)
+  const ONE = { version: 1, relations: { public: ['one'] } }
 
-  it('is learned from a database that was as expected, and not from another one', async () => {
-    const first = { version: 1, relations: { public: ['one'] } }
-    const drifted = await migrated('alter table public.one add column by_hand int')
-    expect(await drifted.run()).toEqual({ ok: true, value: 2 })
-    expect(await recorded()).toEqual([first])
-    const own = await migrated(
-      'create table public.own (id int); alter table public.own enable row level security; create policy own on public.own using (true)',
-    )
-    expect(await own.run()).toEqual({ ok: true, value: 2 })
-    expect(await recorded()).toEqual([first, { version: 2, relations: { public: ['one'] } }])
-    await Promise.all([drifted.database.drop(), own.database.drop()])
+  it('is learned from no database that somebody else could have been in, whatever our rows say of it', async () => {
+    expect(await applied([one], { version: null, did: asOwner(THEIRS) })).toEqual([])
+    const login = ({ admin, name }: TenantDatabase) => admin.unsafe(`create role ${name}_access_1 login`)
+    expect(await applied([one], { version: null, did: login })).toEqual([])
+    expect(await applied([one], { version: null })).toEqual([ONE])
+  })
+
+  it('is learned from a new database again when there is another file, and from none that is migrated', async () => {
+    expect(await applied([one, two], { version: 1 })).toEqual([ONE])
+    expect(await applied([one, two], { version: 1, did: asOwner(THEIRS) })).toEqual([ONE])
+    expect(await applied([one, two], { version: null })).toEqual([ONE, { ...ONE, version: 2 }])
   })
 })

@@ -141,7 +141,7 @@ function whichHost([pooled]: readonly PromiseSettledResult<unknown>[], broken: n
 }
 
 /** A pooler keeps settings of a session from us and from each other, so each statement brings its own. */
-const ROUND_TRIP = `begin; set local search_path = pg_catalog; select 1; commit`
+const ROUND_TRIP = `begin; set local search_path = pg_catalog, pg_temp; select 1; commit`
 
 /** The first message waits for network, TLS, login and a waking compute; the second one only for its round trip. */
 async function measureLatency(sql: postgres.Sql): Promise<Metrics> {

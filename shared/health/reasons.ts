@@ -145,7 +145,7 @@ function nameOf(code: string, said: string): TroubleCode {
   if (/endpoint has been disabled/i.test(said)) return 'compute_disabled'
   if (/endpoint could not be found/i.test(said)) return 'project_deleted'
   if (/not permitted to log in/i.test(said)) return 'login_locked_out'
-  if (code === '28P01' || code === '28000') return 'login_refused'
+  if (/^(28P01|28000|58P01)$/.test(code)) return 'login_refused'
   if (code === '3D000') return 'database_missing'
   if (code === 'ANSWER_TOO_LARGE') return 'answer_too_large'
   if (code === 'MEASUREMENT_INVALID') return 'measurement_invalid'

@@ -48,14 +48,14 @@ export async function withTenantDatabase<T>(
 
 function classify(error: unknown) {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (code === '28P01' || code === '28000' || code === '3D000')
-    return failure('tenant_database_login_refused')
+  // The last one: the login is set to load a library that the server does not have.
+  if (/^(28P01|28000|3D000|58P01)$/.test(code)) return failure('tenant_database_login_refused')
   if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code))
     return failure('tenant_database_not_encrypted', code)
   if (code === 'ANSWER_TOO_LARGE') return failure('tenant_database_answer_too_large')
   if (code === '55P03') return failure('tenant_database_locked')
   if (code === 'DEADLINE' || code === '57014') return failure('tenant_database_too_slow')
-  if (/^(CONNECT|ECONN|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|CONNECTION_|57P0|53300|08)/.test(code))
+  if (/^(CONNECT|ECONN|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|CONNECTION_|57|53|08)/.test(code))
     return failure('tenant_database_unreachable', code)
   return undefined
 }

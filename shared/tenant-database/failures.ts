@@ -11,7 +11,7 @@ export const tenantDatabaseFailures = {
     retryable: true,
     sentence: 'The tenant database refused the login.',
     continuation: 'A retry of the service makes the login anew, with another password.',
-    docs: 'Its password was changed, or it was dropped or may not log in. A password that people were shown is good no more then.',
+    docs: 'Its password or its settings were changed, or it was dropped or may not log in. A password that people were shown is good no more then.',
     remedy: {
       text: 'Retry the service, which makes the login anew, with another password.',
       commands: [{ command: 'retry' }],

@@ -45,6 +45,7 @@ export function loginAddress<Tenant extends TenantAddress>(tenant: Tenant, login
 /**
  * The server makes the passwords up and tells them in its answer, so that no statement that is sent has one in it: what
  * logs, pg_stat_activity and pg_stat_statements keep is the text below. Should a statement fail, its password was never valid.
+ * What a login has set for itself goes with its password, since some settings keep it out.
  */
 const makeEach = (renewed: readonly Login[], shown: ShownLogin) => `
   foreach v_name in array '{owner,app,read,${[...OUR_LOGINS, shown].join(',')}}'::text[] loop
@@ -53,6 +54,8 @@ const makeEach = (renewed: readonly Login[], shown: ShownLogin) => `
       v_password := 'npg_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
       execute format('%s role %I login password %L valid until ''infinity''',
         case when v_exists then 'alter' else 'create' end, v_database || '_' || v_name, v_password);
+      execute format('alter role %I reset all', v_database || '_' || v_name);
+      execute format('alter role %I in database %I reset all', v_database || '_' || v_name, v_database);
       v_passwords := v_passwords || jsonb_build_object(v_name, v_password);
     elsif not v_exists then
       execute format('create role %I', v_database || '_' || v_name);

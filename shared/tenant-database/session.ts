@@ -110,7 +110,8 @@ export function openTenantSession(
 function settingsOf({ statementMs, lockMs }: SessionLimits): string {
   const settings = {
     role: 'none',
-    search_path: 'pg_catalog',
+    // Temporary tables and types are found first wherever their schema is not named.
+    search_path: 'pg_catalog,pg_temp',
     statement_timeout: statementMs,
     lock_timeout: lockMs,
     idle_in_transaction_session_timeout: statementMs,

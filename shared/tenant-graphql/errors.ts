@@ -23,8 +23,8 @@ const CAUSES: readonly (readonly [codes: RegExp, code: ProblemCode, message: str
     'tenant_database_unavailable',
     'The connection was lost in the end, so that it is not known whether the change was made. Look before you repeat it.',
   ],
-  [/^(42P01|42703|42883|42704|3F000|42P10|42846|42804|42809)$/, 'schema_drift', DRIFT],
   [/^(42501|25006)$/, 'forbidden', 'The database does not allow this.'],
+  [/^(42|3F)/, 'schema_drift', DRIFT],
   [/^23505$/, 'already_exists', 'There is another row with this value already.'],
   [
     /^(23|22|P0001|44000)/,
@@ -33,10 +33,12 @@ const CAUSES: readonly (readonly [codes: RegExp, code: ProblemCode, message: str
   ],
   [/^(40001|40P01)$/, 'tenant_database_busy', 'Somebody else is changing the same rows. Try again.'],
   [
-    /^(CONNECT|ECONN|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|CONNECTION_|NO_PASSWORD|XX|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|57P|53|08|28|3D)/,
+    /^(CONNECT|ECONN|ENOTFOUND|EHOST|ENET|ETIMEDOUT|EPIPE|CONNECTION_|NO_PASSWORD|XX|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|57|53|58|08|28|3D)/,
     'tenant_database_unavailable',
     'The tenant’s database cannot be reached. Try again in a moment.',
   ],
+  // An SQLSTATE: triggers and functions of the owner's may raise any.
+  [/^[0-9A-Z]{5}$/, 'value_refused', 'The database refuses this.'],
 ]
 
 /** Worth another try after so many seconds. */

@@ -36,7 +36,7 @@ function beginAs(access: Access, isReading: boolean): string {
     statement_timeout: String(STATEMENT_MS),
     lock_timeout: String(LOCK_MS),
     idle_in_transaction_session_timeout: String(STATEMENT_MS),
-    search_path: 'pg_catalog, public',
+    search_path: 'pg_catalog, public, pg_temp',
     row_security: 'on',
     jit: 'off',
     standard_conforming_strings: 'on',

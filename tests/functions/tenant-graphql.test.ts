@@ -9,6 +9,7 @@ import {
   createTenantGraphqlFunction,
   type TenantGraphqlDependencies,
 } from '../../shared/tenant-graphql/tenant-graphql-function.ts'
+import { only } from '../database/project.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { strongestConnection } from '../support/tenant-logins.ts'
 import { bearer } from './graphql-client.ts'
@@ -571,6 +572,47 @@ describe('a hostile owner', () => {
       'answer_too_large',
     )
     expect((await ask(bearer(theirKey), ONE)).code).toBeUndefined()
+  })
+
+  it.each([
+    ['MAL01', 'value_refused'],
+    ['42601', 'schema_drift'],
+    ['58P01', 'tenant_database_unavailable'],
+  ])(
+    'raises an error of its own, %s, which is no error of ours and not in our log',
+    async (sqlstate, code) => {
+      await attack(
+        TRAP(`raise exception using errcode = '${sqlstate}', message = repeat('\u001b[2J', 250000);`),
+      )
+      const before = project.log.length
+      expect((await ask(bearer(theirKey), NAMES)).code).toBe(code)
+      const logged = project.log.slice(before).map(({ text }) => text)
+      expect(logged.join('\n')).toContain(`the tenant's database: ${sqlstate}`)
+      expect(logged.join('').length).toBeLessThan(1_000)
+    },
+  )
+
+  it('floods what it has made our connection listen to, and loses that connection', async () => {
+    const owner = await strongestConnection(project, theirs.organizationId)
+    const { name } = only(await owner`select current_database() as name`)
+    const connected = async () => {
+      const rows = await project.superuser<{ pid: number }[]>`
+        select pid from pg_stat_activity where application_name = 'tenant-graphql' and datname = ${name}`
+      return rows.map(({ pid }) => pid)
+    }
+    await attack(TRAP(`execute 'listen flood';`))
+    expect((await ask(bearer(theirKey), NAMES)).code).toBeUndefined()
+    const listening = await connected()
+    expect(listening).not.toEqual([])
+    await attack(TRAP(''))
+    await owner`select pg_notify('flood', repeat('x', 7000) || n) from generate_series(1, 100) n`
+    // There may be two, of which one has heard nothing.
+    await until('end of a connection', async () => {
+      const left = await connected()
+      return listening.some((pid) => !left.includes(pid)) || undefined
+    })
+    expect((await ask(bearer(theirKey), ONE)).code).toBeUndefined()
+    await owner.end({ timeout: 1 })
   })
 
   it('does not stay another role, nor leave claims behind, in a connection of ours', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { logLine } from '../../local/log-line.ts'
 import { printable } from '../../tools/printable.ts'
 import { clipped, padded, table } from '../../tools/terminal.ts'
 import { operatorOf, tenants, tenantsJson } from '../cli/cli.ts'
@@ -84,6 +85,15 @@ describe('functions:invoke', () => {
     const { stdout, stderr } = await runCommand('cli/invoke.ts', args, operatorOf(project))
     expect(stdout + stderr).not.toMatch(UNSEEN)
     expect(stdout).toContain('evil')
+  })
+})
+
+describe('the log of the functions', () => {
+  it('is shown by the local stack without what a terminal would obey', () => {
+    // The style of our own is there in a terminal only.
+    const line = logLine({ function: 'graphql', stream: 'stderr', text: EVIL })
+    expect(line).toContain('[graphql] \\u{1b}]52')
+    expect(line).not.toMatch(UNSEEN)
   })
 })
 

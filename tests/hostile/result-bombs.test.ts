@@ -85,13 +85,13 @@ describe('a session with a tenant’s database', () => {
     statementMs: 500,
     lockMs: 300,
   }
-  const open = (through: 'direct' | 'pooled' = 'direct') =>
+  const open = (through: 'direct' | 'pooled' = 'direct', databaseName = 'template1') =>
     openTenantSession(
       {
         host: '127.0.0.1',
         pooledHost: '127.0.0.1',
         port: inject('postgresPort'),
-        databaseName: 'template1',
+        databaseName,
         roleName: 'postgres',
         sslMode: 'disable',
       },
@@ -117,6 +117,17 @@ describe('a session with a tenant’s database', () => {
     const startedAt = performance.now()
     await expect(session.sql.unsafe(statement)).rejects.toMatchObject({ code })
     expect(performance.now() - startedAt, 'not the ten seconds of the statement').toBeLessThan(8_000)
+    await session.close()
+  })
+
+  it('finds the catalogue in spite of temporary tables and types with the names of its own', async () => {
+    const session = open('direct', new URL(project.databaseUrl()).pathname.slice(1))
+    await session.sql.unsafe(
+      `create temporary table pg_class (relname text); create domain pg_temp.regnamespace as text`,
+    )
+    const rows =
+      await session.sql`select pg_typeof('public'::regnamespace)::text as type, count(*) > 100 as whole from pg_class`
+    expect(rows).toEqual([{ type: 'regnamespace', whole: true }])
     await session.close()
   })
 

@@ -239,6 +239,49 @@ describe('the strongest login that a tenant gets', () => {
     ).toEqual([{ owner: `${name}_owner` }])
   })
 
+  /** Fires when the members are copied into the database, in the session of our login `schema`. */
+  const onCopy = (body: string) =>
+    strongest.unsafe(`create or replace function public.on_copy() returns trigger language plpgsql as $$ begin ${body} return new; end $$;
+      create or replace trigger on_copy before insert on public.users for each row execute function public.on_copy();
+      alter table public.users disable trigger on_copy; delete from public.users; alter table public.users enable trigger on_copy`)
+
+  it.each(['53100', '57000', '08006', '28P01', 'TD001', 'MAL01'])(
+    'raises an error in our session that looks like another one, %s, and its own step alone fails, with few words',
+    async (sqlstate) => {
+      await onCopy(`raise exception using errcode = '${sqlstate}', message = repeat('\u001b[2J', 20000);`)
+      const before = project.log.length
+      expect((await retryNeon(project, tenant)).body).toMatchObject({ status: 'failed' })
+      const { steps } = await project.provisioning(tenant.organizationId)
+      expect(steps.tenant_schema?.error?.code).toMatch(/^tenant_(database_unreachable|people_refused)$/)
+      expect(steps.tenant_schema?.error?.message.length).toBeLessThan(1_000)
+      expect(
+        project.log
+          .slice(before)
+          .map(({ text }) => text)
+          .join('').length,
+      ).toBeLessThan(2_000)
+    },
+  )
+
+  it('keeps our login out by settings that it has made for itself, until a retry of the service', async () => {
+    await onCopy(`set local role none;
+      execute format('alter role %I set local_preload_libraries = nowhere', session_user);
+      execute format('alter role %I in database %I set statement_timeout = 1', session_user, current_database());`)
+    expect((await retryNeon(project, tenant)).body).toMatchObject({ status: 'succeeded' })
+    await expect(
+      loginConnection(project, tenant.organizationId, 'schema').then((sql) => sql`select 1`),
+    ).rejects.toMatchObject({
+      code: '58P01',
+    })
+    await onCopy('')
+    expect((await retryNeon(project, tenant)).body).toMatchObject({ status: 'succeeded' })
+    expect(
+      await catalogue`select from pg_db_role_setting s join pg_roles r on r.oid = s.setrole
+      where r.rolname = ${`${name}_schema`}`,
+    ).toEqual([])
+    await strongest`drop trigger on_copy on public.users`
+  })
+
   it('traps none of ours with functions, operators and triggers of its own', async () => {
     const trap = `raise exception 'trapped %', session_user;`
     const functions = [

@@ -17,7 +17,7 @@ const ANOTHER_PUBLIC: Readonly<Record<string, readonly string[]>> = {
   ],
   // The schema of a tenant's own database, which is none of the project's.
   'shared/tenant-database/apply-schema.ts': ["'public'::regnamespace"],
-  'shared/tenant-database/as-owner.ts': ['set local search_path = public;'],
+  'shared/tenant-database/as-owner.ts': ['set local search_path = public, pg_temp;'],
   'cli/commands/seed.ts': ['set local search_path = public;', 'from public.'],
   'shared/tenant-database/roles.ts': ['from public', 'on schema public'],
   'local/tenant-graphql/make-schema.ts': ["schemas: ['public']"],

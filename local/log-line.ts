@@ -1,0 +1,8 @@
+import { dim } from '../tools/command.ts'
+import { printable } from '../tools/printable.ts'
+import type { FunctionLogLine } from './gateway/functions/processes.ts'
+
+/** A line of a function's log for a terminal. Unexpected errors stand in it as they are, and with them the texts of others. */
+export function logLine({ function: name, text }: FunctionLogLine): string {
+  return dim(`[${name}] ${printable(text)}`)
+}

@@ -32,6 +32,7 @@ declare
   v_kind constant text := provisioning.kind_for('follow');
   v_services text[];
   v_job_id uuid;
+  v_status text;
 begin
   -- What changes after this statement is a row of its own, and another update.
   delete from provisioning.changed_details c where c.organization_id = p_organization_id;
@@ -44,9 +45,14 @@ begin
       select from public.provisioning_jobs j where j.organization_id = p_organization_id and j.started_at is not null) then
     return null;
   end if;
-  v_job_id := provisioning.enqueue(p_organization_id, v_kind);
+  loop
+    v_job_id := provisioning.enqueue(p_organization_id, v_kind);
+    v_status := (select j.status from public.provisioning_jobs j where j.id = v_job_id);
+    -- One that has ended since has not seen the change.
+    exit when v_status in ('queued', 'running');
+  end loop;
   -- One that is at work may have read what stood there before.
-  if exists (select from public.provisioning_jobs j where j.id = v_job_id and j.status = 'running') then
+  if v_status = 'running' then
     perform provisioning.retry_job(v_job_id, v_services);
   end if;
   return v_job_id;

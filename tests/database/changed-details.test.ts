@@ -60,6 +60,35 @@ describe('a changed name or billing address', () => {
     expect((await updates()).map(({ status }) => status)).toEqual(['succeeded'])
   })
 
+  it('gets a job of its own when the one that was at work ends at that moment', async () => {
+    await ready()
+    await change({ name: 'Second' })
+    await enqueueUpdates()
+    const lease = only(await engine.claim(1, [KIND]))
+    await engine.start(lease, 'update_stripe_customer')
+    await engine.complete(lease, 'update_stripe_customer')
+    await change({ name: 'Third' })
+    // Its worker gives it back right behind the look for an open job.
+    await project.sql`alter function provisioning.enqueue(uuid, text, jsonb, uuid, text, text) rename to enqueue_before_the_end`
+    await project.sql`
+      create function provisioning.enqueue(p_organization_id uuid, p_kind text, p_request jsonb default '{}',
+        p_requested_by uuid default null, p_lane text default null, p_tier text default null) returns uuid
+      language plpgsql as $$
+      declare v_job_id uuid := provisioning.enqueue_before_the_end(p_organization_id, p_kind);
+      begin
+        update public.provisioning_jobs set status = 'succeeded', finished_at = now()
+        where id = v_job_id and status = 'running';
+        return v_job_id;
+      end $$`
+    try {
+      expect(await enqueueUpdates()).toBe(1)
+    } finally {
+      await project.sql`drop function provisioning.enqueue(uuid, text, jsonb, uuid, text, text)`
+      await project.sql`alter function provisioning.enqueue_before_the_end(uuid, text, jsonb, uuid, text, text) rename to enqueue`
+    }
+    expect((await updates()).map(({ status }) => status)).toEqual(['succeeded', 'queued'])
+  })
+
   it('waits while the provisioning is at work, which may have read the old one', async () => {
     const provision = only(await engine.claim())
     await engine.start(provision, 'stripe_customer')

@@ -33,11 +33,12 @@ export async function showEndpoint(stack: Stack, ann: SupabaseClient<Database>):
     })
   const contact = { organizationId, firstName: 'Grace', lastName: 'Hopper', email: 'grace@example.com' }
   await dataOf(await ask(key, CREATE, { contact }))
+  console.log(`  ${green('✓')} mutation createContact with the key ${key.slice(0, 12)}…: written`)
   const { totalCount, nodes } = contacts.parse(await dataOf(await ask(key, CONTACTS))).contacts
   const [found] = nodes
   if (!found) throw new Error('The contact that was written cannot be read!')
   console.log(
-    `  ${green('✓')} written and read with the key ${key.slice(0, 12)}…: ${found.firstName} ${found.lastName}, ${found.email}, of ${totalCount} contact${totalCount === 1 ? '' : 's'}`,
+    `  ${green('✓')} query contacts: ${found.firstName} ${found.lastName}, ${found.email}, ${totalCount} in all`,
   )
   const dan = supabaseClient(stack.url, stack.keys.publishableKey)
   const { error } = await dan.auth.signUp({ email: 'dan@example.com', password: crypto.randomUUID() })

@@ -41,7 +41,7 @@ describe('npm run demo', () => {
     )
     expect(stdout.match(/✓ alert resolved after/g)).toHaveLength(2)
     expect(stdout).toMatch(
-      /✓ written and read with the key tdk_\w{8}…: Grace Hopper, grace@example\.com, of \d contacts?/,
+      /✓ mutation createContact with the key tdk_\w{8}…: written\n.*✓ query contacts: Grace Hopper, grace@example\.com, \d in all/,
     )
     expect(stdout).toContain('✓ Dan’s key is refused there: 403 forbidden')
     expect(stdout.trimEnd()).toMatch(/✓ Every sign-up became a ready tenant\..*$/)

@@ -412,18 +412,22 @@ be interrupted at any time. Trouble goes to sign_up_failures and mapping_failure
 
 -- Triggers --------------------------------------------------------------------------------------------------------
 
-create function provisioning.statement_timed_out() returns boolean
+create function provisioning.statement_timed_out(p_error text default null) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
   v_timeout text := current_setting('statement_timeout');
 begin
-  return v_timeout <> '0' and clock_timestamp() - statement_timestamp() >= v_timeout::interval - interval '20 ms';
+  return v_timeout <> '0' and (p_error = 'canceling statement due to statement timeout'
+    or clock_timestamp() - statement_timestamp() >= v_timeout::interval - interval '20 ms');
 end
 $$;
-revoke execute on function provisioning.statement_timed_out() from public, anon, authenticated, service_role;
-comment on function provisioning.statement_timed_out() is
-  'Whether the time of the running statement (statement_timeout) is up. A query_canceled with that came from the clock, and the
-server cancels a statement for its time only once. Without, somebody has asked for the cancellation.';
+revoke execute on function provisioning.statement_timed_out(text) from public, anon, authenticated, service_role;
+comment on function provisioning.statement_timed_out(text) is
+  'Whether the time of the running statement (statement_timeout) is up. A query_canceled (p_error is its message) with that came
+from the clock, and the server cancels a statement for its time only once. Without, somebody has asked for the cancellation. The
+clock alone does not tell: the server counts from the first message of the extended protocol, and statement_timestamp() is that of
+the last one; what was waited for in between, a lock on auth.users for example, is missing from it. The message alone does not
+tell either: a server may speak another language.';
 
 create function provisioning.handle_new_user() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
@@ -466,7 +470,7 @@ begin
 exception
   when query_canceled then
     -- Auth's client that has given up ends the sign-up. A statement_timeout does not: there is nobody to repeat it.
-    if not provisioning.statement_timed_out() then
+    if not provisioning.statement_timed_out(sqlerrm) then
       raise;
     end if;
     perform provisioning.record_sign_up_failure(new.id, sqlstate, sqlerrm);
@@ -502,7 +506,7 @@ begin
   end if;
   return null;
 exception when query_canceled then
-  if not provisioning.statement_timed_out() then
+  if not provisioning.statement_timed_out(sqlerrm) then
     raise;
   end if;
   perform provisioning.record_sign_up_failure(new.user_id, sqlstate, sqlerrm);
@@ -549,7 +553,7 @@ begin
 -- A change of address or name must go through even when its copy cannot be made; the sweep makes up for it.
 exception
   when query_canceled then
-    if not provisioning.statement_timed_out() then
+    if not provisioning.statement_timed_out(sqlerrm) then
       raise;
     end if;
     perform provisioning.record_sign_up_failure(p_new.id, sqlstate, sqlerrm);

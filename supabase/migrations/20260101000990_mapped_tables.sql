@@ -176,7 +176,7 @@ begin
 exception
   when query_canceled then
     -- A client that has given up ends its statement. A statement_timeout does not: the project's own work was done in time.
-    if not provisioning.statement_timed_out() then
+    if not provisioning.statement_timed_out(sqlerrm) then
       raise;
     end if;
     perform provisioning.record_mapping_failure(v_part, k.id::uuid, k.id is distinct from v_after[1], sqlstate, sqlerrm)

@@ -400,6 +400,25 @@ describe('when a sign-up takes longer than its statement may', () => {
     expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '57014' })
   })
 
+  it('what a sign-up waited for before it ran counts as its time too', async () => {
+    const user = { id: crypto.randomUUID() }
+    await project.sql.begin(async (tx) => {
+      await tx`lock table public.wallets in access exclusive mode`
+      await withTimeout(TIMEOUT, async (auth) => {
+        const locked = Promise.withResolvers<void>()
+        const briefly = project.superuser.begin(async (other) => {
+          await other`lock table auth.users in access exclusive mode`
+          locked.resolve()
+          await other`select pg_sleep(0.7)`
+        })
+        await locked.promise
+        await signUp(auth, user)
+        await briefly
+      })
+    })
+    expect(only(await troubles())).toMatchObject({ user_id: user.id, sqlstate: '57014' })
+  })
+
   it('the users who follow in the same statement are left to the sweep at once', async () => {
     await slow(1)
     const ids = Array.from({ length: 20 }, () => crypto.randomUUID())

@@ -16,6 +16,8 @@ export interface ProxyTarget {
   readonly timeoutMs: number
   /** Headers added to the answer. */
   readonly responseHeaders?: Readonly<Record<string, string>>
+  /** Called when the answer begins. */
+  readonly begun?: () => void
 }
 
 /**
@@ -55,6 +57,7 @@ export function proxy(
     upstream.once('error', (error) => fail(new UpstreamBrokenError(error.message)))
     upstream.once('response', (answer) => {
       clearTimeout(timer)
+      target.begun?.()
       response.writeHead(answer.statusCode ?? 502, { ...endToEnd(answer.headers), ...target.responseHeaders })
       // Server-sent events: the client must see the headers before the first event.
       response.flushHeaders()

@@ -3,6 +3,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startGateway } from '../../local/gateway/gateway.ts'
@@ -184,6 +185,35 @@ test('a restart lets open requests and background work finish', async () => {
   expect(await (await open).text()).toBe('done')
   await expect.poll(() => fixture.log.slice(from)).toContain('background: background work finished')
   await expect.poll(() => fixture.gateway.functions.processes()).toEqual([])
+})
+
+const FIVE_ANSWERS = [200, 200, 200, 200, 200]
+const fiveAnswers = () =>
+  Promise.all(Array.from({ length: 5 }, () => call('slow?ms=50').then(({ status }) => status)))
+
+test('a restart breaks no request on its way to a process that has not taken it yet', async () => {
+  for (let round = 0; round < 10; round++) {
+    await call('slow?ms=0')
+    fixture.gateway.functions.kill('slow', 'SIGSTOP')
+    const answers = fiveAnswers()
+    await sleep(20)
+    fixture.gateway.functions.restart('slow')
+    fixture.gateway.functions.kill('slow', 'SIGCONT')
+    expect(await answers).toEqual(FIVE_ANSWERS)
+  }
+})
+
+test('a restart breaks no request that waits for a process to start', async () => {
+  for (const pause of [0, 1, 2, 4, 8, 16, 32]) {
+    fixture.gateway.functions.restart('slow')
+    const answers = fiveAnswers()
+    await sleep(pause)
+    fixture.gateway.functions.restart('slow')
+    expect(await answers).toEqual(FIVE_ANSWERS)
+  }
+  await expect
+    .poll(() => fixture.gateway.functions.processes().some(({ name }) => name === 'slow'))
+    .toBe(false)
 })
 
 test('stop ends every process, also one that does not want to', async () => {

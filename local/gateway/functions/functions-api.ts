@@ -5,8 +5,8 @@ import { bearer, type Call, send } from '../exchange.ts'
 import { proxy, UpstreamBrokenError, UpstreamTimeoutError } from '../proxy.ts'
 import {
   FunctionNotFoundError,
-  type FunctionProcess,
   type FunctionProcesses,
+  type FunctionRequest,
   FunctionStartError,
 } from './processes.ts'
 
@@ -47,17 +47,17 @@ export async function handleFunction(
     if (!token) return fail(response, 'noAuthorization')
     if (!(await context.callers.isValidJwt(token))) return fail(response, 'invalidJwt')
   }
-  const target = await startedFunction(context, name, response)
-  if (target) await forward(context, target, call, incoming, response)
+  const request = await beginRequest(context, name, response)
+  if (request) await forward(context, request, call, incoming, response).finally(request.answered)
 }
 
-async function startedFunction(
+async function beginRequest(
   context: FunctionsContext,
   name: string,
   response: ServerResponse,
-): Promise<FunctionProcess | undefined> {
+): Promise<FunctionRequest | undefined> {
   try {
-    return await context.processes.ensure(name)
+    return await context.processes.begin(name)
   } catch (error) {
     if (error instanceof FunctionNotFoundError) fail(response, 'notFound')
     else if (error instanceof FunctionStartError) fail(response, 'bootError', error.message)
@@ -68,7 +68,7 @@ async function startedFunction(
 
 async function forward(
   context: FunctionsContext,
-  target: FunctionProcess,
+  { process: target, answered }: FunctionRequest,
   call: Call,
   incoming: IncomingMessage,
   response: ServerResponse,
@@ -84,6 +84,7 @@ async function forward(
         'x-forwarded-proto': 'http',
       },
       timeoutMs: context.timeoutMs,
+      begun: answered,
     })
   } catch (error) {
     if (error instanceof UpstreamTimeoutError) return fail(response, 'timeout')

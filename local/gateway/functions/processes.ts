@@ -44,8 +44,22 @@ export class FunctionNotFoundError extends Error {}
 /** The function's process ended or never listened. The message holds what it printed last, without a stack. */
 export class FunctionStartError extends Error {}
 
+/** A request that a process has been chosen for. */
+export interface FunctionRequest {
+  readonly process: FunctionProcess
+  /** To be called when the answer begins or fails to come: until then the process is not told to end. */
+  answered(): void
+}
+
+/** The process that takes a function's requests, maybe still starting, and those whose answers have not begun. */
+interface Slot {
+  readonly process: Promise<Running>
+  readonly unanswered: Set<Promise<void>>
+}
+
 interface Running extends FunctionProcess {
   readonly child: ChildProcess
+  readonly unanswered: Slot['unanswered']
   readonly exited: Promise<unknown>
   lastError: string
 }
@@ -53,7 +67,7 @@ interface Running extends FunctionProcess {
 /** One kept Deno process a function, started by the first call. */
 export class FunctionProcesses {
   readonly #options: ProcessOptions
-  readonly #slots = new Map<string, Promise<Running>>()
+  readonly #slots = new Map<string, Slot>()
   /** Everything that was spawned and has not ended, also when its slot has a successor. */
   readonly #alive = new Set<Running>()
   #stopping = false
@@ -68,15 +82,22 @@ export class FunctionProcesses {
   }
 
   /** @throws FunctionNotFoundError, FunctionStartError */
-  async ensure(name: string): Promise<FunctionProcess> {
+  async begin(name: string): Promise<FunctionRequest> {
     if (this.#stopping) throw new FunctionStartError('The local stack is stopping')
     if (!(await this.exists(name))) throw new FunctionNotFoundError(name)
-    const existing = this.#slots.get(name)
-    if (existing) return existing
-    const starting = this.#start(name)
-    this.#slots.set(name, starting)
-    starting.catch(() => this.#forget(name, starting))
-    return starting
+    const slot = this.#slots.get(name) ?? this.#open(name)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    slot.unanswered.add(promise)
+    const answered = () => {
+      slot.unanswered.delete(promise)
+      resolve()
+    }
+    try {
+      return { process: await slot.process, answered }
+    } catch (error) {
+      answered()
+      throw error
+    }
   }
 
   /** Resolves when the process has ended, or after `waitMs`: a broken connection is seen before the exit is. */
@@ -91,9 +112,11 @@ export class FunctionProcesses {
 
   /** Lets the running processes (of one function) finish their work and end; the next call starts a new one. */
   restart(name?: string): void {
-    for (const slot of name === undefined ? [...this.#slots.keys()] : [name]) this.#slots.delete(slot)
-    for (const running of this.#alive)
-      if (name === undefined || running.name === name) void this.#end(running)
+    for (const [function_, slot] of [...this.#slots]) {
+      if (name !== undefined && name !== function_) continue
+      this.#slots.delete(function_)
+      slot.process.then((running) => this.#end(running)).catch(() => undefined)
+    }
   }
 
   /** Sends a signal; false when no process of that name runs. */
@@ -112,7 +135,7 @@ export class FunctionProcesses {
 
   async stop(): Promise<void> {
     this.#stopping = true
-    await Promise.allSettled(this.#slots.values())
+    await Promise.allSettled([...this.#slots.values()].map(({ process }) => process))
     await Promise.all([...this.#alive].map((running) => this.#end(running)))
   }
 
@@ -120,7 +143,15 @@ export class FunctionProcesses {
     return path.join(this.#options.functionsDir, name, 'index.ts')
   }
 
-  async #start(name: string): Promise<Running> {
+  #open(name: string): Slot {
+    const unanswered: Slot['unanswered'] = new Set()
+    const slot = { process: this.#start(name, unanswered), unanswered }
+    this.#slots.set(name, slot)
+    slot.process.catch(() => this.#forget(name, slot))
+    return slot
+  }
+
+  async #start(name: string, unanswered: Slot['unanswered']): Promise<Running> {
     const { denoDir, environment, functionsDir, importMap } = this.#options
     await mkdir(denoDir, { recursive: true })
     const port = await freePort()
@@ -136,12 +167,17 @@ export class FunctionProcesses {
         detached: true,
       },
     )
-    const running = await this.#register(name, port, child)
+    const running = await this.#register(name, port, child, unanswered)
     await this.#untilListening(running)
     return running
   }
 
-  async #register(name: string, port: number, child: ChildProcess): Promise<Running> {
+  async #register(
+    name: string,
+    port: number,
+    child: ChildProcess,
+    unanswered: Slot['unanswered'],
+  ): Promise<Running> {
     await once(child, 'spawn')
     const exited = once(child, 'exit')
     const running: Running = {
@@ -150,6 +186,7 @@ export class FunctionProcesses {
       port,
       startedAt: new Date(),
       child,
+      unanswered,
       exited,
       lastError: '',
     }
@@ -159,10 +196,8 @@ export class FunctionProcesses {
     this.#followOutput(running, 'stderr', child.stderr)
     void exited.then(() => {
       this.#alive.delete(running)
-      this.#slots.get(name)?.then(
-        (current) => current === running && this.#slots.delete(name),
-        () => undefined,
-      )
+      const slot = this.#slots.get(name)
+      if (slot?.unanswered === unanswered) this.#slots.delete(name)
       if (child.exitCode !== 0 && !this.#stopping)
         this.#log(name, `The process ended (${child.signalCode ?? `exit code ${child.exitCode}`})`)
     })
@@ -201,23 +236,30 @@ export class FunctionProcesses {
   }
 
   async #end(running: Running): Promise<void> {
-    running.child.kill('SIGTERM')
     const grace = new AbortController()
     const killer = sleep(this.#options.stopGraceMs, undefined, { signal: grace.signal })
       .then(() => running.child.kill('SIGKILL'))
       .catch(() => undefined)
+    // A request on its way would find a server that takes no more.
+    await Promise.race([allOf(running.unanswered), running.exited])
+    running.child.kill('SIGTERM')
     await running.exited
     grace.abort()
     await killer
   }
 
-  #forget(name: string, slot: Promise<Running>): void {
+  #forget(name: string, slot: Slot): void {
     if (this.#slots.get(name) === slot) this.#slots.delete(name)
   }
 
   #log(name: string, text: string): void {
     this.#options.log({ function: name, stream: 'stderr', text })
   }
+}
+
+/** Also what comes while others are waited for. */
+async function allOf(waiting: ReadonlySet<Promise<void>>): Promise<void> {
+  while (waiting.size > 0) await Promise.all(waiting)
 }
 
 function accepts(port: number): Promise<boolean> {

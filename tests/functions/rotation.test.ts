@@ -2,6 +2,7 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Login, OUR_LOGINS } from '../../shared/tenant-database/roles.ts'
 import { operatorOf, tenantsJson } from '../cli/cli.ts'
+import { endEndpointConnections, serverNames } from '../support/endpoint-connections.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { apiConnection, loginConnection } from '../support/tenant-logins.ts'
 import { ask, bearer } from './graphql-client.ts'
@@ -399,7 +400,7 @@ describe('npm run tenants', () => {
       expect(await sql`select 1 as open`.finally(() => sql.end({ timeout: 1 }))).toEqual([{ open: 1 }])
     }
     // The endpoint's process has the former password: refused, it is read again.
-    await project.superuser`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tenant-graphql'`
+    expect(await endEndpointConnections(project, await serverNames(project, [person]))).toBeGreaterThan(0)
     expect(await endpoint()).toBe(person.organizationId)
   })
 

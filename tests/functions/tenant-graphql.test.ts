@@ -10,6 +10,7 @@ import {
   type TenantGraphqlDependencies,
 } from '../../shared/tenant-graphql/tenant-graphql-function.ts'
 import { only } from '../database/project.ts'
+import { endEndpointConnections, serverNames } from '../support/endpoint-connections.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { strongestConnection } from '../support/tenant-logins.ts'
 import { bearer } from './graphql-client.ts'
@@ -21,6 +22,7 @@ let member: SignedUp
 let key: string
 let readKey: string
 let theirKey: string
+let databases: string[]
 
 const CREATE =
   'mutation ($contact: ContactInput!) { createContact(input: { contact: $contact }) { contact { id email } } }'
@@ -40,6 +42,7 @@ beforeAll(async () => {
   theirKey = await makeKey(theirs, { scope: 'write' })
   await addContact(ours, key, { firstName: 'Our Ann' })
   await addContact(theirs, theirKey, { firstName: 'Their Bob' })
+  databases = await serverNames(project, [ours, theirs])
 })
 
 afterAll(() => project?.stop())
@@ -441,7 +444,7 @@ describe('a database', () => {
     await ask(bearer(key), ONE)
     const before = processes()
     for (let round = 0; round < 5; round++) {
-      await project.superuser`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tenant-graphql'`
+      expect(await endEndpointConnections(project, databases)).toBeGreaterThan(0)
       expect((await ask(bearer(key), NAMES)).text).toContain('Our Ann')
     }
     expect(processes()).toEqual(before)
@@ -454,7 +457,7 @@ describe('a database', () => {
     let isOver = false
     const killing = (async () => {
       while (!isOver) {
-        await project.superuser`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tenant-graphql'`
+        await endEndpointConnections(project, databases)
         await sleep(10)
       }
     })()
@@ -479,12 +482,12 @@ describe('a database', () => {
       const rows = await project.superuser<
         { tenants: number }[]
       >`select count(distinct datname)::int as tenants
-        from pg_stat_activity where application_name = 'tenant-graphql' and pid <> all (${before}::int[])`
+        from pg_stat_activity where application_name = 'tenant-graphql' and datname = any (${databases}) and pid <> all (${before}::int[])`
       return rows[0]?.tenants
     }
     const before = (
       await project.superuser<{ pid: number }[]>`
-        select pid from pg_stat_activity where application_name = 'tenant-graphql'`
+        select pid from pg_stat_activity where application_name = 'tenant-graphql' and datname = any (${databases})`
     ).map(({ pid }) => pid)
     const sql = connect({ SUPABASE_DB_URL: project.databaseUrl(), DATABASE_POOLER_URL: undefined })
     const pools = createPools(sql, 1)

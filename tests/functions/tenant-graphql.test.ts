@@ -10,7 +10,7 @@ import {
   type TenantGraphqlDependencies,
 } from '../../shared/tenant-graphql/tenant-graphql-function.ts'
 import { only } from '../database/project.ts'
-import { endEndpointConnections, serverNames } from '../support/endpoint-connections.ts'
+import { endEndpointConnections, endpointConnections, serverNames } from '../support/endpoint-connections.ts'
 import { type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 import { strongestConnection } from '../support/tenant-logins.ts'
 import { bearer } from './graphql-client.ts'
@@ -478,17 +478,11 @@ describe('a database', () => {
   })
 
   it('of a tenant that asked longest ago gives its place to another one, whose answer is its own', async () => {
+    const before = (await endpointConnections(project, databases)).map(({ pid }) => pid)
     const connected = async () => {
-      const rows = await project.superuser<
-        { tenants: number }[]
-      >`select count(distinct datname)::int as tenants
-        from pg_stat_activity where application_name = 'tenant-graphql' and datname = any (${databases}) and pid <> all (${before}::int[])`
-      return rows[0]?.tenants
+      const rows = await endpointConnections(project, databases)
+      return new Set(rows.filter(({ pid }) => !before.includes(pid)).map(({ database }) => database)).size
     }
-    const before = (
-      await project.superuser<{ pid: number }[]>`
-        select pid from pg_stat_activity where application_name = 'tenant-graphql' and datname = any (${databases})`
-    ).map(({ pid }) => pid)
     const sql = connect({ SUPABASE_DB_URL: project.databaseUrl(), DATABASE_POOLER_URL: undefined })
     const pools = createPools(sql, 1)
     try {
@@ -610,11 +604,7 @@ describe('a hostile owner', () => {
   it('floods what it has made our connection listen to, and loses that connection', async () => {
     const owner = await strongestConnection(project, theirs.organizationId)
     const { name } = only(await owner`select current_database() as name`)
-    const connected = async () => {
-      const rows = await project.superuser<{ pid: number }[]>`
-        select pid from pg_stat_activity where application_name = 'tenant-graphql' and datname = ${name}`
-      return rows.map(({ pid }) => pid)
-    }
+    const connected = async () => (await endpointConnections(project, [name])).map(({ pid }) => pid)
     await attack(TRAP(`execute 'listen flood';`))
     expect((await ask(bearer(theirKey), NAMES)).code).toBeUndefined()
     const listening = await connected()

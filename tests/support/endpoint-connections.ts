@@ -17,13 +17,22 @@ export async function serverNames(
   )
 }
 
-/** Ends the connections that the endpoint has into these databases. @returns how many */
-export async function endEndpointConnections(
+/** The connections that the endpoint has into these databases. */
+export async function endpointConnections(
   { superuser }: Pick<TestProject, 'superuser'>,
   databases: readonly string[],
-): Promise<number> {
-  const { count } = await superuser`
-    select pg_terminate_backend(pid) from pg_stat_activity
+): Promise<{ pid: number; database: string }[]> {
+  return superuser<{ pid: number; database: string }[]>`
+    select pid, datname as database from pg_stat_activity
     where application_name = 'tenant-graphql' and datname = any (${databases})`
-  return count
+}
+
+/** Ends them. @returns how many */
+export async function endEndpointConnections(
+  project: Pick<TestProject, 'superuser'>,
+  databases: readonly string[],
+): Promise<number> {
+  const pids = (await endpointConnections(project, databases)).map(({ pid }) => pid)
+  await project.superuser`select pg_terminate_backend(pid) from unnest(${pids}::int[]) pid`
+  return pids.length
 }

@@ -81,7 +81,7 @@ export class FunctionProcesses {
     return /^[A-Za-z][A-Za-z0-9_-]*$/.test(name) && (await exists(this.#entrypoint(name)))
   }
 
-  /** @throws FunctionNotFoundError, FunctionStartError */
+  /** Chooses the process for a request, and starts one if need be. @throws FunctionNotFoundError, FunctionStartError */
   async begin(name: string): Promise<FunctionRequest> {
     if (this.#stopping) throw new FunctionStartError('The local stack is stopping')
     if (!(await this.exists(name))) throw new FunctionNotFoundError(name)
@@ -112,9 +112,9 @@ export class FunctionProcesses {
 
   /** Lets the running processes (of one function) finish their work and end; the next call starts a new one. */
   restart(name?: string): void {
-    for (const [function_, slot] of [...this.#slots]) {
-      if (name !== undefined && name !== function_) continue
-      this.#slots.delete(function_)
+    for (const [each, slot] of [...this.#slots]) {
+      if (name !== undefined && name !== each) continue
+      this.#slots.delete(each)
       slot.process.then((running) => this.#end(running)).catch(() => undefined)
     }
   }
@@ -147,7 +147,7 @@ export class FunctionProcesses {
     const unanswered: Slot['unanswered'] = new Set()
     const slot = { process: this.#start(name, unanswered), unanswered }
     this.#slots.set(name, slot)
-    slot.process.catch(() => this.#forget(name, slot))
+    slot.process.catch(() => this.#forget(name, unanswered))
     return slot
   }
 
@@ -196,8 +196,7 @@ export class FunctionProcesses {
     this.#followOutput(running, 'stderr', child.stderr)
     void exited.then(() => {
       this.#alive.delete(running)
-      const slot = this.#slots.get(name)
-      if (slot?.unanswered === unanswered) this.#slots.delete(name)
+      this.#forget(name, unanswered)
       if (child.exitCode !== 0 && !this.#stopping)
         this.#log(name, `The process ended (${child.signalCode ?? `exit code ${child.exitCode}`})`)
     })
@@ -248,8 +247,9 @@ export class FunctionProcesses {
     await killer
   }
 
-  #forget(name: string, slot: Slot): void {
-    if (this.#slots.get(name) === slot) this.#slots.delete(name)
+  /** Unless the slot has a successor: each has a set of its own. */
+  #forget(name: string, unanswered: Slot['unanswered']): void {
+    if (this.#slots.get(name)?.unanswered === unanswered) this.#slots.delete(name)
   }
 
   #log(name: string, text: string): void {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { JobFunction } from '../engine/job-function.ts'
 import { authorize } from '../kernel/as-caller.ts'
+import { storableText } from '../kernel/database/storable.ts'
 import { emailAddress } from '../kernel/email-address.ts'
 import { unlessJustRefused } from '../kernel/remembered-refusals.ts'
 import { cancelProvisioning } from './cancel-provisioning.ts'
@@ -16,7 +17,7 @@ const fields = z.strictObject({
   /** The organization, for whoever calls it a client. */
   clientId: z.guid().optional(),
   /** What the organization is called from now on. */
-  clientName: z.string().max(200).optional(),
+  clientName: storableText.max(200).optional(),
   /** Where its bills go from now on, and its workflows write. */
   orgEmail: emailAddress.optional(),
   /** Absent services mean all that are not ready. */

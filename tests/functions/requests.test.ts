@@ -73,6 +73,12 @@ describe('a body that is not valid', () => {
       ['metadata'],
     ],
     [
+      'a client’s name with NUL in it',
+      () => ({ clientId: id(), clientName: 'Ac\0me' }),
+      'invalid_body',
+      ['clientName'],
+    ],
+    [
       'an organization and a client at once',
       () => ({ organizationId: id(), clientId: id() }),
       'invalid_body',

@@ -1,3 +1,5 @@
+import { z } from 'zod'
+
 export const UNSTORABLE_MESSAGE =
   'contains a character that cannot be stored (NUL, or half of a surrogate pair)'
 
@@ -7,6 +9,9 @@ const REPLACEMENT = '\u{fffd}'
 function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
+
+/** Free text of a request that the database is to keep. */
+export const storableText = z.string().refine(isStorable, UNSTORABLE_MESSAGE)
 
 /** @returns the key that cannot be stored, or whose text cannot ('' for the value as a whole); undefined when all can */
 export function unstorableKey(value: unknown): string | undefined {

@@ -282,6 +282,24 @@ describe('who may come in', () => {
     })
   })
 
+  it('says that a key is a bearer, or sends it as apikey alone', async () => {
+    for (const authorization of [
+      key,
+      `Basic ${key}`,
+      `Bearer  ${key}`,
+      `Token ${key}`,
+      `Bearer Bearer ${key}`,
+    ])
+      expect([authorization, (await ask({ authorization }, ONE)).status]).toEqual([authorization, 401])
+    for (const authorization of ['', 'Bearer', 'null', 'Basic x'])
+      expect([authorization, (await ask({ apikey: key, authorization }, ONE)).status]).toEqual([
+        authorization,
+        401,
+      ])
+    expect((await ask({ authorization: `bearer ${key}` }, ONE)).status).toBe(200)
+    expect((await ask({ apikey: key }, ONE)).status).toBe(200)
+  })
+
   it('has no key that is forged with a right checksum, or with the beginning of ours', async () => {
     const signed = (body: string) => body + createHash('sha256').update(body).digest('hex').slice(0, 8)
     for (const forged of [signed(`tdk_${'0'.repeat(40)}`), signed(`${key.slice(0, 12)}${'0'.repeat(32)}`)])

@@ -114,6 +114,37 @@ describe('the texts of a sign-up', () => {
     )
   })
 
+  it('name nobody with what is not seen by itself, and keep it beside letters', async () => {
+    const blank = [
+      '\u200d',
+      '\u200c\u200c',
+      '\u3164',
+      '\uffa0',
+      '\u115f\u1160',
+      '\u2800 \u2800',
+      '\u00ad',
+      '\u034f',
+      '\ufe0f',
+    ]
+    for (const nothing of [
+      ...blank,
+      '\u{e0100}',
+      '\u17b5',
+      '\u180b',
+      '\u{1d159}',
+      '\u{1bca0}',
+      '\u200b\u3164\u00a0\u200d',
+    ])
+      expect(await signUpWith({ full_name: nothing, organization_name: nothing, name: 'Bob' })).toMatchObject(
+        {
+          name: "Bob's organization",
+          full_name: 'Bob',
+        },
+      )
+    const kept = 'نامه\u200cای ❤\ufe0f 葛\u{e0100} e\u0301'
+    expect((await signUpWith({ organization_name: kept })).name).toBe(kept)
+  })
+
   it.each([
     ['https://a.example/b.png?c=d', 'https://a.example/b.png?c=d'],
     ['HTTP://A.EXAMPLE/ü', 'HTTP://A.EXAMPLE/ü'],
@@ -191,6 +222,7 @@ describe('what members write over the Data API', () => {
   it.each([
     ['name', organization('name'), 'x'.repeat(201), 'name_is_at_most_200_characters'],
     ['name', organization('name'), '\u202e \u200b', 'name_is_not_blank'],
+    ['name', organization('name'), '\u3164\u200d', 'name_is_not_blank'],
     ['billing_email', organization('billing_email'), 'x'.repeat(321), 'email_is_at_most_320_characters'],
     ['full_name', profile('full_name'), 'x'.repeat(201), 'name_is_at_most_200_characters'],
     [

@@ -315,6 +315,23 @@ describe('what history keeps', () => {
     ).rejects.toMatchObject({ constraint_name: 'kept_details_are_at_most_16_kilobytes' })
   })
 
+  it('has an end in every column of what nobody can delete; the words of ours alone are plain texts', async () => {
+    const columns = await project.sql<{ name: string }[]>`
+      select a.attrelid::regclass || '.' || a.attname as name from pg_attribute a
+      where a.atttypid in ('text'::regtype, 'jsonb'::regtype) and a.attnum > 0 and not a.attisdropped and a.attrelid in (
+        select t.tgrelid from pg_trigger t where t.tgfoid = 'provisioning.refuse_change'::regproc
+        union select 'provisioning.personal_details'::regclass)
+      order by 1`
+    expect(columns.map(({ name }) => name.replace('public.', ''))).toEqual([
+      'audit_logs.action',
+      'audit_logs.actor_type',
+      'audit_logs.resource_type',
+      'provisioning_events.event_type',
+      'provisioning_events.resource_type',
+      'provisioning_events.status',
+    ])
+  })
+
   it('cuts the message of an event and of a sign-up that failed', async () => {
     const { organizationId, user } = await createTenant(project)
     await project.sql`select provisioning.record_event(${organizationId}, null, 'step.failed', 'x', 'failed',

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { closureOf } from '../../tools/console/registry.ts'
+import { projectRoot } from '../../tools/project.ts'
 import { runProgram } from '../../tools/run-program.ts'
 import { packedPackage } from '../support/packed.ts'
 import { type Consumer, makeConsumer, pageWithAll } from './consumer.ts'
@@ -34,6 +35,24 @@ it('of the packed package is built into an application that has React, and nothi
   expect(await readFile(path.join(app.directory, 'dist/assets', styles), 'utf8')).toContain(
     '--muted-foreground',
   )
+})
+
+it('moves nothing for whoever does not want to see anything move, whatever styles the application has', async () => {
+  const styles = await readFile(path.join(installed, 'react/styles.css'), 'utf8')
+  expect(styles).toMatch(
+    /\.motion-reduce\\:animate-none\s*\{[^}]*@media \(prefers-reduced-motion: reduce\)|@media \(prefers-reduced-motion: reduce\)[^}]*\.motion-reduce\\:animate-none/,
+  )
+  // The registry brings the classes, and whose styles there are is the application's.
+  const { files } = await closureOf('console/src/library.ts')
+  let moving = 0
+  for (const file of files) {
+    for (const line of (await readFile(path.join(projectRoot, file), 'utf8')).split('\n'))
+      for (const [, kind] of line.matchAll(/[\s'"](animate|transition)-(?!none)/g)) {
+        moving += 1
+        expect(line, file).toContain(`motion-reduce:${kind}-none`)
+      }
+  }
+  expect(moving).toBeGreaterThan(3)
 })
 
 it('has types that refuse what a component cannot do', async () => {

@@ -113,7 +113,7 @@ function Header({ progress, live }: { progress: ProgressFragment; live: LiveProg
         >
           <div
             className={cn(
-              'h-full rounded-full bg-primary transition-[width] duration-500',
+              'h-full rounded-full bg-primary transition-[width] duration-500 motion-reduce:transition-none',
               overall === 'FAILED' && 'bg-destructive',
             )}
             style={{ width: `${percent}%` }}
@@ -146,7 +146,7 @@ function LiveSign({ live: { liveness, seenAt, refresh } }: { live: LiveProgress 
     return (
       <span role="status" className="flex items-center gap-2 text-sm text-success">
         <span aria-hidden className="relative flex size-2">
-          <span className="absolute size-full animate-ping rounded-full bg-success/60" />
+          <span className="absolute size-full animate-ping motion-reduce:animate-none rounded-full bg-success/60" />
           <span className="size-2 rounded-full bg-success" />
         </span>
         Live

@@ -119,14 +119,18 @@ export function Loading({ what, rows = 3 }: { what: string; rows?: number }) {
     <div role="status" className="space-y-3 p-5">
       <span className="sr-only">Loading {what}…</span>
       {Array.from({ length: rows }, (_, row) => (
-        <div key={String(row)} aria-hidden className="h-5 animate-pulse rounded bg-muted" />
+        <div
+          key={String(row)}
+          aria-hidden
+          className="h-5 animate-pulse motion-reduce:animate-none rounded bg-muted"
+        />
       ))}
     </div>
   )
 }
 
 export function Spinner({ className }: { className?: string }) {
-  return <Loader2 aria-hidden className={cn('size-4 animate-spin', className)} />
+  return <Loader2 aria-hidden className={cn('size-4 animate-spin motion-reduce:animate-none', className)} />
 }
 
 export interface FieldProps extends Omit<ComponentProps<'input'>, 'id'> {

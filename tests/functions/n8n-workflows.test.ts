@@ -7,7 +7,7 @@ import { n8n } from '../../shared/services/n8n/index.ts'
 import { organizationOfTag, tagName } from '../../shared/services/n8n/names.ts'
 import { emulatorVariables } from '../../tools/emulators.ts'
 import { dumpTables, findSecrets } from '../end-to-end/secret-search.ts'
-import { N8N_KEY, type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { N8N_KEY, type SignedUp, startTestProject, type TestProject, until } from '../support/project.ts'
 
 const PROJECT_URL = 'https://abcdefghijklmnopqrst.supabase.co'
 const TEMPLATES = ['new-contact', 'weekly-report']
@@ -327,9 +327,20 @@ describe('a refusal', () => {
     },
   )
 
-  it('is not waited for: an outage and a rate limit put the step off without an attempt', async () => {
-    fault({}, { type: 'status', status: 429, retryAfterSeconds: 1 }, 1)
+  it.each([
+    ['n8n_rate_limited', { type: 'status', status: 429, retryAfterSeconds: 1 }],
+    ['n8n_unavailable', { type: 'status', status: 503 }],
+  ] as const)('%s is not waited for: the step is put off, and goes on by itself', async (code, action) => {
+    fault({}, action)
     const person = await signUp()
+    const putOff = await until('step that is put off', async () => {
+      const [step] = await project.sql<{ attempts: number; status: string; code: string | null }[]>`
+        select attempts, status, error ->> 'code' as code from public.provisioning_steps
+        where organization_id = ${person.organizationId} and step = 'n8n_workflows'`
+      return step?.code ? step : undefined
+    })
+    expect(putOff).toMatchObject({ code, status: 'retrying' })
+    project.n8nEmulator.faults.clear()
     await project.whileTimePasses(
       'ready organization',
       async () => (await project.provisioning(person.organizationId)).overall === 'ready' || undefined,
@@ -420,8 +431,12 @@ describe('the undo', () => {
   it('of a deleted organization deactivates and deletes all of it, and leaves others alone', async () => {
     const [person, other] = [await signUp(), await signUp()]
     for (const { organizationId } of [person, other]) await project.waitFor(organizationId)
+    const before = { ...project.n8nEmulator.stats.calls }
     await project.sql`delete from public.organizations where id = ${person.organizationId}`
     await undone(person)
+    const { calls } = project.n8nEmulator.stats
+    const made = (call: string) => (calls[call] ?? 0) - (before[call] ?? 0)
+    expect([made('deactivateWorkflow'), made('deleteWorkflow')]).toEqual([TEMPLATES.length, TEMPLATES.length])
     expect(contentsOf(person)).toEqual(nothing)
     expectOneOfEach(other)
     expect(await resourceOf(person)).toMatchObject({ state: 'removed' })

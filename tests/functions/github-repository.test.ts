@@ -44,6 +44,13 @@ const repositories = (name = `client-${slug}`) => emulator.repositories.filter((
 const recorded = () => tier.resource(organizationId, 'github_repository')
 const failureOf = async (step = 'github_repository') => (await tier.steps(organizationId))[step]?.error
 
+async function secondsUntilNext(): Promise<number> {
+  const [row] = await tier.sql`
+    select extract(epoch from next_attempt_at - now())::int as seconds from public.provisioning_steps
+    where organization_id = ${organizationId} and step = 'github_repository'`
+  return row?.seconds
+}
+
 /** As GitHub's own client would send it, by whoever has a token. */
 async function send(method: string, path: string, body?: object): Promise<unknown> {
   const reply = await fetch(`${emulator.url}${path}`, {
@@ -273,10 +280,7 @@ describe('a refusal of GitHub', () => {
     emulator.setLimits({ requestsPerHour: 0 })
     await tier.work(organizationId)
     expect(await failureOf()).toMatchObject({ code: 'github_rate_limited' })
-    const [row] = await tier.sql`
-      select extract(epoch from next_attempt_at - now())::int as seconds from public.provisioning_steps
-      where organization_id = ${organizationId} and step = 'github_repository'`
-    expect(row?.seconds).toBeGreaterThan(3_000)
+    expect(await secondsUntilNext()).toBeGreaterThan(3_000)
     const [bucket] = await tier.sql`
       select min(tokens)::float8 as tokens from provisioning.token_buckets where provider = 'github'`
     expect(bucket?.tokens).toBeLessThan(0)
@@ -292,6 +296,7 @@ describe('a refusal of GitHub', () => {
     })
     await tier.work(organizationId)
     expect(await failureOf()).toMatchObject({ code: 'github_rate_limited' })
+    expect(await secondsUntilNext()).toBeGreaterThan(50)
   })
 })
 

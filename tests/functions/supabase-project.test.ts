@@ -101,9 +101,7 @@ describe('an organization of the tier', () => {
     const id = await tier.tenant()
     await tier.workToEnd(id)
     const secrets = await tier.secrets(id)
-    await tier.sql`update public.provisioning_steps set status = 'pending', attempts = 0, finished_at = null
-      where organization_id = ${id}`
-    await tier.sql`update public.provisioning_jobs set status = 'queued', finished_at = null where organization_id = ${id}`
+    await again(id)
     const calls = await callsDuring(async () => expect(await tier.workToEnd(id)).toBe('succeeded'))
     expect(calls.v1CreateAProject).toBeUndefined()
     expect(await tier.projects(id)).toHaveLength(1)
@@ -121,6 +119,13 @@ describe('an organization of the tier', () => {
     expect(await tier.everythingShown()).not.toContain(secretKey)
   })
 })
+
+/** As a retry of what has succeeded: every step once more. */
+async function again(id: string): Promise<void> {
+  await tier.sql`update public.provisioning_steps set status = 'pending', attempts = 0, finished_at = null
+    where organization_id = ${id}`
+  await tier.sql`update public.provisioning_jobs set status = 'queued', finished_at = null where organization_id = ${id}`
+}
 
 describe('a project that is there already', () => {
   const makeByHand = (id: string, name = `client-${id}-prod`) =>
@@ -140,14 +145,23 @@ describe('a project that is there already', () => {
     expect((await tier.resource(id))?.details.region).toBe('eu-west-1')
   })
 
-  test('is kept by its ref when somebody has renamed it, and made anew when it is gone', async () => {
+  test('is kept by its ref when somebody has renamed it', async () => {
+    const id = await tier.tenant()
+    await tier.workToEnd(id)
+    const before = (await tier.resource(id))?.ref ?? ''
+    tier.emulator.changeProject(before, { name: 'renamed by somebody' })
+    await again(id)
+    const calls = await callsDuring(async () => expect(await tier.workToEnd(id)).toBe('succeeded'))
+    expect(calls).not.toHaveProperty('v1CreateAProject')
+    expect((await tier.resource(id))?.ref).toBe(before)
+  })
+
+  test('is made anew when it is gone', async () => {
     const id = await tier.tenant()
     await tier.workToEnd(id)
     const before = (await tier.resource(id))?.ref ?? ''
     await provider().deleteProject(before, `client-${id}-prod`, async () => undefined)
-    await tier.sql`update public.provisioning_steps set status = 'pending', attempts = 0, finished_at = null
-      where organization_id = ${id}`
-    await tier.sql`update public.provisioning_jobs set status = 'queued', finished_at = null where organization_id = ${id}`
+    await again(id)
     expect(await tier.workToEnd(id)).toBe('succeeded')
     const after = (await tier.resource(id))?.ref
     expect([await tier.projects(id), after === before]).toEqual([[after], false])

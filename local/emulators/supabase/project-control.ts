@@ -6,6 +6,8 @@ import { type ProjectRecord, SERVICES, statusOf } from './project.ts'
 import type { ProjectStore } from './project-store.ts'
 
 const changesSchema = z.strictObject({
+  /** Somebody has renamed it in the dashboard. */
+  name: z.string().min(1).max(256).optional(),
   /** true: what the project is becoming takes for ever. false: it has become it. */
   hangs: z.boolean().optional(),
   /** It hangs in this state; null undoes that. */
@@ -27,10 +29,11 @@ export function changeProject(
 ): ProjectRecord {
   const changes = changesSchema.safeParse(wanted)
   if (!changes.success) throw new InvalidTuningError(z.prettifyError(changes.error))
-  const { hangs, status, unhealthy = project.unhealthy } = changes.data
+  const { name = project.name, hangs, status, unhealthy = project.unhealthy } = changes.data
   const endsAt = hangs === undefined ? project.transition.endsAt : hangs ? null : clock()
   return store.save({
     ...project,
+    name,
     unhealthy,
     transition: { ...project.transition, endsAt },
     forcedStatus: status === undefined ? project.forcedStatus : (status ?? undefined),

@@ -498,6 +498,11 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
       expect(
         (await admin().updateUserById(id, { user_metadata: { city: 'Oslo' } })).data.user?.user_metadata,
       ).toMatchObject({ full_name: 'Grace', city: 'Oslo' })
+      const nested = { city: null, likes: { tea: null } }
+      expect(
+        (await admin().updateUserById(id, { user_metadata: nested })).data.user?.user_metadata,
+      ).toMatchObject({ likes: { tea: null } })
+      expect((await admin().getUserById(id)).data.user?.user_metadata).not.toHaveProperty('city')
       expect((await admin().getUserById(id)).data.user?.email).toBe(email)
       expect((await admin().deleteUser(id)).error).toBeNull()
       expect((await admin().getUserById(id)).error).toMatchObject({ status: 404, code: 'user_not_found' })
@@ -683,6 +688,8 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
       readonly anonymous: boolean
       readonly email: string | null
       readonly name: string | null
+      readonly role: string
+      readonly plan: string | null
       readonly confirmed: boolean
       readonly deleted: boolean
     }
@@ -690,15 +697,15 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
     /** What a trigger sees of one user while the work is done; states that did not change are left out. */
     async function watching(work: () => Promise<unknown>): Promise<Seen[]> {
       await sql.unsafe(`
-        create table public.seen (op text, anonymous boolean, email text, name text, confirmed boolean,
+        create table public.seen (op text, anonymous boolean, email text, name text, role text, plan text, confirmed boolean,
           deleted boolean, at bigint generated always as identity);
         create function public.note() returns trigger language plpgsql security definer set search_path = '' as $$ begin
           insert into public.seen values (tg_op, new.is_anonymous, new.email, new.raw_user_meta_data ->> 'full_name',
-            new.email_confirmed_at is not null, new.deleted_at is not null); return new; end $$;
+            new.role, new.raw_app_meta_data ->> 'plan', new.email_confirmed_at is not null, new.deleted_at is not null); return new; end $$;
         create trigger note after insert or update on auth.users for each row execute function public.note();`)
       await work()
       const seen = await sql<Seen[]>`
-        select op, anonymous, email, name, confirmed, deleted from public.seen order by at`
+        select op, anonymous, email, name, role, plan, confirmed, deleted from public.seen order by at`
       await sql.unsafe('drop function public.note cascade; drop table public.seen')
       return seen.filter((each, index) => {
         const { op: _op, ...state } = each
@@ -712,7 +719,14 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
       await supabase.auth.signInAnonymously()
       const email = newEmail()
       const seen = await watching(() => supabase.auth.updateUser({ email, data: { full_name: 'Ada' } }))
-      const ada = { op: 'UPDATE', name: 'Ada', confirmed: false, deleted: false }
+      const ada = {
+        op: 'UPDATE',
+        name: 'Ada',
+        role: 'authenticated',
+        plan: null,
+        confirmed: false,
+        deleted: false,
+      }
       expect(seen).toEqual([
         { ...ada, anonymous: true, email: null },
         { ...ada, anonymous: false, email: null },
@@ -743,8 +757,29 @@ describe.each(AUTH_SERVERS)('through %s', (_name, authServer) => {
     test('see an invited user arrive unconfirmed, with the metadata of the invitation', async () => {
       const email = newEmail()
       const seen = await watching(() => admin().inviteUserByEmail(email, { data: { full_name: 'Ada' } }))
+      expect(seen).toMatchObject([
+        { op: 'INSERT', email, name: 'Ada', role: '', confirmed: false },
+        { op: 'UPDATE', email, name: 'Ada', role: 'authenticated', confirmed: false },
+      ])
+    })
+
+    test('see who is made by an administrator, then the role, the app metadata and the confirmation', async () => {
+      const email = newEmail()
+      const seen = await watching(() =>
+        admin().createUser({
+          email,
+          role: 'staff',
+          email_confirm: true,
+          user_metadata: { full_name: 'Ada' },
+          app_metadata: { plan: 'free' },
+        }),
+      )
+      const made = { anonymous: false, email, name: 'Ada', deleted: false }
       expect(seen).toEqual([
-        { op: 'INSERT', anonymous: false, email, name: 'Ada', confirmed: false, deleted: false },
+        { ...made, op: 'INSERT', role: '', plan: null, confirmed: false },
+        { ...made, op: 'UPDATE', role: 'staff', plan: null, confirmed: false },
+        { ...made, op: 'UPDATE', role: 'staff', plan: 'free', confirmed: false },
+        { ...made, op: 'UPDATE', role: 'staff', plan: 'free', confirmed: true },
       ])
     })
 

@@ -75,8 +75,8 @@ export function listUsers(sql: Sql, page: number, perPage: number): Promise<User
 }
 
 /**
- * Inserts the user and its identity and then, in a statement of its own, confirms the address: the order in which
- * GoTrue does it, and which triggers on auth.users can see. Whoever calls it has looked whether the address is taken.
+ * Inserts the user and its identity and then, in a statement each, writes the role, what the administrator says of the
+ * user, and that the address is confirmed: the order in which GoTrue does it, and which triggers on auth.users can see. Whoever calls it has looked whether the address is taken.
  */
 export async function createUser(sql: TransactionSql, user: NewUser, bcryptCost: number): Promise<UserRow> {
   const id = user.id ?? crypto.randomUUID()
@@ -87,14 +87,15 @@ export async function createUser(sql: TransactionSql, user: NewUser, bcryptCost:
     insert into auth.users (instance_id, id, aud, role, email, encrypted_password, raw_app_meta_data,
       raw_user_meta_data, created_at, updated_at, is_anonymous, confirmation_token, recovery_token,
       email_change, email_change_token_new)
-    values (${NO_INSTANCE}, ${id}, 'authenticated', ${user.role ?? 'authenticated'}, ${email},
+    values (${NO_INSTANCE}, ${id}, 'authenticated', '', ${email},
       ${user.password === undefined ? '' : encrypted(sql, user.password, bcryptCost)},
-      ${sql.json({ ...provider, ...user.appMetadata })}, ${sql.json({ ...user.userMetadata, ...identity })},
+      ${sql.json(provider)}, ${sql.json({ ...user.userMetadata, ...identity })},
       now(), now(), ${email === null}, '', '', '', '')`
-  if (email !== null) {
-    await saveIdentity(sql, id, email, false)
-    if (user.confirmed) await confirmEmail(sql, id)
-  }
+  if (email !== null) await saveIdentity(sql, id, email, false)
+  await sql`
+    update auth.users set role = ${user.role ?? 'authenticated'}, updated_at = now() where id = ${id}`
+  await mergeMetadata(sql, id, { app: user.appMetadata })
+  if (email !== null && user.confirmed) await confirmEmail(sql, id)
   return mustFind(sql, id)
 }
 
@@ -184,7 +185,7 @@ export async function setPassword(sql: TransactionSql, id: string, password: str
     where id = ${id}`
 }
 
-/** Merges into the stored metadata; a null removes its key. */
+/** Merges into the stored metadata; a null removes its key, and stays where it is further inside. */
 export async function mergeMetadata(
   sql: TransactionSql,
   id: string,
@@ -193,13 +194,17 @@ export async function mergeMetadata(
   if (changes.user)
     await sql`
       update auth.users set updated_at = now(),
-        raw_user_meta_data = jsonb_strip_nulls(coalesce(raw_user_meta_data, '{}') || ${sql.json(changes.user)})
+        raw_user_meta_data = (coalesce(raw_user_meta_data, '{}') || ${sql.json(changes.user)}) - ${nullKeys(changes.user)}::text[]
       where id = ${id}`
   if (changes.app)
     await sql`
       update auth.users set updated_at = now(),
-        raw_app_meta_data = jsonb_strip_nulls(coalesce(raw_app_meta_data, '{}') || ${sql.json(changes.app)})
+        raw_app_meta_data = (coalesce(raw_app_meta_data, '{}') || ${sql.json(changes.app)}) - ${nullKeys(changes.app)}::text[]
       where id = ${id}`
+}
+
+function nullKeys(metadata: Metadata): string[] {
+  return Object.keys(metadata).filter((key) => metadata[key] === null)
 }
 
 export async function mustFind(sql: TransactionSql, id: string): Promise<UserRow> {

@@ -111,6 +111,11 @@ begin
     where o.id = new.organization_id and o.owner_id = new.user_id and o.created_at = now()) then
     return null;
   end if;
+  -- Nor is it one to go with an organization that goes in the transaction in which both came.
+  if tg_op = 'DELETE' and old.created_at = now() and not exists (
+    select from public.organizations o where o.id = old.organization_id) then
+    return null;
+  end if;
   perform provisioning.audit(
     coalesce(new.organization_id, old.organization_id),
     case tg_op when 'INSERT' then 'member.added' when 'DELETE' then 'member.removed' else 'member.role_changed' end,

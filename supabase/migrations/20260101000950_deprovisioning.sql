@@ -100,17 +100,34 @@ comment on function provisioning.enqueue_deprovisioning(uuid) is
   'Stops an organization''s open jobs and enqueues the removal of everything that it has outside, each thing after its grace. Its
 first step is due when the calls of stopped workers have ended.';
 
+create function provisioning.is_unseen(p_organization public.organizations) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return p_organization.created_at = now()
+    and not exists (select from public.provisioning_events e where e.organization_id = p_organization.id)
+    and not exists (select from public.tenant_resources r where r.organization_id = p_organization.id);
+end
+$$;
+revoke execute on function provisioning.is_unseen(public.organizations) from public, anon, authenticated, service_role;
+comment on function provisioning.is_unseen(public.organizations) is
+  'Whether the running transaction has made the organization without a word of it: no worker can have begun with it, and nobody
+else knows of it.';
+
 create function provisioning.handle_organization_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  perform provisioning.enqueue_deprovisioning(old.id);
+  if provisioning.is_unseen(old) then
+    delete from public.provisioning_jobs j where j.organization_id = old.id;
+  else
+    perform provisioning.enqueue_deprovisioning(old.id);
+  end if;
   return old;
 end
 $$;
 revoke execute on function provisioning.handle_organization_deleted() from public, anon, authenticated, service_role;
 comment on function provisioning.handle_organization_deleted() is
   'Before an organization goes, however it is deleted. Trouble stops the deletion, because what exists outside would be lost track
-of.';
+of. One that goes in the transaction that made it has nothing outside, and leaves nothing.';
 create trigger on_organization_deleted before delete on public.organizations
   for each row execute function provisioning.handle_organization_deleted();
 
@@ -228,7 +245,6 @@ begin
   perform provisioning.erase_person(new.id, old.email, old.raw_user_meta_data);
   -- The row in auth.users stays, and nothing cascades from it.
   delete from public.organization_members m where m.user_id = new.id;
-  delete from public.profiles p where p.id = new.id;
   delete from provisioning.operators o where o.user_id = new.id;
   delete from provisioning.sign_up_failures f where f.user_id = new.id;
   return null;

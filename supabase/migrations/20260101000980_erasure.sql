@@ -238,6 +238,10 @@ begin
     || coalesce((select array[p.full_name, p.email] from public.profiles p where p.id = p_user_id), '{}');
   select jsonb_object_agg(o.id, array[o.name, o.slug, o.billing_email]) into v_of_organizations
   from public.organizations o where o.owner_id = p_user_id;
+  -- What the running transaction has made of a user who has gone is not to be changed any more, which would have the key to the
+  -- user checked again. So it goes before that which would change it.
+  delete from public.profiles p where p.id = p_user_id;
+  delete from provisioning.waiting_users w where w.user_id = p_user_id;
   perform provisioning.release_organizations(p_user_id);
   v_gone := array(select unnest(v_around) except select o.id from public.organizations o where o.id = any (v_around));
   perform provisioning.erase_names(around.id, v_names || case when around.id = any (v_gone) then

@@ -519,6 +519,29 @@ comment on function provisioning.provision_converted_user() is
 create constraint trigger converted_users_are_provisioned after insert on provisioning.converted_users
   deferrable initially deferred for each row execute function provisioning.provision_converted_user();
 
+create function provisioning.take_back_tenant(p_user_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_id uuid;
+begin
+  -- A row of the project's own table is a tenant, whoever owns it.
+  if provisioning.mapped('tenants') is not null then
+    return;
+  end if;
+  select o.id into v_id from public.organizations o where o.owner_id = p_user_id and provisioning.is_unseen(o);
+  if v_id is null then
+    return;
+  end if;
+  update public.profiles p set organization_id = null, in_search_index = true
+  where p.id = p_user_id and p.organization_id = v_id;
+  delete from public.wallets w where w.user_id = p_user_id and w.created_at = now();
+  perform provisioning.remove_organization(v_id);
+end
+$$;
+revoke execute on function provisioning.take_back_tenant(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.take_back_tenant(uuid) is
+  'Leaves a user with a profile whose tenant the running transaction has made. A tenant from before stays.';
+
 create function provisioning.follow_user(p_old auth.users, p_new auth.users) returns void
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 declare
@@ -530,6 +553,10 @@ begin
   if p_new.raw_user_meta_data is distinct from p_old.raw_user_meta_data then
     v_old := provisioning.cut_metadata(p_old.raw_user_meta_data);
     v_new := provisioning.cut_metadata(p_new.raw_user_meta_data);
+  end if;
+  -- Auth writes the user first and what the backend says of them after it, in one transaction.
+  if p_new.raw_app_meta_data @> '{"provision": false}' then
+    perform provisioning.take_back_tenant(p_new.id);
   end if;
   if p_old.is_anonymous and not p_new.is_anonymous then
     insert into provisioning.converted_users (user_id) values (p_new.id) on conflict do nothing;

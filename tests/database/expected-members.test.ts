@@ -438,7 +438,11 @@ describe('expecting somebody', () => {
 })
 
 describe('app metadata that say "provision": false', () => {
-  const signUpWith = async (user: Partial<NewUser>, appMetadata: postgres.JSONValue) => {
+  const signUpWith = async (
+    user: Partial<NewUser>,
+    appMetadata: postgres.JSONValue,
+    auth: postgres.ISql = project.auth,
+  ) => {
     const signedUp: NewUser = {
       id: crypto.randomUUID(),
       email: newAddress(),
@@ -448,11 +452,12 @@ describe('app metadata that say "provision": false', () => {
       sso: false,
       ...user,
     }
-    await project.auth`
+    await auth`
       insert into users (instance_id, id, aud, role, email, raw_app_meta_data, raw_user_meta_data, email_confirmed_at, is_anonymous,
         is_sso_user, created_at, updated_at)
       values ('00000000-0000-0000-0000-000000000000', ${signedUp.id}, 'authenticated', 'authenticated', ${signedUp.email},
-        ${JSON.stringify(appMetadata)}::text::jsonb, ${JSON.stringify(signedUp.metadata)}::text::jsonb, now(), false, false, now(), now())`
+        ${JSON.stringify(appMetadata)}::text::jsonb, ${JSON.stringify(signedUp.metadata)}::text::jsonb,
+        ${signedUp.emailConfirmed ? new Date() : null}, ${signedUp.anonymous}, false, now(), now())`
     return signedUp
   }
 
@@ -474,6 +479,90 @@ describe('app metadata that say "provision": false', () => {
     ).toEqual([])
     await project.auth`update users set raw_app_meta_data = '{"provider": "email"}' where id = ${user.id}`
     expect(await rowsOf(user)).toEqual(OWN_TENANT)
+  })
+
+  type Write = (auth: postgres.ISql, user: NewUser) => Promise<unknown>
+  /** As Auth does it: each write is a statement of the one transaction. */
+  const inTransaction = (user: Partial<NewUser>, ...writes: Write[]): Promise<NewUser> =>
+    project.auth.begin(async (tx) => {
+      const made = await signUpWith(user, { provider: 'email' }, tx)
+      for (const write of writes) await write(tx, made)
+      return made
+    })
+  const refuse: Write = (auth, { id }) =>
+    auth`update users set raw_app_meta_data = raw_app_meta_data || '{"provision": false}' where id = ${id}`
+  const allow: Write = (auth, { id }) =>
+    auth`update users set raw_app_meta_data = raw_app_meta_data || '{"provision": true}' where id = ${id}`
+  const confirm: Write = (auth, { id }) => auth`update users set email_confirmed_at = now() where id = ${id}`
+
+  /** Where anything of a user or a tenant is written down. */
+  const tracesOf = async () =>
+    only(
+      await project.sql`
+        select (select count(*)::integer from public.organizations) as organizations,
+          (select count(*)::integer from public.provisioning_jobs) as jobs,
+          (select count(*)::integer from public.provisioning_events) as events,
+          (select count(*)::integer from public.audit_logs) as entries,
+          (select count(*)::integer from provisioning.changed_people) as changes,
+          (select count(*)::integer from provisioning.removed_tenants) as removed,
+          (select count(*)::integer from provisioning.personal_details) as details,
+          (select count(*)::integer from provisioning.sign_up_failures) as failures,
+          (select count(*)::integer from public.wallets) as wallets,
+          (select count(*)::integer from public.profiles where not in_search_index) as "besideTheIndex"`,
+    )
+
+  it.each([
+    { provisionOn: 'sign_up', what: 'the sign-up', writes: [refuse], emailConfirmed: true },
+    {
+      provisionOn: 'sign_up',
+      what: 'the sign-up, confirmed',
+      writes: [refuse, confirm],
+      emailConfirmed: false,
+    },
+    {
+      provisionOn: 'email_confirmed',
+      what: 'the confirmation',
+      writes: [confirm, refuse],
+      emailConfirmed: false,
+    },
+    { provisionOn: 'sign_up', what: 'other words', writes: [allow, refuse], emailConfirmed: true },
+  ])(
+    'take back without a trace the tenant that the same transaction made by $what (provision_on = $provisionOn)',
+    async ({ provisionOn, writes, emailConfirmed }) => {
+      await project.sql`update provisioning.settings set provision_on = ${provisionOn}`
+      const before = await tracesOf()
+      const user = await inTransaction({ metadata: { full_name: 'Sue Support' }, emailConfirmed }, ...writes)
+      await project.sql`update provisioning.settings set provision_on = 'sign_up'`
+      await sweep()
+      expect(await rowsOf(user)).toEqual(PROFILE_ONLY)
+      expect(await tracesOf()).toEqual(before)
+      await project.auth`update users set raw_app_meta_data = '{"provider": "email"}' where id = ${user.id}`
+      expect(await rowsOf(user)).toEqual(OWN_TENANT)
+    },
+  )
+
+  it('say what counts at the end of the transaction', async () => {
+    expect(await rowsOf(await inTransaction({}, refuse, allow))).toEqual(OWN_TENANT)
+    const converted = await inTransaction(
+      { anonymous: true, email: null },
+      refuse,
+      (auth, { id }) => auth`update users set is_anonymous = false, email = ${newAddress()} where id = ${id}`,
+    )
+    expect(await rowsOf(converted)).toEqual(PROFILE_ONLY)
+  })
+
+  it('take no tenant away that was there before, and none that somebody asked for', async () => {
+    const user = await inTransaction({})
+    await refuse(project.auth, user)
+    await project.auth`update users set raw_user_meta_data = '{"full_name": "Sue S."}' where id = ${user.id}`
+    expect(await rowsOf(user)).toEqual(OWN_TENANT)
+    const founder = await inTransaction({}, refuse)
+    await project.sql.begin(async (tx) => {
+      await tx`select set_config('request.jwt.claims', ${JSON.stringify({ sub: founder.id, role: 'authenticated' })}, true)`
+      await tx`select provisioning.create_organization_as_caller('Founded', null, null, null)`
+      await tx`update auth.users set raw_user_meta_data = '{"full_name": "Finn"}' where id = ${founder.id}`
+    })
+    expect(await rowsOf(founder)).toMatchObject({ owned: 1, jobs: 1 })
   })
 
   it.each([true, 'false', null, 0])('leave everything as it is with %j', async (provision) => {

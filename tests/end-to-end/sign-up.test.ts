@@ -515,24 +515,33 @@ describe('somebody who', () => {
     expect(await rowsOf(data.user?.id ?? '')).toBeUndefined()
   })
 
-  it('of whom the backend says "provision": false has a profile only, where a confirmed address is asked for', async () => {
-    // Auth writes the user first, the app metadata after it, and confirms the address then.
-    await project.sql`update provisioning.settings set provision_on = 'email_confirmed'`
-    const { data } = await admin().createUser({
-      email: newEmail(),
-      email_confirm: true,
-      app_metadata: { provision: false },
-      user_metadata: { full_name: 'Sue', provision: true },
-    })
-    await project.sql`update provisioning.settings set provision_on = 'sign_up'`
-    const id = data.user?.id ?? ''
-    expect(await rowsOf(id)).toBeUndefined()
-    const profiles =
-      await project.sql`select full_name, organization_id from public.profiles where id = ${id}`
-    expect([...profiles]).toEqual([{ full_name: 'Sue', organization_id: null }])
-    await admin().updateUserById(id, { app_metadata: { provision: null } })
-    expect(await rowsOf(id)).toMatchObject({ name: 'Sue' })
-  })
+  it.each([{ provisionOn: 'sign_up' }, { provisionOn: 'email_confirmed' }])(
+    'of whom the backend says "provision": false has a profile only with provision_on = $provisionOn',
+    async ({ provisionOn }) => {
+      // Auth writes the user first, the app metadata after it, and confirms the address then.
+      await project.sql`update provisioning.settings set provision_on = ${provisionOn}`
+      const { data } = await admin().createUser({
+        email: newEmail(),
+        email_confirm: true,
+        app_metadata: { provision: false },
+        user_metadata: { full_name: 'Sue', provision: true },
+      })
+      await project.sql`update provisioning.settings set provision_on = 'sign_up'`
+      const id = data.user?.id ?? ''
+      expect(data.user?.app_metadata).toEqual({ provider: 'email', providers: ['email'], provision: false })
+      expect(await rowsOf(id)).toBeUndefined()
+      const profiles =
+        await project.sql`select full_name, organization_id from public.profiles where id = ${id}`
+      expect([...profiles]).toEqual([{ full_name: 'Sue', organization_id: null }])
+      expect([
+        ...(await project.sql`select from public.provisioning_jobs where requested_by = ${id}`),
+      ]).toEqual([])
+      await admin().updateUserById(id, { app_metadata: { provision: null } })
+      expect(await rowsOf(id)).toMatchObject({ name: 'Sue' })
+      await admin().updateUserById(id, { app_metadata: { provision: false } })
+      expect(await rowsOf(id)).toMatchObject({ name: 'Sue' })
+    },
+  )
 
   it('follows a magic link without ever having signed up has a tenant', async () => {
     const email = newEmail()

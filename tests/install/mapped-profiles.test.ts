@@ -117,6 +117,20 @@ describe('profiles of the project', () => {
     )
   })
 
+  it('are all that is left with somebody of whom the backend says in the same transaction that they get no tenant', async () => {
+    const user = await auth.begin(async (tx) => {
+      const signedUp = await signUp(tx, { metadata: { first: 'Grace', full_name: 'Another Name' } })
+      await tx`update users set raw_app_meta_data = '{"provision": false}' where id = ${signedUp.id}`
+      return signedUp
+    })
+    expect(await ours(user.id)).toMatchObject({ full_name: 'Grace' })
+    const organizations = await sql`select from tenancy.organizations where owner_id = ${user.id}`
+    expect([...organizations]).toEqual([])
+    await auth`update users set raw_app_meta_data = '{}' where id = ${user.id}`
+    const [organization] = await sql`select name from tenancy.organizations where owner_id = ${user.id}`
+    expect(organization).toEqual({ name: "Grace's organization" })
+  })
+
   it('change whatever becomes of ours, which the sweep makes good', async () => {
     const { id } = await person('Alan')
     await sql`alter table tenancy.profiles add constraint no_enigma check (full_name <> 'Enigma')`

@@ -161,6 +161,16 @@ describe('tenants of the project', () => {
     expect(made).toEqual({ organizations: 1, profile: company })
   })
 
+  it('are tenants whatever the backend says of the person who owns one', async () => {
+    const { id } = await auth.begin(async (tx) => {
+      const signedUp = await signUp(tx, { metadata: { company: 'Engines' } })
+      await tx`update users set raw_app_meta_data = '{"provision": false}' where id = ${signedUp.id}`
+      return signedUp
+    })
+    const [company] = await sql<{ id: string }[]>`select id from public.companies where owner_id = ${id}`
+    expect(await organization(company?.id ?? '')).toMatchObject({ name: 'Engines', owner_id: id })
+  })
+
   it('say who is a member, and in which role: who is taken out sees nothing from then on', async () => {
     const { owner, company } = await signUpWithCompany()
     const { id } = await signUp(auth)

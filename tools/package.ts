@@ -6,18 +6,14 @@ import { runProgram } from './run-program.ts'
 
 const HELP = `npm run package
 
-Writes what is published to npm, compiled, into .local/package, and packs it into a .tgz in .local.`
+Writes what is published to npm, compiled, into .local/package, and packs it into a .tgz there.`
 
 await runCommand(
   withoutArguments(HELP, async () => {
-    const place = path.join(projectRoot, '.local')
-    const directory = path.join(place, 'package')
+    const directory = path.join(projectRoot, '.local/package')
     await writePackage(directory)
-    // Not within it: who publishes the directory would publish the .tgz too.
-    const file = await runProgram('npm', ['pack', '--silent', '--pack-destination', place], {
-      cwd: directory,
-    })
-    console.log(path.relative(process.cwd(), path.join(place, file.trim())))
+    const file = await runProgram('npm', ['pack', '--silent'], { cwd: directory })
+    console.log(path.relative(process.cwd(), path.join(directory, file.trim())))
     return 0
   }),
 )

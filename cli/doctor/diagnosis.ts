@@ -30,7 +30,13 @@ export const diagnosisSchema = z.looseObject({
     }),
   ),
   mapping: z.array(
-    z.object({ part: z.string(), table: z.string(), followed: z.boolean(), indexed: z.boolean() }),
+    z.object({
+      part: z.string(),
+      table: z.string(),
+      followed: z.boolean(),
+      indexed: z.boolean(),
+      problem: z.string().nullable(),
+    }),
   ),
   mapping_failures: z.object({ rows: z.number(), message: z.string().nullable() }),
   user_triggers: z.array(

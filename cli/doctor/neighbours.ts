@@ -62,8 +62,8 @@ function userTriggerFindings({ user_triggers: triggers }: Diagnosis): Finding[] 
 function mappingFindings({ mapping, mapping_failures: failures }: Diagnosis): Finding[] {
   if (mapping.length === 0) return []
   return [
-    ...mapping.flatMap(({ part, table, indexed }) =>
-      indexed
+    ...mapping.flatMap(({ part, table, indexed, problem }) =>
+      indexed || problem !== null
         ? []
         : finding(
             'database',
@@ -74,19 +74,7 @@ function mappingFindings({ mapping, mapping_failures: failures }: Diagnosis): Fi
             'warning',
           ),
     ),
-    ...mapping.map(({ part, table, followed }) =>
-      finding(
-        'database',
-        `your ${part}`,
-        !followed &&
-          `Our trigger on ${table} is missing or switched off, so that changes come late or not at all.`,
-        `read from ${table}`,
-        {
-          fix: 'Make it again. If the table has another name now, say so with init.',
-          sql: `select provisioning.map_tables(jsonb_build_object('${part}', s.mapping -> '${part}')) from provisioning.settings s where s.mapping ? '${part}';`,
-        },
-      ),
-    ),
+    ...mapping.map(mappedTableFinding),
     finding(
       'database',
       'your tables',
@@ -99,6 +87,26 @@ function mappingFindings({ mapping, mapping_failures: failures }: Diagnosis): Fi
       },
     ),
   ]
+}
+
+function mappedTableFinding({ part, table, followed, problem }: Diagnosis['mapping'][number]): Finding {
+  const ok = `read from ${table}`
+  if (problem !== null)
+    return finding('database', `your ${part}`, `It cannot be read any more as was chosen: ${problem}`, ok, {
+      fix: 'Say with init what the table and its columns (--column) are called now, and push. What is new there since is found with backfill.',
+      command: `npm run tenants -- init ${part === 'profiles' ? '--profiles TABLE' : '--tenants TABLE --members TABLE'}`,
+    })
+  return finding(
+    'database',
+    `your ${part}`,
+    !followed &&
+      `Our trigger on ${table} is missing or switched off, so that changes come late or not at all.`,
+    ok,
+    {
+      fix: 'Make it again. If the table has another name now, say so with init.',
+      sql: `select provisioning.map_tables(jsonb_build_object('${part}', s.mapping -> '${part}')) from provisioning.settings s where s.mapping ? '${part}';`,
+    },
+  )
 }
 
 /** A name without a schema is that of a table in `public`, where functions look first. */

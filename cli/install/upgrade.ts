@@ -76,8 +76,9 @@ class Work {
       ...[
         ...block(this.#first),
         ...this.#made,
-        ...block(this.#last),
+        // Before functions are dropped, because triggers on the project's tables may still call one of them.
         ...block(isMapped ? [MAP_AGAIN] : []),
+        ...block(this.#last),
       ].map((statement) => `${statement};`),
       'reset check_function_bodies;',
       "notify pgrst, 'reload schema';",

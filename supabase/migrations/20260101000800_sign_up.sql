@@ -106,10 +106,14 @@ begin
       perform provisioning.welcome_without_tenant(p_user_id, p_email, p_metadata, p_was_asked_for);
       return null;
     end if;
-    v_person := provisioning.mapped_person(p_user_id);
-    p_metadata := p_metadata || v_person;
-    v_person_email := coalesce(v_person ->> 'email', v_email);
-    v_name := null;
+    if v_mapping ? 'profiles' then
+      v_person := provisioning.person_of_theirs(p_user_id);
+      p_metadata := p_metadata || v_person;
+      v_person_email := coalesce(v_person ->> 'email', v_email);
+      if p_metadata ->> 'full_name' <> v_full_name then
+        v_name := null;
+      end if;
+    end if;
   end if;
   if v_name is null then
     v_full_name := provisioning.full_name_of(p_metadata);

@@ -19,25 +19,39 @@ use.';
 
 -- Profiles ------------------------------------------------------------------------------------------------------------
 
-create function provisioning.mapped_person(p_user_id uuid) returns jsonb
+create function provisioning.read_person(p_user_id uuid, out name text, out email text, out avatar_url text)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  raise exception 'No table of profiles is read. Call provisioning.map_tables.'
+    using errcode = 'object_not_in_prerequisite_state';
+end
+$$;
+revoke execute on function provisioning.read_person(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.read_person(uuid) is
+  'What is read of a user in the project''s own table, as it stands there; nulls without a row. map_tables writes it anew.';
+
+create function provisioning.person_of_theirs(p_user_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
-  v_map constant jsonb := provisioning.mapped('profiles');
-  v_row jsonb;
+  v_person record;
 begin
-  if v_map is null then
+  select p.name, p.email, p.avatar_url into v_person from provisioning.read_person(p_user_id) p;
+  return jsonb_strip_nulls(jsonb_build_object('full_name', provisioning.plain_text(v_person.name, 200),
+    'email', provisioning.plain_text(v_person.email, 320), 'avatar_url', case when v_person.avatar_url is not null then
+      provisioning.avatar_of(jsonb_build_object('avatar_url', v_person.avatar_url)) end));
+end
+$$;
+revoke execute on function provisioning.person_of_theirs(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.person_of_theirs(uuid) is
+  'mapped_person for callers who know that profiles are mapped.';
+
+create function provisioning.mapped_person(p_user_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  if provisioning.mapped('profiles') is null then
     return '{}';
   end if;
-  -- Only the beginning of a text is read: theirs have no limits.
-  execute format('select jsonb_build_object(''name'', concat_ws('' '', %s), ''email'', %s, ''avatar_url'', %s) '
-      'from %s t where t.%I = $1 limit 1',
-    (select string_agg(format('nullif(btrim(left(t.%I::text, 1000)), '''')', c.name), ', ')
-      from jsonb_array_elements_text(v_map -> 'name') c (name)),
-    case when v_map ? 'email' then format('left(t.%I::text, 1000)', v_map ->> 'email') else 'null' end,
-    case when v_map ? 'avatar' then format('left(t.%I::text, 2049)', v_map ->> 'avatar') else 'null' end,
-    v_map ->> 'table', v_map ->> 'user') into v_row using p_user_id;
-  return jsonb_strip_nulls(jsonb_build_object('full_name', provisioning.plain_text(v_row ->> 'name', 200),
-    'email', provisioning.plain_text(v_row ->> 'email', 320), 'avatar_url', provisioning.avatar_of(v_row)));
+  return provisioning.person_of_theirs(p_user_id);
 end
 $$;
 revoke execute on function provisioning.mapped_person(uuid) from public, anon, authenticated, service_role;
@@ -136,62 +150,69 @@ revoke execute on function provisioning.try_to_follow_row(text, uuid, boolean) f
 comment on function provisioning.try_to_follow_row(text, uuid, boolean) is
   'follow_row for the sweep: trouble goes to mapping_failures, and the answer is false.';
 
-create function provisioning.handle_mapped_row() returns trigger
+create function provisioning.follow_new_person(p_user_id uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  -- During the sign-up ours is made later, with what stands there.
+  return p_user_id is null or not exists (select from public.profiles p where p.id = p_user_id);
+end
+$$;
+revoke execute on function provisioning.follow_new_person(uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.follow_new_person(uuid) is
+  'For a new row of the project''s profiles: whether there is nothing to do. False when follow_row has to look.';
+
+create function provisioning.follow_changed_row(p_part text, p_columns text[], p_old jsonb, p_new jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_part constant text := tg_argv[0];
-  v_before text[];
-  v_after text[];
-  v_row jsonb;
+  v_before constant text[] := array(select p_old ->> c.name from unnest(p_columns) with ordinality c (name, place) order by c.place);
+  v_after constant text[] := array(select p_new ->> c.name from unnest(p_columns) with ordinality c (name, place) order by c.place);
   v_key record;
 begin
-  -- All that is read of a row, its key first. The trigger names no column, because Postgres would not let the project change the
-  -- type of one that a trigger names.
-  if tg_op <> 'INSERT' then
-    v_row := to_jsonb(old);
-    v_before := array(select v_row ->> c.name from unnest(tg_argv[1:]) with ordinality c (name, place) order by c.place);
-  end if;
-  if tg_op <> 'DELETE' then
-    v_row := to_jsonb(new);
-    v_after := array(select v_row ->> c.name from unnest(tg_argv[1:]) with ordinality c (name, place) order by c.place);
-  end if;
   if v_before = v_after then
-    return null;
+    return;
   end if;
   if provisioning.statement_timed_out() then
     raise query_canceled using message = 'The statement had no time left.';
   end if;
-  if tg_op = 'INSERT' then
-    if provisioning.follow_new_row(v_part, v_after) then
-      return null;
-    end if;
-  end if;
   for v_key in
-    select distinct k.id::uuid as id, case when v_part = 'members' then k.user_id::uuid end as user_id
+    select distinct k.id::uuid as id, case when p_part = 'members' then k.user_id::uuid end as user_id
     from (values (v_before[1], v_before[2]), (v_after[1], v_after[2])) k (id, user_id) where k.id is not null
   loop
-    perform provisioning.follow_row(v_part, v_key.id, v_key.user_id, v_key.id::text is distinct from v_after[1]);
+    perform provisioning.follow_row(p_part, v_key.id, v_key.user_id, v_key.id::text is distinct from v_after[1]);
   end loop;
-  return null;
-exception
-  when query_canceled then
-    -- A client that has given up ends its statement. A statement_timeout does not: the project's own work was done in time.
-    if not provisioning.statement_timed_out(sqlerrm) then
-      raise;
-    end if;
-    perform provisioning.record_mapping_failure(v_part, k.id::uuid, k.id is distinct from v_after[1], sqlstate, sqlerrm)
-    from (select v_before[1] union select v_after[1]) k (id) where k.id is not null;
-    return null;
-  when others then
-    perform provisioning.record_mapping_failure(v_part, k.id::uuid, k.id is distinct from v_after[1], sqlstate, sqlerrm)
-    from (select v_before[1] union select v_after[1]) k (id) where k.id is not null;
-    return null;
 end
 $$;
-revoke execute on function provisioning.handle_mapped_row() from public, anon, authenticated, service_role;
-comment on function provisioning.handle_mapped_row() is
-  'Trigger on a table of the project: has ours follow when something changed that is read. Its arguments are the part and the
-columns, the key first. It never stops the statement; trouble goes to mapping_failures.';
+revoke execute on function provisioning.follow_changed_row(text, text[], jsonb, jsonb)
+  from public, anon, authenticated, service_role;
+comment on function provisioning.follow_changed_row(text, text[], jsonb, jsonb) is
+  'For the triggers on tables of the project: has ours follow when something changed in a row that is read. p_columns are
+mapped_columns, p_old and p_new the whole row before and after, null where there is none.';
+
+create function provisioning.record_unfollowed_row(
+  p_part text, p_key text, p_old jsonb, p_new jsonb, p_sqlstate text, p_message text
+) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform provisioning.record_mapping_failure(p_part, k.id::uuid, k.id is distinct from p_new ->> p_key, p_sqlstate, p_message)
+  from (select p_old ->> p_key union select p_new ->> p_key) k (id) where k.id is not null;
+-- The key may be another one by now.
+exception when others then
+  raise warning 'a row of % needs repair (%), and that could not be recorded: %', p_part, p_message, sqlerrm;
+end
+$$;
+revoke execute on function provisioning.record_unfollowed_row(text, text, jsonb, jsonb, text, text)
+  from public, anon, authenticated, service_role;
+
+create function provisioning.handle_mapped_profiles() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  return null;
+end
+$$;
+revoke execute on function provisioning.handle_mapped_profiles() from public, anon, authenticated, service_role;
+comment on function provisioning.handle_mapped_profiles() is
+  'Trigger on a table of the project: has ours follow when a row is new or something changed that is read. It never stops the
+statement; trouble goes to mapping_failures. map_tables writes it anew.';
 
 create function provisioning.repair_mapped_rows(p_limit integer) returns integer
 language plpgsql security definer set search_path = '' as $$
@@ -265,6 +286,15 @@ $$;
 revoke execute on function provisioning.mapped_columns(text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.mapped_columns(text, jsonb) is 'The columns of a mapped table that are read, its key first.';
 
+create function provisioning.mapped_ids(p_map jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array_remove(array[p_map ->> 'user', p_map ->> 'id', p_map ->> 'owner', p_map ->> 'organization'], null);
+end
+$$;
+revoke execute on function provisioning.mapped_ids(jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.mapped_ids(jsonb) is 'The columns of a mapped table that are ids.';
+
 create function provisioning.assert_mappable(p_table regclass, p_columns text[], p_ids text[]) returns void
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -287,6 +317,99 @@ end
 $$;
 revoke execute on function provisioning.assert_mappable(regclass, text[], text[]) from public, anon, authenticated, service_role;
 
+create function provisioning.mapping_problem(p_part text, p_map jsonb) returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  perform provisioning.assert_mappable((p_map ->> 'table')::regclass, provisioning.mapped_columns(p_part, p_map),
+    provisioning.mapped_ids(p_map));
+  return null;
+exception when others then
+  return left(sqlerrm, 1000);
+end
+$$;
+revoke execute on function provisioning.mapping_problem(text, jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.mapping_problem(text, jsonb) is
+  'Why a table of the project cannot be read as it was mapped: the table or a column has another name, or is something else. Null
+while it can.';
+
+-- What each sign-up of the project runs is written with the names of its table and columns when these are chosen: a statement that
+-- is put together when it runs is planned each time, and a row is read by its fields in a fraction of the time that a copy of it as
+-- jsonb takes.
+
+create function provisioning.write_person_reader(p_map jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  -- Only the beginning of a text is read: theirs have no limits.
+  v_names constant text := (
+    select string_agg(format('nullif(btrim(left(t.%I::text, 1000)), '''')', c.name), ', ' order by c.place)
+    from jsonb_array_elements_text(p_map -> 'name') with ordinality c (name, place));
+  v_email constant text := case when p_map ? 'email' then format('left(t.%I::text, 1000)', p_map ->> 'email') else 'null' end;
+  v_avatar constant text := case when p_map ? 'avatar' then format('left(t.%I::text, 2049)', p_map ->> 'avatar') else 'null' end;
+begin
+  -- By its number, because a column may be called as the argument is.
+  execute format('create or replace function provisioning.read_person(p_user_id uuid, out name text, out email text, '
+    'out avatar_url text) language plpgsql stable security definer set search_path = '''' as %L', format('
+begin
+  select concat_ws('' '', %s), %s, %s into name, email, avatar_url
+  from %s t where t.%I = $1 limit 1;
+end
+', v_names, v_email, v_avatar, p_map ->> 'table', p_map ->> 'user'));
+end
+$$;
+revoke execute on function provisioning.write_person_reader(jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.write_person_reader(jsonb) is
+  'Makes read_person, which reads the row of a user in the table and columns of a mapping.';
+
+create function provisioning.write_row_trigger(p_part text, p_map jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_columns constant text[] := provisioning.mapped_columns(p_part, p_map);
+  v_is_done text;
+begin
+  case p_part
+    when 'profiles' then
+      v_is_done := format('provisioning.follow_new_person(new.%I)', p_map ->> 'user');
+    when 'tenants' then
+      v_is_done := format('provisioning.make_new_tenant(new.%I, left(new.%I::text, 1000), %s)', p_map ->> 'id', p_map ->> 'name',
+        case when p_map ? 'owner' then format('new.%I', p_map ->> 'owner') else 'null' end);
+    when 'members' then
+      v_is_done := format('provisioning.add_new_member(new.%I, new.%I, %s)', p_map ->> 'organization', p_map ->> 'user',
+        case when p_map ? 'role' then format('left(new.%I::text, 100)', p_map ->> 'role') else 'null' end);
+  end case;
+  execute format('create or replace function provisioning.%I() returns trigger language plpgsql security definer '
+    'set search_path = '''' as %L', 'handle_mapped_' || p_part, format('
+begin
+  if tg_op = ''INSERT'' then
+    if current_setting(''statement_timeout'') <> ''0'' then
+      if provisioning.statement_timed_out() then
+        raise query_canceled using message = ''The statement had no time left.'';
+      end if;
+    end if;
+    if %s then
+      return null;
+    end if;
+  end if;
+  perform provisioning.follow_changed_row(%L, %L, to_jsonb(old), to_jsonb(new));
+  return null;
+exception
+  when query_canceled then
+    -- A client that has given up ends its statement. A statement_timeout does not: the project''s own work was done in time.
+    if not provisioning.statement_timed_out(sqlerrm) then
+      raise;
+    end if;
+    perform provisioning.record_unfollowed_row(%2$L, %4$L, to_jsonb(old), to_jsonb(new), sqlstate, sqlerrm);
+    return null;
+  when others then
+    perform provisioning.record_unfollowed_row(%2$L, %4$L, to_jsonb(old), to_jsonb(new), sqlstate, sqlerrm);
+    return null;
+end
+', v_is_done, p_part, v_columns, v_columns[1]));
+end
+$$;
+revoke execute on function provisioning.write_row_trigger(text, jsonb) from public, anon, authenticated, service_role;
+comment on function provisioning.write_row_trigger(text, jsonb) is
+  'Makes handle_mapped_ and the part, the function of our trigger on the table of a mapping.';
+
 create function provisioning.map_table(p_part text, p_map jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -295,24 +418,28 @@ declare
   v_before constant regclass := to_regclass(provisioning.mapped(p_part) ->> 'table');
   v_columns constant text[] := provisioning.mapped_columns(p_part, p_map);
 begin
-  perform provisioning.assert_mappable(v_table, v_columns,
-    array[p_map ->> 'user', p_map ->> 'id', p_map ->> 'owner', p_map ->> 'organization']);
+  perform provisioning.assert_mappable(v_table, v_columns, provisioning.mapped_ids(p_map));
   if v_before <> v_table then
     perform provisioning.lock_table(v_before);
     execute format('drop trigger if exists %I on %s', v_trigger, v_before);
   end if;
   perform provisioning.lock_table(v_table);
-  -- By its first letter it comes before the triggers of foreign keys, which are called RI_….
+  p_map := p_map || jsonb_build_object('table', v_table::text);
+  if p_part = 'profiles' then
+    perform provisioning.write_person_reader(p_map);
+  end if;
+  perform provisioning.write_row_trigger(p_part, p_map);
+  -- By its first letter it comes before the triggers of foreign keys, which are called RI_…. It names no column, because Postgres
+  -- would not let the project change the type of one that a trigger names.
   execute format('create or replace trigger %I after insert or update or delete on %s for each row '
-    'execute function provisioning.handle_mapped_row(%L, %s)', v_trigger, v_table, p_part,
-    (select string_agg(quote_literal(c.name), ', ' order by c.place) from unnest(v_columns) with ordinality c (name, place)));
-  return p_map || jsonb_build_object('table', v_table::text);
+    'execute function provisioning.%I()', v_trigger, v_table, 'handle_mapped_' || p_part);
+  return p_map;
 end
 $$;
 revoke execute on function provisioning.map_table(text, jsonb) from public, anon, authenticated, service_role;
 comment on function provisioning.map_table(text, jsonb) is
-  'Puts our trigger on a table of the project, and takes it off the one that was mapped before. Returns the mapping with the full
-name of the table. Raises when the table cannot be mapped.';
+  'Writes what reads and follows a table of the project, puts our trigger on it, and takes it off the one that was mapped before.
+Returns the mapping with the full name of the table. Raises when the table cannot be mapped.';
 
 create function provisioning.map_tables(p_mapping jsonb) returns void
 language plpgsql security definer set search_path = '' as $$

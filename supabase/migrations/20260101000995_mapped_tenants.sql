@@ -193,8 +193,11 @@ comment on function provisioning.follow_members(uuid, uuid) is
 -- New rows, which a sign-up of the project may make: what stands in the row is enough, and nothing has to be read again.
 
 create function provisioning.make_new_tenant(p_id uuid, p_name text, p_owner_id uuid) returns boolean
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 begin
+  if p_owner_id is null then
+    return true;
+  end if;
   -- Without an owner who may have a tenant it waits for one; and members cannot be there before the row that they refer to.
   perform from auth.users u
   where u.id = p_owner_id and u.deleted_at is null and not u.is_anonymous
@@ -214,12 +217,12 @@ $$;
 revoke execute on function provisioning.make_new_tenant(uuid, text, uuid) from public, anon, authenticated, service_role;
 
 create function provisioning.add_new_member(p_organization_id uuid, p_user_id uuid, p_role text) returns boolean
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
 declare
   v_owner_id constant uuid := (select o.owner_id from public.organizations o where o.id = p_organization_id);
   v_rank integer;
 begin
-  if v_owner_id = p_user_id then
+  if v_owner_id = p_user_id or p_organization_id is null or p_user_id is null then
     return true;
   end if;
   v_rank := provisioning.role_rank(p_role, provisioning.mapped('members') -> 'roles');
@@ -237,24 +240,23 @@ end
 $$;
 revoke execute on function provisioning.add_new_member(uuid, uuid, text) from public, anon, authenticated, service_role;
 
-create function provisioning.follow_new_row(p_part text, p_row text[]) returns boolean
-language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+create function provisioning.handle_mapped_tenants() returns trigger
+language plpgsql security definer set search_path = '' as $$
 begin
-  case p_part
-    when 'tenants' then
-      return p_row[3] is null or provisioning.make_new_tenant(p_row[1]::uuid, p_row[2], p_row[3]::uuid);
-    when 'members' then
-      return p_row[1] is null or p_row[2] is null
-        or provisioning.add_new_member(p_row[1]::uuid, p_row[2]::uuid, p_row[3]);
-    else
-      return false;
-  end case;
+  return null;
 end
 $$;
-revoke execute on function provisioning.follow_new_row(text, text[]) from public, anon, authenticated, service_role;
-comment on function provisioning.follow_new_row(text, text[]) is
-  'For handle_mapped_row: does what a new row asks for, with the columns that are read of it (mapped_columns), in a fraction of
-the time that follow_row takes. False when follow_row has to look.';
+revoke execute on function provisioning.handle_mapped_tenants() from public, anon, authenticated, service_role;
+comment on function provisioning.handle_mapped_tenants() is 'As handle_mapped_profiles, for rows that are organizations.';
+
+create function provisioning.handle_mapped_members() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  return null;
+end
+$$;
+revoke execute on function provisioning.handle_mapped_members() from public, anon, authenticated, service_role;
+comment on function provisioning.handle_mapped_members() is 'As handle_mapped_profiles, for members of organizations.';
 
 create function provisioning.compare_organizations(p_limit integer) returns void
 language plpgsql security definer set search_path = '' as $$

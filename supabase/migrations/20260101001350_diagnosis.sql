@@ -81,13 +81,13 @@ begin
     'mapping', (
       select coalesce(jsonb_agg(jsonb_build_object('part', m.part, 'table', m.map ->> 'table', 'followed', exists (
         select from pg_catalog.pg_trigger t
-        where t.tgrelid = to_regclass(m.map ->> 'table') and t.tgfoid = 'provisioning.handle_mapped_row()'::regprocedure
+        where t.tgrelid = to_regclass(m.map ->> 'table') and t.tgfoid = to_regprocedure('provisioning.handle_mapped_' || m.part || '()')
           and t.tgname = 'A_tenant_provisioning_' || m.part and t.tgenabled in ('O', 'A')),
         -- Each row of ours that follows is looked up there.
         'indexed', exists (
           select from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-          where i.indrelid = to_regclass(m.map ->> 'table') and a.attname = (provisioning.mapped_columns(m.part, m.map))[1])
-        ) order by m.part), '[]')
+          where i.indrelid = to_regclass(m.map ->> 'table') and a.attname = (provisioning.mapped_columns(m.part, m.map))[1]),
+        'problem', provisioning.mapping_problem(m.part, m.map)) order by m.part), '[]')
       from provisioning.settings s cross join lateral jsonb_each(s.mapping) m (part, map)),
     'mapping_failures', (
       select jsonb_build_object('rows', count(*), 'message', min(f.message)) from provisioning.mapping_failures f),

@@ -58,7 +58,10 @@ function everythingWrong(fine: Diagnosis): Diagnosis[] {
     vault: fine.vault.map((each) => ({ ...each, state: 'missing' as const })),
     triggers: fine.triggers.map((each) => ({ ...each, enabled: false })),
     left_behind: { passwords: 3, organizations: 1 },
-    mapping: [{ part: 'profiles', table: 'public.people', followed: false, indexed: false }],
+    mapping: [
+      { part: 'profiles', table: 'public.people', followed: false, indexed: false, problem: null },
+      { part: 'tenants', table: 'public.teams', followed: true, indexed: true, problem: 'no such column' },
+    ],
     mapping_failures: { rows: 2, message: 'no such column' },
     functions_url: `https://${'a'.repeat(20)}.supabase.co/functions/v1`,
     policies: [

@@ -58,6 +58,13 @@ const person = (first: string, last?: string) =>
 const ours = async (id: string) =>
   (await sql`select full_name, email, avatar_url from tenancy.profiles where id = ${id}`)[0]
 const failures = () => sql`select part, id, message from provisioning.mapping_failures`
+/** What the doctor finds about tables of the project. */
+async function doctorSays() {
+  const [told] = await sql`select provisioning.diagnose_provisioning() as diagnosis`
+  const address = { url: 'http://127.0.0.1:9', secretKey: '', isLocal: false, hint: '' }
+  const all = neighbourFindings(diagnosisSchema.parse(told?.diagnosis), await readMigrations(), address)
+  return all.filter(({ check }) => /^your /.test(check))
+}
 const found = (userId: string, query: string) =>
   runAs(
     api,
@@ -163,6 +170,103 @@ describe('profiles of the project', () => {
     expect(await silent()).toBe(3)
   })
 
+  it('may have names that have to be quoted, and are read by functions that nobody may call', async () => {
+    const theirs = `"The ""App"" %s"."Per""sons' $$"`
+    await sql.unsafe(`
+      create schema "The ""App"" %s";
+      create table ${theirs} (p_user_id uuid primary key, "name" text, "t" text, "e%I'; select 1; --" text, "A v" text)`)
+    const [mapped] = await sql`select mapping -> 'profiles' as profiles from provisioning.settings`
+    const map = (profiles: postgres.JSONValue) =>
+      sql`select provisioning.map_tables(${sql.json({ profiles })})`
+    await map({
+      table: theirs,
+      user: 'p_user_id',
+      name: ['name', 't'],
+      email: "e%I'; select 1; --",
+      avatar: 'A v',
+    })
+    const { id } = await person('Karen')
+    await sql.unsafe(
+      `insert into ${theirs} values ($1, 'Karen', 'Jones', 'k@example.com', 'https://x.example/k.png')`,
+      [id],
+    )
+    const read = { full_name: 'Karen Jones', email: 'k@example.com', avatar_url: 'https://x.example/k.png' }
+    expect(await ours(id)).toEqual(read)
+    await sql.unsafe(`update ${theirs} set t = 'Spärck Jones'`)
+    expect(await ours(id)).toEqual({ ...read, full_name: 'Karen Spärck Jones' })
+    await expect(
+      sql.unsafe('select * from provisioning.read_person($1)', [id]).then((rows) => [...rows]),
+    ).resolves.toEqual([{ name: 'Karen Spärck Jones', email: read.email, avatar_url: read.avatar_url }])
+    expect(await doctorSays()).toMatchObject([{ status: 'ok' }, { status: 'ok' }])
+    const written = await sql`
+      select p.oid::regprocedure::text as name, p.proowner::regrole::text as owner, p.prosecdef, p.proconfig,
+        array(select r.rolname from pg_roles r where has_function_privilege(r.oid, p.oid, 'execute')
+          and not r.rolsuper and r.oid <> p.proowner and not pg_has_role(r.oid, p.proowner, 'usage'))::text[] as callers
+      from pg_proc p where p.proname in ('read_person', 'handle_mapped_profiles') order by 1`
+    const alike = { owner: 'postgres', prosecdef: true, proconfig: ['search_path=""'], callers: [] }
+    expect([...written]).toEqual([
+      { name: 'provisioning.handle_mapped_profiles()', ...alike },
+      { name: 'provisioning.read_person(uuid)', ...alike },
+    ])
+    await map(mapped?.profiles)
+    const left = await sql`
+      select from pg_trigger where tgrelid = ${theirs}::text::regclass and not tgisinternal`
+    expect(left).toHaveLength(0)
+  })
+
+  it('change whatever becomes of the column of users, which the doctor misses', async () => {
+    const { id } = await person('Radia')
+    const isLost = {
+      check: 'your profiles',
+      status: 'failed',
+      found: expect.stringContaining('no column user_id'),
+    }
+    await sql`alter table public.profiles rename column user_id to owner`
+    try {
+      await sql`update public.profiles set first_name = 'R.' where owner = ${id}`
+      await sql`insert into public.profiles (owner, email, first_name) select u.id, 'x@example.com', 'X' from auth.users u
+        where not exists (select from public.profiles p where p.owner = u.id)`
+      await sql`delete from public.profiles where owner = ${id}`
+      expect(await doctorSays()).toMatchObject([isLost, { check: 'your tables' }])
+    } finally {
+      await sql`alter table public.profiles rename column owner to user_id`
+    }
+    await sql`alter table public.profiles drop constraint profiles_user_id_fkey, alter column user_id type text`
+    await sql`insert into public.profiles (user_id, email, first_name) values ('nobody', 'n@example.com', 'Nobody')`
+    await sql`delete from public.profiles where user_id = 'nobody'`
+    expect(await doctorSays()).toMatchObject([
+      { status: 'failed', found: expect.stringContaining('the column user_id is text') },
+      { check: 'your tables' },
+    ])
+    await sql`alter table public.profiles alter column user_id type uuid using user_id::uuid,
+      add constraint profiles_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade`
+    expect((await doctorSays())[0]).toMatchObject({ status: 'ok' })
+    await sql`delete from provisioning.mapping_failures`
+  })
+
+  it('whose column of users has another name are read again as soon as that was said', async () => {
+    const rename = (from: string, to: string) =>
+      sql.unsafe(`alter table public.profiles rename column ${from} to ${to};
+        create or replace function public.handle_new_user() returns trigger language plpgsql security definer set search_path = '' as $$
+          begin
+            insert into public.profiles (${to}, email, first_name) values (new.id, new.email, new.raw_user_meta_data ->> 'first');
+            return new;
+          end $$`)
+    const map = (user: string) =>
+      sql`select provisioning.map_tables(jsonb_build_object('profiles', s.mapping -> 'profiles'
+        || jsonb_build_object('user', ${user}::text))) from provisioning.settings s`
+    await rename('user_id', 'owner')
+    const { id } = await person('Sophie')
+    expect(await sql`select from provisioning.sign_up_failures where user_id = ${id}`).toHaveLength(1)
+    await map('owner')
+    await sql`update provisioning.sign_up_failures set next_attempt_at = now()`
+    await sql`select provisioning.sweep()`
+    expect(await ours(id)).toMatchObject({ full_name: 'Sophie' })
+    expect(await sql`select from provisioning.sign_up_failures`).toHaveLength(0)
+    await rename('owner', 'user_id')
+    await map('user_id')
+  })
+
   it('stay the project’s own to alter', async () => {
     const { id } = await person('Margaret', 'Hamilton')
     await sql`alter table public.profiles alter column first_name type varchar(60)`
@@ -184,24 +288,18 @@ describe('profiles of the project', () => {
   })
 
   it('are said by the doctor to be read, and not to be followed while our trigger is switched off', async () => {
-    const found = async () => {
-      const [told] = await sql`select provisioning.diagnose_provisioning() as diagnosis`
-      const address = { url: 'http://127.0.0.1:9', secretKey: '', isLocal: false, hint: '' }
-      const all = neighbourFindings(diagnosisSchema.parse(told?.diagnosis), await readMigrations(), address)
-      return all.filter(({ check }) => /^your /.test(check))
-    }
-    expect(await found()).toMatchObject([
+    expect(await doctorSays()).toMatchObject([
       { check: 'your profiles', status: 'ok', found: 'read from public.profiles' },
       { check: 'your tables', status: 'ok' },
     ])
     await sql`alter table public.profiles disable trigger "A_tenant_provisioning_profiles"`
-    const [finding] = await found()
+    const [finding] = await doctorSays()
     expect(finding).toMatchObject({
       status: 'failed',
       found: expect.stringContaining('missing or switched off'),
     })
     await sql.unsafe(finding?.sql ?? '')
-    expect((await found()).map(({ status }) => status)).toEqual(['ok', 'ok'])
+    expect((await doctorSays()).map(({ status }) => status)).toEqual(['ok', 'ok'])
   })
 
   it('have nothing of ours on them after uninstall', async () => {

@@ -306,6 +306,47 @@ describe('tenants of the project', () => {
     expect((await sql`select public.backfill_users(500, true) as found`)[0]?.found.users).toEqual([])
   })
 
+  it('may have names that have to be quoted, and are followed by functions that nobody may call', async () => {
+    const [teams, members] = ['"The ""App"" %s"."Tea\'ms $$"', '"The ""App"" %s"."Members of"']
+    await sql.unsafe(`
+      create schema "The ""App"" %s";
+      create table ${teams} ("p_id" uuid primary key default gen_random_uuid(), "Na%I'me" text, "Owned by" uuid);
+      create table ${members} ("of" uuid, "p_user_id" uuid, "Rol%s'e" text)`)
+    const [mapped] = await sql`select mapping from provisioning.settings`
+    const map = (mapping: postgres.JSONValue) => sql`select provisioning.map_tables(${sql.json(mapping)})`
+    await map({
+      tenants: { table: teams, id: 'p_id', name: "Na%I'me", owner: 'Owned by' },
+      members: { table: members, organization: 'of', user: 'p_user_id', role: "Rol%s'e" },
+    })
+    const [owner, admin] = [await signUp(auth), await signUp(auth)]
+    const [team] = await sql.unsafe<{ id: string }[]>(
+      `insert into ${teams} values (default, 'Reds', $1) returning p_id as id`,
+      [owner.id],
+    )
+    const id = team?.id ?? ''
+    await sql.unsafe(`insert into ${members} values ($1, $2, 'Admin')`, [id, admin.id])
+    expect(await organization(id)).toMatchObject({ name: 'Reds', owner_id: owner.id })
+    expect(await rolesIn(id)).toEqual({ [owner.id]: 'owner', [admin.id]: 'admin' })
+    await sql.unsafe(`update ${teams} set "Na%I'me" = 'Blues'`)
+    await sql.unsafe(`update ${members} set "Rol%s'e" = null`)
+    expect(await organization(id)).toMatchObject({ name: 'Blues' })
+    expect(await rolesIn(id)).toEqual({ [owner.id]: 'owner', [admin.id]: 'member' })
+    await sql.unsafe(`delete from ${members}; delete from ${teams}`).simple()
+    expect(await organization(id)).toBeUndefined()
+    expect(await failures()).toEqual([])
+    const written = await sql`
+      select p.oid::regprocedure::text as name, p.proowner::regrole::text as owner, p.prosecdef, p.proconfig,
+        array(select r.rolname from pg_roles r where has_function_privilege(r.oid, p.oid, 'execute')
+          and not r.rolsuper and not pg_has_role(r.oid, p.proowner, 'usage'))::text[] as callers
+      from pg_proc p where p.proname in ('handle_mapped_tenants', 'handle_mapped_members') order by 1`
+    const alike = { owner: 'postgres', prosecdef: true, proconfig: ['search_path=""'], callers: [] }
+    expect([...written]).toEqual([
+      { name: 'provisioning.handle_mapped_members()', ...alike },
+      { name: 'provisioning.handle_mapped_tenants()', ...alike },
+    ])
+    await map(mapped?.mapping)
+  })
+
   it('wait for an owner who is confirmed, and end at the number that one may own', async () => {
     await sql`update provisioning.settings set provision_on = 'email_confirmed', organizations_per_user = 2`
     try {

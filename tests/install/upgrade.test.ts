@@ -60,6 +60,8 @@ const OTHERWISE: readonly (readonly [now: string, then: string])[] = [
   ],
   ['grant select on {}.wallets to authenticated', 'grant insert on {}.wallets to authenticated'],
   ['update (full_name, avatar_url, discoverable) on {}.profiles to', 'update (full_name) on {}.profiles to'],
+  // Called by our trigger on a table of the project, and gone since.
+  ["'execute function provisioning.%I()'", "'execute function provisioning.formerly()'"],
   // A row that a step is told by.
   ["('neon_project', 'neon', 'Neon project', true, 72)", "('neon_project', 'neon', 'Project', true, 48)"],
 ]

@@ -164,8 +164,10 @@ comment on function provisioning.follow_new_person(uuid) is
 create function provisioning.follow_changed_row(p_part text, p_columns text[], p_old jsonb, p_new jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_before constant text[] := array(select p_old ->> c.name from unnest(p_columns) with ordinality c (name, place) order by c.place);
-  v_after constant text[] := array(select p_new ->> c.name from unnest(p_columns) with ordinality c (name, place) order by c.place);
+  v_before constant text[] := array(
+    select p_old ->> c.name from unnest(p_columns) with ordinality c (name, place) order by c.place);
+  v_after constant text[] := array(
+    select p_new ->> c.name from unnest(p_columns) with ordinality c (name, place) order by c.place);
   v_key record;
 begin
   if v_before = v_after then
@@ -332,9 +334,9 @@ comment on function provisioning.mapping_problem(text, jsonb) is
   'Why a table of the project cannot be read as it was mapped: the table or a column has another name, or is something else. Null
 while it can.';
 
--- What each sign-up of the project runs is written with the names of its table and columns when these are chosen: a statement that
--- is put together when it runs is planned each time, and a row is read by its fields in a fraction of the time that a copy of it as
--- jsonb takes.
+-- What each sign-up of the project runs is written with the names of its table and columns when these are chosen: a statement
+-- that is put together when it runs is planned each time, and a row is read by its fields in a fraction of the time that a copy
+-- of it as jsonb takes.
 
 create function provisioning.write_person_reader(p_map jsonb) returns void
 language plpgsql security definer set search_path = '' as $$

@@ -81,7 +81,8 @@ begin
     'mapping', (
       select coalesce(jsonb_agg(jsonb_build_object('part', m.part, 'table', m.map ->> 'table', 'followed', exists (
         select from pg_catalog.pg_trigger t
-        where t.tgrelid = to_regclass(m.map ->> 'table') and t.tgfoid = to_regprocedure('provisioning.handle_mapped_' || m.part || '()')
+        where t.tgrelid = to_regclass(m.map ->> 'table')
+          and t.tgfoid = to_regprocedure('provisioning.handle_mapped_' || m.part || '()')
           and t.tgname = 'A_tenant_provisioning_' || m.part and t.tgenabled in ('O', 'A')),
         -- Each row of ours that follows is looked up there.
         'indexed', exists (

@@ -43,6 +43,9 @@ export interface ProjectOptions extends EmulatorOptions {
   readonly importMap?: string
 }
 
+/** Where none is set: nobody but this machine reaches the local stack. */
+export const LOCAL_METRICS_KEY = 'metrics-key-of-the-local-stack-alone'
+
 /** What runs around a project's database: providers, gateway with functions, and the workers of pg_net and pg_cron. */
 export interface ProjectServices extends Emulators {
   readonly url: string
@@ -127,7 +130,7 @@ function startProjectGateway(options: ProjectOptions, functionEnv: Record<string
 /** The secrets that a hosted project would have been given with `supabase secrets set`. */
 function functionEnvironment(options: ProjectOptions, running: Emulators): Record<string, string> {
   const { variables = {} } = options
-  const environment: Record<string, string> = {}
+  const environment: Record<string, string> = { METRICS_KEY: variables.METRICS_KEY ?? LOCAL_METRICS_KEY }
   if (options.poolerPort !== undefined)
     environment.DATABASE_POOLER_URL = databaseUrl(options.poolerPort, options.database, 'postgres')
   for (const service of services) {

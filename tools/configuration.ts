@@ -33,6 +33,7 @@ const schema = z.object({
   VERCEL_TEAM_ID: z.string().min(1).optional(),
   N8N_URL: z.string().min(1).optional(),
   N8N_API_KEY: z.string().min(1).optional(),
+  METRICS_KEY: z.string().min(1).optional(),
 })
 
 export type Configuration = z.infer<typeof schema>

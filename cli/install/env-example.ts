@@ -23,6 +23,8 @@ NEON_API_KEY=
 # Their workflows: your n8n, and a key of its owner.
 # N8N_URL=
 # N8N_API_KEY=
+# For a monitoring system, which sends it to the function metrics: openssl rand -hex 32
+# METRICS_KEY=
 `
 
 /** The project's .env.example with the variables that we need and it has not, everything in it kept. */

@@ -51,7 +51,7 @@ export function createAuthenticator(environment: Environment): Authenticate {
  * @returns the token, '' where nothing is sent
  * @throws Problem for whatever else is sent: who means to be a user is never taken for the backend, whose key is beside it
  */
-function bearerOf(request: Request): string {
+export function bearerOf(request: Request): string {
   const authorization = request.headers.get('authorization')
   if (authorization === null) return ''
   const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(authorization)?.[1]

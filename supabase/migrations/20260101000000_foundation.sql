@@ -13,6 +13,7 @@ declare
   v_indexes text[] := array['audit_logs_created_at_idx', 'audit_logs_organization_id_idx', 'audit_logs_pkey',
     'organization_databases_ailing_idx', 'organization_databases_drift_idx', 'organization_databases_hosted_as_idx',
     'organization_databases_neon_project_id_key', 'organization_databases_pkey', 'organization_databases_rotation_idx',
+    'organization_databases_schema_version_idx',
     'organization_databases_size_idx', 'organization_databases_supabase_project_ref_key', 'organization_members_pkey',
     'organization_members_user_id_idx',
     'organizations_created_at_idx', 'organizations_name_idx', 'organizations_not_ready_idx', 'organizations_owner_id_idx',

@@ -47,6 +47,9 @@ create index organization_databases_hosted_as_idx on public.organization_databas
 create index organization_databases_size_idx on public.organization_databases (size);
 create index organization_databases_drift_idx on public.organization_databases (schema_drift_at)
   where schema_drift_at is not null;
+-- Fleet migrations look for those that are behind, and the metrics count each version.
+create index organization_databases_schema_version_idx on public.organization_databases (schema_version)
+  where status = 'active';
 create index organization_databases_rotation_idx on public.organization_databases (rotation_look_at);
 
 create trigger organization_databases_touch before update on public.organization_databases

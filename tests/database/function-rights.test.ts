@@ -117,6 +117,7 @@ const PRIVATE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   'provisioning.describe_tenant(text)': ['service_role'],
   'provisioning.provider_states()': ['service_role'],
   'provisioning.diagnose_provisioning()': ['service_role'],
+  'provisioning.metrics()': ['service_role'],
   'provisioning.probe_functions(text[])': ['service_role'],
   'provisioning.probe_results(bigint[])': ['service_role'],
   'provisioning.repair_user(uuid,text[],jsonb)': ['service_role'],

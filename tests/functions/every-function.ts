@@ -7,3 +7,6 @@ export const EVERY_FUNCTION: readonly string[] = readdirSync(FOLDER, { withFileT
   .filter((entry) => entry.isDirectory() && !entry.name.startsWith('_'))
   .map(({ name }) => name)
   .sort()
+
+/** How a function is called. All work is asked for by POST; one function is read. */
+export const methodOf = (name: string): 'GET' | 'POST' => (name === 'metrics' ? 'GET' : 'POST')

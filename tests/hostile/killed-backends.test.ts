@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { EVERY_FUNCTION } from '../functions/every-function.ts'
+import { LOCAL_METRICS_KEY } from '../../local/project-services.ts'
+import { EVERY_FUNCTION, methodOf } from '../functions/every-function.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 
 /** npm run test:long attacks for longer. */
@@ -29,13 +30,17 @@ const BODIES: Readonly<Record<string, unknown>> = {
 
 async function call(name: string): Promise<number> {
   const reply = await fetch(`${project.services.url}/functions/v1/${name}`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      apikey: project.keys.secretKey,
-      'x-organization-id': crypto.randomUUID(),
-    },
-    body: JSON.stringify(BODIES[name] ?? { organizationId: crypto.randomUUID() }),
+    ...(methodOf(name) === 'GET'
+      ? { headers: { authorization: `Bearer ${LOCAL_METRICS_KEY}` } }
+      : {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            apikey: project.keys.secretKey,
+            'x-organization-id': crypto.randomUUID(),
+          },
+          body: JSON.stringify(BODIES[name] ?? { organizationId: crypto.randomUUID() }),
+        }),
     signal: AbortSignal.timeout(20_000),
   })
   await reply.text()

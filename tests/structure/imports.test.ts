@@ -9,7 +9,7 @@ const LAYERS = [
   ['tenant-database'],
   ['tenant-graphql'],
   ['services'],
-  ['alerts', 'health', 'reconciliation', 'tenants'],
+  ['alerts', 'health', 'metrics', 'reconciliation', 'tenants'],
   ['graphql'],
 ]
 

@@ -51,6 +51,7 @@ const problems = {
   tenant_database_too_slow: [504, 'The tenant’s database took too long'],
   database_unavailable: [503, 'The database does not answer'],
   provider_unavailable: [503, 'A provider does not answer'],
+  not_configured: [503, 'Not configured'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems

@@ -1,13 +1,15 @@
 import { Problem, problemReply } from './problem.ts'
 import { withRequestId } from './request-id.ts'
 
+type Method = 'GET' | 'POST'
+
 /** What browsers may send and read beside what every function has. */
 export interface CorsHeaders {
   readonly allowed: readonly string[]
   readonly exposed: readonly string[]
 }
 
-const corsHeaders = ({ allowed, exposed }: CorsHeaders) => ({
+const corsHeaders = (method: Method, { allowed, exposed }: CorsHeaders) => ({
   'access-control-allow-origin': '*',
   'access-control-allow-headers': [
     'authorization',
@@ -16,7 +18,7 @@ const corsHeaders = ({ allowed, exposed }: CorsHeaders) => ({
     'content-type',
     ...allowed,
   ].join(', '),
-  'access-control-allow-methods': 'POST, OPTIONS',
+  'access-control-allow-methods': `${method}, OPTIONS`,
   'access-control-expose-headers': ['retry-after', 'x-request-id', ...exposed].join(', '),
   // Two hours, the most that Chrome keeps an answer; without, it asks again after five seconds, before the request itself.
   'access-control-max-age': '7200',
@@ -30,20 +32,37 @@ export function handlePost(
   handler: (request: Request) => Promise<Response>,
   headers: CorsHeaders = { allowed: [], exposed: [] },
 ): (request: Request) => Promise<Response> {
-  const cors = corsHeaders(headers)
+  return handle('POST', handler, headers)
+}
+
+/** The same for a handler of GET requests. */
+export function handleGet(
+  handler: (request: Request) => Promise<Response>,
+): (request: Request) => Promise<Response> {
+  return handle('GET', handler, { allowed: [], exposed: [] })
+}
+
+function handle(
+  method: Method,
+  handler: (request: Request) => Promise<Response>,
+  headers: CorsHeaders,
+): (request: Request) => Promise<Response> {
+  const cors = corsHeaders(method, headers)
   return async (request) => {
     if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: cors })
-    return withRequestId(() => answer(request, handler, cors))
+    return withRequestId(() => answer(request, method, handler, cors))
   }
 }
 
 async function answer(
   request: Request,
+  method: Method,
   handler: (request: Request) => Promise<Response>,
   cors: Readonly<Record<string, string>>,
 ): Promise<Response> {
   try {
-    if (request.method !== 'POST') throw new Problem('method_not_allowed', `Use POST, not ${request.method}.`)
+    if (request.method !== method)
+      throw new Problem('method_not_allowed', `Use ${method}, not ${request.method}.`)
     const reply = await handler(request)
     for (const [name, value] of Object.entries(cors)) reply.headers.set(name, value)
     return reply

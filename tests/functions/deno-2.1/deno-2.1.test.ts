@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LOCAL_METRICS_KEY } from '../../../local/project-services.ts'
 import { services } from '../../../shared/services/registry.ts'
 import { emulatorVariables } from '../../../tools/emulators.ts'
 import { startTestProject, type TestProject } from '../../support/project.ts'
-import { EVERY_FUNCTION } from '../every-function.ts'
+import { parsePrometheus } from '../../support/prometheus.ts'
+import { EVERY_FUNCTION, methodOf } from '../every-function.ts'
 import { type OldDenoFunction, oldDenoVersion, startOnOldDeno } from './processes.ts'
 
 const PROVISION = 'provision-tenant-resources'
@@ -33,6 +35,7 @@ function environment(): Record<string, string> {
       SUPABASE_DB_URL: project.databaseUrl(),
       SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),
       SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
+      METRICS_KEY: LOCAL_METRICS_KEY,
     },
     ...addresses,
   )
@@ -51,14 +54,19 @@ describe('on Deno 2.1, with which hosted functions are compatible', () => {
 
   it.each(EVERY_FUNCTION)('%s starts and refuses who has no doorbell and no key', async (name) => {
     const { url } = await start(name)
-    expect((await fetch(url)).status).toBe(405)
-    const refused = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{}',
-    })
+    const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+    const [wrong, right] = methodOf(name) === 'POST' ? [{}, post] : [post, {}]
+    expect((await fetch(url, wrong)).status).toBe(405)
+    const refused = await fetch(url, right)
     expect(refused.status).toBe(401)
     expect(refused.headers.get('content-type')).toBe('application/problem+json')
+  })
+
+  it('metrics are read, and parsed', async () => {
+    const { url } = running.get('metrics') ?? (await start('metrics'))
+    const reply = await fetch(url, { headers: { authorization: `Bearer ${LOCAL_METRICS_KEY}` } })
+    expect(reply.status).toBe(200)
+    expect(parsePrometheus(await reply.text()).samples.length).toBeGreaterThan(50)
   })
 
   it('a sign-up is provisioned, rung by the database', async () => {

@@ -6,14 +6,18 @@ import { runProgram } from './run-program.ts'
 
 const HELP = `npm run package
 
-Writes what is published to npm, compiled, into .local/package, and packs it into a .tgz there.`
+Writes what is published to npm, compiled, into .local/package, and packs it into a .tgz in .local.`
 
 await runCommand(
   withoutArguments(HELP, async () => {
-    const directory = path.join(projectRoot, '.local/package')
+    const place = path.join(projectRoot, '.local')
+    const directory = path.join(place, 'package')
     await writePackage(directory)
-    const file = await runProgram('npm', ['pack', '--silent'], { cwd: directory })
-    console.log(path.relative(process.cwd(), path.join(directory, file.trim())))
+    // Not within it: who publishes the directory would publish the .tgz too.
+    const file = await runProgram('npm', ['pack', '--silent', '--pack-destination', place], {
+      cwd: directory,
+    })
+    console.log(path.relative(process.cwd(), path.join(place, file.trim())))
     return 0
   }),
 )

@@ -9,6 +9,9 @@ const MAX_SLOWED_DOWN = 200
 /** Refusals that are remembered; beyond that the database answers. */
 const MAX_REMEMBERED = 10_000
 
+/** The acts of an organization and of a user share a limit of so many seconds. What has a limit of its own has one of a day. */
+const ACTS_SECONDS = 60
+
 /** What is asked of an organization's provisioning. */
 export interface Act {
   readonly organizationId: string
@@ -31,8 +34,9 @@ let slowedDown = 0
 export async function unlessJustRefused<T>(caller: Caller, act: Act, work: () => Promise<T>): Promise<T> {
   if (caller.type === 'service') return work()
   const anyAct = `${caller.userId}/${act.organizationId}`
+  const suchAct = `${anyAct}/${wishesOf(act)}`
   const thisAct = `${anyAct}/${JSON.stringify(act)}`
-  const refusal = refusalOf(anyAct) ?? refusalOf(thisAct)
+  const refusal = refusalOf(anyAct) ?? refusalOf(suchAct) ?? refusalOf(thisAct)
   if (refusal) {
     await slowDown()
     throw again(refusal)
@@ -41,12 +45,22 @@ export async function unlessJustRefused<T>(caller: Caller, act: Act, work: () =>
     return await work()
   } catch (error) {
     if (error instanceof Problem) {
-      if (error.code === 'too_many_attempts') remember(anyAct, error)
+      // Whoever has changed a name too often today may do everything else.
+      if (error.code === 'too_many_attempts')
+        remember((error.retryAfterSeconds ?? 0) > ACTS_SECONDS ? suchAct : anyAct, error)
       // Other services of the same organization may be done again.
       if (error.code === 'service_just_redone') remember(thisAct, error)
     }
     throw error
   }
+}
+
+/** What is wished for, whatever it shall be. */
+function wishesOf(act: Act): string {
+  return Object.keys(act)
+    .filter((wish) => act[wish] !== undefined)
+    .sort()
+    .join(' ')
 }
 
 function refusalOf(key: string): Refusal | undefined {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Authenticate } from '../kernel/caller.ts'
+import { type Authenticate, bearerOf } from '../kernel/caller.ts'
 import type { Database } from '../kernel/database/client.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { type Access, accessOfBackend, accessOfKey, accessOfMember } from './access.ts'
@@ -42,8 +42,6 @@ export function createCallers(
 }
 
 function keyOf(request: Request): string | undefined {
-  const authorization = request.headers.get('authorization')
-  const given =
-    authorization === null ? request.headers.get('apikey') : authorization.replace(/^Bearer /i, '')
-  return given !== null && meansToBeKey(given) ? given : undefined
+  const given = bearerOf(request) || request.headers.get('apikey')
+  return given && meansToBeKey(given) ? given : undefined
 }

@@ -189,11 +189,18 @@ comment on function provisioning.trimmed(text) is
 
 create function provisioning.without_unseen(p_text text, p_length integer) returns text
 language plpgsql immutable strict set search_path = '' as $$
-begin
-  return provisioning.trimmed(left(provisioning.trimmed(
+declare
+  v_text text := provisioning.trimmed(left(provisioning.trimmed(
     regexp_replace(regexp_replace(p_text, '[\t-\r\u0085\u2028\u2029]+', ' ', 'g'),
       '[\x01-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]',
       '', 'g')), p_length));
+begin
+  -- Joiners, selectors, fillers and blank signs belong to the letters beside them; alone, nobody sees them.
+  if v_text ~ ('^[\s\u00a0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2000-\u200d\u202f\u205f\u2800\u3000\u3164'
+    || '\ufe00-\ufe0f\uffa0\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0080-\U000e0fff]*$') then
+    return null;
+  end if;
+  return v_text;
 end
 $$;
 revoke execute on function provisioning.without_unseen(text, integer) from public, anon, authenticated, service_role;

@@ -67,6 +67,38 @@ describe('what a limit puts off', () => {
   })
 })
 
+describe('what a project answers', () => {
+  const EVIL = '\u001b]52;c;x\u0007\u001b[2J\u009b31m\u202eevil\r✓'
+  const SHOWN = '\\u{1b}]52;c;x\\u{7}\\u{1b}[2J\\u{9b}31m\\u{202e}evil ✓'
+  const answer = (status: number) => {
+    server.removeAllListeners('request')
+    server.on('request', (_, response) =>
+      response
+        .writeHead(status, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ [EVIL]: [{ text: EVIL }], code: EVIL, detail: EVIL, message: EVIL })),
+    )
+  }
+  const api = () => connect(new AbortController().signal)
+  const rows = (from: Api) => from.client.from('tenant_alerts').select()
+
+  test('comes as it may be printed: of functions, of the Data API, and of a call that changes something', async () => {
+    answer(200)
+    const shown = { [SHOWN]: [{ text: SHOWN }], code: SHOWN, detail: SHOWN, message: SHOWN }
+    expect(await api().invoke('provision-tenant-resources', {})).toEqual(shown)
+    const [reads, changes] = [api(), api()]
+    expect(await reads.read('The alerts', rows(reads))).toEqual(shown)
+    expect(await changes.change('The alerts', rows(changes))).toEqual(shown)
+  })
+
+  test('comes so too when it is a refusal', async () => {
+    answer(400)
+    const refused = { message: expect.stringContaining(SHOWN), code: SHOWN }
+    await expect(api().invoke('provision-tenant-resources', {})).rejects.toMatchObject(refused)
+    const reads = api()
+    await expect(reads.read('The alerts', rows(reads))).rejects.toMatchObject(refused)
+  })
+})
+
 describe('a project that takes calls and does not answer', () => {
   test('is given up after a while', async () => {
     const api = connect(new AbortController().signal, 50)

@@ -78,6 +78,23 @@ describe('acts on an organization', () => {
     expect(await refusal(cancel(userOf(owner), owner.organizationId))).toBeUndefined()
   })
 
+  it.each([
+    ['rotating the password', 'provisioning.rotate_as_caller($1)'],
+    ['a login for a time', "provisioning.request_access_as_caller($1, 'read', 5)"],
+    ['deleting it', "provisioning.delete_organization_as_caller($1, 'whatever', false)"],
+  ])('share their limit: with provisioning used up there is none left for %s', async (_what, act) => {
+    const owner = await readyTenant()
+    const { organizationId } = owner
+    await project.sql`
+      update public.organization_databases set role_name = 'app' where organization_id = ${organizationId}`
+    const asOwner = () =>
+      refusal(runAs(project.api, userOf(owner), (tx) => tx.unsafe(`select ${act}`, [organizationId])))
+    expect(await asOwner()).not.toBe('TP429')
+    await pass(61)
+    expect(await refusals(() => provision(userOf(owner), organizationId), 5)).toEqual(allowed(5))
+    expect(await asOwner()).toBe('TP429')
+  })
+
   it('that are refused for another reason cost no provider a call and are not counted', async () => {
     const owner = await createTenant(project)
     const wrong = () => provision(userOf(owner), owner.organizationId, { size: 'gigantic' })

@@ -114,6 +114,37 @@ describe('the texts of a sign-up', () => {
     )
   })
 
+  it('name nobody with what is not seen by itself, and keep it beside letters', async () => {
+    const blank = [
+      '\u200d',
+      '\u200c\u200c',
+      '\u3164',
+      '\uffa0',
+      '\u115f\u1160',
+      '\u2800 \u2800',
+      '\u00ad',
+      '\u034f',
+      '\ufe0f',
+    ]
+    for (const nothing of [
+      ...blank,
+      '\u{e0100}',
+      '\u17b5',
+      '\u180b',
+      '\u{1d159}',
+      '\u{1bca0}',
+      '\u200b\u3164\u00a0\u200d',
+    ])
+      expect(await signUpWith({ full_name: nothing, organization_name: nothing, name: 'Bob' })).toMatchObject(
+        {
+          name: "Bob's organization",
+          full_name: 'Bob',
+        },
+      )
+    const kept = 'نامه\u200cای ❤\ufe0f 葛\u{e0100} e\u0301'
+    expect((await signUpWith({ organization_name: kept })).name).toBe(kept)
+  })
+
   it.each([
     ['https://a.example/b.png?c=d', 'https://a.example/b.png?c=d'],
     ['HTTP://A.EXAMPLE/ü', 'HTTP://A.EXAMPLE/ü'],
@@ -191,6 +222,7 @@ describe('what members write over the Data API', () => {
   it.each([
     ['name', organization('name'), 'x'.repeat(201), 'name_is_at_most_200_characters'],
     ['name', organization('name'), '\u202e \u200b', 'name_is_not_blank'],
+    ['name', organization('name'), '\u3164\u200d', 'name_is_not_blank'],
     ['billing_email', organization('billing_email'), 'x'.repeat(321), 'email_is_at_most_320_characters'],
     ['full_name', profile('full_name'), 'x'.repeat(201), 'name_is_at_most_200_characters'],
     [
@@ -281,6 +313,23 @@ describe('what history keeps', () => {
     await expect(
       project.sql`select jsonb_build_object('a', repeat('x', 17000))::provisioning_types.kept_details`,
     ).rejects.toMatchObject({ constraint_name: 'kept_details_are_at_most_16_kilobytes' })
+  })
+
+  it('has an end in every column of what nobody can delete; the words of ours alone are plain texts', async () => {
+    const columns = await project.sql<{ name: string }[]>`
+      select a.attrelid::regclass || '.' || a.attname as name from pg_attribute a
+      where a.atttypid in ('text'::regtype, 'jsonb'::regtype) and a.attnum > 0 and not a.attisdropped and a.attrelid in (
+        select t.tgrelid from pg_trigger t where t.tgfoid = 'provisioning.refuse_change'::regproc
+        union select 'provisioning.personal_details'::regclass)
+      order by 1`
+    expect(columns.map(({ name }) => name.replace('public.', ''))).toEqual([
+      'audit_logs.action',
+      'audit_logs.actor_type',
+      'audit_logs.resource_type',
+      'provisioning_events.event_type',
+      'provisioning_events.resource_type',
+      'provisioning_events.status',
+    ])
   })
 
   it('cuts the message of an event and of a sign-up that failed', async () => {

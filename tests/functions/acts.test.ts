@@ -68,6 +68,19 @@ it('an owner who was refused is refused by the process itself until the time is 
   expect((await project.request({ organizationId: looping.organizationId })).status).toBe(202)
 })
 
+it('an owner who has changed the name too often today may still ask for everything else', async () => {
+  await project.sql`update provisioning.settings
+    set organization_acts_per_minute = 1000, organization_changes_per_day = 1`
+  person = await project.signUp()
+  const rename = (clientName: string) => request({ clientName })
+  expect((await rename('One')).status).toBe(202)
+  expect((await rename('Two')).status).toBe(429)
+  await project.sql`delete from provisioning.counted_calls`
+  expect((await rename('Three')).status, 'from memory').toBe(429)
+  expect((await request()).status).toBe(202)
+  await project.sql`update provisioning.settings set organization_changes_per_day = default`
+})
+
 it('an owner whose service was done again just now is refused that one from memory, and another one is done', async () => {
   await project.sql`update provisioning.settings set organization_acts_per_minute = 1000, user_acts_per_minute = 1000`
   person = await project.signUp()

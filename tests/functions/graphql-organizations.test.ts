@@ -194,8 +194,9 @@ describe('updateOrganization', () => {
     })
   })
 
-  it('says when to come again who has changed too much', async () => {
+  it('says when to come again who has changed too much, and keeps from nothing else', async () => {
     const person = await project.signUp()
+    await project.waitFor(person.organizationId)
     await project.sql`update provisioning.settings set organization_changes_per_day = 1`
     try {
       const rename = (name: string) => as(person, UPDATE_NAME, { id: person.organizationId, name })
@@ -203,6 +204,14 @@ describe('updateOrganization', () => {
       expect((await rename('Two')).errors).toMatchObject([
         { extensions: { code: 'too_many_attempts', retryAfterSeconds: expect.any(Number) } },
       ])
+      await project.sql`delete from provisioning.counted_calls`
+      expect(codesOf(await rename('Three')), 'by the process, from memory').toEqual(['too_many_attempts'])
+      const { organizationId: id } = person
+      for (const act of ['retryTenantProvisioning', 'rotateCredentials'])
+        expect(
+          codesOf(await as(person, `mutation ($id: ID!) { ${act}(organizationId: $id) { jobId } }`, { id })),
+          `${act}, which has nothing to do with it`,
+        ).toEqual([])
     } finally {
       await project.sql`update provisioning.settings set organization_changes_per_day = default`
     }

@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { shellWord } from '../../cli/shell-word.ts'
 import { logLine } from '../../local/log-line.ts'
 import { printable } from '../../tools/printable.ts'
 import { clipped, padded, table } from '../../tools/terminal.ts'
@@ -104,6 +107,34 @@ describe('a suggested command', () => {
     const commands = JSON.stringify(document).match(/npm run tenants -- [^"]*/g) ?? []
     expect(commands.length).toBeGreaterThan(0)
     for (const command of commands) expect(command).toMatch(/^npm run tenants -- [\w. @-]+$/)
+  })
+
+  it('quotes every word that a shell would not leave as it is', async () => {
+    const words = [
+      'a b',
+      '$(touch x)',
+      '`x`',
+      "it's",
+      '"',
+      '!!',
+      'a;b',
+      '~',
+      '*',
+      '=ls',
+      '-x',
+      '',
+      '\\',
+      'a&b',
+      '{a,b}',
+      '#',
+      'ü',
+    ]
+    for (const word of [...words, 'eve@example.com', 'acme-inc', '2026-01-01T00:00:00Z']) {
+      const { stdout } = await promisify(execFile)('bash', ['-c', `printf '<%s>' ${shellWord(word)}`])
+      expect(stdout).toBe(`<${word}>`)
+    }
+    expect(shellWord('acme-inc')).toBe('acme-inc')
+    expect(shellWord('=ls'), 'a path to zsh').toBe("'=ls'")
   })
 })
 

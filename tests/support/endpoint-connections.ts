@@ -18,7 +18,7 @@ export async function serverNames(
 }
 
 /** The connections that the endpoint has into these databases. */
-export async function endpointConnections(
+async function endpointConnections(
   { superuser }: Pick<TestProject, 'superuser'>,
   databases: readonly string[],
 ): Promise<{ pid: number; database: string }[]> {

@@ -33,6 +33,7 @@ export async function writePackage(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true })
   for (const file of TEMPLATES)
     await cp(path.join(projectRoot, file), path.join(directory, file), { recursive: true })
+  await cp(path.join(projectRoot, 'tools/package/README.md'), path.join(directory, 'README.md'))
   const tsc = path.join(projectRoot, 'node_modules/typescript/bin/tsc')
   await runProgram(process.execPath, [tsc, '-p', 'tsconfig.package.json', '--outDir', directory], {
     cwd: projectRoot,

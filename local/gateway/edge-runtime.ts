@@ -3,6 +3,7 @@
  * hosted Edge Runtime gives, takes away what only the local stack put into its environment, and ends it in order.
  */
 interface DenoServer {
+  readonly addr: { readonly port: number }
   shutdown(): Promise<void>
 }
 declare const Deno: {
@@ -43,6 +44,8 @@ Deno.serve = (...parameters) => {
   try {
     const server = serve(...parameters)
     servers.add(server)
+    // Deno's words for it, which a function can keep it from saying. The gateway reads them.
+    console.error(`Listening on http://127.0.0.1:${server.addr.port}/`)
     // Not earlier: Deno waits for a pending read before it runs the function's own module.
     void exitWithParent()
     return server

@@ -59,7 +59,16 @@ export function denoArguments(entrypoint: string, functionsDir: string, importMa
   ]
 }
 
-/** What Deno itself needs; edge-runtime.ts removes it again before the function's code runs. */
-export function denoEnvironment(denoDir: string, port: number): Record<string, string> {
-  return { HOME: denoDir, DENO_DIR: denoDir, NO_COLOR: '1', DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` }
+/**
+ * What Deno itself needs; edge-runtime.ts removes it again before the function's code runs. The function gets its port when it
+ * listens: one that was free before could belong to somebody else by then.
+ */
+export function denoEnvironment(denoDir: string): Record<string, string> {
+  return { HOME: denoDir, DENO_DIR: denoDir, NO_COLOR: '1', DENO_SERVE_ADDRESS: 'tcp:127.0.0.1:0' }
+}
+
+/** @returns the port, when the line is what edge-runtime.ts, and Deno itself, write to standard error about it */
+export function listeningPort(line: string): number | undefined {
+  const port = /^Listening on http:\/\/127\.0\.0\.1:(\d+)\/\s*$/.exec(line)?.[1]
+  return port === undefined ? undefined : Number(port)
 }

@@ -1,15 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../../../tools/ports.ts'
 import { runProgram } from '../../../tools/run-program.ts'
 import { exists } from '../../postgres/binaries.ts'
-import { denoArguments, denoEnvironment, denoExecutable } from './deno.ts'
+import { denoArguments, denoEnvironment, denoExecutable, listeningPort } from './deno.ts'
 
 export interface FunctionLogLine {
   readonly function: string
@@ -20,6 +18,7 @@ export interface FunctionLogLine {
 export interface FunctionProcess {
   readonly name: string
   readonly pid: number
+  /** 0 until it listens. */
   readonly port: number
   readonly startedAt: Date
 }
@@ -58,6 +57,9 @@ interface Slot {
 }
 
 interface Running extends FunctionProcess {
+  port: number
+  /** Resolves when it has said its port. */
+  readonly listening: PromiseWithResolvers<void>
   readonly child: ChildProcess
   readonly unanswered: Slot['unanswered']
   readonly exited: Promise<unknown>
@@ -154,12 +156,11 @@ export class FunctionProcesses {
   async #start(name: string, unanswered: Slot['unanswered']): Promise<Running> {
     const { denoDir, environment, functionsDir, importMap } = this.#options
     await mkdir(denoDir, { recursive: true })
-    const port = await freePort()
     const child = spawn(
       await denoExecutable(),
       denoArguments(this.#entrypoint(name), functionsDir, importMap),
       {
-        env: { ...environment, ...denoEnvironment(denoDir, port) },
+        env: { ...environment, ...denoEnvironment(denoDir) },
         cwd: functionsDir,
         // Standard input stays open as long as we live: its end tells the process to go.
         stdio: ['pipe', 'pipe', 'pipe'],
@@ -167,23 +168,19 @@ export class FunctionProcesses {
         detached: true,
       },
     )
-    const running = await this.#register(name, port, child, unanswered)
+    const running = await this.#register(name, child, unanswered)
     await this.#untilListening(running)
     return running
   }
 
-  async #register(
-    name: string,
-    port: number,
-    child: ChildProcess,
-    unanswered: Slot['unanswered'],
-  ): Promise<Running> {
+  async #register(name: string, child: ChildProcess, unanswered: Slot['unanswered']): Promise<Running> {
     await once(child, 'spawn')
     const exited = once(child, 'exit')
     const running: Running = {
       name,
       pid: child.pid ?? 0,
-      port,
+      port: 0,
+      listening: Promise.withResolvers(),
       startedAt: new Date(),
       child,
       unanswered,
@@ -207,21 +204,29 @@ export class FunctionProcesses {
     if (!output) return
     createInterface({ input: output }).on('line', (text) => {
       if (stream === 'stderr' && /^error\b|Error:/.test(text)) running.lastError = text.trim()
-      // Deno's own word about the port, which means nothing to whoever calls the function.
-      if (text.startsWith(`Listening on http://127.0.0.1:${running.port}/`)) return
+      const port = stream === 'stderr' ? listeningPort(text) : undefined
+      // It means nothing to whoever calls the function.
+      if (port !== undefined && (running.port === 0 || running.port === port)) {
+        running.port = port
+        running.listening.resolve()
+        return
+      }
       this.#options.log({ function: running.name, stream, text })
     })
   }
 
   async #untilListening(running: Running): Promise<void> {
-    const deadline = Date.now() + this.#options.startTimeoutMs
-    while (running.child.exitCode === null && running.child.signalCode === null) {
-      if (await accepts(running.port)) return
-      if (Date.now() > deadline) {
-        running.child.kill('SIGKILL')
-        throw this.#startError(running, `it did not listen within ${this.#options.startTimeoutMs / 1000} s`)
-      }
-      await sleep(10)
+    const patience = new AbortController()
+    const tooLate = sleep(this.#options.startTimeoutMs, 'too late', {
+      signal: patience.signal,
+      ref: false,
+    }).catch(() => undefined)
+    const end = await Promise.race([running.listening.promise, running.exited.then(() => 'exited'), tooLate])
+    patience.abort()
+    if (end === undefined) return
+    if (end === 'too late') {
+      running.child.kill('SIGKILL')
+      throw this.#startError(running, `it did not listen within ${this.#options.startTimeoutMs / 1000} s`)
     }
     // Its last words may still be in the pipe.
     await Promise.race([once(running.child, 'close'), sleep(200)])
@@ -260,18 +265,6 @@ export class FunctionProcesses {
 /** Also what comes while others are waited for. */
 async function allOf(waiting: ReadonlySet<Promise<void>>): Promise<void> {
   while (waiting.size > 0) await Promise.all(waiting)
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const finish = (accepted: boolean) => {
-      socket.destroy()
-      resolve(accepted)
-    }
-    socket.once('connect', () => finish(true))
-    socket.once('error', () => finish(false))
-  })
 }
 
 async function residentMb(pid: number): Promise<number | undefined> {

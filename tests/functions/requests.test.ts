@@ -209,9 +209,11 @@ describe('a request that speaks of a client', () => {
     expect(await detailsOf(clientId)).toEqual([{ name: 'Acme Ltd', email: 'office@acme.example' }])
     const { customers } = await project.resources(clientId)
     expect(customers).toMatchObject([{ name: 'Acme Ltd', email: 'office@acme.example' }])
-    expect(body?.resources).toMatchObject([
-      { kind: 'stripe_customer', externalId: customers[0]?.id, url: expect.stringContaining('https://') },
+    // The oldest comes first, and which of the two that is nobody says.
+    const resources = (body?.resources ?? []) as { kind: string }[]
+    expect(resources.toSorted((one, other) => one.kind.localeCompare(other.kind))).toMatchObject([
       { kind: 'neon_project', externalId: expect.any(String), url: expect.stringContaining('https://') },
+      { kind: 'stripe_customer', externalId: customers[0]?.id, url: expect.stringContaining('https://') },
     ])
   })
 

@@ -21,7 +21,7 @@ create index provider_status_service_idx on provisioning.provider_status (servic
 
 create table provisioning.rate_limits (
   provider text not null references provisioning.provider_status on delete cascade,
-  -- '*' counts every call, '{route}' gives each route a bucket of its own.
+  -- '*' counts every call, '{changes}' those that do not only read, '{route}' gives each route a bucket of its own.
   scope text not null,
   -- Calls at once, and calls a second after that: in any t seconds at most burst + t × per_second.
   burst numeric not null check (burst >= 1),
@@ -91,18 +91,24 @@ begin
       select s.holder, s.share from provisioning.provider_shares s where s.provider = p_provider
       union all
       select '', 1 - coalesce(sum(s.share), 0) from provisioning.provider_shares s where s.provider = p_provider) h
-    where l.provider = p_provider;
+    where l.provider = p_provider
+      and (l.scope <> '{changes}' or p_route !~ '^(GET|HEAD) ')
+      -- Of the bucket of changes by its own name.
+      and (l.scope <> '{route}' or p_route is distinct from '{changes}');
 end
 $$;
 revoke execute on function provisioning.bucket_limits(text, text) from public, anon, authenticated, service_role;
 comment on function provisioning.bucket_limits(text, text) is
-  'The buckets that calls of a route are taken from, with the limits of each: those that all share have the holder ''''.';
+  'The buckets that calls of a route are taken from, with the limits of each: those that all share have the holder ''''. A route
+begins with its HTTP method where the provider limits changes apart.';
 
 create function provisioning.take_tokens(
   p_provider text, p_route text, p_max_wait_seconds double precision, p_reserve numeric default 0, p_holder text default ''
 ) returns double precision
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_scopes constant text[] := array(
+    select l.scope from provisioning.bucket_limits(p_provider, p_route) l where l.holder = p_holder);
   v_wait double precision;
 begin
   insert into provisioning.token_buckets (provider, scope, holder, tokens, refilled_at)
@@ -111,7 +117,7 @@ begin
   on conflict do nothing;
   -- Locked in one order, so that two callers of different routes cannot wait for each other.
   perform from provisioning.token_buckets b
-  where b.provider = p_provider and b.scope in ('*', p_route) and b.holder = p_holder
+  where b.provider = p_provider and b.scope = any (v_scopes) and b.holder = p_holder
   order by b.scope for update;
   update provisioning.token_buckets b set refilled_at = clock_timestamp(), tokens = least(l.burst,
     b.tokens + l.per_second * greatest(0, extract(epoch from clock_timestamp() - b.refilled_at)))
@@ -123,7 +129,7 @@ begin
   where b.provider = p_provider and b.holder = p_holder;
   if v_wait <= p_max_wait_seconds then
     update provisioning.token_buckets b set tokens = b.tokens - 1
-    where b.provider = p_provider and b.scope in ('*', p_route) and b.holder = p_holder;
+    where b.provider = p_provider and b.scope = any (v_scopes) and b.holder = p_holder;
   end if;
   return v_wait;
 end

@@ -15,10 +15,11 @@ update provisioning.step_definitions set depends_on = depends_on || '{delete_git
 where tier = 'project' and step = 'delete_credentials';
 
 insert into provisioning.provider_status (provider, service, label) values ('github', 'github', 'GitHub');
--- Documented are 5,000 requests an hour, and of those that change something 80 a minute and 500 an hour; a tenant has four of
--- these.
+-- Documented are 5,000 requests an hour, and of those that change something 80 a minute and 500 an hour (45 + 0.125 × 3,600 is
+-- 495).
 insert into provisioning.rate_limits (provider, scope, burst, per_second) values
   ('github', '*', 100, 1),
+  ('github', '{changes}', 45, 0.125),
   ('github', '{route}', 40, 0.5);
 
 update provisioning.tiers set services = services || '{github}' where tier = 'project';

@@ -141,6 +141,26 @@ describe('the token buckets', () => {
     expect((await begin('C')).wait).toBeGreaterThan(0.5)
   })
 
+  it('count what changes something apart from what only reads', async () => {
+    await limit('*', 1000, 1000)
+    await limit('{route}', 1000, 1000)
+    await project.sql`insert into provisioning.rate_limits (provider, scope, burst, per_second)
+      values ('neon', '{changes}', 2, 0.5)`
+    const waits = []
+    for (const route of ['POST /a', 'DELETE /b', 'GET /a', 'PATCH /c', 'GET /d'])
+      waits.push((await begin(route)).wait)
+    expect(waits).toEqual([0, 0, 0, expect.any(Number), 0])
+    expect(waits[3]).toBeGreaterThan(1)
+    const { states } = only(
+      await project.sql<{ states: { provider: string; free_percent: number; wait_seconds: number }[] }[]>`
+        select provisioning.provider_states() as states`,
+    )
+    const neon = states.find(({ provider }) => provider === 'neon')
+    expect(neon).toMatchObject({ free_percent: 0 })
+    expect(neon?.wait_seconds).toBeGreaterThan(1)
+    await project.sql`delete from provisioning.rate_limits where provider = 'neon' and scope = '{changes}'`
+  })
+
   it('take no place for a caller who would not wait that long', async () => {
     await limit('*', 1000, 1000)
     await limit('{route}', 1, 0.1)
@@ -258,8 +278,11 @@ describe('the token buckets', () => {
 
   it('have the documented limits: no minute with more than 700 calls to Neon, no second with more than 40 to a route', async () => {
     const fresh = await openProject()
-    const limits = await fresh.sql<{ provider: string; scope: string; second: number; minute: number }[]>`
-      select provider, scope, (burst + per_second)::float8 as second, (burst + 60 * per_second)::float8 as minute
+    const limits = await fresh.sql<
+      { provider: string; scope: string; second: number; minute: number; hour: number }[]
+    >`
+      select provider, scope, (burst + per_second)::float8 as second, (burst + 60 * per_second)::float8 as minute,
+        (burst + 3600 * per_second)::float8 as hour
       from provisioning.rate_limits`
     await fresh.close()
     const of = (provider: string, scope: string) =>
@@ -268,6 +291,9 @@ describe('the token buckets', () => {
     expect(of('neon', '{route}')?.second).toBeLessThanOrEqual(40)
     expect(of('stripe_test', '*')?.second).toBeLessThanOrEqual(25)
     expect(of('stripe_live', '*')?.second).toBeLessThanOrEqual(100)
+    expect(of('github', '*')?.hour).toBeLessThanOrEqual(5_000)
+    expect(of('github', '{changes}')?.minute).toBeLessThanOrEqual(80)
+    expect(of('github', '{changes}')?.hour).toBeLessThanOrEqual(500)
   })
 })
 

@@ -9,7 +9,11 @@ import { emulatorVariables } from '../../tools/emulators.ts'
 import { PROJECT_URL, PUBLISHABLE_KEY, SECRET_KEY, ServiceProject } from './project-service.ts'
 
 const TOKEN = 'github_pat_localemulator'
-const UNLIMITED = { requestsPerHour: Number.POSITIVE_INFINITY, changesPerMinute: Number.POSITIVE_INFINITY }
+const UNLIMITED = {
+  requestsPerHour: Number.POSITIVE_INFINITY,
+  changesPerMinute: Number.POSITIVE_INFINITY,
+  changesPerHour: Number.POSITIVE_INFINITY,
+}
 
 let tier: ServiceProject
 let emulator: GithubEmulator

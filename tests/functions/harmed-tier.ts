@@ -104,7 +104,7 @@ export class HarmedTier implements AsyncDisposable {
     await project.sql`update provisioning.settings set max_step_attempts = 1000, repository_on_removal = 'delete'`
     const githubEmulator = await startGithubEmulator({
       apiKey: emulatorKey(github),
-      limits: { requestsPerHour: UNLIMITED, changesPerMinute: UNLIMITED },
+      limits: { requestsPerHour: UNLIMITED, changesPerMinute: UNLIMITED, changesPerHour: UNLIMITED },
     })
     const poolerPort = inject('poolerPort')
     return new HarmedTier(project, {

@@ -287,15 +287,18 @@ describe('the rate limit', () => {
     expect((await get('client-template')).status).toBe(200)
   })
 
-  test('for changes is answered 403 with a time to wait, and reads go on', async () => {
-    await restart({ limits: { changesPerMinute: 1 } })
-    await generate('client-a')
-    const refused = await fetch(`${emulator.url}/repos/${ORG}/client-a`, {
-      method: 'DELETE',
-      headers: { authorization: `Bearer ${TOKEN}` },
-    })
-    expect([refused.status, refused.headers.get('retry-after')]).toEqual([403, '60'])
-    expect(await refused.json()).toMatchObject({ message: expect.stringContaining('secondary rate limit') })
-    expect((await get('client-a')).status).toBe(200)
-  })
+  test.each([{ changesPerMinute: 1 }, { changesPerHour: 1 }])(
+    'for changes is answered 403 with a time to wait, and reads go on: %o',
+    async (limits) => {
+      await restart({ limits })
+      await generate('client-a')
+      const refused = await fetch(`${emulator.url}/repos/${ORG}/client-a`, {
+        method: 'DELETE',
+        headers: { authorization: `Bearer ${TOKEN}` },
+      })
+      expect([refused.status, refused.headers.get('retry-after')]).toEqual([403, '60'])
+      expect(await refused.json()).toMatchObject({ message: expect.stringContaining('secondary rate limit') })
+      expect((await get('client-a')).status).toBe(200)
+    },
+  )
 })

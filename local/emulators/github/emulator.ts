@@ -70,6 +70,7 @@ const DEFAULT_TIMINGS: GithubTimings = { createMs: 0, fillMs: 0 }
 const DEFAULT_LIMITS: GithubLimits = {
   requestsPerHour: 5_000,
   changesPerMinute: 80,
+  changesPerHour: 500,
   maxRepositories: Number.POSITIVE_INFINITY,
 }
 export const EMULATED_ORGANIZATION = 'local-clients'

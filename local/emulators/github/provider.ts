@@ -12,6 +12,8 @@ export interface GithubLimits {
   readonly requestsPerHour: number
   /** The secondary one, for requests that change something. 80 a minute at GitHub. */
   readonly changesPerMinute: number
+  /** Likewise; 500 an hour at GitHub. */
+  readonly changesPerHour: number
   readonly maxRepositories: number
 }
 
@@ -30,18 +32,18 @@ const UNCOUNTED = '/rate_limit'
 /** GitHub's API as HTTP sees it: rate limits, headers, errors in `{message, documentation_url, status}`. */
 export class GithubProvider implements Provider {
   readonly #parts: GithubProviderParts
-  #changes: TokenBucket
+  #changes: readonly TokenBucket[]
   #window: { used: number; endsAt: number }
 
   constructor(parts: GithubProviderParts) {
     this.#parts = parts
-    this.#changes = this.#newBucket()
+    this.#changes = this.#newBuckets()
     this.#window = this.#newWindow()
   }
 
   /** Starts the rate limits anew. */
   resetLimits(): void {
-    this.#changes = this.#newBucket()
+    this.#changes = this.#newBuckets()
     this.#window = this.#newWindow()
   }
 
@@ -87,12 +89,16 @@ export class GithubProvider implements Provider {
     if (this.#window.endsAt <= this.#parts.clock()) this.#window = this.#newWindow()
     if (this.#window.used >= this.#parts.limits.requestsPerHour) throw primaryLimit(this.#window.endsAt)
     this.#window.used++
-    if (method !== 'GET' && this.#changes.take() > 0) throw secondaryLimit(SECONDARY_PAUSE_SECONDS)
+    if (method !== 'GET' && this.#changes.some((bucket) => bucket.take() > 0))
+      throw secondaryLimit(SECONDARY_PAUSE_SECONDS)
   }
 
-  #newBucket(): TokenBucket {
-    const { changesPerMinute } = this.#parts.limits
-    return new TokenBucket(changesPerMinute, changesPerMinute / 60, this.#parts.clock)
+  #newBuckets(): TokenBucket[] {
+    const { changesPerMinute, changesPerHour } = this.#parts.limits
+    return [
+      new TokenBucket(changesPerMinute, changesPerMinute / 60, this.#parts.clock),
+      new TokenBucket(changesPerHour, changesPerHour / 3_600, this.#parts.clock),
+    ]
   }
 
   #newWindow() {

@@ -1,13 +1,23 @@
 import type { SupabaseClient } from '@supabase/supabase-js'
 import postgres from 'postgres'
 import type { Database } from '../../shared/generated/database-types.ts'
+import type { Result } from '../../shared/kernel/result.ts'
+import { connectN8n } from '../../shared/services/n8n/client.ts'
+import { n8nEnvironment } from '../../shared/services/n8n/environment.ts'
+import { n8n } from '../../shared/services/n8n/index.ts'
+import { clientName, tagName } from '../../shared/services/n8n/names.ts'
+import { connectVercel } from '../../shared/services/vercel/client.ts'
+import { vercelEnvironment } from '../../shared/services/vercel/environment.ts'
+import { vercel } from '../../shared/services/vercel/index.ts'
 import { bold, dim, green } from '../../tools/command.ts'
+import { emulatorVariables } from '../../tools/emulators.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import type { Stack } from '../stack.ts'
 import { withTenantDatabase } from './tenant-database.ts'
 import { watchSteps } from './watch.ts'
 
 type Client = SupabaseClient<Database>
+type Resource = Database['public']['Tables']['tenant_resources']['Row']
 
 /** A project takes minutes at Supabase; here it comes up in the time that the emulator is told. */
 const TIMEOUT_MS = 120_000
@@ -23,7 +33,10 @@ export async function showProjectTier(
   await watchSteps(ann, TIMEOUT_MS)
 
   console.log(`\n${bold('What exists outside now, as the status rows tell')}`)
-  await showResources(stack, ann)
+  const resources = await showResources(stack, ann)
+
+  console.log(`\n${bold('Asked there whether it works')}`)
+  await showWorking(stack, resources)
 
   console.log(`\n${bold('Her project’s database')}`)
   await showDatabase(ann)
@@ -32,7 +45,7 @@ export async function showProjectTier(
   await showRemoval(stack, ann)
 }
 
-async function showResources(stack: Stack, client: Client): Promise<void> {
+async function showResources(stack: Stack, client: Client): Promise<Resource[]> {
   const { data } = await client.from('organizations').select('id').single().throwOnError()
   const admin = supabaseClient(stack.url, stack.keys.secretKey)
   const { data: resources } = await admin
@@ -46,6 +59,33 @@ async function showResources(stack: Stack, client: Client): Promise<void> {
     if (url) console.log(`      ${url}`)
     for (const each of listed(details)) console.log(`      ${each}`)
   }
+  return resources
+}
+
+/** Rows only tell what our steps have seen. @throws Error unless the deployment is ready and every workflow active */
+async function showWorking(stack: Stack, resources: readonly Resource[]): Promise<void> {
+  const { deploymentId } = Object.assign({}, ...resources.map(({ details }) => details))
+  await inSql(stack, async (sql) => {
+    if (stack.vercel) {
+      const environment = vercelEnvironment.parse(emulatorVariables(vercel, stack.vercel.url))
+      const found = expectedOf(await connectVercel(environment, sql)().deployment(deploymentId))
+      if (found?.state !== 'ready') throw new Error(`The deployment ${deploymentId} is not ready!`)
+      console.log(`  ${green('✓')} Vercel: the deployment ${found.id} is ready`)
+    }
+    if (stack.n8n) {
+      const environment = n8nEnvironment.parse(emulatorVariables(n8n, stack.n8n.url))
+      const organizationId = resources[0]?.organization_id ?? ''
+      const found = expectedOf(
+        await connectN8n(environment, sql)().clientWorkflows(
+          clientName(organizationId),
+          tagName(organizationId),
+        ),
+      )
+      if (found.length === 0 || found.some(({ active }) => !active))
+        throw new Error('A workflow is not active!')
+      console.log(`  ${green('✓')} n8n: ${found.length} workflows are active`)
+    }
+  })
 }
 
 /** The parts of a resource that have names of their own, such as workflows. */
@@ -57,6 +97,11 @@ function listed(details: unknown): string[] {
           `${String(name)}  ${String(url ?? id)}`,
       )
     : []
+}
+
+function expectedOf<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(`${result.failure.code}: ${result.failure.message}`)
+  return result.value
 }
 
 async function showDatabase(client: Client): Promise<void> {

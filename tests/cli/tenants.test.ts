@@ -222,6 +222,44 @@ describe('retry and provision', () => {
   })
 })
 
+describe('retry-failed', () => {
+  test('says how many there are and why they failed, and tries them again when it is told to', async () => {
+    const people = [await failedTenant(), await failedTenant()]
+    const one = people[0]?.organizationId ?? ''
+    const failure = (await project.provisioning(one)).error as { code: string }
+    const chosen = ['retry-failed', '--error-code', failure.code]
+    const foreseen = await runJson(...chosen, '--dry-run')
+    expect(foreseen).toMatchObject({ code: 0, document: { dry_run: true, retried: 0 } })
+    const { matched, by_reason: reasons } = foreseen.document as { matched: number; by_reason: object[] }
+    expect(matched).toBeGreaterThanOrEqual(people.length)
+    expect(reasons).toEqual([{ code: failure.code, message: expect.any(String), count: matched }])
+    expect((await project.provisioning(one)).overall).toBe('failed')
+
+    const refused = await run(...chosen)
+    expect(refused).toMatchObject({ code: 1, stdout: '' })
+    expect(refused.stderr).toContain('--yes')
+    expect((await project.provisioning(one)).overall).toBe('failed')
+
+    const { code, stdout } = await run(...chosen, '--yes')
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringContaining(`${matched} are tried again; 0 are left.`),
+    })
+    expect(stdout).toContain('Look: npm run tenants -- list --status provisioning,failed')
+    for (const { organizationId } of people) await project.waitFor(organizationId)
+  })
+
+  test('leaves alone whoever has failed for another reason, and says when there is nobody', async () => {
+    const person = await failedTenant()
+    const none = await run('retry-failed', '--error-code', 'stripe_key_missing', '--yes')
+    expect(none).toMatchObject({
+      code: 0,
+      stdout: 'There are no such tenants whose provisioning has failed.\n',
+    })
+    expect((await project.provisioning(person.organizationId)).overall).toBe('failed')
+  })
+})
+
 test('each command that a finding prints works as it is printed', async () => {
   const names = { user: ready.userId, tenant: slug, organizationId: ready.organizationId }
   const printed = Object.values(REMEDY_COMMANDS)

@@ -14,7 +14,7 @@ declare
 begin
   if v_ids = '{}' then
     -- Rows that something else than Auth has written, and the deleted, are looked for among all users.
-    v_ids := array(select u.id from auth.users u where lower(u.email) = v_email and u.deleted_at is null);
+    v_ids := array(select u.id from auth.users u where lower(btrim(u.email)) = v_email and u.deleted_at is null);
   end if;
   if cardinality(v_ids) > 1 then
     raise exception '% accounts have the address %: %. Say by its id which one you mean.', cardinality(v_ids), v_email, (
@@ -23,7 +23,7 @@ begin
       from auth.users u where u.id = any (v_ids)) using errcode = 'TP300';
   end if;
   return coalesce(v_ids[1], (
-    select u.id from auth.users u where lower(u.email) = v_email order by u.created_at limit 1));
+    select u.id from auth.users u where lower(btrim(u.email)) = v_email order by u.created_at limit 1));
 end
 $$;
 revoke execute on function provisioning.find_user(text) from public, anon, authenticated, service_role;

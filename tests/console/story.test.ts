@@ -79,6 +79,10 @@ it('tells what is wrong with a form before it asks anybody', async () => {
   )
   expect(await accessibilityProblems(page)).toEqual([])
   await picture(page, 'sign-up')
+  // Auth takes a domain without a dot.
+  await page.getByLabel('E-mail address').fill('ann@intranet')
+  await page.getByRole('button', { name: 'Sign up' }).click()
+  await status(/such as ann@example.com/).waitFor({ state: 'hidden' })
 })
 
 it('leads from the sign-up to the live progress, and goes on after a reload and when a stream was lost', async () => {

@@ -385,3 +385,15 @@ describe('the services of a request', () => {
     })
   })
 })
+
+it.each([' Ann@Blank.example', 'ann@intranet.blank ', '"a b"@blank.example'])(
+  'the address %j, which Auth may have taken from somebody’s provider, is found as it is typed',
+  async (email) => {
+    const { id } = await signUp(project.auth, { email })
+    for (const typed of [email, email.trim().toUpperCase()]) {
+      expect(only(await project.sql`select user_id from provisioning.find_tenant(${typed})`)).toEqual({
+        user_id: id,
+      })
+    }
+  },
+)

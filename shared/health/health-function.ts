@@ -14,7 +14,7 @@ import { requestHealthCheck } from './request-check.ts'
 
 /** Without an organization: check whatever is due. */
 const bodySchema = z.strictObject({
-  organizationId: z.guid().optional(),
+  organizationId: z.guid().toLowerCase().optional(),
   /** Connect even if that wakes a sleeping database. */
   deep: z.boolean().default(false),
 })

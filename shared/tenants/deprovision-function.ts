@@ -7,7 +7,7 @@ import { jsonReply } from '../kernel/http/serve.ts'
 import { type PlannedRemoval, plannedRemovals } from './planned-removals.ts'
 
 const body = z.strictObject({
-  organizationId: z.guid(),
+  organizationId: z.guid().toLowerCase(),
   /** The organization's slug, as a sign that it is meant. */
   confirm: z
     .string()

@@ -13,9 +13,9 @@ import { userMetadata } from './user-metadata.ts'
 const choice = z.string().regex(/^[\w-]{1,50}$/, 'is not a word of letters, digits and hyphens')
 
 const fields = z.strictObject({
-  organizationId: z.guid().optional(),
+  organizationId: z.guid().toLowerCase().optional(),
   /** The organization, for whoever calls it a client. */
-  clientId: z.guid().optional(),
+  clientId: z.guid().toLowerCase().optional(),
   /** What the organization is called from now on. */
   clientName: storableText.max(200).optional(),
   /** Where its bills go from now on, and its workflows write. */

@@ -11,17 +11,17 @@ const databaseEvent = z.discriminatedUnion('type', [
   z.looseObject({
     ...eventOnUsers,
     type: z.enum(['INSERT', 'UPDATE']),
-    record: z.looseObject({ id: z.guid() }),
+    record: z.looseObject({ id: z.guid().toLowerCase() }),
   }),
   z.looseObject({ ...eventOnUsers, type: z.literal('DELETE') }),
 ])
 
-const byHand = z.strictObject({ userId: z.guid() })
+const byHand = z.strictObject({ userId: z.guid().toLowerCase() })
 
 /** What an auth hook sends, as far as it is looked at. */
 export const hookSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string() }),
-  user: z.looseObject({ id: z.guid() }),
+  user: z.looseObject({ id: z.guid().toLowerCase() }),
 })
 
 /**

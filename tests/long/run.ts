@@ -117,7 +117,12 @@ await runCommand(async () => {
       await passes('storms', [...vitest('tests/chaos/chaos'), ...storms], signal, {
         CHAOS_SIGN_UPS: '30,12',
       })
-      for (const file of ['tests/database/engine.property', 'tests/functions/fuzz'])
+      const properties = [
+        'tests/database/engine.property',
+        'tests/functions/fuzz',
+        'tests/functions/every-entry',
+      ]
+      for (const file of properties)
         await passes(`more runs of ${file}`, vitest(file), signal, { PROPERTY_RUNS: '200' })
       await passes('a longer attack on connections', vitest('tests/hostile/killed-backends'), signal, {
         ATTACK_SECONDS: '30',

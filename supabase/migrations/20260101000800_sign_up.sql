@@ -108,7 +108,7 @@ begin
     end if;
     if v_mapping ? 'profiles' then
       v_person := provisioning.person_of_theirs(p_user_id);
-      p_metadata := p_metadata || v_person;
+      p_metadata := case when jsonb_typeof(p_metadata) = 'object' then p_metadata || v_person else v_person end;
       v_person_email := coalesce(v_person ->> 'email', v_email);
       if p_metadata ->> 'full_name' <> v_full_name then
         v_name := null;
@@ -459,8 +459,7 @@ begin
       raise query_canceled using message = 'The statement had no time left.';
     end if;
   end if;
-  -- Most metadata can be read as they are: short, and with nothing but texts under the names that cut_metadata reads, which
-  -- takes many times as long as this look.
+  -- As in quick_metadata, because calling that would take as long again.
   if pg_column_size(new.raw_user_meta_data) > 1000 or new.raw_user_meta_data @? '$ ? (
     @.full_name.type() != "string" || @.name.type() != "string" || @.organization_name.type() != "string"
     || @.avatar_url.type() != "string" || @.picture.type() != "string" || @.data_region.type() != "string"

@@ -194,27 +194,48 @@ comment on function provisioning.follow_members(uuid, uuid) is
 
 create function provisioning.make_new_tenant(p_id uuid, p_name text, p_owner_id uuid) returns boolean
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$
+declare
+  v_email text;
+  v_metadata jsonb;
+  v_allowed integer;
+  v_owned integer;
+  v_is_known boolean;
+  v_has_no_other boolean;
 begin
   if p_owner_id is null then
     return true;
   end if;
   -- Without an owner who may have a tenant it waits for one; and members cannot be there before the row that they refer to.
-  perform from auth.users u
+  -- One statement for all that has to be known, because each would cost as much again.
+  select u.email, u.raw_user_meta_data, s.organizations_per_user,
+    (select count(*) from public.organizations o where o.owner_id = u.id),
+    exists (select from public.provisioning_jobs j where j.organization_id = p_id),
+    exists (select from public.profiles p where p.id = u.id and p.organization_id is null)
+  into v_email, v_metadata, v_allowed, v_owned, v_is_known, v_has_no_other
+  from auth.users u cross join provisioning.settings s
   where u.id = p_owner_id and u.deleted_at is null and not u.is_anonymous
-    and (u.email_confirmed_at is not null or u.phone_confirmed_at is not null
-      or (select s.provision_on from provisioning.settings s) = 'sign_up');
+    and (u.email_confirmed_at is not null or u.phone_confirmed_at is not null or s.provision_on = 'sign_up');
   if not found then
     return true;
-  end if;
-  if exists (select from public.provisioning_jobs j where j.organization_id = p_id) then
+  elsif v_is_known or v_owned >= v_allowed then
     return false;
   end if;
-  perform provisioning.make_mapped_tenant(p_id, provisioning.plain_text(left(p_name, 1000), 200), p_owner_id);
-  update public.profiles p set organization_id = p_id where p.id = p_owner_id and p.organization_id is null;
+  v_metadata := provisioning.quick_metadata(v_metadata);
+  p_name := provisioning.plain_text(p_name, 200);
+  if p_name is not null then
+    v_metadata := v_metadata || jsonb_build_object('organization_name', p_name);
+  end if;
+  p_id := provisioning.make_tenant(p_owner_id, v_email, v_metadata, 'sign_up', true, p_id);
+  if v_has_no_other then
+    update public.profiles p set organization_id = p_id where p.id = p_owner_id and p.organization_id is null;
+  end if;
   return true;
 end
 $$;
 revoke execute on function provisioning.make_new_tenant(uuid, text, uuid) from public, anon, authenticated, service_role;
+comment on function provisioning.make_new_tenant(uuid, text, uuid) is
+  'For a new row of the project''s tenants: makes the organization, or finds that there is nothing to do. False when follow_row
+has to look, which also tells what stands against it.';
 
 create function provisioning.add_new_member(p_organization_id uuid, p_user_id uuid, p_role text) returns boolean
 language plpgsql security definer set search_path = '' set lock_timeout = '2s' as $$

@@ -19,7 +19,8 @@ const PROFILES = `
   create function public.handle_new_user() returns trigger language plpgsql security definer set search_path = '' as $$
     begin
       insert into public.profiles (user_id, email, first_name, last_name)
-      values (new.id, coalesce(new.raw_user_meta_data ->> 'contact', new.email), new.raw_user_meta_data ->> 'first', new.raw_user_meta_data ->> 'last');
+      values (new.id, coalesce(new.raw_user_meta_data ->> 'contact', new.email), coalesce(new.raw_user_meta_data ->> 'first', 'Nameless'),
+        new.raw_user_meta_data ->> 'last');
       return new;
     end $$;
   create trigger on_auth_user_created after insert on auth.users for each row execute procedure public.handle_new_user();`
@@ -243,6 +244,19 @@ describe('profiles of the project', () => {
     expect((await doctorSays())[0]).toMatchObject({ status: 'ok' })
     await sql`delete from provisioning.mapping_failures`
   })
+
+  it.each(['null', 'json null', '[]', '{}'])(
+    'name the organization of an account that says nothing (metadata: %s)',
+    async (said) => {
+      const id = crypto.randomUUID()
+      await auth`insert into users (instance_id, id, aud, role, email, raw_user_meta_data, email_confirmed_at)
+        values ('00000000-0000-0000-0000-000000000000', ${id}, 'authenticated', 'authenticated', ${`${id}@example.com`},
+          ${said === 'null' ? null : said.replace('json ', '')}::text::jsonb, now())`
+      expect([...(await sql`select name from tenancy.organizations where owner_id = ${id}`)]).toEqual([
+        { name: "Nameless's organization" },
+      ])
+    },
+  )
 
   it('whose column of users has another name are read again as soon as that was said', async () => {
     const rename = (from: string, to: string) =>

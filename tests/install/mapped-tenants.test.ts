@@ -171,6 +171,30 @@ describe('tenants of the project', () => {
     expect(await organization(company?.id ?? '')).toMatchObject({ name: 'Engines', owner_id: id })
   })
 
+  it('are named after their row, whatever the account of the owner says or lacks', async () => {
+    const odd: readonly postgres.JSONValue[] = [
+      null,
+      [],
+      { organization_name: 'Mine' },
+      { full_name: { a: 1 } },
+    ]
+    const named = odd.map(async (metadata) => {
+      const { id } = await signUp(auth, { metadata })
+      await sql`insert into public.companies (name, owner_id) values ('Looms', ${id}), ('', ${id})`
+      const rows = await sql`select o.name, p.organization_id = o.id as is_first from public.organizations o
+        join public.profiles p on p.id = o.owner_id where o.owner_id = ${id} order by o.name = 'Looms' desc`
+      return [rows[0], rows[1]?.name.replace(id.slice(0, 36), 'account'), rows[1]?.is_first]
+    })
+    const looms = { name: 'Looms', is_first: true }
+    expect(await Promise.all(named)).toEqual([
+      [looms, 'account', false],
+      [looms, 'account', false],
+      [looms, 'Mine', false],
+      [looms, 'account', false],
+    ])
+    expect(await failures()).toEqual([])
+  })
+
   it('say who is a member, and in which role: who is taken out sees nothing from then on', async () => {
     const { owner, company } = await signUpWithCompany()
     const { id } = await signUp(auth)

@@ -10,7 +10,7 @@ import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
 import { type ConsoleServer, startConsole } from './console.ts'
 import { isEmulated } from './emulators/registry.ts'
-import { logLine } from './log-line.ts'
+import { isTrouble, logLine } from './log-line.ts'
 import { makePrivate } from './postgres/server.ts'
 import { type Stack, startStack } from './stack.ts'
 
@@ -39,7 +39,9 @@ await runCommand(
       seed: true,
       watch: true,
       otherPorts: [[configuration.LOCAL_CONSOLE_PORT, PORT_USES.console]],
-      functionsLog: (line) => console.log(logLine(line)),
+      functionsLog: (line) => {
+        if (isTrouble(line)) console.log(logLine(line))
+      },
       progress: (what) => console.log(dim(`… ${what}`)),
       signal: stop,
     })

@@ -14,7 +14,7 @@ import { readConfiguration } from '../../tools/configuration.ts'
 import { emulatorKey } from '../../tools/emulators.ts'
 import { freePorts } from '../../tools/ports.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
-import { logLine } from '../log-line.ts'
+import { isTrouble, logLine } from '../log-line.ts'
 import { reachableDirectory } from '../postgres/server.ts'
 import { type Stack, startStack } from '../stack.ts'
 import { showEndpoint } from './endpoint.ts'
@@ -84,7 +84,9 @@ async function startDemoStack(directory: string, signal: AbortSignal): Promise<S
     neon: { timings: NEON_TIMINGS },
     stripe: { timings: STRIPE_TIMINGS },
     postgresSettings: { fsync: 'off', full_page_writes: 'off' },
-    functionsLog: (line) => console.log(`  ${logLine(line)}`),
+    functionsLog: (line) => {
+      if (isTrouble(line)) console.log(`  ${logLine(line)}`)
+    },
     progress: (what) => console.log(dim(`… ${what}`)),
     signal,
   })

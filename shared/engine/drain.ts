@@ -1,3 +1,5 @@
+import { log } from '../kernel/log.ts'
+
 /** A piece of work that falls due this soon is waited for; a later one is left to the sweep. */
 const WORTH_WAITING_SECONDS = 5
 /** Work that is due and cannot be taken, because of a cap, is asked for again this much later, or so many times less often. */
@@ -73,7 +75,7 @@ function startDrain(open: () => Promise<Workload>): RunningDrain {
 
   const start = (piece: Promise<void>) => {
     const work = piece
-      .catch((error: unknown) => console.error('a piece of work ended early:', error))
+      .catch((error: unknown) => log.error('a piece of work ended early', {}, error))
       .finally(() => {
         active.delete(work)
         events.happened()

@@ -1,6 +1,7 @@
 import { type Database, sqlState } from '../kernel/database/client.ts'
 import { failure } from '../kernel/failures.ts'
 import { inLane } from '../kernel/lane.ts'
+import { log, withLogFields } from '../kernel/log.ts'
 import { withinDeadline } from './deadline.ts'
 import { type Job, type JobStore, LeaseLost, type Settings, type StartedStep } from './jobs.ts'
 import type { Step, StepContext, StepOutcome, SucceededStep } from './step.ts'
@@ -32,7 +33,7 @@ export async function runJob(runner: JobRunner, job: Job, limits: RunLimits): Pr
     if (!finished) await runner.jobs.finish(job)
   } catch (error) {
     if (!(error instanceof LeaseLost)) throw error
-    console.warn(`job ${job.id}: another worker holds the lease now`)
+    log.warn('another worker holds the lease now')
   } finally {
     clearInterval(heartbeat)
   }
@@ -69,7 +70,9 @@ async function runReadySteps(
     }
     await settleAll(
       steps.map(async (step) => {
-        const next = await runStep(runner, run, step).finally(() => run.atWork.delete(step.step))
+        const next = await withLogFields({ step: step.step, attempt: step.attempt }, () =>
+          runStep(runner, run, step).finally(() => run.atWork.delete(step.step)),
+        )
         await follow(next)
       }),
     )
@@ -112,6 +115,7 @@ async function runStep(
   )
   if (!outcome) {
     if (lease.aborted) throw new LeaseLost('the lease was lost')
+    log.warn('the step failed', { code: 'step_timed_out' })
     await jobs.failStep(job, name, failure('step_timed_out'))
     return []
   }
@@ -123,9 +127,10 @@ async function runStep(
   }
   if (outcome.type === 'deferred')
     await jobs.deferStep(job, name, outcome.seconds, outcome.reason, outcome.output ?? {})
-  else if (outcome.failure.pauseSeconds === undefined)
+  else if (outcome.failure.pauseSeconds === undefined) {
+    log.warn('the step failed', { code: outcome.failure.code })
     await jobs.failStep(job, name, outcome.failure, outcome.output)
-  else
+  } else
     await jobs.deferStep(
       job,
       name,
@@ -179,7 +184,7 @@ async function attempt(
     if (error instanceof LeaseLost) throw error
     if (lease.aborted) throw new LeaseLost('the lease was lost')
     if (context.signal.aborted) return { type: 'failed', failure: failure('step_timed_out') }
-    console.error(`job ${context.job.id}, step ${name}:`, error)
+    log.error('the step crashed', {}, error)
     return { type: 'failed', failure: failure('step_crashed') }
   }
 }
@@ -203,7 +208,7 @@ async function attemptToComplete(
       : await complete(true).catch(unlessLost(() => complete(false)))
   } catch (error) {
     if (error instanceof LeaseLost || sqlState(error) === undefined) throw error
-    console.error(`job ${run.job.id}, step ${name}, its record:`, error)
+    log.error('the record of the step was refused', {}, error)
     return undefined
   }
 }

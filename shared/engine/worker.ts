@@ -1,3 +1,4 @@
+import { log, withLogFields } from '../kernel/log.ts'
 import { createDrain, type Drain, type Taken, type Workload } from './drain.ts'
 import { type Job, JobStore } from './jobs.ts'
 import { type JobRunner, runJob } from './run-job.ts'
@@ -30,9 +31,13 @@ async function openJobs(runner: JobRunner, worker: string): Promise<Workload> {
   const run = async (job: Job): Promise<void> => {
     count(job, 1)
     // The rows say where the job stands; its lease runs out and the next worker resumes it.
-    await runJob(runner, job, settings)
-      .catch((error: unknown) => console.error(`job ${job.id} was interrupted:`, error))
-      .finally(() => count(job, -1))
+    await withLogFields(
+      { trace: job.id, job: job.id, kind: job.kind, organization: job.organizationId },
+      () =>
+        runJob(runner, job, settings)
+          .catch((error: unknown) => log.error('the job was interrupted', {}, error))
+          .finally(() => count(job, -1)),
+    )
   }
 
   return {
@@ -45,6 +50,7 @@ async function openJobs(runner: JobRunner, worker: string): Promise<Workload> {
     },
     async take(room): Promise<Taken> {
       const claimed = await jobs.claim(kinds, room, Object.fromEntries(running))
+      if (claimed.length > 0) log.info('claimed jobs', { worker, jobs: claimed.map(({ id }) => id) })
       return { pieces: claimed.map(run), more: claimed.length > 0 }
     },
     gatherMs: (room) => (room < ENOUGH_PLACES && isPatient() ? GATHER_MS : 0),

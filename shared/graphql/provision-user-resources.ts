@@ -3,6 +3,7 @@ import { waitForOutcome } from '../engine/wait-for-outcome.ts'
 import type { MutationProvisionUserResourcesArgs } from '../generated/resolver-types.ts'
 import { emailAddress } from '../kernel/email-address.ts'
 import { Problem, type ProblemCode } from '../kernel/http/problem.ts'
+import { log } from '../kernel/log.ts'
 import { NEON_PROJECT } from '../services/neon/tenant.ts'
 import { STRIPE_CUSTOMER } from '../services/stripe/step.ts'
 import { provisionUser } from '../tenants/provision-user.ts'
@@ -67,7 +68,7 @@ export async function provisionUserResources(
         if (performance.now() - rungAt < RING_AGAIN_MS) return
         rungAt = performance.now()
         sql`select provisioning.ring_doorbell('provisioning')`.catch((error: unknown) =>
-          console.warn('the doorbell could not be rung again:', error),
+          log.warn('the doorbell could not be rung again', {}, error),
         )
       },
     })

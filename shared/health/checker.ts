@@ -2,6 +2,7 @@ import { createDrain, type Taken, type Workload } from '../engine/drain.ts'
 import type { Database } from '../kernel/database/client.ts'
 import type { Failure } from '../kernel/failures.ts'
 import { inLane } from '../kernel/lane.ts'
+import { log } from '../kernel/log.ts'
 import type { Result } from '../kernel/result.ts'
 import { type DatabaseWatch, throughEach } from '../services/database/watch.ts'
 import { ExpectedSchemas } from './expected-schemas.ts'
@@ -97,7 +98,7 @@ async function openChecks({ store, schemas, watches, now }: CheckerMeans): Promi
 
   /** @returns the seconds until it is worth asking the provider again */
   const noteTrouble = (trouble: Failure): number => {
-    if (!troubles.has(trouble.code)) console.error(`health checks are put off: ${trouble.message}`)
+    if (!troubles.has(trouble.code)) log.error('health checks are put off', { code: trouble.code })
     troubles.add(trouble.code)
     return pauseAfter(trouble)
   }
@@ -114,7 +115,7 @@ async function openChecks({ store, schemas, watches, now }: CheckerMeans): Promi
   const run = async (tenant: ClaimedTenant): Promise<void> => {
     // The tenant falls due again when its lease has run out.
     await check(tenant).catch((error: unknown) =>
-      console.error(`the check of organization ${tenant.organizationId} ended early:`, error),
+      log.error('the check ended early', { organization: tenant.organizationId }, error),
     )
   }
 

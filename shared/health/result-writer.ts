@@ -1,4 +1,5 @@
 import { sqlState } from '../kernel/database/client.ts'
+import { log } from '../kernel/log.ts'
 import type { CheckResult, HealthStore } from './health-store.ts'
 import { trouble } from './reasons.ts'
 
@@ -63,8 +64,10 @@ async function writeRefusal(
     .catch((error: unknown) => logUnwritten([{ organizationId }], error))
 }
 
+/** A line of the log names so many organizations. */
+const NAMED = 20
+
 function logUnwritten(results: readonly Pick<CheckResult, 'organizationId'>[], error: unknown): void {
-  const whose = results.map(({ organizationId }) => organizationId).join(', ')
-  const why = error instanceof Error ? error.message : String(error)
-  console.error(`health checks of ${whose} could not be written: ${why}`)
+  const organizations = results.slice(0, NAMED).map(({ organizationId }) => organizationId)
+  log.error('health checks could not be written', { checks: results.length, organizations }, error)
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../kernel/database/client.ts'
 import { type Failure, type FailureCatalogue, paused } from '../kernel/failures.ts'
 import { currentLane } from '../kernel/lane.ts'
+import { log } from '../kernel/log.ts'
 import { failed, type Result } from '../kernel/result.ts'
 
 /** A turn that comes this soon is waited for; for a later one the work is put off. */
@@ -48,7 +49,9 @@ export function guardProvider(options: GuardOptions): GuardedProvider {
     try {
       value = await request()
     } catch (error) {
-      throw new FailedCall(await reportFailure(options, route, options.classify(error)))
+      const cause = options.classify(error)
+      log.warn('a call to a provider failed', { provider: options.provider, route, code: cause.code })
+      throw new FailedCall(await reportFailure(options, route, cause))
     }
     if (watched) await options.sql`select provisioning.end_call(${options.provider})`
     return value

@@ -2,6 +2,7 @@ import type { GraphQLError, GraphQLFormattedError } from 'graphql'
 import { logRefusal, Problem, type ProblemCode } from '../kernel/http/problem.ts'
 import { requestId } from '../kernel/http/request-id.ts'
 import { asProblem } from '../kernel/http/serve.ts'
+import { log } from '../kernel/log.ts'
 
 const DRIFT = 'The owner of the database has changed something that the endpoint needs.'
 
@@ -56,7 +57,7 @@ export function causeAsProblem(error: unknown): Problem | undefined {
   const [, code, message] = found
   const problem = new Problem(code, message, [], RETRY_SECONDS[code])
   // Operators may know more than callers: a code says nothing of anybody's data.
-  console.warn(`request ${problem.requestId}: the tenant's database: ${cause}`)
+  log.warn('the database of the tenant refused', { request: problem.requestId, code: cause })
   return problem
 }
 

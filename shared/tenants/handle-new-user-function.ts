@@ -7,6 +7,7 @@ import { checkBody, readText } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
 import { claimsToBeWebhook, createWebhookVerifier } from '../kernel/http/standard-webhook.ts'
+import { log } from '../kernel/log.ts'
 import { ensureProvisioned, type SignUpOutcome } from './ensure-provisioned.ts'
 import { hookSchema, reportedUser } from './sign-up-events.ts'
 
@@ -53,7 +54,8 @@ async function answerHook(sql: Database, body: string): Promise<void> {
   const hook = checkBody(parseJson(body), hookSchema)
   if (hook.metadata.name === 'before-user-created') return
   const { outcome, userId } = await ensureProvisioned(sql, hook.user.id)
-  if (outcome === 'user_not_found') console.warn(`the auth hook reported user ${userId}, who does not exist`)
+  if (outcome === 'user_not_found')
+    log.warn('the auth hook reported a user who does not exist', { user: userId })
 }
 
 function reply(outcome: SignUpOutcome): Response {

@@ -186,7 +186,9 @@ describe('a refusal', () => {
       for (const id of ids)
         await until(
           'line in the log',
-          () => project.log.some(({ text }) => text.includes(`request ${id}: unauthorized`)) || undefined,
+          () =>
+            project.log.some(({ text }) => text.includes(id) && text.includes('"code":"unauthorized"')) ||
+            undefined,
         )
     },
   )

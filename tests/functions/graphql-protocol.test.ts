@@ -64,8 +64,12 @@ describe('an error of GraphQL', () => {
     expect(errors).toMatchObject([
       { extensions: { code, requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) } },
     ])
-    const line = `request ${errors[0]?.extensions.requestId}: ${code}`
-    await until('line in the log', () => project.log.some(({ text }) => text.includes(line)) || undefined)
+    const id = String(errors[0]?.extensions.requestId)
+    await until(
+      'line in the log',
+      () =>
+        project.log.some(({ text }) => text.includes(id) && text.includes(`"code":"${code}"`)) || undefined,
+    )
   })
 })
 

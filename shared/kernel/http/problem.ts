@@ -1,3 +1,4 @@
+import { log } from '../log.ts'
 import { requestId } from './request-id.ts'
 
 /** Every error that a function can answer with. `code` is for programs and never changes its meaning. */
@@ -85,7 +86,7 @@ export class Problem extends Error {
 
 /** One line in the log for an answer that refuses; nothing in it comes from the caller. */
 export function logRefusal({ requestId, code }: Pick<Problem, 'requestId' | 'code'>): void {
-  console.warn(`request ${requestId}: ${code}`)
+  log.warn('refused', { request: requestId, code })
 }
 
 /**

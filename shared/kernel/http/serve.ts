@@ -1,3 +1,4 @@
+import { log } from '../log.ts'
 import { Problem, problemReply } from './problem.ts'
 import { withRequestId } from './request-id.ts'
 
@@ -77,14 +78,14 @@ export function asProblem(error: unknown): Problem {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (/^(CONNECT|ECONN|ENOTFOUND|CONNECTION_|57P0|53300)/.test(code)) {
     const problem = new Problem('database_unavailable', 'Nothing was changed. Try again in a moment.')
-    console.error(`request ${problem.requestId}: the database does not answer: ${code}`)
+    log.error('the database does not answer', { request: problem.requestId, code })
     return problem
   }
   const problem = new Problem(
     'internal_error',
     'The request was not finished; the function log has the details under its id.',
   )
-  console.error(`request ${problem.requestId}:`, error)
+  log.error('the request was not finished', { request: problem.requestId }, error)
   return problem
 }
 

@@ -13,16 +13,21 @@ import { bold, dim, green } from '../../tools/command.ts'
 import { emulatorVariables } from '../../tools/emulators.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
 import type { Stack } from '../stack.ts'
+import { showEndpoint } from './endpoint.ts'
 import { withTenantDatabase } from './tenant-database.ts'
 import { watchSteps } from './watch.ts'
 
 type Client = SupabaseClient<Database>
-type Resource = Database['public']['Tables']['tenant_resources']['Row']
+
+interface Resource {
+  readonly organization_id: string
+  readonly details: unknown
+}
 
 /** A project takes minutes at Supabase; here it comes up in the time that the emulator is told. */
 const TIMEOUT_MS = 120_000
 
-/** One sign-up in the tier project: everything that it gets outside, and that its tables are protected. */
+/** One sign-up in the tier project: everything that it gets outside, that its tables are protected, and its endpoint. */
 export async function showProjectTier(
   stack: Stack,
   signUp: (email: string, fullName: string) => Promise<Client>,
@@ -40,6 +45,9 @@ export async function showProjectTier(
 
   console.log(`\n${bold('Her project’s database')}`)
   await showDatabase(ann)
+
+  console.log(`\n${bold('Her GraphQL endpoint, opened with an API key')}`)
+  await showEndpoint(stack, ann)
 
   console.log(`\n${bold('It is taken back when she leaves')}`)
   await showRemoval(stack, ann)

@@ -163,8 +163,12 @@ it('what a client has is told with its id and its address: by the request for it
   expect(rows.map(({ kind }) => kind).sort()).toEqual([...KINDS, 'stripe_customer'].sort())
   for (const { kind, url } of rows) if (kind !== 'stripe_customer') expect(url, kind).toMatch(/^https?:/)
 
-  const { body } = await project.request({ clientId: organizationId, tier: 'project', wait: true })
-  expect(body?.resources).toMatchObject(rows)
+  const client = { clientId: organizationId, clientName: 'Acme Ltd', orgEmail: 'office@acme.example' }
+  const { body } = await project.request({ ...client, tier: 'project', wait: true })
+  expect(body).toMatchObject({ status: 'succeeded', resources: rows })
+  expect(
+    await project.sql`select name, billing_email from public.organizations where id = ${organizationId}`,
+  ).toEqual([{ name: 'Acme Ltd', billing_email: 'office@acme.example' }])
 
   const query =
     'query ($id: String!) { tenantVerification(subject: $id) { resources { kind externalId url state parts { id name url } } } }'

@@ -73,6 +73,8 @@ describe('npm run demo', () => {
     expect(stdout.match(new RegExp(`client-${id} .+ {2}http\\S+/workflow/\\S+`, 'g'))).toHaveLength(2)
     expect(stdout).toMatch(/✓ Vercel: the deployment dpl_\w+ is ready\n +✓ n8n: 2 workflows are active/)
     expect(stdout).toMatch(/✓ 21 tables, each with row level security/)
+    expect(stdout).toMatch(/✓ query contacts: Grace Hopper, grace@example\.com, \d in all/)
+    expect(stdout).toContain('✓ Dan’s key is refused there: 403 forbidden')
     expect(stdout).toMatch(/after 72 h +\S/)
     expect(stdout.trimEnd()).toMatch(/✓ Every sign-up became a ready tenant\..*$/)
     await expectEnded(programs)

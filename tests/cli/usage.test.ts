@@ -186,6 +186,7 @@ const SCRIPTS = [
     'tools/n8n-templates.ts',
     'tools/package.ts',
     'tools/codegen.ts',
+    'tools/monitoring.ts',
     'tools/build-console.ts',
     'local/tenant-graphql.ts',
     'tests/benchmarks/run.ts',

@@ -119,6 +119,7 @@ describe('the package', () => {
     const folders = new Set(Object.keys(await filesIn(installed)).map((file) => file.split('/')[0]))
     expect([...folders].sort()).toEqual([
       'LICENSE',
+      'README.md',
       'cli',
       'n8n-templates',
       'package.json',

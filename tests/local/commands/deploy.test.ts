@@ -3,13 +3,15 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { denoExecutable } from '../../../local/gateway/functions/deno.ts'
-import { freePort } from '../../../tools/ports.ts'
+import { denoExecutable, listeningPort } from '../../../local/gateway/functions/deno.ts'
+import { LOCAL_METRICS_KEY } from '../../../local/project-services.ts'
 import { projectRoot } from '../../../tools/project.ts'
 import { runProgram } from '../../../tools/run-program.ts'
+import { methodOf } from '../../functions/every-function.ts'
 import { deploy, type Upload } from '../../support/deployment.ts'
 import { ownEnvironment } from './command.ts'
 
@@ -94,7 +96,7 @@ describe('supabase functions deploy --use-api', () => {
     test('answers from the files that were uploaded alone', async () => {
       const { entrypoint_path: entrypoint } = uploaded().metadata
       const args = [importMapOf(name), path.join(name, entrypoint)]
-      expect(await answerOf(await denoExecutable(), args, scratch, environment())).toMatchObject({
+      expect(await answerOf(name, await denoExecutable(), args, scratch, environment())).toMatchObject({
         status: 401,
         body: { code: 'unauthorized' },
       })
@@ -121,23 +123,34 @@ async function installPackages(directory: string): Promise<void> {
 }
 
 /** Starts the function on its own and asks it something without credentials. */
-async function answerOf(deno: string, args: readonly string[], cwd: string, environment: NodeJS.ProcessEnv) {
-  const port = await freePort()
+async function answerOf(
+  name: string,
+  deno: string,
+  args: readonly string[],
+  cwd: string,
+  environment: NodeJS.ProcessEnv,
+) {
   const child = spawn(deno, ['run', '--no-prompt', '--no-lock', '--cached-only', '--allow-all', ...args], {
     cwd,
     env: {
       ...environment,
-      DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`,
+      DENO_SERVE_ADDRESS: 'tcp:127.0.0.1:0',
       SUPABASE_URL: 'http://127.0.0.1:9',
       SUPABASE_DB_URL: 'postgresql://postgres@127.0.0.1:9/postgres',
       STRIPE_SECRET_KEY: 'sk_test_unused',
       NEON_API_KEY: 'napi_unused',
+      METRICS_KEY: LOCAL_METRICS_KEY,
     },
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'pipe'],
   })
   const ended = once(child, 'exit')
   try {
-    const reply = await firstReply(`http://127.0.0.1:${port}/`, () => child.exitCode === null)
+    const method = methodOf(name)
+    const port = await portOf(child.stderr)
+    const reply = await fetch(`http://127.0.0.1:${port}/`, {
+      method,
+      ...(method === 'POST' ? { body: '{}' } : {}),
+    })
     return { status: reply.status, body: await reply.json() }
   } finally {
     child.kill('SIGKILL')
@@ -145,11 +158,14 @@ async function answerOf(deno: string, args: readonly string[], cwd: string, envi
   }
 }
 
-async function firstReply(url: string, running: () => boolean): Promise<Response> {
-  while (running()) {
-    const reply = await fetch(url, { method: 'POST', body: '{}' }).catch(() => undefined)
-    if (reply) return reply
-    await sleep(50)
+/** Where it says that it listens. */
+async function portOf(said: Readable): Promise<number> {
+  for await (const line of createInterface({ input: said })) {
+    const port = listeningPort(line)
+    if (port !== undefined) {
+      said.resume()
+      return port
+    }
   }
-  throw new Error('The function ended before it answered.')
+  throw new Error('The function ended before it listened.')
 }

@@ -234,9 +234,19 @@ describe('provisioning.metrics()', () => {
   })
 
   it('tells the connections of the functions from all others', async () => {
-    const { functions, others } = await valuesOf('provisioning_connections')
-    expect(functions).toBe(0)
-    expect(others).toBeGreaterThan(0)
+    await project.sql.begin(async (tx) => {
+      // Test files share the server, whose connections do not change within a transaction.
+      await tx`set local application_name = 'tenant-provisioning'`
+      const [seen] = await tx`
+        select count(*) filter (where application_name = 'tenant-provisioning')::integer as functions,
+          count(*) filter (where application_name <> 'tenant-provisioning')::integer as others
+        from pg_stat_activity where backend_type = 'client backend'`
+      const told = await tx<Reading[]>`select metric, labels, value from provisioning.metrics()
+        where metric = 'provisioning_connections'`
+      expect(Object.fromEntries(told.map(({ labels, value }) => [labels.of, value]))).toEqual(seen)
+      expect(seen?.functions).toBeGreaterThan(0)
+      expect(seen?.others).toBeGreaterThan(0)
+    })
     expect((await valuesOf('provisioning_connections_max'))['']).toBeGreaterThan(20)
   })
 

@@ -477,7 +477,7 @@ describe('after a full run', () => {
   })
 
   it('no secret is in what the functions wrote, which tells of the crash', () => {
-    expect(functionOutput().text).toContain('violates check constraint "trouble"')
+    expect(functionOutput().text).toContain(String.raw`violates check constraint \"trouble\"`)
     expect(findSecrets(secrets, [functionOutput()])).toEqual([])
   })
 

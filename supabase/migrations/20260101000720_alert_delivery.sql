@@ -98,6 +98,9 @@ given up. url is null when the webhook was removed meanwhile.';
 create function provisioning.finish_alert_delivery(p_id uuid, p_error text default null) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
+  -- The alert first, as for whoever deletes one: its deliveries go with it, and each would wait for the other.
+  perform from public.tenant_alerts a
+  where a.id = (select d.alert_id from provisioning.alert_deliveries d where d.id = p_id) for no key update;
   update provisioning.alert_deliveries d set last_error = p_error,
     delivered_at = case when p_error is null then clock_timestamp() end,
     -- Half a minute, doubling to an hour; after 20 attempts, about 14 hours, it is given up.

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { blocked } from './blocked.ts'
 import { queuedDoorbells } from './doorbells.ts'
 import { withSettings } from './engine.ts'
 import { HealthFleet, INTERVAL_MS, result, type Status } from './health-fleet.ts'
@@ -319,6 +320,21 @@ describe('a delivery', () => {
     expect(await claim()).toEqual([])
     const { told } = only(await project.sql`select notified_at is not null as told from public.tenant_alerts`)
     expect(told).toBe(true)
+  })
+
+  it('that is told delivered waits for whoever removes its alert, and neither is refused for a deadlock', async () => {
+    await setUrl()
+    await trouble('ddd')
+    const { id } = only(await claim())
+    let told: Promise<unknown> | undefined
+    await project.sql.begin(async (tx) => {
+      await tx`select from public.tenant_alerts for update`
+      told = finish(id).then(() => 'told')
+      await blocked(project, 1)
+      await tx`delete from public.tenant_alerts`
+    })
+    expect(await told).toBe('told')
+    expect(await enqueued()).toEqual([])
   })
 
   it('has no address any more when that was taken out of Vault', async () => {

@@ -5,13 +5,12 @@ import { services } from '../shared/services/registry.ts'
 import { bold, dim, runCommand, stopRequest, withoutArguments } from '../tools/command.ts'
 import { readConfiguration } from '../tools/configuration.ts'
 import { ensureConsole } from '../tools/console/build.ts'
+import { makeLocal } from '../tools/local-directory.ts'
 import { PORT_USES } from '../tools/ports.ts'
-import { projectRoot } from '../tools/project.ts'
 import { stackDirectory, stackFile } from '../tools/stack-directory.ts'
 import { type ConsoleServer, startConsole } from './console.ts'
 import { isEmulated } from './emulators/registry.ts'
 import { isTrouble, logLine } from './log-line.ts'
-import { makePrivate } from './postgres/server.ts'
 import { type Stack, startStack } from './stack.ts'
 
 /** Latencies like the real services', so that what is seen here is what will be seen there. */
@@ -29,8 +28,7 @@ await runCommand(
     const stop = stopRequest()
     const configuration = await readConfiguration()
     const directory = stackDirectory(configuration)
-    // A directory elsewhere may be used for other things, too; of that the stack's own part alone is closed to others.
-    if (directory.startsWith(projectRoot + path.sep)) await makePrivate(path.dirname(directory))
+    await makeLocal(directory, path.dirname(directory))
     const stack = await startStack({
       directory,
       configuration,

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import path from 'node:path'
 import postgres from 'postgres'
 import { knownArrays } from '../../shared/kernel/database/array-types.ts'
+import { localDirectory } from '../../tools/local-directory.ts'
 import { listen, PORT_USES } from '../../tools/ports.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { handleAuth } from './auth/auth-api.ts'
@@ -138,7 +139,7 @@ async function startParts(options: GatewayOptions, config: ProjectConfig, url: s
   const processes = new FunctionProcesses({
     functionsDir: options.functionsDir,
     ...(options.importMap === undefined ? {} : { importMap: options.importMap }),
-    denoDir: options.denoDir ?? path.join(projectRoot, '.local/deno'),
+    denoDir: options.denoDir ?? path.join(localDirectory, 'deno'),
     environment: { ...options.functionEnv, ...hostedEnvironment(options, publicUrl) },
     log: options.functionsLog ?? (() => undefined),
     startTimeoutMs: FUNCTION_START_TIMEOUT_MS,

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { chown, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { knownArrays } from '../../shared/kernel/database/array-types.ts'
+import { makePrivate, NOBODY } from '../../tools/local-directory.ts'
 import { runProgram } from '../../tools/run-program.ts'
 import { exists, installBinaries, installExtensions, type PostgresBinaries } from './binaries.ts'
 
@@ -14,7 +15,6 @@ import { exists, installBinaries, installExtensions, type PostgresBinaries } fro
 export const LOCAL_PASSWORD = 'postgres'
 /** The only superuser, as on a hosted project. The role `postgres` is not one. */
 export const SUPERUSER = 'supabase_admin'
-const NOBODY = 65534
 /**
  * Names the directory that makeTemplate has filled; then servers use its binaries and begin with a copy of its data. A run of the
  * tests starts dozens: each would unpack and initialise for more than a second.
@@ -100,14 +100,6 @@ export async function reachableDirectory(wanted: string): Promise<string> {
   const fallback = path.join(base, `tenant-provisioning${wanted.replaceAll(path.sep, '-')}`)
   await makePrivate(fallback)
   return fallback
-}
-
-/** Makes a directory that other users of the machine cannot look into: there are keys and data in it. */
-export async function makePrivate(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  await chmod(directory, 0o700)
-  // Root enters all the same.
-  if (process.getuid?.() === 0) await chown(directory, NOBODY, NOBODY)
 }
 
 /** Postgres and PgBouncer refuse to run as root. */

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
-import { access, chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, chmod, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { brotliDecompress } from 'node:zlib'
 import { type Browser, chromium } from 'playwright-core'
+import { localDirectory, makeLocal } from '../../tools/local-directory.ts'
 import { projectRoot } from '../../tools/project.ts'
 
 const run = promisify(execFile)
@@ -78,7 +79,7 @@ export async function findProgram({
 /** Chromium from npm, with the libraries and fonts that a bare system lacks, in a folder that is there whole or not at all. */
 async function unpackedChromium(packed: string): Promise<Program> {
   const { version } = JSON.parse(await readFile(path.join(packed, 'package.json'), 'utf8'))
-  const home = path.join(projectRoot, '.local', `chromium-${version}`)
+  const home = path.join(localDirectory, `chromium-${version}`)
   if (!(await exists(home))) await unpack(path.join(packed, 'bin'), home)
   return {
     executablePath: path.join(home, 'chromium'),
@@ -90,7 +91,7 @@ async function unpackedChromium(packed: string): Promise<Program> {
 }
 
 async function unpack(packed: string, home: string): Promise<void> {
-  await mkdir(path.dirname(home), { recursive: true })
+  await makeLocal(path.dirname(home))
   const draft = await mkdtemp(`${home}-`)
   try {
     await writeFile(

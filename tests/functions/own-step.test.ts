@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -11,6 +11,7 @@ import { stepSources } from '../../shared/services/registry.ts'
 import { stripe } from '../../shared/services/stripe/index.ts'
 import { provisionFunction } from '../../shared/tenants/provision-function.ts'
 import { emulatorVariables } from '../../tools/emulators.ts'
+import { localDirectory, makeLocal } from '../../tools/local-directory.ts'
 import { projectRoot } from '../../tools/project.ts'
 import { startTestProject } from '../support/project.ts'
 
@@ -21,9 +22,8 @@ const [typescript = '', sql = ''] = ['ts', 'sql'].map(
 
 /** The module as it stands on the page, at the depth that its imports expect. */
 async function load() {
-  const places = path.join(projectRoot, '.local')
-  await mkdir(places, { recursive: true })
-  const directory = await mkdtemp(path.join(places, 'own-step-'))
+  await makeLocal(localDirectory)
+  const directory = await mkdtemp(path.join(localDirectory, 'own-step-'))
   try {
     const file = path.join(directory, 'index.ts')
     await writeFile(file, typescript.replaceAll("'../", `'${path.join(projectRoot, 'shared/services')}/`))

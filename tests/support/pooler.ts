@@ -2,13 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import {
-  databaseUrl,
-  LOCAL_PASSWORD,
-  makePrivate,
-  SUPERUSER,
-  unprivileged,
-} from '../../local/postgres/server.ts'
+import { databaseUrl, LOCAL_PASSWORD, SUPERUSER, unprivileged } from '../../local/postgres/server.ts'
+import { makePrivate } from '../../tools/local-directory.ts'
 import { freePort } from '../../tools/ports.ts'
 import { type RealServer, startRealServer } from './real-server.ts'
 

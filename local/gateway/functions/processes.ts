@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { makeLocal } from '../../../tools/local-directory.ts'
 import { runProgram } from '../../../tools/run-program.ts'
 import { exists } from '../../postgres/binaries.ts'
 import { denoArguments, denoEnvironment, denoExecutable, listeningPort } from './deno.ts'
@@ -155,7 +156,7 @@ export class FunctionProcesses {
 
   async #start(name: string, unanswered: Slot['unanswered']): Promise<Running> {
     const { denoDir, environment, functionsDir, importMap } = this.#options
-    await mkdir(denoDir, { recursive: true })
+    await makeLocal(denoDir)
     const child = spawn(
       await denoExecutable(),
       denoArguments(this.#entrypoint(name), functionsDir, importMap),

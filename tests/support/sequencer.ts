@@ -27,6 +27,7 @@ const LONG = [
   'functions/n8n-workflows',
   'functions/health',
   'hostile/held-slots',
+  'hostile/killed-backends',
   'functions/stripe-customer',
   'functions/graphql-mutations',
   'console/registry',

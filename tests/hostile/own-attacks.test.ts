@@ -4,11 +4,10 @@ import { createProjectKeys } from '../../local/gateway/keys.ts'
 import { only } from '../database/project.ts'
 import { EVERY_FUNCTION } from '../functions/every-function.ts'
 import { ask, bearer, post } from '../functions/graphql-client.ts'
-import { callHealth } from '../functions/health-project.ts'
 import { forge } from '../support/bad-tokens.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 import { apiConnection } from '../support/tenant-logins.ts'
-import { processesOf, retryNeon } from './tenants.ts'
+import { retryNeon, whileOthersAreFine } from './tenants.ts'
 
 /**
  * What the owner of a tenant can try with a token, or with the own database. docs/security.md lists them. Each leaves somebody
@@ -34,19 +33,7 @@ beforeAll(async () => {
 
 afterAll(() => project?.stop())
 
-/** @returns what the attack brought, after everybody else was found undisturbed by it */
-async function whileOthersAreFine<T>(attack: () => Promise<T>): Promise<T> {
-  const before = processesOf(project)
-  const bystander = async () => {
-    const { organizationId } = await project.signUp()
-    await project.waitFor(organizationId)
-  }
-  const [outcome] = await Promise.all([attack(), bystander()])
-  const health = await callHealth(project, { organizationId: neighbour.organizationId, deep: true })
-  expect(health).toMatchObject({ status: 200, body: { status: 'healthy' } })
-  expect(processesOf(project)).toEqual(before)
-  return outcome
-}
+const besideOthers = <T>(attack: () => Promise<T>) => whileOthersAreFine(project, { neighbour }, attack)
 
 /** Through the Data API, as Mallory. */
 const times = <T>(count: number, work: (n: number) => Promise<T>) =>
@@ -54,7 +41,7 @@ const times = <T>(count: number, work: (n: number) => Promise<T>) =>
 
 describe('the owner of a tenant', () => {
   it('1. searches for a text of a megabyte, and keeps no processor of the database busy', async () => {
-    const answers = await whileOthersAreFine(() =>
+    const answers = await besideOthers(() =>
       times(4, async (n) =>
         mallory.client.rpc('search_profiles', { query: 'ab'[n % 2]?.repeat(1_000_000) ?? '' }),
       ),
@@ -68,7 +55,7 @@ describe('the owner of a tenant', () => {
         .from('organizations')
         .update({ name: `Name ${n}` })
         .eq('id', mallory.organizationId)
-    const answers = await whileOthersAreFine(async () => {
+    const answers = await besideOthers(async () => {
       const all: Awaited<ReturnType<typeof rename>>[] = []
       for (let n = 0; n < 60; n += 1) all.push(await rename(n))
       return all
@@ -90,7 +77,7 @@ describe('the owner of a tenant', () => {
       jsonb_build_object('full_name', repeat('y(é', 5000000)) where id = ${giant.userId}`
     await project.sql`select provisioning.record_event(${giant.organizationId}, null, 'step.failed', 'x', 'failed',
       p_error_message => 'An error.')`
-    const { error } = await whileOthersAreFine(() => project.admin.auth.admin.deleteUser(giant.userId))
+    const { error } = await besideOthers(() => project.admin.auth.admin.deleteUser(giant.userId))
     expect(error).toBeNull()
     expect(
       await project.sql`select from public.organizations where id = ${giant.organizationId}`,
@@ -99,7 +86,7 @@ describe('the owner of a tenant', () => {
 
   it('4. signs up with metadata that is nested as deep as a parser goes', async () => {
     const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels)
-    await whileOthersAreFine(async () => {
+    await besideOthers(async () => {
       for (const levels of [100, 3_000]) {
         const id = crypto.randomUUID()
         await project.superuser`
@@ -123,7 +110,7 @@ describe('the owner of a tenant', () => {
       keys: project.keys,
       otherProject: await createProjectKeys(),
     }
-    const statuses = await whileOthersAreFine(async () => {
+    const statuses = await besideOthers(async () => {
       const answers: number[] = []
       for (const size of [8_000, 1_000_000]) {
         const token = await forge(forger, { user_metadata: { full_name: 'z'.repeat(size) } })
@@ -143,7 +130,7 @@ describe('the owner of a tenant', () => {
     const { hostname, port } = new URL(project.services.url)
     const sockets: Socket[] = []
     try {
-      await whileOthersAreFine(async () => {
+      await besideOthers(async () => {
         await times(100, (n) => {
           const name = EVERY_FUNCTION[n % EVERY_FUNCTION.length]
           const socket = connect(Number(port), hostname)
@@ -173,7 +160,7 @@ describe('the owner of a tenant', () => {
     const fragments = `{ ...f0 } ${levels.join(' ')} fragment f25 on Query { myOrganizations { id } }`
     const nested = `{ ${'myOrganizations { '.repeat(1_500)} id ${'}'.repeat(1_500)} }`
     const mine = bearer(mallory.accessToken)
-    const replies = await whileOthersAreFine(async () => [
+    const replies = await besideOthers(async () => [
       await ask(project, mine, `{ ${aliases} }`),
       await ask(project, mine, fragments),
       await ask(project, mine, nested),
@@ -195,7 +182,7 @@ describe('the owner of a tenant', () => {
     const { superuser } = project
     await superuser`alter database ${superuser(name)} connection limit 0`
     try {
-      const reply = await whileOthersAreFine(() => retryNeon(project, mallory))
+      const reply = await besideOthers(() => retryNeon(project, mallory))
       expect(reply.body).toMatchObject({ status: 'failed' })
     } finally {
       await superuser`alter database ${superuser(name)} connection limit -1`
@@ -204,7 +191,7 @@ describe('the owner of a tenant', () => {
   })
 
   it('9. changes the own account a hundred times at once', async () => {
-    const answers = await whileOthersAreFine(() =>
+    const answers = await besideOthers(() =>
       times(100, (n) => mallory.client.auth.updateUser({ data: { full_name: `Mallory ${n}` } })),
     )
     expect(answers.some(({ error }) => error === null)).toBe(true)
@@ -226,7 +213,7 @@ describe('the owner of a tenant', () => {
     await sql`update public.provisioning_jobs set status = 'running', finished_at = null where id = ${jobId}`
     await sql`insert into provisioning.job_leases (job_id, organization_id, kind, lane, works_on, token, expires_at)
       values (${jobId}, ${organizationId}, 'provision', 'request', '{}', gen_random_uuid(), now() + interval '1 hour')`
-    await whileOthersAreFine(async () => {
+    await besideOthers(async () => {
       for (let n = 0; n < 300; n += 1)
         await sql`select provisioning.request_provisioning(${organizationId}, '{neon,stripe,neon}')`
     })

@@ -13,18 +13,24 @@ import {
   readHealth,
   sweep,
 } from '../functions/health-project.ts'
-import { startTestProject, type TestProject } from '../support/project.ts'
-import { asOwner } from './tenants.ts'
+import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { asOwner, whileOthersAreFine } from './tenants.ts'
 
 let project: TestProject
+let neighbour: SignedUp
 
 beforeAll(async () => {
   project = await startTestProject({
     settings: { health_timeout_seconds: 4, health_requests_per_minute: 1000 },
   })
+  neighbour = await project.signUp()
+  await project.waitFor(neighbour.organizationId)
+  await callHealth(project, { organizationId: neighbour.organizationId })
 })
 
 afterAll(() => project?.stop())
+
+const besideOthers = <T>(attack: () => Promise<T>) => whileOthersAreFine(project, { neighbour }, attack)
 
 const check = async (tenant: HealthTenant) => {
   const { status, body } = await callHealth(project, { organizationId: tenant.organizationId, deep: true })
@@ -62,7 +68,7 @@ describe('a tenant that answers in the place of the catalogue', () => {
   it('is measured by the catalogue all the same', async () => {
     const tenant = await addTenant(project)
     await poison(tenant)
-    const { status, metrics } = await check(tenant)
+    const { status, metrics } = await besideOthers(() => check(tenant))
     expect(status).toBe('healthy')
     const { size_bytes: size, max_connections: max } = Object(metrics)
     expect(size).toBeGreaterThan(1_000_000)
@@ -79,7 +85,7 @@ describe('a tenant that answers in the place of the catalogue', () => {
     const name = await healthRole(project, sick)
     await project.superuser`alter role ${project.superuser(name)} nologin`
     await project.sql`update public.tenant_health set awake = true, probed_at = now() - interval '30 days'`
-    await sweep(project, [offender, ...bystanders])
+    await besideOthers(() => sweep(project, [offender, ...bystanders]))
     const found = await Promise.all(
       bystanders.map(({ organizationId }) => readHealth(project, organizationId)),
     )
@@ -100,7 +106,7 @@ describe('a measurement that cannot be', () => {
     } finally {
       await sql.end()
     }
-    const { status, reasons, metrics } = await check(tenant)
+    const { status, reasons, metrics } = await besideOthers(() => check(tenant))
     expect({ status, reasons }).toMatchObject({
       status: 'unhealthy',
       reasons: [{ code: 'measurement_invalid', severity: 'unhealthy' }],

@@ -4,17 +4,18 @@ import { openTenantSession, type SessionLimits } from '../../shared/tenant-datab
 import { callHealth } from '../functions/health-project.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 import { apiConnection } from '../support/tenant-logins.ts'
-import { processesOf, retryNeon } from './tenants.ts'
+import { asOwner, retryNeon, whileOthersAreFine } from './tenants.ts'
 
 const MEGABYTE = 2 ** 20
 
 let project: TestProject
 let tenant: SignedUp
+let neighbour: SignedUp
 
 beforeAll(async () => {
   project = await startTestProject({ settings: { max_step_attempts: 1, health_requests_per_minute: 1000 } })
-  tenant = await project.signUp()
-  await project.waitFor(tenant.organizationId)
+  ;[tenant, neighbour] = [await project.signUp(), await project.signUp()]
+  for (const { organizationId } of [tenant, neighbour]) await project.waitFor(organizationId)
   await callHealth(project, { organizationId: tenant.organizationId })
 })
 
@@ -25,6 +26,8 @@ async function asOurs(statements: string): Promise<void> {
   const sql = await apiConnection(project, tenant.organizationId)
   await sql.unsafe(statements).finally(() => sql.end({ timeout: 1 }))
 }
+
+const besideOthers = <T>(attack: () => Promise<T>) => whileOthersAreFine(project, { neighbour }, attack)
 
 const memory = () => project.services.gateway.functions.memoryMb('provision-tenant-resources')
 
@@ -54,27 +57,57 @@ describe('a tenant that answers with far more than was asked for', () => {
       end $$;
       create or replace view provisioning.schema_migrations as ${query};
       grant select on provisioning.schema_migrations to public`)
-    const before = processesOf(project)
     const memoryBefore = (await memory()) ?? 0
-    const [reply, health] = await Promise.all([
-      retryNeon(project, tenant),
-      callHealth(project, { organizationId: tenant.organizationId, deep: true }),
-    ])
+    const [reply, health] = await besideOthers(() =>
+      Promise.all([
+        retryNeon(project, tenant),
+        callHealth(project, { organizationId: tenant.organizationId, deep: true }),
+      ]),
+    )
     expect(reply.body).toMatchObject({ status: 'failed' })
     const { steps } = await project.provisioning(tenant.organizationId)
     expect(steps.tenant_schema?.error).toMatchObject({ code })
     expect(health.body).toMatchObject({ status: 'healthy' })
-    expect(processesOf(project)).toEqual(before)
     expect((await memory()) ?? 0).toBeLessThan(memoryBefore + 60)
   })
 
   it('with rows that cannot be ours is not believed', async () => {
     await asOurs(`create or replace view provisioning.schema_migrations as
       select 2147483647 as version, 'x'::text as checksum`)
-    await retryNeon(project, tenant)
+    await besideOthers(() => retryNeon(project, tenant))
     const { steps } = await project.provisioning(tenant.organizationId)
     expect(steps.tenant_schema?.error).toMatchObject({ code: 'tenant_schema_unreadable' })
   })
+})
+
+describe('a tenant whose trigger raises an error that is very long', () => {
+  // The shorter one is read to its end, and looked at for secrets; the longer one is cut off while it comes.
+  it.each([
+    [200_000, 'tenant_people_refused'],
+    [400_000, 'tenant_database_answer_too_large'],
+  ])(
+    '(%s letters) fails alone, with few words, and keeps nobody’s sign-up waiting',
+    async (letters, code) => {
+      const person = await project.signUp()
+      await project.waitFor(person.organizationId)
+      // It fires in our session, when the members are copied into the database.
+      await asOwner(project, person.organizationId, (sql) =>
+        sql.unsafe(`create function public.shout() returns trigger language plpgsql as
+          $$ begin raise exception '%', repeat('a', ${letters}); end $$;
+        delete from public.users;
+        create trigger shout before insert on public.users for each row execute function public.shout()`),
+      )
+      const replies = await whileOthersAreFine(
+        project,
+        { neighbour, signUps: 3, readyWithinMs: 8_000 },
+        async () => [await retryNeon(project, person), await retryNeon(project, person)],
+      )
+      expect(replies.map(({ body }) => body?.status)).toEqual(['failed', 'failed'])
+      const { steps } = await project.provisioning(person.organizationId)
+      expect(steps.tenant_schema?.error).toMatchObject({ code })
+      expect(steps.tenant_schema?.error?.message.length).toBeLessThan(1_000)
+    },
+  )
 })
 
 describe('a session with a tenant’s database', () => {

@@ -1,27 +1,27 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createApiClient } from '@neondatabase/api-client'
 import type { SupabaseClient } from '@supabase/supabase-js'
-import type postgres from 'postgres'
 import type { Database } from '../../shared/generated/database-types.ts'
 import { supabaseClient } from '../../tools/supabase-client.ts'
-import { loginConnection } from '../support/tenant-logins.ts'
+import { POISON, recordOf, shout } from '../hostile/attacks.ts'
+import { apiConnection, strongestConnection } from '../support/tenant-logins.ts'
 import type { Benchmark, BenchmarkOptions, Measurement } from './benchmark.ts'
 import { type BenchProject, FUNCTION, withProject } from './project.ts'
 import { median, percentile } from './statistics.ts'
 import { signUpAndWait, untilReady } from './tenants.ts'
 
-const ATTACKERS = 6
 /** Between two calls of one attacker. Whoever attacks does so from another machine, and here shares the processors with all others. */
 const PAUSE_MS = 250
 const OPEN_REQUESTS = 30
 
 /**
- * Somebody's sign-up and somebody's health check while six tenants attack at once, each in a way of its own, and with nobody
+ * Somebody's sign-up and somebody's health check while tenants attack at once, each in a way of its own, and with nobody
  * else there. Both alternate within a run, so that what else the machine does meets both.
  */
 export const hostile: Benchmark = {
   name: 'hostile',
-  summary: 'a sign-up and a health check beside six hostile tenants',
+  summary: 'a sign-up and a health check beside nine hostile tenants',
   defaultRuns: 3,
   aims: [
     { metric: 'bystander_ready_ratio', is: 'at most', value: 2 },
@@ -32,14 +32,14 @@ export const hostile: Benchmark = {
     const rounds = options.quick ? 1 : 5
     const each = options.quick ? 2 : 10
     const needs = {
-      spareDatabases: 2 + ATTACKERS + 2 * options.runs * rounds * each,
+      spareDatabases: 2 + ATTACKS.length + 2 * options.runs * rounds * each,
       authConnections: 2,
     }
     return withProject(needs, options, async (project) => {
       await signUpAndWait(project, options.signal)
       const bystander = await signUpAsUser(project, options.signal)
       const attackers: Attacker[] = []
-      while (attackers.length < ATTACKERS) attackers.push(await signUpAsUser(project, options.signal))
+      while (attackers.length < ATTACKS.length) attackers.push(await signUpAsUser(project, options.signal))
       await checkHealth(project, bystander.organizationId)
       const before = processesOf(project)
       const runs: Measured[] = []
@@ -173,24 +173,49 @@ type Attack = (project: BenchProject, attacker: Attacker) => Promise<Way>
 
 const nothing = async () => undefined
 
+/** In rows, of which the server makes no more than it can send: beside our own processes, it has the same processors here. */
+const THREE_HUNDRED_MB = "select generate_series(1, 3000000) as version, repeat('a', 100) as checksum"
+
 /** One for each attacker. */
 const ATTACKS: readonly Attack[] = [
   /** Holds the lock of the schema files in the own database, and has everything looked at again. */
   async (project, { organizationId }) => {
-    const sql = await loginOf(project, organizationId)
+    const sql = await strongestConnection(insideOf(project), organizationId)
     await sql`select pg_advisory_lock(7221)`
     return {
-      again: (signal) =>
-        Promise.race([
-          callFunction(
-            project,
-            FUNCTION,
-            { apikey: project.keys.secretKey },
-            { organizationId, services: ['neon'], wait: true },
-          ),
-          ended(signal),
-        ]),
+      again: (signal) => retry(project, organizationId, signal),
       [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }),
+    }
+  },
+  /** Has functions and views in the place of the catalogue, and the own health checked. */
+  async (project, { organizationId }) => {
+    await asStrongest(project, organizationId, POISON)
+    return {
+      again: () =>
+        callFunction(
+          project,
+          'check-tenant-health',
+          { apikey: project.keys.secretKey },
+          { organizationId, deep: true },
+        ),
+      [Symbol.asyncDispose]: nothing,
+    }
+  },
+  /** Raises an error of 400,000 letters in our session, and has everything looked at again. */
+  async (project, { organizationId }) => {
+    await asStrongest(project, organizationId, shout(400_000))
+    return {
+      again: (signal) => retry(project, organizationId, signal),
+      [Symbol.asyncDispose]: nothing,
+    }
+  },
+  /** Answers with 300 MB where we look for the record of the schema files, as if that were the owner's, and has it looked for. */
+  async (project, { organizationId }) => {
+    const sql = await apiConnection(insideOf(project), organizationId)
+    await sql.unsafe(recordOf(THREE_HUNDRED_MB)).finally(() => sql.end({ timeout: 1 }))
+    return {
+      again: (signal) => retry(project, organizationId, signal),
+      [Symbol.asyncDispose]: nothing,
     }
   },
   /** Searches for a text of a megabyte. */
@@ -246,9 +271,24 @@ const ATTACKS: readonly Attack[] = [
   },
 ]
 
-function loginOf({ superuser, services }: BenchProject, organizationId: string): Promise<postgres.Sql> {
+/** What a connection into a tenant's own database needs. */
+function insideOf({ superuser, services }: BenchProject) {
   if (!services.neon) throw new Error('The benchmark needs the emulator of Neon.')
-  return loginConnection({ sql: superuser, neonEmulator: services.neon }, organizationId)
+  const neon = createApiClient({ apiKey: 'napi_localemulator', baseURL: services.neon.url })
+  return { sql: superuser, neon, neonEmulator: services.neon }
+}
+
+/** As the strongest login that a tenant can get. */
+async function asStrongest(project: BenchProject, organizationId: string, statements: string): Promise<void> {
+  const sql = await strongestConnection(insideOf(project), organizationId)
+  await sql.unsafe(statements).finally(() => sql.end({ timeout: 1 }))
+}
+
+/** Has everything of the service neon looked at again, and waits for the end of it. */
+function retry(project: BenchProject, organizationId: string, signal: AbortSignal): Promise<unknown> {
+  const wanted = { organizationId, services: ['neon'], wait: true }
+  const reply = callFunction(project, FUNCTION, { apikey: project.keys.secretKey }, wanted)
+  return Promise.race([reply, ended(signal)])
 }
 
 function ended(signal: AbortSignal): Promise<void> {

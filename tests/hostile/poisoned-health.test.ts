@@ -14,6 +14,7 @@ import {
   sweep,
 } from '../functions/health-project.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
+import { POISON } from './attacks.ts'
 import { asOwner, whileOthersAreFine } from './tenants.ts'
 
 let project: TestProject
@@ -51,18 +52,6 @@ async function poison(tenant: HealthTenant): Promise<void> {
     alter role ${role} set standard_conforming_strings = off;
     alter role ${role} set default_transaction_read_only = on`)
 }
-
-const POISON = `
-  create schema evil;
-  create function evil.pg_database_size(name) returns numeric language sql as 'select 1e30';
-  create function evil.current_setting(text) returns text language sql as $$select '999999999999999'$$;
-  create function evil.now() returns timestamptz language sql as $$select 'infinity'::timestamptz$$;
-  create view evil.pg_stat_database as select current_database() as datname, 1e300::float8 as xact_commit,
-    1e300::float8 as xact_rollback, 'NaN'::float8 as blks_hit, '-Infinity'::float8 as blks_read, now() as stats_reset;
-  create view evil.pg_stat_activity as select current_database() as datname, 'client backend'::text as backend_type,
-    'active'::text as state, '-infinity'::timestamptz as query_start, 0 as pid;
-  grant usage on schema evil to public;
-  grant select on all tables in schema evil to public`
 
 describe('a tenant that answers in the place of the catalogue', () => {
   it('is measured by the catalogue all the same', async () => {

@@ -4,6 +4,7 @@ import { openTenantSession, type SessionLimits } from '../../shared/tenant-datab
 import { callHealth } from '../functions/health-project.ts'
 import { type SignedUp, startTestProject, type TestProject } from '../support/project.ts'
 import { apiConnection } from '../support/tenant-logins.ts'
+import { recordOf, shout } from './attacks.ts'
 import { asOwner, retryNeon, whileOthersAreFine } from './tenants.ts'
 
 const MEGABYTE = 2 ** 20
@@ -50,13 +51,7 @@ describe('a tenant that answers with far more than was asked for', () => {
       'tenant_database_too_slow',
     ],
   ])('(%s) fails alone, and no process needs memory for it', async (_what, query, code) => {
-    await asOurs(`
-      do $$ begin
-        if exists (select from pg_tables where schemaname = 'provisioning' and tablename = 'schema_migrations')
-        then alter table provisioning.schema_migrations rename to schema_migrations_before; end if;
-      end $$;
-      create or replace view provisioning.schema_migrations as ${query};
-      grant select on provisioning.schema_migrations to public`)
+    await asOurs(recordOf(query))
     const memoryBefore = (await memory()) ?? 0
     const [reply, health] = await besideOthers(() =>
       Promise.all([
@@ -72,8 +67,7 @@ describe('a tenant that answers with far more than was asked for', () => {
   })
 
   it('with rows that cannot be ours is not believed', async () => {
-    await asOurs(`create or replace view provisioning.schema_migrations as
-      select 2147483647 as version, 'x'::text as checksum`)
+    await asOurs(recordOf("select 2147483647 as version, 'x'::text as checksum"))
     await besideOthers(() => retryNeon(project, tenant))
     const { steps } = await project.provisioning(tenant.organizationId)
     expect(steps.tenant_schema?.error).toMatchObject({ code: 'tenant_schema_unreadable' })
@@ -90,13 +84,7 @@ describe('a tenant whose trigger raises an error that is very long', () => {
     async (letters, code) => {
       const person = await project.signUp()
       await project.waitFor(person.organizationId)
-      // It fires in our session, when the members are copied into the database.
-      await asOwner(project, person.organizationId, (sql) =>
-        sql.unsafe(`create function public.shout() returns trigger language plpgsql as
-          $$ begin raise exception '%', repeat('a', ${letters}); end $$;
-        delete from public.users;
-        create trigger shout before insert on public.users for each row execute function public.shout()`),
-      )
+      await asOwner(project, person.organizationId, (sql) => sql.unsafe(shout(letters)))
       const replies = await whileOthersAreFine(
         project,
         { neighbour, signUps: 3, readyWithinMs: 8_000 },

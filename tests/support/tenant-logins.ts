@@ -13,6 +13,9 @@ export async function makeRolesOf(api: postgres.Sql, renewed: readonly Login[]):
 
 /** Connections into a tenant's own database; end() them. */
 
+/** A project that can be asked for them. */
+type Asked = Pick<TestProject, 'sql' | 'neon' | 'neonEmulator'>
+
 /** As one of the logins that provisioning has made, with the password that is in Vault. */
 export async function loginConnection(
   project: Pick<TestProject, 'sql' | 'neonEmulator'>,
@@ -28,7 +31,7 @@ export async function loginConnection(
 }
 
 /** As the role that Neon's API has made, which no tenant ever holds. */
-export async function apiConnection(project: TestProject, organizationId: string): Promise<postgres.Sql> {
+export async function apiConnection(project: Asked, organizationId: string): Promise<postgres.Sql> {
   const name = databaseOf(organizationId)
   const [row] = await project.sql<{ id: string }[]>`
     select neon_project_id as id from public.organization_databases where organization_id = ${organizationId}`
@@ -44,7 +47,7 @@ let serial = 0
  * Made as those are that people ask for; of another role likewise.
  */
 export async function strongestConnection(
-  project: TestProject,
+  project: Asked,
   organizationId: string,
   of: 'owner' | 'read' = 'owner',
 ): Promise<postgres.Sql> {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { services } from '../../shared/services/registry.ts'
 import { blocked } from './blocked.ts'
 import { createTenant, only, openProject, type Project, refusal } from './project.ts'
 
@@ -39,6 +40,26 @@ describe('the table of states in docs/states.md', () => {
     const known = [...definition.matchAll(/'(\w+)'/g)].map(([, state]) => state)
     expect(known.length).toBeGreaterThan(2)
     expect(told.toSorted()).toEqual(known.toSorted())
+  })
+})
+
+describe('the providers that health calls, because they host databases', () => {
+  const hosts = services.filter(({ databaseWatch }) => databaseWatch).map(({ name }) => name)
+
+  it('each have a share of their rate limits that is for health alone', async () => {
+    expect(hosts).toEqual(expect.arrayContaining(['neon', 'supabase']))
+    const shares = await project.sql`
+      select provider from provisioning.provider_shares where holder = 'health' and share > 0`
+    expect(shares.map(({ provider }) => provider).sort()).toEqual([...hosts].sort())
+  })
+
+  it('each are named with their share in docs/operations.md', async () => {
+    const page = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+    const told = page.split('\n- ').find((entry) => entry.startsWith('`provisioning.provider_shares`')) ?? ''
+    const shares = await project.sql<{ provider: string; percent: number }[]>`
+      select provider, (share * 100)::int as percent from provisioning.provider_shares where holder = 'health'`
+    for (const { provider, percent } of shares)
+      expect(told).toMatch(new RegExp(`${percent} % of ${provider}'s`, 'i'))
   })
 })
 

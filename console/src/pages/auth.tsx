@@ -216,7 +216,7 @@ function useAuthForm(send: (values: Values) => Promise<Outcome>): AuthFormState 
 
 function problemsOf(given: FormData, { email, password }: Values, isNew: boolean): AuthFormState['problems'] {
   return {
-    ...(given.has('email') && !/^\S+@\S+$/.test(email)
+    ...(given.has('email') && !/^[^\s@]+@[^\s@]+$/.test(email)
       ? { email: 'Enter your e-mail address, such as ann@example.com.' }
       : {}),
     ...(given.has('password') && password === '' ? { password: 'Enter your password.' } : {}),

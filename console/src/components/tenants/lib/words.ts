@@ -111,5 +111,5 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 export function errorText({ code, message, retryAfterSeconds, requestId }: ApiError): string {
   const text = ERRORS[code] ?? (message || (OTHERWISE[code] ?? 'That was refused.'))
   if (code === 'internal_error' && requestId) return `${text} Tell support this number: ${requestId}.`
-  return retryAfterSeconds && !/\d+ s/.test(text) ? `${text} Try again in ${retryAfterSeconds} s.` : text
+  return retryAfterSeconds && !/\d s/.test(text) ? `${text} Try again in ${retryAfterSeconds} s.` : text
 }

@@ -5,8 +5,16 @@ import { LongestFirst } from './tests/support/sequencer.ts'
 // Every worker, and every command that a test starts, loads the same packages; what the first has compiled the others read.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.vite/compiled', import.meta.url))
 
-/** Files that leave nothing behind in their process: what they make is in a database of their own, which they drop. */
-const STATELESS = ['tests/database/**/*.test.ts', 'tests/structure/**/*.test.ts']
+/**
+ * Files that leave nothing behind in their process: what they make is in a database of their own, which they drop, and in
+ * servers, which they stop.
+ */
+const STATELESS = [
+  ...['cli', 'database', 'end-to-end', 'functions', 'hostile', 'structure'].map(
+    (folder) => `tests/${folder}/**/*.test.ts`,
+  ),
+  'tests/local/*.test.ts',
+]
 
 export default defineConfig({
   // As Node resolves it for the packages that are not bundled: a schema and what runs it must be of one copy.
@@ -25,7 +33,8 @@ export default defineConfig({
           exclude: STATELESS,
         },
       },
-      // One after the other in the same processes: to start one and to load the same modules takes as long as many of these files.
+      // One after the other in the same processes: to start one and to load the same modules takes more than a second of
+      // processor time. A module that they share must keep nothing from one file to the next.
       {
         extends: true,
         test: {

@@ -7,21 +7,24 @@ export let project: TestProject
 /** How far the clock that Stripe's idempotency keys and search go by is ahead. */
 export const stripeClock = { aheadMs: 0 }
 
-beforeAll(async () => {
-  project = await startTestProject({ stripe: { clock: () => Date.now() + stripeClock.aheadMs } })
-})
+/** Called at the top of a file, whose own hooks these become: files share this module where they share a process. */
+export function useFailingProject(): void {
+  beforeAll(async () => {
+    project = await startTestProject({ stripe: { clock: () => Date.now() + stripeClock.aheadMs } })
+  })
 
-afterAll(() => project?.stop())
+  afterAll(() => project?.stop())
 
-afterEach(async () => {
-  const { neonEmulator, stripeEmulator } = project
-  await project.sql`delete from provisioning.token_buckets`
-  await project.sql`update provisioning.settings set max_step_attempts = 8, breaker_failures = 1000`
-  for (const { faults } of [neonEmulator, stripeEmulator]) faults.clear()
-  neonEmulator.setTimings({ operationMs: 0, createMs: 0 })
-  neonEmulator.setLimits({ maxProjects: 100_000 })
-  stripeEmulator.setTimings({ searchLagMs: 0 })
-})
+  afterEach(async () => {
+    const { neonEmulator, stripeEmulator } = project
+    await project.sql`delete from provisioning.token_buckets`
+    await project.sql`update provisioning.settings set max_step_attempts = 8, breaker_failures = 1000`
+    for (const { faults } of [neonEmulator, stripeEmulator]) faults.clear()
+    neonEmulator.setTimings({ operationMs: 0, createMs: 0 })
+    neonEmulator.setLimits({ maxProjects: 100_000 })
+    stripeEmulator.setTimings({ searchLagMs: 0 })
+  })
+}
 
 export type Action = FaultRule['action']
 

@@ -10,7 +10,10 @@ import {
   retry,
   status,
   stripeFault,
+  useFailingProject,
 } from './failing-project.ts'
+
+useFailingProject()
 
 describe('a failure that another attempt cannot change is final at once', () => {
   interface Case {

@@ -5,7 +5,17 @@ import { NEON_PLANS } from '../../local/emulators/neon/options.ts'
 import { type MadeProject, makeNeonProject } from '../support/neon-project.ts'
 import { type SignedUp, until } from '../support/project.ts'
 import { loginConnection } from '../support/tenant-logins.ts'
-import { attempts, expectOneOfEach, hurryTo, neonFault, project, retry } from './failing-project.ts'
+import {
+  attempts,
+  expectOneOfEach,
+  hurryTo,
+  neonFault,
+  project,
+  retry,
+  useFailingProject,
+} from './failing-project.ts'
+
+useFailingProject()
 
 describe('a Neon project', () => {
   const create = (name: string, role = 'somebody') =>

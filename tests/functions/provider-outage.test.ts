@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type SignedUp, until } from '../support/project.ts'
-import { expectOneOfEach, hurryTo, project, status } from './failing-project.ts'
+import { expectOneOfEach, hurryTo, project, status, useFailingProject } from './failing-project.ts'
+
+useFailingProject()
 
 describe('a provider that is down', () => {
   const count = (calls: Readonly<Record<string, number>>) =>

@@ -11,7 +11,10 @@ import {
   status,
   stripeClock,
   stripeFault,
+  useFailingProject,
 } from './failing-project.ts'
+
+useFailingProject()
 
 describe('a Stripe customer', () => {
   it('whose record the database refuses is the same one later, whatever has changed since', async () => {

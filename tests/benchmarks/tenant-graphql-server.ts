@@ -36,6 +36,8 @@ const BY_HAND = `
     select coalesce(json_agg(json_build_object('id', l.id, 'type', l.type, 'subject', l.subject, 'createdAt', l.created_at)), '[]') as nodes
     from (select * from public.activities v where v.contact_id = c.id order by v.created_at desc, v.id limit 3) l) a`
 
+const body = z.strictObject({ first: z.int().min(1).max(100) })
+
 const environment = readEnvironment(Deno.env.toObject())
 const sql = connect(environment)
 const callerOf = createCallers(sql, createAuthenticator(environment))
@@ -46,7 +48,7 @@ const onBytes = createBudget()
 const byHand = handlePost(async (request) => {
   const access = await callerOf(request)
   assertRate(access.countedAs, access.requestsPerMinute)
-  const { first } = await readBody(request, z.strictObject({ first: z.int().min(1).max(100) }))
+  const { first } = await readBody(request, body)
   const use = { maxBytes: MAX_BYTES, endsAt: performance.now() + 15_000, onBytes }
   const usage = { openedInMs: 0 }
   const acquire = () => pools.acquire(access.endpoint, use)

@@ -40,8 +40,8 @@ Needs SUPABASE_DB_URL. The database loses our tables, functions, triggers, cron 
 own objects and extensions stay, and when something of yours depends on ours, nothing is removed. The rows of people (profiles,
 organizations, members, wallets, their databases, what they have outside, legal holds, the audit log with the names in it) stay as
 plain tables in a schema that is named, which no role of the API reads, unless you say --delete-data. Then our files go; those that
-were changed stay. What tenants have at providers is not deleted: deprovision them before, or say --leave-resources. Deployed
-functions and their secrets are deleted with supabase functions delete and supabase secrets unset.`,
+were changed stay. What tenants have at providers is not deleted: deprovision them before, or say --leave-resources. The
+commands that delete the deployed functions and their secrets are printed; secrets that your own .env.example names are not in them.`,
       ),
     async (session, directory: string, options: Options) => {
       const project = path.resolve(directory)
@@ -58,6 +58,7 @@ functions and their secrets are deleted with supabase functions delete and supab
         schema,
         inventory: inventory ?? null,
         kept: removal.kept,
+        commands: removal.commands,
         left: left ?? null,
       }
       const isHeld = (inventory?.resources.length ?? 0) > 0 && !options.leaveResources
@@ -72,7 +73,10 @@ functions and their secrets are deleted with supabase functions delete and supab
       session.standing = 'The database has nothing of ours any more; the files are there. Run this again.'
       await writeChanges(project, removal.changes, session.stop)
       session.print({ ...document, removed: true }, () =>
-        left ? `It is removed. The rows of people are in the schema ${left}.` : 'It is removed.',
+        [
+          left ? `It is removed. The rows of people are in the schema ${left}.` : 'It is removed.',
+          ...deployed(removal),
+        ].join('\n'),
       )
       return exit.fine
     },
@@ -80,11 +84,12 @@ functions and their secrets are deleted with supabase functions delete and supab
 }
 
 function screen(
-  { changes, kept, manifest }: Removal,
+  removal: Removal,
   inventory: Inventory | undefined,
   left: string | undefined,
   isHeld: boolean,
 ): string {
+  const { changes, kept, manifest } = removal
   const deleted = changes.filter(({ kind }) => kind === 'delete').length
   const outside = inventory?.resources ?? []
   return [
@@ -107,8 +112,14 @@ function screen(
           ...outside.map((each) => `  ${each.service} ${each.kind} ${each.id}`),
         ]
       : []),
+    // The functions are what deprovisions tenants: not before these are gone.
     ...(isHeld
       ? ['', `${red('Nothing was removed.')} Deprovision these tenants first, or say --leave-resources.`]
-      : []),
+      : deployed(removal)),
   ].join('\n')
 }
+
+const deployed = ({ commands }: Removal) => [
+  bold('What is still deployed, and goes with'),
+  ...commands.map((command) => `  ${command}`),
+]

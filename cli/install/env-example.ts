@@ -39,11 +39,24 @@ export function withOurVariables(text: string): string {
 
 /** The file without what withOurVariables has added; empty when nothing else was in it. */
 export function withoutOurVariables(text: string): string {
+  const { others } = parts(text)
+  if (others.length === text.split('\n').length) return text
+  const left = others.join('\n')
+  return left.trim() === '' ? '' : `${left.trimEnd()}\n`
+}
+
+/** The secrets of functions that withOurVariables has added. What the project had itself, its own functions may read. */
+export const ourSecretsIn = (text: string): string[] =>
+  parts(text)
+    .ours.flatMap((line) => /^(?:# )?([A-Z0-9_]+)=/.exec(line)?.[1] ?? [])
+    .filter((name) => name !== 'FUNCTIONS_BASE_URL')
+
+function parts(text: string): { readonly ours: readonly string[]; readonly others: readonly string[] } {
   const lines = text.split('\n')
   const from = lines.findIndex((line) => line.startsWith(FIRST_LINE))
-  if (from < 0) return text
-  const ours = new Set(BLOCK.split('\n').filter((line) => line !== ''))
-  const length = lines.slice(from).findIndex((line) => !ours.has(line))
-  const left = [...lines.slice(0, from), ...(length < 0 ? [] : lines.slice(from + length))].join('\n')
-  return left.trim() === '' ? '' : `${left.trimEnd()}\n`
+  if (from < 0) return { ours: [], others: lines }
+  const known = new Set(BLOCK.split('\n').filter((line) => line !== ''))
+  const length = lines.slice(from).findIndex((line) => !known.has(line))
+  const to = length < 0 ? lines.length : from + length
+  return { ours: lines.slice(from, to), others: [...lines.slice(0, from), ...lines.slice(to)] }
 }

@@ -1,6 +1,6 @@
 import { readFunctionNames } from '../doctor/migrations.ts'
 import { withoutOurConfig } from './config-toml.ts'
-import { withoutOurVariables } from './env-example.ts'
+import { ourSecretsIn, withoutOurVariables } from './env-example.ts'
 import { checksum, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts'
 import { IMPORT_MAP, isBundle } from './our-files.ts'
 import type { Change } from './plan.ts'
@@ -11,6 +11,8 @@ export interface Removal {
   readonly changes: readonly Change[]
   /** Files that were changed since they were written: they stay. */
   readonly kept: readonly string[]
+  /** What removes the functions and secrets that are deployed. Functions that were changed are somebody's work and stay. */
+  readonly commands: readonly string[]
 }
 
 /** What of our files goes from a project. It changes nothing. @throws Error when `init` has not put any there */
@@ -33,6 +35,7 @@ export async function planRemoval(project: string): Promise<Removal> {
   const config = await textOf(project, CONFIG)
   const wanted = { schema: manifest.schema, functions: await readFunctionNames(), importMap: IMPORT_MAP }
   const variables = await textOf(project, VARIABLES)
+  const kept = there.filter((file) => !isOurs(file)).map(({ file }) => file)
   return {
     manifest,
     changes: [
@@ -41,9 +44,19 @@ export async function planRemoval(project: string): Promise<Removal> {
       ...changed(VARIABLES, variables, variables && withoutOurVariables(variables)),
       { path: MANIFEST_FILE, kind: 'delete' },
     ],
-    kept: there.filter((file) => !isOurs(file)).map(({ file }) => file),
+    kept,
+    commands: undeploying(
+      wanted.functions.filter((name) => !kept.some((file) => file.startsWith(`supabase/functions/${name}/`))),
+      ourSecretsIn(variables ?? ''),
+    ),
   }
 }
+
+/** The Supabase CLI deletes one function at a time, and takes many secrets. */
+const undeploying = (functions: readonly string[], secrets: readonly string[]): string[] => [
+  ...functions.map((name) => `npx supabase functions delete ${name}`),
+  ...(secrets.length > 0 ? [`npx supabase secrets unset ${secrets.join(' ')}`] : []),
+]
 
 function changed(file: string, before: string | undefined, after: string | undefined): Change[] {
   if (before === undefined || after === undefined || before === after) return []

@@ -406,6 +406,7 @@ describe('uninstall', () => {
 
       const held = await uninstall('--yes')
       expect(held).toMatchObject({ code: 1, stdout: expect.stringContaining('stripe stripe_customer cus_1') })
+      expect(held.stdout).not.toContain('npx supabase')
       await sql`create view public.names as select name from tenancy.organizations`
       await sql`create policy seen on public.companies for select using (id in (select provisioning.my_organization_ids()))`
       const refused = await uninstall('--yes', '--leave-resources')
@@ -416,7 +417,14 @@ describe('uninstall', () => {
       await sql`drop view public.names`
       await sql`drop policy seen on public.companies`
       const written = await filesIn(directory)
-      expect((await uninstall('--dry-run')).code).toBe(0)
+      const dry = await uninstall('--dry-run', '--leave-resources')
+      expect(dry).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('npx supabase functions delete graphql\n'),
+      })
+      expect(dry.stdout).toMatch(
+        /npx supabase secrets unset (?!.*(?:FUNCTIONS_BASE_URL|STRIPE_SECRET_KEY)).*NEON_API_KEY/,
+      )
       expect(await filesIn(directory)).toEqual(written)
 
       await writeFile(path.join(directory, 'supabase/functions/graphql/index.ts'), '// mine\n')
@@ -430,6 +438,10 @@ describe('uninstall', () => {
         document: { removed: true, inventory: { organizations: 1 } },
         said: expect.stringContaining('supabase/functions/graphql/index.ts was changed since, and stays'),
       })
+      // What was changed is somebody's work, and stays deployed, too.
+      const { commands } = done.document
+      expect(commands).toContain('npx supabase functions delete provision-tenant-resources')
+      expect(commands).not.toContain('npx supabase functions delete graphql')
       await rm(path.join(directory, 'supabase/functions/graphql'), { recursive: true })
       for (const folder of ['supabase/tenant-schema', 'supabase/n8n-templates'])
         await rm(path.join(directory, folder), { recursive: true })

@@ -60,8 +60,15 @@ interface Counting {
   cost: number
 }
 
+/** What an operation was last found affordable with. Documents that are kept keep their operations, and so these. */
+const affordable = new WeakMap<
+  OperationDefinitionNode,
+  { readonly schema: GraphQLSchema; readonly given: string }
+>()
+
 /**
  * Counts what an operation that is valid asks for, with fragments and variables as what they stand for.
+ * What was affordable is not counted again with the same numbers, which are all of the variables that the count looks at.
  * @throws Problem for what asks for too much, for a list without a size, and for introspection where it is off
  */
 export function assertAffordable(
@@ -70,6 +77,10 @@ export function assertAffordable(
   operation: OperationDefinitionNode,
   variables: Readonly<Record<string, unknown>>,
 ): void {
+  const numbers = Object.entries(variables).filter(([, value]) => typeof value === 'number')
+  const given = JSON.stringify([introspection, numbers])
+  const before = affordable.get(operation)
+  if (before?.schema === schema && before.given === given) return
   const root = schema.getRootType(operation.operation)
   if (!root) throw new Problem('invalid_query', `There are no ${operation.operation}s.`)
   const fragments = new Map(
@@ -86,6 +97,7 @@ export function assertAffordable(
   const fields = countSelection(counting, operation.selectionSet, root.name, 1, 1)
   if (fields > MAX_ROOT_FIELDS)
     throw tooMuch(`It may have ${MAX_ROOT_FIELDS} fields at its root, each of which is a transaction.`)
+  affordable.set(operation, { schema, given })
 }
 
 /** @param rows how many objects the selection is made for @returns the number of its fields */

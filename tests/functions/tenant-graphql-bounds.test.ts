@@ -1,8 +1,10 @@
+import { parse } from 'graphql'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createCheckedAccess } from '../../shared/tenant-graphql/checked-access.ts'
 import type { Connection } from '../../shared/tenant-graphql/connection.ts'
-import { createDocuments } from '../../shared/tenant-graphql/documents.ts'
+import { createDocuments, operationOf } from '../../shared/tenant-graphql/documents.ts'
 import { createExecutor } from '../../shared/tenant-graphql/execute.ts'
+import { assertAffordable } from '../../shared/tenant-graphql/limits.ts'
 import { createPool, type PoolLimits } from '../../shared/tenant-graphql/pool.ts'
 import { createRateLimit } from '../../shared/tenant-graphql/rate.ts'
 import { createRemembered } from '../../shared/tenant-graphql/remembered.ts'
@@ -41,6 +43,32 @@ describe('what is remembered', () => {
       operationsCacheMaxLength: 50,
       operationOperationPlansCacheMaxLength: 5,
     })
+  })
+
+  it('of an operation is what it was affordable with, and with other numbers it is counted again', async () => {
+    const { schema } = await createVersions()(1)
+    const document = parse(
+      'query ($n: Int, $name: String) { contacts(first: $n, condition: {email: $name}) { nodes { id } } }',
+    )
+    const operation = operationOf(document, null)
+    const counted = vi.spyOn(schema, 'getRootType')
+    const assert = (variables: Record<string, unknown>, introspection = true) =>
+      assertAffordable({ schema, introspection }, document, operation, variables)
+    assert({ n: 50, name: 'a@example.com' })
+    assert({ n: 50, name: 'b@example.com' })
+    expect(counted).toHaveBeenCalledTimes(1)
+    assert({ n: 51 })
+    expect(counted).toHaveBeenCalledTimes(2)
+    for (const variables of [{ n: 101 }, { n: 101 }, {}, { n: '50' }])
+      expect(() => assert(variables)).toThrow('asks for too much')
+    assert({ n: 51 }, false)
+    expect(counted).toHaveBeenCalledTimes(7)
+    const introspecting = parse('{ __schema { queryType { name } } }')
+    const asked = operationOf(introspecting, null)
+    assertAffordable({ schema, introspection: true }, introspecting, asked, {})
+    expect(() => assertAffordable({ schema, introspection: false }, introspecting, asked, {})).toThrow(
+      'Introspection is off',
+    )
   })
 
   it('of a caller is asked once for all who come at once, good for 0.9 s at most, and nothing when it fails', async () => {

@@ -26,6 +26,17 @@ function claimsOf({ endpoint, scope, member }: Access): string {
   })
 }
 
+/** The same text for all that one access begins, which is remembered for less than a second. */
+const beginnings = new WeakMap<Access, Map<boolean, string>>()
+
+function beginningOf(access: Access, isReading: boolean): string {
+  const known = beginnings.get(access) ?? new Map<boolean, string>()
+  beginnings.set(access, known)
+  const text = known.get(isReading) ?? beginAs(access, isReading)
+  known.set(isReading, text)
+  return text
+}
+
 /**
  * Begins a transaction as the role of the request. Whatever a transaction before it, or the database's owner, has set for the
  * session is overruled, and ends with the transaction.
@@ -61,7 +72,7 @@ export function createWithClient(
   access: Access,
   { isReading, usage, acquire }: { isReading: boolean; usage: Usage; acquire: () => Promise<Lease> },
 ): WithPgClient {
-  const begin = beginAs(access, isReading)
+  const begin = beginningOf(access, isReading)
 
   const attempt = async <T>(lease: Lease, work: (client: PlanClient) => Promise<T>): Promise<T> => {
     const { connection } = lease

@@ -20,6 +20,13 @@ export const diagnosisSchema = z.looseObject({
   /** Passwords in Vault of organizations of which there is no other trace. */
   left_behind: z.object({ passwords: z.number(), organizations: z.number() }),
   functions_url: z.string().nullable(),
+  /** Whose rows these are, and whose functions were refused. */
+  identity: z.object({
+    project: z.string().nullable(),
+    recorded_at: time,
+    foreign_project: z.string().nullable(),
+    foreign_seen_at: time,
+  }),
   policies: z.array(
     z.object({
       table: z.string(),

@@ -16,6 +16,7 @@ export function neighbourFindings(
     ...policyFindings(diagnosis, bundled),
     ...userTriggerFindings(diagnosis),
     ...mappingFindings(diagnosis),
+    identityFinding(diagnosis, project),
     ...copyFindings(diagnosis, project),
     ...leftBehindFindings(diagnosis),
   ]
@@ -115,6 +116,24 @@ function isOurs(table: string): boolean {
 }
 
 const HOSTED = /^https:\/\/([a-z]{20})\.supabase\.co\b/
+
+/** Whose rows these are. Another name of one project, such as a domain of its own, is no sign of a copy; another ref is. */
+function identityFinding({ identity }: Diagnosis, { url }: ProjectAddress): Finding {
+  const { project, foreign_project: foreign } = identity
+  const ref = HOSTED.exec(url)?.[1]
+  const isCopy = project !== null && ref !== undefined && ref !== project
+  return finding(
+    'database',
+    'whose rows these are',
+    isCopy
+      ? `They belong to the project ${project}, and you asked about ${ref}: this is a copy, whose functions refuse to work.`
+      : foreign !== null &&
+          `They belong to the project ${project}. Functions of the project ${foreign} were refused: this database is a copy, or they use it.`,
+    project ?? 'not recorded yet: the first call of a function does that',
+    { fix: 'Read docs/copies.md before you change anything: the rows name what belongs to the original.' },
+    isCopy ? 'failed' : 'warning',
+  )
+}
 
 function copyFindings({ functions_url: rung }: Diagnosis, project: ProjectAddress): Finding[] {
   if (rung === null) return []

@@ -7,6 +7,7 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createProjectCheck } from '../kernel/own-project.ts'
 import { createAlertDelivery } from './deliver.ts'
 
 const bodySchema = z.strictObject({})
@@ -20,6 +21,7 @@ export function createAlertsFunction(environment: Environment): (request: Reques
   const deliveries = createAlertDelivery(sql)
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql, 'Send a secret key as apikey.')
+  const assertOwnProject = createProjectCheck(environment, sql)
 
   return handlePost(async (request) => {
     if (!(await readDoorbell(request))) {
@@ -28,6 +30,7 @@ export function createAlertsFunction(environment: Environment): (request: Reques
         throw new Problem('forbidden', 'Alerts are sent by the project’s own backend, with a secret key.')
       await readBody(request, bodySchema)
     }
+    await assertOwnProject()
     inBackground(deliveries.ring())
     return jsonReply({ accepted: true }, 202)
   })

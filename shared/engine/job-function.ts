@@ -6,6 +6,7 @@ import { createDoorbellReader } from '../kernel/doorbell.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createProjectCheck } from '../kernel/own-project.ts'
 import { createWaitingRoom } from '../kernel/waiting-room.ts'
 import { createJobReports, type JobReports } from './job-reports.ts'
 import { hasEnded } from './reports.ts'
@@ -50,6 +51,7 @@ export function createJobFunction<Body extends Waitable>(
   const worker = createWorker({ sql, steps }, definition.worker)
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql)
+  const assertOwnProject = createProjectCheck(environment, sql)
   const ring = () => inBackground(worker.ring())
   const reports = createJobReports(sql, WAIT_POLL_MS)
   const waitingRoom = createWaitingRoom(environment)
@@ -70,11 +72,13 @@ export function createJobFunction<Body extends Waitable>(
 
   return handlePost(async (request) => {
     if (await readDoorbell(request)) {
+      await assertOwnProject()
       ring()
       return jsonReply({ accepted: true }, 202)
     }
     // The caller is checked before the body is read.
     const caller = await authenticate(request)
+    await assertOwnProject()
     return answerCaller(request, caller, await readBody(request, definition.body))
   })
 }

@@ -7,7 +7,8 @@ import { connect, type Database } from '../kernel/database/client.ts'
 import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
-import { handlePost } from '../kernel/http/serve.ts'
+import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createProjectCheck } from '../kernel/own-project.ts'
 import { createWaitingRoom } from '../kernel/waiting-room.ts'
 import { DEFAULT_TIMING, type GraphqlContext, type GraphqlTiming } from './context.ts'
 import { present } from './errors.ts'
@@ -41,6 +42,7 @@ export function createGraphqlFunction(
   { sql = connect(environment), timing = DEFAULT_TIMING }: Partial<GraphqlDependencies> = {},
 ): (request: Request) => Promise<Response> {
   const authenticate = createAuthenticator(environment)
+  const assertOwnProject = createProjectCheck(environment, sql)
   const yoga = createGraphqlServer()
   const waiting = {
     room: createWaitingRoom(environment),
@@ -51,6 +53,14 @@ export function createGraphqlFunction(
     const caller = await authenticate(request)
     const accept = acceptable(request)
     const operation = JSON.stringify(await readBody(request, body))
+    const unchecked = await assertOwnProject().then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof Problem) throw error
+        return present(error)
+      },
+    )
+    if (unchecked) return jsonReply({ errors: [unchecked] })
     const context = {
       caller,
       reader: new Reader(sql, caller),

@@ -7,6 +7,7 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createProjectCheck } from '../kernel/own-project.ts'
 import { databaseWatches } from '../services/registry.ts'
 import { createHealthChecker, type HealthChecker } from './checker.ts'
 import { HealthStore } from './health-store.ts'
@@ -29,10 +30,12 @@ export function createHealthFunction(environment: Environment): (request: Reques
   const checker = createHealthChecker(sql, databaseWatches({ variables: environment.variables, sql }))
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql)
+  const assertOwnProject = createProjectCheck(environment, sql)
 
   return handlePost(async (request) => {
-    if (await readDoorbell(request)) return ring(checker)
-    const caller = await authenticate(request)
+    const caller = (await readDoorbell(request)) ? undefined : await authenticate(request)
+    await assertOwnProject()
+    if (!caller) return ring(checker)
     return answerCaller(sql, checker, caller, await readBody(request, bodySchema))
   })
 }

@@ -8,6 +8,7 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost, jsonReply } from '../kernel/http/serve.ts'
+import { createProjectCheck } from '../kernel/own-project.ts'
 import { createSharedReads } from '../kernel/shared-reads.ts'
 import { createWaitingRoom } from '../kernel/waiting-room.ts'
 import type { ConnectOptions, Service } from '../services/service.ts'
@@ -41,16 +42,19 @@ export function createReconcileFunction(
   const authenticate = createAuthenticator(environment)
   const readDoorbell = createDoorbellReader(sql, 'Send a secret key as apikey.')
   const waitingRoom = createWaitingRoom(environment)
+  const assertOwnProject = createProjectCheck(environment, sql)
   const reports = createRunReports(runs)
 
   return handlePost(async (request) => {
     if (await readDoorbell(request)) {
+      await assertOwnProject()
       inBackground(reconciler.ring())
       return jsonReply({ accepted: true }, 202)
     }
     const caller = await authenticate(request)
     if (caller.type !== 'service')
       throw new Problem('forbidden', 'Reconciliation is for the project’s own backend, with a secret key.')
+    await assertOwnProject()
     const { dryRun, wait } = await readBody(request, bodySchema)
     const leave = wait ? waitingRoom.enter(caller) : undefined
     try {

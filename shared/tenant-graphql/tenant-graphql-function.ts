@@ -6,6 +6,7 @@ import type { Environment } from '../kernel/environment.ts'
 import { readBody } from '../kernel/http/body.ts'
 import { Problem } from '../kernel/http/problem.ts'
 import { handlePost } from '../kernel/http/serve.ts'
+import { createProjectCheck } from '../kernel/own-project.ts'
 import { createCallers, ORGANIZATION_HEADER } from './caller.ts'
 import { type Answer, createExecutor } from './execute.ts'
 import { createPools, type Pools } from './pools.ts'
@@ -62,6 +63,7 @@ export function createTenantGraphqlFunction(
   const versionOf = createVersions(exported)
   const documentOf = createStoredDocuments(sql)
   const assertRate = createRateLimit()
+  const assertOwnProject = createProjectCheck(environment, sql)
   const execute = createExecutor(pools)
   const noteBehind = createNoteBehind(sql)
 
@@ -69,6 +71,7 @@ export function createTenantGraphqlFunction(
     async (request) => {
       const access = await callerOf(request)
       assertRate(access.countedAs, access.requestsPerMinute)
+      await assertOwnProject()
       const wanted = await readBody(request, body)
       const { organizationId, schemaVersion } = access.endpoint
       const served = await versionOf(schemaVersion).catch((error: unknown) => {

@@ -73,6 +73,8 @@ begin
     -- Without what may stand before an @.
     'functions_url', case when provisioning.vault_secret_state('functions_base_url', '^https?://') = 'fine' then
       regexp_replace(provisioning.vault_secret('functions_base_url'), '//[^/@]*@', '//') end,
+    'identity', (
+      select to_jsonb(i) - 'id' from provisioning.project_identity i),
     'policies', (
       select coalesce(jsonb_agg(jsonb_build_object('table', p.tablename, 'name', p.policyname, 'command', lower(p.cmd),
         'permissive', p.permissive = 'PERMISSIVE', 'roles', p.roles) order by p.tablename, p.policyname), '[]')

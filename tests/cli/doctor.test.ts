@@ -395,6 +395,33 @@ describe('doctor', () => {
     expect(await about(copy, null)).toBeUndefined()
   })
 
+  test('tells whose rows a copy has, and that functions of another project were refused', async () => {
+    const fine = diagnosisSchema.parse(
+      (await project.sql`select provisioning.diagnose_provisioning() as document`)[0]?.document,
+    )
+    const [original, copy] = ['o'.repeat(20), 'c'.repeat(20)]
+    const about = async (url: string, owner: string | null, foreign: string | null = null) =>
+      installationFindings(
+        { ...fine, identity: { ...fine.identity, project: owner, foreign_project: foreign } },
+        await readMigrations(),
+        { url, secretKey: '', isLocal: false, hint: '' },
+        Date.parse(fine.database_time),
+      ).find(({ check }) => check === 'whose rows these are')
+    const hosted = (ref: string) => `https://${ref}.supabase.co`
+    expect(await about(hosted(original), original)).toMatchObject({ status: 'ok', found: original })
+    expect(await about(hosted(original), null)).toMatchObject({ status: 'ok' })
+    expect(await about('https://api.example.com', original)).toMatchObject({ status: 'ok' })
+    expect(await about(hosted(copy), original)).toMatchObject({
+      status: 'failed',
+      found: expect.stringContaining(`belong to the project ${original}`),
+      fix: expect.stringContaining('docs/copies.md'),
+    })
+    expect(await about(hosted(original), original, copy)).toMatchObject({
+      status: 'warning',
+      found: expect.stringContaining(`Functions of the project ${copy} were refused`),
+    })
+  })
+
   test('every command and statement that it can print works, whatever is wrong', async () => {
     const diagnosis = diagnosisSchema.parse(
       (await project.sql`select provisioning.diagnose_provisioning() as document`)[0]?.document,

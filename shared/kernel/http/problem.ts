@@ -53,6 +53,7 @@ const problems = {
   database_unavailable: [503, 'The database does not answer'],
   provider_unavailable: [503, 'A provider does not answer'],
   not_configured: [503, 'Not configured'],
+  project_copied: [503, 'A copy of another project'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems

@@ -55,6 +55,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   database_unavailable: 'The service is busy. Nothing was changed; try again in a moment.',
   internal_error: 'Something went wrong on our side.',
   not_configured: 'The project is not set up for this. Whoever runs it can mend that.',
+  project_copied: 'This is a copy of another project, whose databases it does not touch.',
   key_unauthorized: 'This API key is not valid: it has a slip in it, has ended, or was revoked.',
   tenant_not_ready: 'The database is being set up. Its progress is in the overview.',
   tenant_schema_behind: 'The tables are being brought up to date. Try again in a moment.',

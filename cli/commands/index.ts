@@ -3,6 +3,7 @@ import type { Define } from '../session.ts'
 import { registerAccess } from './access.ts'
 import { registerBackfill } from './backfill.ts'
 import { registerConnection } from './connection.ts'
+import { registerDeploy } from './deploy.ts'
 import { registerDoctor } from './doctor.ts'
 import { registerExpect } from './expect.ts'
 import { registerHealth } from './health.ts'
@@ -55,5 +56,6 @@ export function registerCommands(program: Command, define: Define): void {
   registerProviders(program, define)
   registerDoctor(program, define)
   registerInit(program, define)
+  registerDeploy(program, define)
   registerUninstall(program, define)
 }

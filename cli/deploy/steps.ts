@@ -6,6 +6,7 @@ import { PUBLIC_SCHEMA } from '../../shared/kernel/database/schema.ts'
 import { maskSecrets } from '../../shared/kernel/masking.ts'
 import { services } from '../../shared/services/registry.ts'
 import { withFunctionNames } from '../../tools/function-names.ts'
+import { printable } from '../../tools/printable.ts'
 import { supabaseCli } from '../../tools/supabase-cli.ts'
 import { keyFindings } from '../doctor/providers.ts'
 import { readManifest } from '../install/manifest.ts'
@@ -44,7 +45,7 @@ const MARK = 'DEPLOYED_'
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** All that a deployment does, in its order. What a clone of the project must know of its original is to be recorded after `project`. */
+/** All that a deployment does, in its order. */
 export function deploySteps(deployment: Deployment): Step[] {
   return [
     projectStep(deployment),
@@ -52,6 +53,7 @@ export function deploySteps(deployment: Deployment): Step[] {
     sizesStep(deployment),
     databaseStep(deployment),
     migrationsStep(deployment),
+    identityStep(deployment),
     secretsStep(deployment),
     functionsStep(deployment),
     addressStep(deployment),
@@ -188,6 +190,35 @@ async function appliedVersions(sql: TheirDatabase['sql']): Promise<ReadonlySet<s
   if (!history?.is_there) return new Set()
   const rows = await sql<{ version: string }[]>`select version from supabase_migrations.schema_migrations`
   return new Set(rows.map(({ version }) => version))
+}
+
+function identityStep({ database, ref }: Deployment): Step {
+  return {
+    id: 'identity',
+    title: 'The database knows whose rows it has',
+    async look() {
+      const { sql } = await database()
+      const [table] = await sql`select to_regclass('provisioning.project_identity') is not null as is_there`
+      const [row] = table?.is_there
+        ? await sql<{ project: string | null }[]>`select project from provisioning.project_identity`
+        : []
+      const recorded = row?.project ?? undefined
+      if (recorded !== undefined && recorded !== ref)
+        throw new DeployProblem(
+          'project_copied',
+          `The rows of this database belong to the project ${printable(recorded)}, whose resources they name.`,
+          'See docs/copies.md: it says what a copy may do, and how one takes the place of an original that is gone.',
+        )
+      return {
+        found: ref,
+        effects: recorded === undefined ? [`record that the rows are those of the project ${ref}`] : [],
+      }
+    },
+    async act() {
+      const { sql } = await database()
+      await sql`select provisioning.record_project(${projectUrl(ref)})`
+    },
+  }
 }
 
 function secretsStep({ environment, hosted }: Deployment): Step {

@@ -147,6 +147,7 @@ describe('deploy', () => {
     expect(host.secrets.get('STRIPE_SECRET_KEY')).toBe(STRIPE_KEY)
     expect([...host.secrets.keys()].filter((name) => /^SUPABASE_|_API_URL$/.test(name))).toEqual([])
     expect(await query(VAULT)).toMatchObject([{ value: `https://${REF}.supabase.co/functions/v1` }])
+    expect(await query('select project from provisioning.project_identity')).toMatchObject([{ project: REF }])
     const writes = host.writes.length
     const second = await tenants(environment, 'deploy', projectRoot, '--project-ref', REF)
     printed.push(second.stdout, second.stderr)
@@ -163,6 +164,19 @@ describe('deploy', () => {
   test('sets a secret again whose value is another one here', async () => {
     const { steps } = await deploy(['--dry-run'], { STRIPE_SECRET_KEY: 'sk_test_other' })
     expect(steps.find(({ id }) => id === 'secrets')?.effects).toEqual(['set the secret STRIPE_SECRET_KEY'])
+  })
+
+  test('refuses a database that has the rows of another project, before it changes anything', async () => {
+    const writes = host.writes.length
+    await query("update provisioning.project_identity set project = 'theoriginal'")
+    const { code, failed } = await deploy(['--yes'], { STRIPE_SECRET_KEY: 'sk_test_other' })
+    expect({ code, id: failed?.id, problem: failed?.problem?.code }).toEqual({
+      code: 1,
+      id: 'identity',
+      problem: 'project_copied',
+    })
+    expect(host.writes.length).toBe(writes)
+    await query(`update provisioning.project_identity set project = '${REF}'`)
   })
 
   test('has printed no secret', () => {
